@@ -1,0 +1,275 @@
+//! Putting an approved batch in place, path by path, so that nothing anybody wrote meanwhile is lost.
+//!
+//! [`order`] turns an [`ApprovedPlan`], and nothing else, into operations in an order that works: what goes first goes
+//! away, directories before what is in them. [`put`] and [`delete`] are the two that replace something. Both swap the old
+//! file out first, *look at what came out*, and put it back if it is not what the decision was made for: a lock alone
+//! would not do, because libuci unlocks before it renames. The old file then lies in the staging area, where the caller
+//! moves it into history.
+//!
+//! A race that is accepted: where the filesystem cannot exchange two names (JFFS2), the old file is linked aside first,
+//! and an editor that renames over the path in the microseconds between the last look and our rename is overwritten.
+
+use crate::fs::form::Content;
+use crate::fs::{Attributes, Found, FsError, Rename, Root};
+use crate::model::{Digest, DiskStat, Hasher, Kind, RelPath, limits};
+use crate::reconcile::Source;
+use crate::reconcile::safety::{ApprovedPlan, Step};
+
+/// What must lie at a path for a decision about it to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Its stat when it was recorded.
+    pub stat: DiskStat,
+    /// Its content's digest.
+    pub digest: Digest,
+}
+
+/// Why a path did not land. Everything lies as it did before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Somebody changed it since the decision: decide again.
+    Changed,
+    /// Another program has it locked.
+    Busy,
+    /// Something that is not synced lies there.
+    InTheWay(&'static str),
+    /// The directory that must go holds something that is not synced.
+    DirNotEmpty,
+    /// The system refused.
+    Fs(FsError),
+}
+
+impl From<FsError> for Refusal {
+    fn from(error: FsError) -> Refusal {
+        Refusal::Fs(error)
+    }
+}
+
+/// The steps of a plan in the order in which they can be applied: deletions from the leaves, then directories from the
+/// root, then everything else.
+pub fn order(plan: ApprovedPlan) -> Vec<Step> {
+    let mut steps = plan.into_steps();
+    let rank = |step: &Step| match (step.source, step.entry.kind) {
+        (Source::There, Kind::Tombstone) => 0,
+        (_, Kind::Dir) => 1,
+        _ => 2,
+    };
+    steps.sort_by(|a, b| {
+        let by_path = a.path.cmp(&b.path);
+        rank(a).cmp(&rank(b)).then(if rank(a) == 0 { by_path.reverse() } else { by_path })
+    });
+    steps
+}
+
+/// Puts the staged file in place of what the decision saw. On success the staging name holds the old file, if there was
+/// one.
+///
+/// # Errors
+/// A [`Refusal`]; the staged file is then still staged.
+pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<Seen>) -> Result<(), Refusal> {
+    let Some(seen) = seen else {
+        return match root.rename(staged, path, Rename::New) {
+            Err(error) if error.is_unsupported() => {
+                // link(2) also refuses to replace; then the file has two names for a moment.
+                root.link(staged, path).map_err(|error| if error.exists() { Refusal::Changed } else { error.into() })?;
+                Ok(root.remove(staged)?)
+            }
+            Err(error) if error.exists() => Err(something_there(root, path)),
+            result => Ok(result?),
+        };
+    };
+    let _lock = hold_still(root, path, seen)?;
+    let ours = root.stat(staged)?;
+    match root.rename(staged, path, Rename::Exchange) {
+        Ok(()) => {}
+        Err(error) if error.is_unsupported() => return put_without_exchange(root, staged, path, seen),
+        // Nothing lies there any more.
+        Err(error) if error.is_missing() => return Err(Refusal::Changed),
+        Err(error) => return Err(error.into()),
+    }
+    if is_what_was_seen(root, staged, seen) {
+        return Ok(());
+    }
+    // Somebody wrote between the look and the exchange: back with it. If what then comes out is not our staged file
+    // either, somebody wrote again, and theirs is the latest: it must be the one that stays.
+    for _ in 0..16 {
+        root.rename(staged, path, Rename::Exchange)?;
+        if matches!((root.stat(staged), ours), (Ok(Some(Found::Synced(out))), Some(Found::Synced(ours))) if out.same_file(&ours)) {
+            break;
+        }
+    }
+    Err(Refusal::Changed)
+}
+
+/// Takes what the decision saw away from its path, to `aside`.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn delete<R: Root>(root: &R, path: &RelPath, aside: &RelPath, seen: Seen) -> Result<(), Refusal> {
+    let _lock = hold_still(root, path, seen)?;
+    match root.rename(path, aside, Rename::New) {
+        Err(error) if error.is_unsupported() => root.rename(path, aside, Rename::Replace)?,
+        Err(error) if error.is_missing() => return Err(Refusal::Changed),
+        result => result?,
+    }
+    if is_what_was_seen(root, aside, seen) {
+        return Ok(());
+    }
+    match root.rename(aside, path, Rename::New) {
+        // A third file was created there meanwhile: it is the latest and stays. The one in between has nowhere else to
+        // be; the caller keeps what lies aside.
+        Err(error) if error.exists() => {}
+        Err(error) if error.is_unsupported() => root.rename(aside, path, Rename::Replace)?,
+        result => result?,
+    }
+    Err(Refusal::Changed)
+}
+
+/// Creates a directory, or sets the attributes of the one that is there.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn make_dir<R: Root>(root: &R, path: &RelPath, attributes: Attributes) -> Result<(), Refusal> {
+    match root.make_dir(path) {
+        Err(error) if error.exists() => match root.stat(path)? {
+            Some(Found::Synced(DiskStat { kind: Kind::Dir, .. })) => {}
+            _ => return Err(something_there(root, path)),
+        },
+        result => result?,
+    }
+    Ok(root.set_path(path, attributes)?)
+}
+
+/// Removes a directory; one that is gone already is no refusal.
+///
+/// # Errors
+/// [`Refusal::DirNotEmpty`] when something unsynced lies in it.
+pub fn remove_dir<R: Root>(root: &R, path: &RelPath) -> Result<(), Refusal> {
+    match root.remove_dir(path) {
+        Err(error) if error.is_missing() => Ok(()),
+        Err(error) if error.is_not_empty() => Err(Refusal::DirNotEmpty),
+        result => Ok(result?),
+    }
+}
+
+/// Creates the directories above `path` that are missing; those it created, outermost first.
+///
+/// # Errors
+/// A [`Refusal`], when something else lies at one of them.
+pub fn make_parents<R: Root>(root: &R, path: &RelPath) -> Result<Vec<RelPath>, Refusal> {
+    let mut missing = Vec::new();
+    for dir in path.ancestors() {
+        match root.stat(&dir)? {
+            Some(Found::Synced(DiskStat { kind: Kind::Dir, .. })) => break,
+            Some(_) => return Err(something_there(root, &dir)),
+            None => missing.push(dir),
+        }
+    }
+    missing.reverse();
+    for dir in &missing {
+        // Like mkdir -p: nobody said what they should be.
+        make_dir(root, dir, Attributes { mode: Some(0o755), ..Attributes::default() })?;
+    }
+    Ok(missing)
+}
+
+/// Sets attributes of what lies at `path`, if it still is what was seen.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn set_attributes<R: Root>(root: &R, path: &RelPath, attributes: Attributes, seen: Seen) -> Result<(), Refusal> {
+    if seen.stat.kind != Kind::File {
+        let attributes = if seen.stat.kind == Kind::Symlink { Attributes { owner: attributes.owner, ..Attributes::default() } } else { attributes };
+        return Ok(root.set_path(path, Attributes { mtime: None, ..attributes })?);
+    }
+    let file = root.open_file(path)?;
+    if root.stat_file(&file)? != seen.stat {
+        return Err(Refusal::Changed);
+    }
+    Ok(root.set_file(&file, attributes)?)
+}
+
+/// Locks what lies at `path`, if it is what was seen; starts over when another file lies there after the lock.
+fn hold_still<R: Root>(root: &R, path: &RelPath, seen: Seen) -> Result<Option<R::Lock>, Refusal> {
+    match root.stat(path)? {
+        Some(Found::Synced(stat)) if stat == seen.stat => {}
+        _ => return Err(Refusal::Changed),
+    }
+    if seen.stat.kind != Kind::File {
+        return Ok(None);
+    }
+    let file = root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
+    let lock = root.lock(&file).map_err(|error| if error.is_busy() { Refusal::Busy } else { error.into() })?;
+    // libuci may have renamed another file there while it held the lock: then the lock is on a file without a name.
+    match root.stat(path)? {
+        Some(Found::Synced(stat)) if stat == seen.stat => Ok(Some(lock)),
+        _ => Err(Refusal::Changed),
+    }
+}
+
+/// Whether what lies at `aside` is the file the decision was made for: its stat, and for all but large files its bytes.
+fn is_what_was_seen<R: Root>(root: &R, aside: &RelPath, seen: Seen) -> bool {
+    match root.stat(aside) {
+        Ok(Some(Found::Synced(stat))) if stat.same_file(&seen.stat) => {}
+        _ => return false,
+    }
+    seen.stat.size > limits::LOOK_AGAIN || digest_of(root, aside, seen.stat.kind).is_ok_and(|digest| digest == seen.digest)
+}
+
+/// The digest of what lies at `path`.
+///
+/// # Errors
+/// Of reading it.
+pub fn digest_of<R: Root>(root: &R, path: &RelPath, kind: Kind) -> Result<Digest, FsError> {
+    let content = Content::open(root, path, kind)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; usize::try_from(content.stat().size).unwrap_or(limits::STEP).clamp(1, limits::STEP)];
+    loop {
+        match content.read(root, hasher.fed(), &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+/// As [`put`], where two names cannot be exchanged: the old file gets a second name first.
+fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Seen) -> Result<(), Refusal> {
+    let aside = beside(staged)?;
+    match root.link(path, &aside) {
+        Ok(()) => {
+            if !is_what_was_seen(root, &aside, seen) {
+                let _ = root.remove(&aside);
+                return Err(Refusal::Changed);
+            }
+            root.rename(staged, path, Rename::Replace).inspect_err(|_| {
+                let _ = root.remove(&aside);
+            })?;
+        }
+        // No second names either (FAT): the path is empty for a moment.
+        Err(_) => {
+            root.rename(path, &aside, Rename::Replace)?;
+            if !is_what_was_seen(root, &aside, seen) || root.rename(staged, path, Rename::Replace).is_err() {
+                root.rename(&aside, path, Rename::Replace)?;
+                return Err(Refusal::Changed);
+            }
+        }
+    }
+    // The caller finds the old file under the staging name, as after an exchange.
+    Ok(root.rename(&aside, staged, Rename::Replace)?)
+}
+
+/// A second name in the staging area, made from a first one.
+fn beside(staged: &RelPath) -> Result<RelPath, FsError> {
+    let mut name = staged.as_bytes().to_vec();
+    name.extend_from_slice(b"-old");
+    RelPath::parse(&name).map_err(|_| FsError::new("stage", Some(staged), libc::ENAMETOOLONG))
+}
+
+/// What to say of a path that should have been free.
+fn something_there<R: Root>(root: &R, path: &RelPath) -> Refusal {
+    match root.stat(path) {
+        Ok(Some(Found::Special(word))) => Refusal::InTheWay(word),
+        Ok(Some(Found::Synced(stat))) if stat.kind == Kind::Symlink => Refusal::InTheWay("symlink"),
+        _ => Refusal::Changed,
+    }
+}

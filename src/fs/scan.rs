@@ -1,0 +1,417 @@
+//! Looking at a share: what is there, what changed, what is gone, in bounded steps.
+//!
+//! A [`Scan`] reads only what its stat says may have changed: kind, size, mtime and ctime in nanoseconds, inode, mode and
+//! owner are compared with what was recorded. It decides nothing and records nothing: its [`Scanned`] outcome goes
+//! through the guards of [`crate::reconcile::safety`] first. A path it cannot look at (unreadable, filtered, another
+//! filesystem) is asleep, never gone.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::fs::form::{self, Content};
+use crate::fs::{Found, FsError, Root};
+use crate::model::settings::Symlinks;
+use crate::model::{Digest, DiskStat, Hasher, Index, Kind, Now, Reason, Record, RelPath, Sleep, WallTime, limits};
+use crate::reconcile::filter::Filter;
+use crate::reconcile::safety::ScanCounts;
+
+/// What decides what a scan takes up.
+pub struct Rules<'a> {
+    /// Which paths the share holds.
+    pub filter: &'a Filter,
+    /// Whether symlinks travel.
+    pub symlinks: Symlinks,
+    /// Largest file in bytes; 0: no limit.
+    pub max_file_size: u64,
+}
+
+/// Something whose stat is not the recorded one, or that is new, or that is awake again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What the disk says of it; read after its content.
+    pub stat: DiskStat,
+    /// Its content's digest; [`Digest::NONE`] for a directory.
+    pub digest: Digest,
+    /// It was written so recently that it may change again without a new time.
+    pub young: bool,
+}
+
+/// What a finished scan saw. Paths that are as recorded do not appear.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// New, changed, or awake again.
+    pub found: BTreeMap<RelPath, Finding>,
+    /// Recorded as live, and gone.
+    pub gone: Vec<RelPath>,
+    /// Recorded, and from now on asleep.
+    pub asleep: Vec<(RelPath, Sleep)>,
+    /// Asleep until now, and not there: their entries are dropped, not deleted.
+    pub dropped: Vec<RelPath>,
+    /// Not synced, with the reason; names of owsync's own are not listed.
+    pub skipped: Vec<(RelPath, Reason)>,
+    /// Changed while being read: to be looked at again.
+    pub restless: Vec<RelPath>,
+    /// Numbers for the guards.
+    pub counts: ScanCounts,
+    /// The whole share was looked at.
+    pub full: bool,
+}
+
+/// A path to look at, and whether to look at everything below it as well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// The path.
+    pub path: RelPath,
+    /// Everything below it, too.
+    pub deep: bool,
+}
+
+/// A scan in progress.
+pub struct Scan<R: Root> {
+    generation: u32,
+    /// `None`: the whole share.
+    scope: Option<Vec<Hint>>,
+    started: WallTime,
+    /// Directories to read, and hinted paths to look at, from the end.
+    todo: Vec<Task>,
+    reading: Option<(Option<RelPath>, R::Dir)>,
+    names: VecDeque<(RelPath, Found)>,
+    hashing: Option<Hashing<R>>,
+    /// Paths that could not be looked into: what is recorded below them sleeps.
+    blocked: Vec<(RelPath, Sleep)>,
+    /// Directories that were looked at without what is below them.
+    shallow: BTreeSet<RelPath>,
+    outcome: Scanned,
+    buffer: Vec<u8>,
+}
+
+enum Task {
+    Dir(Option<RelPath>),
+    Look(Hint),
+}
+
+struct Hashing<R: Root> {
+    path: RelPath,
+    content: Content<R>,
+    hasher: Hasher,
+}
+
+/// What remains of a step's allowance, in bytes; everything looked at costs something.
+struct Allowance(usize);
+
+impl Allowance {
+    fn spend(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_sub(bytes);
+    }
+}
+
+/// What looking at one name costs of an allowance: about as long as hashing these many bytes.
+const LOOK_COST: usize = limits::STEP / limits::STEP_NAMES;
+
+impl<R: Root> Scan<R> {
+    /// A scan of the whole share, or of the hinted paths. `generation` must differ from that of every earlier scan.
+    pub fn new(generation: u32, hints: Option<Vec<Hint>>, now: Now) -> Scan<R> {
+        let todo = match &hints {
+            None => vec![Task::Dir(None)],
+            Some(hints) => hints.iter().cloned().map(Task::Look).collect(),
+        };
+        Scan {
+            generation,
+            scope: hints,
+            started: now.wall,
+            todo,
+            reading: None,
+            names: VecDeque::new(),
+            hashing: None,
+            blocked: Vec::new(),
+            shallow: BTreeSet::new(),
+            outcome: Scanned::default(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Whether the whole share is looked at.
+    pub fn is_full(&self) -> bool {
+        self.scope.is_none()
+    }
+
+    /// Something landed at `path`: what was seen there before is no longer there.
+    pub fn overtake(&mut self, path: &RelPath) {
+        self.outcome.found.remove(path);
+        if self.hashing.as_ref().is_some_and(|hashing| hashing.path == *path) {
+            self.hashing = None;
+        }
+    }
+
+    /// When it began.
+    pub fn started(&self) -> WallTime {
+        self.started
+    }
+
+    /// Goes on for about `budget` bytes; the outcome when everything was looked at.
+    ///
+    /// # Errors
+    /// The root itself could not be read: nothing that was seen so far may be used.
+    pub fn step(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, now: Now, budget: usize) -> Result<Option<Scanned>, FsError> {
+        let mut allowance = Allowance(budget);
+        while allowance.0 > 0 {
+            if self.hashing.is_some() {
+                self.hash_on(root, index, now, &mut allowance);
+            } else if let Some((path, found)) = self.names.pop_front() {
+                allowance.spend(LOOK_COST);
+                self.look(root, index, rules, path, found, true);
+            } else if let Some((dir, mut handle)) = self.reading.take() {
+                match root.read_dir(&mut handle, limits::STEP_NAMES) {
+                    Ok(names) if names.is_empty() => {}
+                    Ok(names) => {
+                        allowance.spend(names.len());
+                        for (name, found) in names {
+                            match RelPath::below(dir.as_ref(), &name) {
+                                Ok(path) => self.names.push_back((path, found)),
+                                Err(error) => self.skip_unnamable(dir.as_ref(), &error.to_string()),
+                            }
+                        }
+                        self.reading = Some((dir, handle));
+                    }
+                    Err(error) => self.block_dir(dir, error)?,
+                }
+            } else if let Some(task) = self.todo.pop() {
+                allowance.spend(LOOK_COST);
+                match task {
+                    Task::Dir(dir) => match root.open_dir(dir.as_ref()) {
+                        Ok(handle) => self.reading = Some((dir, handle)),
+                        Err(error) => self.block_dir(dir, error)?,
+                    },
+                    Task::Look(hint) => self.look_at_hint(root, index, rules, hint),
+                }
+            } else {
+                return Ok(Some(self.finish(index, rules)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at a path that something said has changed.
+    fn look_at_hint(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, hint: Hint) {
+        match root.stat(&hint.path) {
+            Ok(Some(found)) => self.look(root, index, rules, hint.path, found, hint.deep),
+            Ok(None) => {}
+            Err(error) => {
+                let sleep = if error.crosses() || error.is_symlink() { Sleep::Skipped } else { Sleep::Unreadable };
+                // What lies below something unreadable is as unknown as the thing itself.
+                self.blocked.push((hint.path.clone(), sleep));
+                self.skip(hint.path, Reason::Unreadable(error.cause()));
+            }
+        }
+    }
+
+    fn look(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, path: RelPath, found: Found, deep: bool) {
+        let held = rules.filter.holds(&path);
+        let stat = match found {
+            Found::Special(word) => {
+                if held {
+                    self.pass_over(index, path, Reason::Special(word));
+                }
+                return;
+            }
+            Found::Synced(stat) => stat,
+        };
+        if stat.kind == Kind::Dir {
+            if !deep {
+                self.shallow.insert(path.clone());
+            } else if held || rules.filter.may_hold_below(&path) {
+                self.todo.push(Task::Dir(Some(path.clone())));
+            }
+        }
+        if !held {
+            return;
+        }
+        if stat.kind == Kind::Symlink {
+            let reason = match rules.symlinks {
+                Symlinks::Ignore => Some(Reason::SymlinkIgnored),
+                Symlinks::Copy => match root.read_link(&path) {
+                    Ok(text) if form::link_stays_inside(&path, &text) => None,
+                    Ok(_) => Some(Reason::SymlinkOutside),
+                    Err(error) => Some(Reason::Unreadable(error.cause())),
+                },
+            };
+            if let Some(reason) = reason {
+                self.pass_over(index, path, reason);
+                return;
+            }
+        }
+        if stat.kind == Kind::File && rules.max_file_size > 0 && stat.size > rules.max_file_size {
+            self.put_to_sleep(index, &path, Sleep::TooLarge);
+            self.skip(path, Reason::TooLarge { size: stat.size, max: rules.max_file_size });
+            return;
+        }
+        if stat.kind != Kind::Dir {
+            self.outcome.counts.present += 1;
+        }
+        let full = index.len() + self.outcome.found.len() >= limits::INDEX_MAX;
+        match index.get_mut(&path) {
+            Some(record) => {
+                record.seen = self.generation;
+                let same = record.disk.is_some_and(|disk| disk.unchanged(&stat)) && !record.young;
+                let kept_dir = stat.kind == Kind::Dir && !record.entry.is_live() && record.disk.is_some_and(|disk| disk.inode == stat.inode);
+                // A deleted directory that still holds unsynced things stays, and was not created again. What flaps
+                // waits for a person. Everything else that sleeps is awake again, whether it changed or not.
+                if record.sleep == Some(Sleep::Flapping) || (record.sleep.is_none() && ((same && record.entry.is_live()) || kept_dir)) {
+                    return;
+                }
+            }
+            None if full => {
+                self.skip(path, Reason::Other(format!("this share has more than {} paths", limits::INDEX_MAX)));
+                return;
+            }
+            None => {}
+        }
+        if stat.kind == Kind::Dir {
+            self.outcome.found.insert(path, Finding { stat, digest: Digest::NONE, young: false });
+            return;
+        }
+        match Content::open(root, &path, stat.kind) {
+            Ok(content) => self.hashing = Some(Hashing { path, content, hasher: Hasher::new() }),
+            Err(error) => self.could_not_read(index, path, &error),
+        }
+    }
+
+    /// Hashes the open content on; records the finding at its end.
+    fn hash_on(&mut self, root: &R, index: &mut Index, now: Now, allowance: &mut Allowance) {
+        let Some(mut hashing) = self.hashing.take() else { return };
+        self.buffer.resize(limits::STEP, 0);
+        let outcome = loop {
+            match hashing.content.read(root, hashing.hasher.fed(), &mut self.buffer) {
+                Ok(0) => break hashing.content.stat_now(root),
+                Ok(count) => {
+                    hashing.hasher.update(&self.buffer[..count]);
+                    allowance.spend(count);
+                    // A short read is the end, or the disk's way of saying that the file shrinks.
+                    if count < self.buffer.len() {
+                        break hashing.content.stat_now(root);
+                    }
+                    if allowance.0 == 0 {
+                        self.hashing = Some(hashing);
+                        return;
+                    }
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        match outcome {
+            Ok(stat) if stat == hashing.content.stat() && stat.size == hashing.hasher.fed() => {
+                let young = is_young(&stat, now.wall);
+                self.outcome.found.insert(hashing.path, Finding { stat, digest: hashing.hasher.finish(), young });
+            }
+            Ok(_) => self.outcome.restless.push(hashing.path),
+            Err(error) => self.could_not_read(index, hashing.path, &error),
+        }
+    }
+
+    fn could_not_read(&mut self, index: &mut Index, path: RelPath, error: &FsError) {
+        if error.is_missing() {
+            // It went, or became something else, since it was seen: the next look tells.
+            self.outcome.restless.push(path);
+            return;
+        }
+        let (sleep, reason) = if error.crosses() { (Sleep::Skipped, Reason::OtherFilesystem) } else { (Sleep::Unreadable, Reason::Unreadable(error.cause())) };
+        self.put_to_sleep(index, &path, sleep);
+        self.skip(path, reason);
+    }
+
+    /// A directory that cannot be read: what is recorded below it sleeps.
+    fn block_dir(&mut self, dir: Option<RelPath>, error: FsError) -> Result<(), FsError> {
+        let Some(dir) = dir else { return Err(error) };
+        if error.is_missing() || error.is_symlink() {
+            // It went since it was seen.
+            self.outcome.restless.push(dir);
+            return Ok(());
+        }
+        let (sleep, reason) = if error.crosses() { (Sleep::Skipped, Reason::OtherFilesystem) } else { (Sleep::Unreadable, Reason::Unreadable(error.cause())) };
+        self.blocked.push((dir.clone(), sleep));
+        self.outcome.found.remove(&dir);
+        self.skip(dir, reason);
+        Ok(())
+    }
+
+    fn put_to_sleep(&mut self, index: &mut Index, path: &RelPath, sleep: Sleep) {
+        if let Some(record) = index.get_mut(path) {
+            record.seen = self.generation;
+            if record.sleep != Some(sleep) {
+                self.outcome.asleep.push((path.clone(), sleep));
+            }
+        }
+    }
+
+    /// Something lies at `path` that is not synced. What was recorded there, and below, sleeps: a directory replaced by
+    /// a symlink to a larger disk was not deleted.
+    fn pass_over(&mut self, index: &mut Index, path: RelPath, reason: Reason) {
+        self.put_to_sleep(index, &path, Sleep::Skipped);
+        self.blocked.push((path.clone(), Sleep::Skipped));
+        self.skip(path, reason);
+    }
+
+    fn skip(&mut self, path: RelPath, reason: Reason) {
+        self.outcome.skipped.push((path, reason));
+    }
+
+    fn skip_unnamable(&mut self, dir: Option<&RelPath>, why: &str) {
+        if let Some(dir) = dir {
+            self.skip(dir.clone(), Reason::Other(format!("a name in it cannot be synced: {why}")));
+        }
+    }
+
+    /// Everything was looked at: what is recorded and was not seen is gone, or asleep.
+    fn finish(&mut self, index: &Index, rules: &Rules<'_>) -> Scanned {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        outcome.full = self.scope.is_none();
+        let mut unseen: BTreeMap<&RelPath, &Record> = BTreeMap::new();
+        match &self.scope {
+            None => unseen.extend(index.iter()),
+            Some(hints) => {
+                for hint in hints {
+                    unseen.extend(index.get(&hint.path).map(|record| (&hint.path, record)));
+                    // A shallow look at a directory that is still there says nothing of what is below.
+                    if !self.shallow.contains(&hint.path) {
+                        unseen.extend(index.below(Some(&hint.path)));
+                    }
+                }
+            }
+        }
+        unseen.retain(|_, record| record.seen != self.generation);
+        let mut gone = Vec::new();
+        for (path, record) in unseen {
+            let covers = |dir: &RelPath| path == dir || path.is_below(dir);
+            let blocked = self.blocked.iter().find(|(dir, _)| covers(dir)).map(|&(_, sleep)| sleep);
+            let why = if rules.filter.holds(path) { blocked } else { Some(Sleep::Filtered) };
+            match (why, record.sleep) {
+                (Some(sleep), now) if now != Some(sleep) => outcome.asleep.push((path.clone(), sleep)),
+                (Some(_), _) => {}
+                // It flapped, and is gone for now: it still waits for a person.
+                (None, Some(Sleep::Flapping)) => {}
+                (None, Some(_)) => outcome.dropped.push(path.clone()),
+                (None, None) if record.entry.is_live() && !outcome.restless.iter().any(covers) => {
+                    outcome.counts.gone += u64::from(record.entry.has_content());
+                    gone.push(path.clone());
+                }
+                (None, None) => {}
+            }
+        }
+        outcome.gone = gone;
+        outcome.counts.known = index.live_files().0;
+        for (path, finding) in &outcome.found {
+            let changed = index.get(path).is_some_and(|record| record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest);
+            outcome.counts.changed += u64::from(changed);
+        }
+        outcome
+    }
+}
+
+/// Whether a file was written so recently that another write may leave the same stat.
+pub fn is_young(stat: &DiskStat, now: WallTime) -> bool {
+    // A filesystem that keeps whole seconds shows no nanoseconds.
+    let coarse = stat.ctime_ns.rem_euclid(1_000_000_000) == 0;
+    let span = if coarse { limits::YOUNG_COARSE } else { limits::YOUNG };
+    let near = |ns: i64| now.since_ms(WallTime(ns.div_euclid(1_000_000))).unsigned_abs() < u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    // A time far in the future is not young: the next write would bring it back to the present.
+    near(stat.mtime_ns) || near(stat.ctime_ns)
+}

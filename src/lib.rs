@@ -1,0 +1,9 @@
+//! owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
+//! for each other.
+
+pub mod fs;
+pub mod model;
+pub mod node;
+pub mod proto;
+pub mod reconcile;
+pub mod store;

@@ -1,0 +1,118 @@
+//! What is known of one path.
+
+use std::rc::Rc;
+
+use crate::model::{Digest, Stamp, Version, WallTime};
+
+/// What lies, or lay, at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory; it has no content and no time of its own.
+    Dir,
+    /// A symbolic link; its content is its text.
+    Symlink,
+    /// Nothing any more: the path was deleted.
+    Tombstone,
+}
+
+impl Kind {
+    /// The word people and JSON see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::File => "file",
+            Kind::Dir => "directory",
+            Kind::Symlink => "symlink",
+            Kind::Tombstone => "deleted",
+        }
+    }
+}
+
+/// Owner and group by name, so that they mean the same on machines with other numbers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// User name, as in /etc/passwd; a number where there is no name.
+    pub user: Box<str>,
+    /// Group name, as in /etc/group; a number where there is no name.
+    pub group: Box<str>,
+}
+
+/// The permission bits that travel: `rwxrwxrwx`, set-user-id, set-group-id and sticky.
+pub const MODE_BITS: u32 = 0o7777;
+
+/// The set-user-id and set-group-id bits, which only land where a share allows them.
+pub const SETID_BITS: u32 = 0o6000;
+
+/// What is known of one path: the same value on every node that is in sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// SHA-256 of the content; [`Digest::NONE`] for directories and tombstones.
+    pub digest: Digest,
+    /// Bytes of content; 0 for directories and tombstones.
+    pub size: u64,
+    /// Modification time of a file, as its writer had it; 0 for everything else.
+    pub mtime: WallTime,
+    /// Permission bits ([`MODE_BITS`]); 0 for symlinks and tombstones.
+    pub mode: u32,
+    /// Owner and group; `None` when the writer did not run as root, and for tombstones.
+    pub owner: Option<Rc<Owner>>,
+    /// Which edits this entry includes.
+    pub version: Version,
+    /// When it was written, for ordering entries that have not seen each other.
+    pub stamp: Stamp,
+    /// The edits that this entry's version includes although its author never saw their content: they lost a conflict
+    /// somewhere. Who still has one of them keeps its content as a loser. See [`Entry::has_lost`].
+    pub lost: Option<Box<Version>>,
+}
+
+impl Entry {
+    /// A tombstone of this version and stamp.
+    pub fn tombstone(version: Version, stamp: Stamp) -> Entry {
+        Entry { kind: Kind::Tombstone, digest: Digest::NONE, size: 0, mtime: WallTime(0), mode: 0, owner: None, version, stamp, lost: None }
+    }
+
+    /// Whether something is there: everything but a tombstone.
+    pub fn is_live(&self) -> bool {
+        self.kind != Kind::Tombstone
+    }
+
+    /// Whether it has content that must travel: a file or a symlink.
+    pub fn has_content(&self) -> bool {
+        matches!(self.kind, Kind::File | Kind::Symlink)
+    }
+
+    /// Whether both say the same about what is stored: kind and bytes. Times, modes and owners may differ.
+    pub fn same_content(&self, other: &Entry) -> bool {
+        self.kind == other.kind && self.digest == other.digest
+    }
+
+    /// Whether everything but version, stamp and history of conflicts is equal.
+    pub fn same_fields(&self, other: &Entry) -> bool {
+        self.same_content(other) && self.size == other.size && self.mtime == other.mtime && self.mode == other.mode && self.owner == other.owner
+    }
+
+    /// Whether what `other` holds lost a conflict on the way to this entry, so that nobody replaced it knowingly.
+    ///
+    /// A version alone cannot tell: after a conflict it includes both edits, and so does every later one, although the
+    /// loser's content may lie on a single node that was away meanwhile.
+    pub fn has_lost(&self, other: &Entry) -> bool {
+        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number))
+    }
+
+    /// Whether this entry tells of a conflict that `known` does not tell of.
+    pub fn tells_more_than(&self, known: Option<&Entry>) -> bool {
+        let known = known.and_then(|entry| entry.lost.as_ref());
+        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| known.is_none_or(|known| known.number(id) < number)))
+    }
+
+    /// The total order by which a conflict is decided: stamp, digest, then every remaining field.
+    pub fn conflict_order(&self, other: &Entry) -> std::cmp::Ordering {
+        fn key(e: &Entry) -> (Stamp, Digest, Kind, u64, WallTime, u32, &Option<Rc<Owner>>) {
+            (e.stamp, e.digest, e.kind, e.size, e.mtime, e.mode, &e.owner)
+        }
+        key(self).cmp(&key(other))
+    }
+}

@@ -1,0 +1,177 @@
+//! What one node knows of one share: an entry per path, with what the disk looked like when it was recorded.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Entry, Kind, NodeId, RelPath, WallTime};
+
+/// What the disk says of a path: equal stats mean that nothing was written since.
+///
+/// Times are in nanoseconds, because an edit of the same size within a second must be seen without reading the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskStat {
+    /// Never [`Kind::Tombstone`].
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// Change time of the inode, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+}
+
+impl DiskStat {
+    /// Modification time in whole milliseconds, rounded down: the precision that travels.
+    pub fn mtime(&self) -> WallTime {
+        WallTime(self.mtime_ns.div_euclid(1_000_000))
+    }
+
+    /// Whether nothing was written between the two: for a directory, whose times and size change with what is in it,
+    /// only mode and owner count.
+    pub fn unchanged(&self, other: &DiskStat) -> bool {
+        match (self.kind, other.kind) {
+            (Kind::Dir, Kind::Dir) => (self.mode, self.uid, self.gid) == (other.mode, other.uid, other.gid),
+            _ => self == other,
+        }
+    }
+
+    /// Whether both are of one file with one content, wherever it was renamed to: a rename changes the change time.
+    pub fn same_file(&self, other: &DiskStat) -> bool {
+        self.kind == other.kind && self.inode == other.inode && self.size == other.size && self.mtime_ns == other.mtime_ns
+    }
+}
+
+/// Why an entry sleeps: it is not offered, and its absence from the disk is not a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sleep {
+    /// Outside the share's filter.
+    Filtered,
+    /// The file is larger than `max_file_size`.
+    TooLarge,
+    /// The file, or a directory above it, cannot be read.
+    Unreadable,
+    /// Something that is not synced lies there: a device, an ignored symlink, another filesystem.
+    Skipped,
+    /// It changed back and forth between nodes and waits for a person.
+    Flapping,
+}
+
+/// One path of an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// What all nodes agree on.
+    pub entry: Entry,
+    /// The disk when `entry` was last found, or made, equal to it. `None`: nothing lies there.
+    pub disk: Option<DiskStat>,
+    /// This node's number of the latest change of this record: peers ask for what is above one.
+    pub seq: u64,
+    /// Records of one value changed together and are offered together.
+    pub batch: u64,
+    /// When this node recorded a tombstone: it expires from here, not from its stamp.
+    pub recorded: WallTime,
+    /// Why the entry sleeps, if it does.
+    pub sleep: Option<Sleep>,
+    /// `Some(ms)` until the entry was first offered: its stamp is provisional, must exceed this, and is computed anew
+    /// at the offer, so that a clock that was wrong and put right leaves no trace.
+    pub draft: Option<i64>,
+    /// The peer this entry came from, as long as it is exactly what that peer has. Not kept across a restart.
+    pub from: Option<NodeId>,
+    /// Read at the next scan whatever its stat says: it was written as recently as it was read. Not kept.
+    pub young: bool,
+    /// The scan that last saw it. Not kept.
+    pub seen: u32,
+}
+
+impl Record {
+    /// A record of `entry` as found on disk, not numbered yet.
+    pub fn new(entry: Entry, disk: Option<DiskStat>) -> Record {
+        Record { entry, disk, seq: 0, batch: 0, recorded: WallTime(0), sleep: None, draft: None, from: None, young: false, seen: 0 }
+    }
+
+    /// Whether the entry stands for something that should lie on disk here.
+    pub fn is_awake_and_live(&self) -> bool {
+        self.sleep.is_none() && self.entry.is_live()
+    }
+}
+
+/// All records of one share, in byte order of their paths.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Index {
+    records: BTreeMap<RelPath, Record>,
+}
+
+impl Index {
+    /// The record of a path.
+    pub fn get(&self, path: &RelPath) -> Option<&Record> {
+        self.records.get(path)
+    }
+
+    /// The record of a path, to change it.
+    pub fn get_mut(&mut self, path: &RelPath) -> Option<&mut Record> {
+        self.records.get_mut(path)
+    }
+
+    /// Puts a record in, in place of the former one.
+    pub fn insert(&mut self, path: RelPath, record: Record) {
+        self.records.insert(path, record);
+    }
+
+    /// Forgets a path altogether.
+    pub fn remove(&mut self, path: &RelPath) -> Option<Record> {
+        self.records.remove(path)
+    }
+
+    /// All records in byte order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RelPath, &Record)> {
+        self.records.iter()
+    }
+
+    /// All records in byte order, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&RelPath, &mut Record)> {
+        self.records.iter_mut()
+    }
+
+    /// All records below `dir`, or all when it is `None`.
+    pub fn below(&self, dir: Option<&RelPath>) -> Box<dyn DoubleEndedIterator<Item = (&RelPath, &Record)> + '_> {
+        match dir {
+            None => Box::new(self.records.iter()),
+            Some(dir) => {
+                let (from, to) = dir.subtree();
+                Box::new(self.records.range(from..to))
+            }
+        }
+    }
+
+    /// Whether something live and awake lies below `dir`.
+    pub fn has_live_below(&self, dir: &RelPath) -> bool {
+        self.below(Some(dir)).any(|(_, record)| record.is_awake_and_live())
+    }
+
+    /// Number of records, tombstones included.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether nothing at all is known.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The greatest sequence number of any record.
+    pub fn last_seq(&self) -> u64 {
+        self.records.values().map(|record| record.seq).max().unwrap_or(0)
+    }
+
+    /// Files (and symlinks) that should lie on disk, and their bytes together.
+    pub fn live_files(&self) -> (u64, u64) {
+        let live = self.records.values().filter(|r| r.is_awake_and_live() && r.entry.has_content());
+        live.fold((0, 0), |(files, bytes), r| (files + 1, bytes.saturating_add(r.entry.size)))
+    }
+}

@@ -1,0 +1,180 @@
+//! Every bound in one place, with its unit and its reason. Nothing here is a setting of a user.
+
+use std::time::Duration;
+
+/// Longest path, in bytes: Linux's PATH_MAX.
+pub const PATH_MAX: usize = 4096;
+/// Longest name, in bytes: what every Linux filesystem that owsync meets allows.
+pub const NAME_MAX: usize = 255;
+/// Longest name of a share, a peer section or a node, in bytes.
+pub const LABEL_MAX: usize = 64;
+/// Longest user or group name, in bytes: twice what useradd allows.
+pub const OWNER_MAX: usize = 64;
+/// Shares of one node: a config file is written by hand.
+pub const SHARES_MAX: usize = 64;
+/// Peers configured on one node.
+pub const PEERS_MAX: usize = 256;
+/// Patterns per list of a share.
+pub const PATTERNS_MAX: usize = 1024;
+/// Longest pattern, in bytes.
+pub const PATTERN_MAX: usize = 1024;
+/// Paths in one share's index, tombstones included: bounds what a hostile peer can make us remember.
+pub const INDEX_MAX: usize = 200_000;
+/// Longest text of a symlink, in bytes: Linux's PATH_MAX.
+pub const LINK_TEXT_MAX: usize = 4096;
+
+/// Ids in a version vector that an edit leaves: a cluster has at most this many writers at a time.
+pub const VERSION_IDS: usize = 32;
+/// Ids in a version vector that a peer may send: joins can exceed [`VERSION_IDS`] for a while.
+pub const VERSION_IDS_FROM_PEER: usize = 256;
+
+/// Lost edits that an entry tells of: the oldest are forgotten, long after their nodes were met.
+pub const LOST_IDS: usize = 8;
+
+/// Largest record on the wire, its tag included, in bytes: a Noise message is at most 65,535.
+pub const RECORD_MAX: usize = 65_535;
+/// Bytes that AES-GCM adds to a record.
+pub const TAG: usize = 16;
+/// Largest message in a record, its type byte included.
+pub const MESSAGE_MAX: usize = RECORD_MAX - TAG;
+/// File bytes in one Data message: a full record less the room for its heads.
+pub const DATA_MAX: usize = MESSAGE_MAX - 1024;
+/// Largest handshake message, in bytes: XXpsk0's second is 96 and carries no payload.
+pub const HANDSHAKE_MAX: usize = 256;
+/// Time from the first byte to the end of a handshake, and from there to Hello.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// Sessions that have not authenticated yet.
+pub const STRANGERS_MAX: usize = 16;
+/// Of these, from one address.
+pub const STRANGERS_PER_ADDRESS: usize = 3;
+/// All sessions together.
+pub const SESSIONS_MAX: usize = 64;
+/// How long a predecessor's connection is read to its end, so that closing early does not kill it.
+pub const PREDECESSOR_TIME: Duration = Duration::from_secs(30);
+/// Bytes waiting to be sent to one peer above which nothing more is produced for it.
+pub const SEND_HIGH: usize = 512 * 1024;
+/// Bytes waiting to be sent to one peer above which it counts as not reading, and the session ends.
+pub const SEND_MAX: usize = 16 * 1024 * 1024;
+/// Entries in one Index message at most; a message is also bounded by [`MESSAGE_MAX`].
+pub const INDEX_CHUNK: usize = 512;
+/// Requests that may be outstanding at one peer.
+pub const REQUESTS_MAX: usize = 1024;
+/// Bytes that may be outstanding at one peer.
+pub const REQUEST_WINDOW: u64 = 4 * 1024 * 1024;
+/// Bytes of one request: a larger file is asked for piece by piece.
+pub const REQUEST_PIECE: u64 = 512 * 1024;
+/// Requests that a peer may have outstanding here; more is its fault.
+pub const SERVE_MAX: usize = 2 * REQUESTS_MAX;
+/// A peer that owes requested bytes and sends none for this long has stalled.
+pub const TRANSFER_STALL: Duration = Duration::from_secs(60);
+
+/// Quiet time on a session after which a keepalive is sent.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+/// Silence after which a peer is gone: two keepalives and the time to answer one.
+pub const SILENCE: Duration = Duration::from_secs(130);
+/// Time in which an old session must answer when another machine seems to show its identity.
+pub const PROBE_TIME: Duration = Duration::from_secs(3);
+/// How long such an answer counts: the newcomer tries again within its backoff.
+pub const PROBE_COUNTS: Duration = Duration::from_secs(120);
+/// Time in which a peer should say that it applied a change, before status says it does not answer.
+pub const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// First wait before dialling again; doubled each time.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before dialling again.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// A session that stood this long resets the backoff: one that ends at once, again and again, does not.
+pub const BACKOFF_RESET: Duration = Duration::from_secs(10);
+/// Time in which a connection must be made.
+pub const DIAL_TIME: Duration = Duration::from_secs(10);
+
+/// Longest time that changes settle before they are offered, however busy the share is.
+pub const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// A file changed this recently may change again without a new time: kernels stamp files with the tick of the clock.
+pub const YOUNG: Duration = Duration::from_millis(50);
+/// As [`YOUNG`], on filesystems that keep whole seconds (JFFS2, FAT).
+pub const YOUNG_COARSE: Duration = Duration::from_millis(2_100);
+/// Changed paths remembered one by one; more become a full rescan.
+pub const HINTS_MAX: usize = 4096;
+/// Skipped paths listed in status; more are counted.
+pub const SKIPPED_MAX: usize = 64;
+/// Bytes hashed, copied or written in one step of work.
+pub const STEP: usize = 256 * 1024;
+/// Directory entries looked at in one step of work.
+pub const STEP_NAMES: usize = 512;
+/// Paths landed in one step of work.
+pub const STEP_PATHS: usize = 64;
+
+/// Files in one batch of a first contact.
+pub const BATCH_FILES: usize = 2048;
+/// Bytes in one batch of a first contact; one larger file is a batch of its own.
+pub const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+/// Paths in any batch: bounds what is staged, journaled and recovered as one.
+pub const BATCH_MAX: usize = 50_000;
+/// Batches of one peer that are being fetched at a time: the next is fetched while one lands.
+pub const BATCHES_OPEN: usize = 8;
+/// A peer that owes content for this long lets others supply the same content.
+pub const FETCH_PATIENCE: Duration = Duration::from_secs(2);
+/// Files of a batch that are flushed one by one; with more, the filesystem is flushed as a whole.
+pub const FLUSH_EACH: usize = 8;
+/// What came out of an exchange is hashed again up to this size, in bytes; above it, its stat decides.
+pub const LOOK_AGAIN: u64 = 1024 * 1024;
+/// A file that another program holds locked is tried again this long before its path leaves the batch.
+pub const LOCK_TIME: Duration = Duration::from_secs(5);
+
+/// Life of a tombstone, from when this node recorded it.
+pub const TOMBSTONE_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// Tombstones of one share; beyond that the oldest goes, whoever has not applied it.
+pub const TOMBSTONES_MAX: usize = 10_000;
+/// A node not met for this long no longer delays the expiry of tombstones.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(180 * 86_400);
+/// A clock that jumps by more than this suspends expiry until a peer confirmed the time.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(86_400);
+/// How often expiry is looked at.
+pub const EXPIRY_EVERY: Duration = Duration::from_secs(3600);
+/// A node up for less than this may carry factory defaults that look new: its unversioned files lose to those of others.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
+
+/// The floor of the mass deletion guard, in files.
+pub const DELETE_GUARD_FILES: u64 = 10;
+/// Deletions within this time count as one for the guard.
+pub const DELETE_GUARD_TIME: Duration = Duration::from_secs(60);
+/// A share of which fewer files than this were known is never held as "replaced".
+pub const REPLACED_FILES: u64 = 3;
+/// Changes of one path in [`FLAP_TIME`], here and from a peer in turn, that hold it.
+pub const FLAP_CHANGES: u32 = 10;
+/// The time in which flapping is counted.
+pub const FLAP_TIME: Duration = Duration::from_secs(60);
+/// Paths watched for flapping at a time.
+pub const FLAP_PATHS: usize = 1024;
+/// Refused paths are tried again this often, when nothing else says that their reason ended.
+pub const RETRY_OWED: Duration = Duration::from_secs(60);
+
+/// Journal size, in bytes, below which it is not folded while running.
+pub const JOURNAL_MIN: u64 = 256 * 1024;
+/// Largest state document that is read, in bytes.
+pub const DOCUMENT_MAX: u64 = 1024 * 1024 * 1024;
+/// What lost a conflict or a first contact, or was deleted by a peer, is kept at least this long.
+pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
+/// Versions listed in history altogether: bounds its index in memory.
+pub const HISTORY_ITEMS: usize = 20_000;
+/// Life of a join text's token.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
+/// Tokens that are valid at a time.
+pub const TOKENS_MAX: usize = 16;
+/// Peers remembered, met or waiting.
+pub const PEERS_KNOWN: usize = 1024;
+/// Peers that knocked and wait to be accepted.
+pub const WAITING_MAX: usize = 32;
+
+/// How long a `sync` waits for peers before it says what is missing.
+pub const SYNC_TIME: Duration = Duration::from_secs(30);
+/// Requests on the control socket served at a time.
+pub const CONTROL_MAX: usize = 16;
+/// Longest request line on the control socket, in bytes.
+pub const CONTROL_LINE: usize = 256 * 1024;
+/// Paths listed in one reply; more are counted.
+pub const REPLY_PATHS: usize = 1000;
+/// Owed paths named to the peer that offered them.
+pub const OWED_TOLD: usize = 32;
+/// Recent events kept for status.
+pub const EVENTS_KEPT: usize = 64;

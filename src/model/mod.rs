@@ -1,0 +1,28 @@
+//! Values: what every other layer speaks about, and nothing that acts.
+//!
+//! Nothing here reads a clock, a disk or a socket, and nothing here is a wire or disk form: `proto::message` and
+//! `store::state` convert explicitly. Read [`path`], [`entry`] and [`version`] first; the rest follows from them.
+
+pub mod digest;
+pub mod entry;
+pub mod escape;
+pub mod index;
+pub mod limits;
+pub mod path;
+pub mod reason;
+pub mod rng;
+pub mod secret;
+pub mod settings;
+pub mod time;
+pub mod version;
+
+pub use digest::{Digest, Hasher};
+pub use entry::{Entry, Kind, Owner};
+pub use index::{DiskStat, Index, Record, Sleep};
+pub use path::{PathError, RelPath};
+pub use reason::Reason;
+pub use rng::Rng;
+pub use secret::Key;
+pub use settings::{Direction, PeerName, Settings, ShareName};
+pub use time::{Monotonic, Now, WallTime};
+pub use version::{NodeId, Stamp, StateId, Version};

@@ -1,0 +1,353 @@
+//! Why something is not in sync: the texts that status, log, JSON and both sides of a session share.
+//!
+//! Three boundaries, three types. [`Trouble`] keeps a peer from exchanging, [`Hold`] keeps a share from doing anything
+//! without a person, [`Reason`] keeps one path from travelling or landing. Each has a `code` for scripts, which never
+//! changes, and a text for people, which says what to do where that is not obvious.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::{RelPath, time};
+
+/// Why a peer is not exchanging with this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody answered at its address; the text is the system's.
+    Unreachable(String),
+    /// Its name does not resolve; the text is the resolver's.
+    Unresolved(String),
+    /// It could not read our handshake: it has another key.
+    KeyRefusedThere,
+    /// Its handshake could not be read: it has another key.
+    KeyRefusedHere,
+    /// It speaks plain mode and this node does not.
+    PlainThere,
+    /// This node speaks plain mode and it does not.
+    PlainHere,
+    /// Its clock is ahead of ours by this many milliseconds (behind, when negative).
+    ClockSkew(i64),
+    /// It speaks other versions of the protocol.
+    Version {
+        /// Lowest it speaks.
+        min: u16,
+        /// Highest it speaks.
+        max: u16,
+    },
+    /// It is the C program, owsync 1.x.
+    Predecessor,
+    /// It does not know this node yet; a person must accept it there.
+    NotAcceptedThere,
+    /// This node does not know it yet; a person must accept it here.
+    NotAcceptedHere,
+    /// It shows another public key than it is pinned to here.
+    IdentityRefusedHere,
+    /// This node shows another public key than it is pinned to there.
+    IdentityRefusedThere,
+    /// It shows this node's own identity.
+    SameIdentity,
+    /// Two machines show its identity at once.
+    TwoMachines,
+    /// It was silent for longer than two keepalives.
+    Silent,
+    /// It closed the connection.
+    Closed,
+    /// It broke the protocol; the text says how.
+    Misbehaved(String),
+    /// It says that we broke the protocol; the text says how.
+    Accuses(String),
+    /// It, or this node, has too many sessions already.
+    TooManySessions,
+    /// It is switched off in the configuration here.
+    DisabledHere,
+    /// This node is switched off in the configuration there, or its address is not configured (plain mode).
+    DisabledThere,
+    /// It is shutting down or restarting.
+    Leaving,
+    /// Another session with it stays in place of this one.
+    Duplicate,
+    /// It said something that this version has no word for.
+    Other(String),
+}
+
+impl Trouble {
+    /// The word that scripts test.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Trouble::Unreachable(_) => "unreachable",
+            Trouble::Unresolved(_) => "unresolved",
+            Trouble::KeyRefusedThere | Trouble::KeyRefusedHere => "wrong_key",
+            Trouble::PlainThere | Trouble::PlainHere => "wrong_mode",
+            Trouble::ClockSkew(_) => "clock_skew",
+            Trouble::Version { .. } => "version",
+            Trouble::Predecessor => "predecessor",
+            Trouble::NotAcceptedThere => "not_accepted_there",
+            Trouble::NotAcceptedHere => "not_accepted",
+            Trouble::IdentityRefusedHere | Trouble::IdentityRefusedThere => "identity_changed",
+            Trouble::SameIdentity => "same_identity",
+            Trouble::TwoMachines => "two_machines",
+            Trouble::Silent => "silent",
+            Trouble::Closed => "closed",
+            Trouble::Misbehaved(_) | Trouble::Accuses(_) => "protocol",
+            Trouble::TooManySessions => "too_many_sessions",
+            Trouble::DisabledHere | Trouble::DisabledThere => "disabled",
+            Trouble::Leaving => "leaving",
+            Trouble::Duplicate => "duplicate",
+            Trouble::Other(_) => "other",
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Unreachable(error) => write!(f, "unreachable: {error}"),
+            Trouble::Unresolved(error) => write!(f, "its name does not resolve: {error}"),
+            Trouble::KeyRefusedThere => f.write_str("wrong key: it refused ours; compare the key fingerprints that `owsync status` shows on both"),
+            Trouble::KeyRefusedHere => f.write_str("wrong key: it does not have ours; compare the key fingerprints that `owsync status` shows on both"),
+            Trouble::PlainThere => f.write_str("wrong mode: it runs in plain mode, this node is encrypted; set plain_mode alike on both"),
+            Trouble::PlainHere => f.write_str("wrong mode: this node runs in plain mode, it is encrypted; set plain_mode alike on both"),
+            Trouble::ClockSkew(ms) => {
+                let size = time::short(Duration::from_millis(ms.unsigned_abs()));
+                write!(f, "clock skew: its clock is {} s {} ours ({size}); set the time on one of them", ms.unsigned_abs().div_ceil(1000), if *ms < 0 { "behind" } else { "ahead of" })
+            }
+            Trouble::Version { min, max } if min == max => write!(f, "it speaks version {min} of the protocol, which this node does not: update owsync on the older one"),
+            Trouble::Version { min, max } => write!(f, "it speaks versions {min} to {max} of the protocol, which this node does not: update owsync on the older one"),
+            Trouble::Predecessor => f.write_str("it runs owsync 1.x, which speaks another protocol: update owsync there"),
+            Trouble::NotAcceptedThere => f.write_str("waiting to be accepted there: run `owsync accept` on it"),
+            Trouble::NotAcceptedHere => f.write_str("waiting to be accepted here: run `owsync accept`"),
+            Trouble::IdentityRefusedHere => f.write_str("it shows another identity than it had: if it was reinstalled, run `owsync accept` for it, else somebody else has the key"),
+            Trouble::IdentityRefusedThere => f.write_str("it expects another identity of this node: if this node was reinstalled, run `owsync accept` there"),
+            Trouble::SameIdentity => f.write_str("same identity: this is a copy, run `owsync identity --new` on one of the two"),
+            Trouble::TwoMachines => f.write_str("two machines show its identity: one is a copy, run `owsync identity --new` on it"),
+            Trouble::Silent => f.write_str("silent: nothing was heard of it for two keepalives"),
+            Trouble::Closed => f.write_str("it closed the connection"),
+            Trouble::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
+            Trouble::Accuses(how) => write!(f, "it says this node broke the protocol: {how}"),
+            Trouble::TooManySessions => f.write_str("too many sessions"),
+            Trouble::DisabledHere => f.write_str("switched off here"),
+            Trouble::DisabledThere => f.write_str("it does not take connections from this node's address: configure this node as its peer"),
+            Trouble::Leaving => f.write_str("it is shutting down"),
+            Trouble::Duplicate => f.write_str("another session with it is in use"),
+            Trouble::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Why a share waits for a person. What ends by itself when its cause ends says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// Its root cannot be opened. Ends by itself.
+    RootMissing(String),
+    /// Another filesystem than the known one is at its root, and files are gone. Ends by itself.
+    NotMounted,
+    /// Every file it should hold is gone. Ends by itself when they are back.
+    Emptied {
+        /// Files it should hold.
+        known: u64,
+    },
+    /// Nine in ten files changed or vanished while owsync was not running.
+    Replaced {
+        /// Files that changed or vanished.
+        changed: u64,
+        /// Files it should hold.
+        known: u64,
+    },
+    /// The database was restored or copied, and files differ from it.
+    SetBack {
+        /// Files that differ.
+        changed: u64,
+        /// Files it should hold.
+        known: u64,
+    },
+    /// More files vanished at once than `delete_guard` lets pass.
+    MassDeletion {
+        /// Files that vanished.
+        gone: u64,
+        /// Files it should hold.
+        known: u64,
+    },
+}
+
+impl Hold {
+    /// The word that scripts test.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Hold::RootMissing(_) => "root_missing",
+            Hold::NotMounted => "not_mounted",
+            Hold::Emptied { .. } => "emptied",
+            Hold::Replaced { .. } => "replaced",
+            Hold::SetBack { .. } => "set_back",
+            Hold::MassDeletion { .. } => "mass_deletion",
+        }
+    }
+
+    /// Whether the hold ends when its cause does, without a person.
+    pub fn ends_by_itself(&self) -> bool {
+        match self {
+            Hold::RootMissing(_) | Hold::NotMounted | Hold::Emptied { .. } | Hold::MassDeletion { .. } => true,
+            Hold::Replaced { .. } | Hold::SetBack { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}"),
+            Hold::NotMounted => f.write_str("its directory is not mounted: another filesystem is there, without its files"),
+            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+            Hold::Replaced { changed, known } => write!(
+                f,
+                "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
+            ),
+            Hold::SetBack { changed, known } => write!(
+                f,
+                "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
+            ),
+            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+        }
+    }
+}
+
+/// Why one path does not travel or land.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A device, socket or fifo.
+    Special(&'static str),
+    /// A symlink where `symlinks` is `ignore`.
+    SymlinkIgnored,
+    /// A symlink whose target leaves the share.
+    SymlinkOutside,
+    /// Larger than `max_file_size`.
+    TooLarge {
+        /// Bytes.
+        size: u64,
+        /// The share's `max_file_size`, bytes.
+        max: u64,
+    },
+    /// It cannot be read; the text is the system's.
+    Unreadable(String),
+    /// Another filesystem is mounted there.
+    OtherFilesystem,
+    /// Something that is not synced lies where it should land.
+    InTheWay(&'static str),
+    /// The directory that should go, or become a file, holds something that is not synced.
+    DirNotEmpty,
+    /// Landing it would leave less than `min_free`.
+    NoRoom {
+        /// Bytes it needs.
+        need: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// History must keep what it replaces, and has no room for it.
+    HistoryFull,
+    /// It could not be written; the text is the system's.
+    Unwritable(String),
+    /// Another program has it locked.
+    Busy,
+    /// The peer could not supply it; the text is the peer's.
+    NotSupplied(String),
+    /// It waits for another path of its batch.
+    WaitsFor(RelPath),
+    /// The share is held.
+    ShareHeld,
+    /// Both sides have it, neither has a claim: a person must pick.
+    FirstContact,
+    /// It is part of a mass deletion that a peer asks for.
+    MassDeletion {
+        /// Files that would go.
+        gone: u64,
+        /// Files there are.
+        known: u64,
+    },
+    /// It comes from a node that was away for so long that it may have been deleted meanwhile.
+    LongAway,
+    /// It changed back and forth between nodes.
+    Flapping,
+    /// This share, or peer, only sends.
+    OnlySends,
+    /// This share, or peer, only observes.
+    OnlyObserves,
+    /// Its owner is not known on this machine.
+    UnknownOwner(String),
+    /// A reason from a peer that this version has no word for.
+    Other(String),
+}
+
+impl Reason {
+    /// The word that scripts test.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::Special(_) => "special",
+            Reason::SymlinkIgnored => "symlink_ignored",
+            Reason::SymlinkOutside => "symlink_outside",
+            Reason::TooLarge { .. } => "too_large",
+            Reason::Unreadable(_) => "unreadable",
+            Reason::OtherFilesystem => "other_filesystem",
+            Reason::InTheWay(_) => "in_the_way",
+            Reason::DirNotEmpty => "dir_not_empty",
+            Reason::NoRoom { .. } => "no_room",
+            Reason::HistoryFull => "history_full",
+            Reason::Unwritable(_) => "unwritable",
+            Reason::Busy => "busy",
+            Reason::NotSupplied(_) => "not_supplied",
+            Reason::WaitsFor(_) => "waits_for",
+            Reason::ShareHeld => "share_held",
+            Reason::FirstContact => "first_contact",
+            Reason::MassDeletion { .. } => "mass_deletion",
+            Reason::LongAway => "long_away",
+            Reason::Flapping => "flapping",
+            Reason::OnlySends => "only_sends",
+            Reason::OnlyObserves => "only_observes",
+            Reason::UnknownOwner(_) => "unknown_owner",
+            Reason::Other(_) => "other",
+        }
+    }
+
+    /// Whether a person must act; everything else is tried again by itself.
+    pub fn needs_person(&self) -> bool {
+        matches!(self, Reason::FirstContact | Reason::MassDeletion { .. } | Reason::LongAway | Reason::Flapping)
+    }
+
+    /// Whether the path was left out by what this node was told, so that nothing went wrong.
+    pub fn is_choice(&self) -> bool {
+        matches!(self, Reason::Special(_) | Reason::SymlinkIgnored | Reason::SymlinkOutside | Reason::TooLarge { .. } | Reason::OtherFilesystem | Reason::OnlySends | Reason::OnlyObserves)
+    }
+
+    /// Whether the rest of a batch must wait while this path cannot land: what this node's own filter or
+    /// `max_file_size` leaves out, or its direction, delays nothing.
+    pub fn delays_batch(&self) -> bool {
+        !matches!(self, Reason::TooLarge { .. } | Reason::OnlySends | Reason::OnlyObserves | Reason::FirstContact | Reason::LongAway | Reason::Flapping | Reason::SymlinkIgnored)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Special(what) => write!(f, "skipped: it is a {what}"),
+            Reason::SymlinkIgnored => f.write_str("skipped: it is a symlink, and this share has symlinks ignore"),
+            Reason::SymlinkOutside => f.write_str("skipped: it is a symlink whose target lies outside the share"),
+            Reason::TooLarge { size, max } => write!(f, "too large: {size} bytes, max_file_size is {max}"),
+            Reason::Unreadable(error) => write!(f, "unreadable: {error}"),
+            Reason::OtherFilesystem => f.write_str("skipped: another filesystem is mounted there; make it a share of its own"),
+            Reason::InTheWay(what) => write!(f, "a {what} that is not synced lies there"),
+            Reason::DirNotEmpty => f.write_str("the directory there holds something that is not synced"),
+            Reason::NoRoom { need, free } => write!(f, "no room: it needs {need} bytes, {free} are free less min_free"),
+            Reason::HistoryFull => f.write_str("history full: what it replaces must be kept, and min_free leaves no room for it"),
+            Reason::Unwritable(error) => write!(f, "cannot be written: {error}"),
+            Reason::Busy => f.write_str("another program has it locked"),
+            Reason::NotSupplied(why) => write!(f, "the peer could not supply it: {why}"),
+            Reason::WaitsFor(path) => write!(f, "waits for {path}, which changed together with it"),
+            Reason::ShareHeld => f.write_str("the share is held"),
+            Reason::FirstContact => f.write_str("both sides have it and differ: pick with `owsync approve --mine`, `--theirs` or `--newest`"),
+            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` or `owsync reject`"),
+            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it"),
+            Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
+            Reason::OnlySends => f.write_str("this node only sends"),
+            Reason::OnlyObserves => f.write_str("this node only observes"),
+            Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),
+            Reason::Other(text) => f.write_str(text),
+        }
+    }
+}

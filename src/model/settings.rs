@@ -1,0 +1,335 @@
+//! What a node was told to do: the outcome of `config`, checked and complete.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::model::{Key, limits};
+
+/// The name of a share: a label of letters, digits, `_`, `-` and `.`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShareName(Rc<str>);
+
+impl ShareName {
+    /// The share that the options outside any share section describe.
+    pub const MAIN: &'static str = "main";
+
+    /// Checks a name.
+    pub fn parse(text: &str) -> Option<ShareName> {
+        is_label(text).then(|| ShareName(text.into()))
+    }
+
+    /// The share `main`.
+    pub fn main() -> ShareName {
+        ShareName(ShareName::MAIN.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ShareName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ShareName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a peer on this node: its section, or the address it was configured by, or what it calls itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerName(pub Rc<str>);
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether `text` can name a share or a peer section.
+pub fn is_label(text: &str) -> bool {
+    let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    !text.is_empty() && text.len() <= limits::LABEL_MAX && text.bytes().all(valid) && !text.starts_with(['-', '.'])
+}
+
+/// Which way changes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Direction {
+    /// Sends and takes.
+    #[default]
+    Both,
+    /// Offers its changes, takes none.
+    Send,
+    /// Takes changes, offers none of its own; relays what it took.
+    Receive,
+    /// Compares and reports; neither sends nor takes.
+    Observe,
+}
+
+impl Direction {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Direction::Both => "both",
+            Direction::Send => "send",
+            Direction::Receive => "receive",
+            Direction::Observe => "observe",
+        }
+    }
+
+    /// Reads the word in a configuration.
+    pub fn parse(word: &str) -> Option<Direction> {
+        [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe].into_iter().find(|d| d.word() == word)
+    }
+
+    /// Whether changes made here leave the node.
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::Both | Direction::Send)
+    }
+
+    /// Whether changes made elsewhere land here.
+    pub fn takes(self) -> bool {
+        matches!(self, Direction::Both | Direction::Receive)
+    }
+
+    /// What remains when a share and a peer each have a direction.
+    pub fn and(self, other: Direction) -> Direction {
+        match (self.sends() && other.sends(), self.takes() && other.takes()) {
+            (true, true) => Direction::Both,
+            (true, false) => Direction::Send,
+            (false, true) => Direction::Receive,
+            (false, false) => Direction::Observe,
+        }
+    }
+}
+
+/// Who may enter, of those who hold the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Peers pinned, joined, accepted by a person, or first met at a configured address.
+    Known,
+    /// Any holder of the key.
+    Key,
+}
+
+impl Accept {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Accept::Known => "known",
+            Accept::Key => "key",
+        }
+    }
+}
+
+/// What decides where neither side of a first contact has a claim and files differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstSync {
+    /// The differing paths wait for a person.
+    Ask,
+    /// The newer file wins, the other goes to history.
+    Newest,
+}
+
+impl FirstSync {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            FirstSync::Ask => "ask",
+            FirstSync::Newest => "newest",
+        }
+    }
+}
+
+/// Whether symlinks travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are reported as skipped.
+    Ignore,
+    /// Their text travels when its target stays inside the share.
+    Copy,
+}
+
+impl Symlinks {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Symlinks::Ignore => "ignore",
+            Symlinks::Copy => "copy",
+        }
+    }
+}
+
+/// A host to dial: name or address, port, and the address to dial from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port; the node's own where none was given.
+    pub port: u16,
+    /// Local address to connect from.
+    pub source: Option<std::net::IpAddr>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+/// A peer that was configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerSettings {
+    /// Section name, or the address as it was written.
+    pub name: PeerName,
+    /// `false`: it is neither dialled nor let in.
+    pub enabled: bool,
+    /// Where to dial it; a peer without an address is only waited for.
+    pub address: Option<Address>,
+    /// The public key it must show.
+    pub public_key: Option<[u8; 32]>,
+    /// The shares it may take part in; `None`: all.
+    pub shares: Option<Vec<ShareName>>,
+    /// Which way changes go between it and this node.
+    pub direction: Direction,
+}
+
+impl PeerSettings {
+    /// Whether the peer may take part in a share.
+    pub fn allows(&self, share: &ShareName) -> bool {
+        self.shares.as_ref().is_none_or(|shares| shares.contains(share))
+    }
+}
+
+/// A directory tree that is kept equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareSettings {
+    /// Its name, the same on every node.
+    pub name: ShareName,
+    /// `false`: it is known, and nothing is done with it.
+    pub enabled: bool,
+    /// Its root on this node.
+    pub dir: PathBuf,
+    /// Patterns of which one must match; none: nothing is synced.
+    pub include: Vec<Vec<u8>>,
+    /// Patterns of which none may match.
+    pub exclude: Vec<Vec<u8>>,
+    /// Which way changes go.
+    pub direction: Direction,
+    /// Whether symlinks travel.
+    pub symlinks: Symlinks,
+    /// Largest file, in bytes; 0: no limit.
+    pub max_file_size: u64,
+    /// Whether set-user-id and set-group-id bits land.
+    pub allow_setuid: bool,
+    /// Percent of files vanishing at once that hold the share; 0: never.
+    pub delete_guard: u8,
+    /// Bytes that a write must leave free.
+    pub min_free: u64,
+}
+
+impl ShareSettings {
+    /// A share with the defaults of a config file.
+    pub fn new(name: ShareName, dir: PathBuf) -> ShareSettings {
+        ShareSettings {
+            name,
+            enabled: true,
+            dir,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            direction: Direction::Both,
+            symlinks: Symlinks::Ignore,
+            max_file_size: default_max_file_size(),
+            allow_setuid: false,
+            delete_guard: 50,
+            min_free: 1024 * 1024,
+        }
+    }
+}
+
+/// How much of the past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryBounds {
+    /// Bytes of all contents together.
+    pub size: u64,
+    /// Days; 0: for ever.
+    pub days: u32,
+    /// Versions of one path.
+    pub versions: u32,
+}
+
+impl Default for HistoryBounds {
+    fn default() -> HistoryBounds {
+        HistoryBounds { size: 1024 * 1024, days: 30, versions: 10 }
+    }
+}
+
+/// Everything a node was told to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What people call this node.
+    pub name: String,
+    /// The cluster's key; `None` in plain mode.
+    pub key: Option<Key>,
+    /// A second key that is accepted while keys are being changed.
+    pub previous_key: Option<Key>,
+    /// Nothing is encrypted or authenticated; only for links that are already private.
+    pub plain_mode: bool,
+    /// `listen --plain` without peers: connections from any address are taken.
+    pub plain_from_anywhere: bool,
+    /// Who may enter.
+    pub accept: Accept,
+    /// What decides at first contact.
+    pub first_sync: FirstSync,
+    /// Time between two safety-net rescans.
+    pub poll_interval: Duration,
+    /// Quiet time after which a change is offered.
+    pub settle: Duration,
+    /// Largest difference between two clocks; zero: any.
+    pub max_clock_skew: Duration,
+    /// How much of the past is kept.
+    pub history: HistoryBounds,
+    /// The peers.
+    pub peers: Vec<PeerSettings>,
+    /// The shares.
+    pub shares: Vec<ShareSettings>,
+}
+
+impl Settings {
+    /// Settings with a config file's defaults, without peers and shares.
+    pub fn new(name: &str) -> Settings {
+        Settings {
+            name: name.into(),
+            key: None,
+            previous_key: None,
+            plain_mode: false,
+            plain_from_anywhere: false,
+            accept: Accept::Key,
+            first_sync: FirstSync::Newest,
+            poll_interval: Duration::from_secs(60),
+            settle: Duration::from_millis(200),
+            max_clock_skew: Duration::from_secs(60),
+            history: HistoryBounds::default(),
+            peers: Vec::new(),
+            shares: Vec::new(),
+        }
+    }
+
+    /// The settings of a share.
+    pub fn share(&self, name: &ShareName) -> Option<&ShareSettings> {
+        self.shares.iter().find(|share| share.name == *name)
+    }
+}
+
+/// 16 MiB, or half of the MAX_MESSAGE_SIZE that the build was given, as in the predecessor.
+pub fn default_max_file_size() -> u64 {
+    const GIVEN: Option<&str> = option_env!("OWSYNC_MAX_MESSAGE_SIZE");
+    GIVEN.and_then(|text| text.parse::<u64>().ok()).map_or(16 * 1024 * 1024, |message| message / 2)
+}

@@ -1,0 +1,320 @@
+//! What people and scripts ask of a node, and what it says.
+//!
+//! The same requests come from the command line over the control socket, from ubus and from LuCI; the same answers go
+//! back. An answer is a [`Tree`]: what JSON and blobmsg have in common. Field names are the words of the product, stable,
+//! and absent rather than null where there is nothing to say.
+
+use crate::model::{PeerName, RelPath, ShareName, WallTime};
+
+/// What a person or a script asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Is everything in sync, since when, and if not why not?
+    Status,
+    /// The peers.
+    Peers,
+    /// The shares.
+    Shares,
+    /// The paths of a share.
+    Files {
+        /// The share.
+        share: Option<ShareName>,
+        /// Only from this path on.
+        from: Option<RelPath>,
+    },
+    /// Look at everything again, and exchange it with every peer. The answer comes when that is done, if `wait`.
+    Sync {
+        /// Only with this peer.
+        peer: Option<PeerName>,
+        /// Only this share.
+        share: Option<ShareName>,
+        /// Say what would happen, and do nothing.
+        dry_run: bool,
+        /// Answer when it is done, not at once.
+        wait: bool,
+    },
+    /// Stop exchanging.
+    Pause {
+        /// Only with this peer.
+        peer: Option<PeerName>,
+        /// Only this share.
+        share: Option<ShareName>,
+    },
+    /// Go on exchanging.
+    Resume {
+        /// Only with this peer.
+        peer: Option<PeerName>,
+        /// Only this share.
+        share: Option<ShareName>,
+    },
+    /// Let a held share, or held paths of it, go on.
+    Approve {
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// This path, or what is below it.
+        path: Option<RelPath>,
+        /// Which side wins at first contact.
+        pick: Option<Pick>,
+    },
+    /// Take the other side's state back in.
+    Reject {
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// This path, or what is below it.
+        path: Option<RelPath>,
+    },
+    /// Former versions.
+    Log {
+        /// The share.
+        share: Option<ShareName>,
+        /// This path, or what is below it.
+        path: Option<RelPath>,
+        /// At most this many, the newest.
+        limit: usize,
+    },
+    /// One former version, by its number.
+    Show {
+        /// The number in `log`.
+        number: u64,
+    },
+    /// Bring a former version back.
+    Restore {
+        /// The number in `log`.
+        number: u64,
+    },
+    /// Remove every former version of a path.
+    Forget {
+        /// The share.
+        share: Option<ShareName>,
+        /// The path, or what is below it.
+        path: RelPath,
+    },
+    /// Let a waiting, or changed, peer in.
+    Accept {
+        /// Its name, address or the start of its key; the only one that waits, if there is one.
+        peer: Option<String>,
+    },
+    /// Forget a peer that is gone for good.
+    ForgetPeer {
+        /// Its name, address or the start of its key.
+        peer: String,
+    },
+    /// Make a token for a join text.
+    Invite,
+    /// Declare this node the reference, and make a token for a join text.
+    Init,
+    /// Who this node is.
+    Identity,
+}
+
+/// Which side wins where neither has a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// This node's.
+    Mine,
+    /// The peer's.
+    Theirs,
+    /// The newer one, path by path.
+    Newest,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It was done; this is what there is to say.
+    Done(Tree),
+    /// It was not.
+    Failed {
+        /// What kind of failure.
+        fault: Fault,
+        /// What went wrong, for people.
+        message: String,
+    },
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The command's arguments make no sense.
+    Argument,
+    /// What it names does not exist.
+    NotFound,
+    /// It cannot be done in the present state.
+    State,
+    /// Something that it needed failed.
+    System,
+}
+
+impl Fault {
+    /// The word that scripts test.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fault::Argument => "argument",
+            Fault::NotFound => "not_found",
+            Fault::State => "state",
+            Fault::System => "system",
+        }
+    }
+}
+
+impl Reply {
+    /// A failure.
+    pub fn failed(fault: Fault, message: impl Into<String>) -> Reply {
+        Reply::Failed { fault, message: message.into() }
+    }
+}
+
+/// An answer's form: what JSON and blobmsg have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tree {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A text; what was not UTF-8 is escaped.
+    Text(String),
+    /// A list.
+    List(Vec<Tree>),
+    /// A table; its keys are in the order in which a person wants to read them.
+    Map(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// An empty table.
+    pub fn map() -> Tree {
+        Tree::Map(Vec::new())
+    }
+
+    /// This table with one more key.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<Tree>) -> Tree {
+        if let Tree::Map(fields) = &mut self {
+            fields.push((key.into(), value.into()));
+        }
+        self
+    }
+
+    /// This table with one more key, if there is a value.
+    #[must_use]
+    pub fn with_some(self, key: &str, value: Option<impl Into<Tree>>) -> Tree {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// The value of a key of this table.
+    pub fn get(&self, key: &str) -> Option<&Tree> {
+        match self {
+            Tree::Map(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}
+
+impl From<bool> for Tree {
+    fn from(value: bool) -> Tree {
+        Tree::Bool(value)
+    }
+}
+
+impl From<u64> for Tree {
+    fn from(value: u64) -> Tree {
+        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Tree {
+    fn from(value: usize) -> Tree {
+        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u32> for Tree {
+    fn from(value: u32) -> Tree {
+        Tree::Int(i64::from(value))
+    }
+}
+
+impl From<i64> for Tree {
+    fn from(value: i64) -> Tree {
+        Tree::Int(value)
+    }
+}
+
+/// Seconds since 1970.
+impl From<WallTime> for Tree {
+    fn from(value: WallTime) -> Tree {
+        Tree::Int(value.as_secs())
+    }
+}
+
+impl From<&str> for Tree {
+    fn from(value: &str) -> Tree {
+        Tree::Text(value.into())
+    }
+}
+
+impl From<String> for Tree {
+    fn from(value: String) -> Tree {
+        Tree::Text(value)
+    }
+}
+
+impl From<Vec<Tree>> for Tree {
+    fn from(value: Vec<Tree>) -> Tree {
+        Tree::List(value)
+    }
+}
+
+/// What a node tells whoever listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// `owsync.synced`, `owsync.conflict`, `owsync.hold`, `owsync.peer`.
+    pub name: &'static str,
+    /// When.
+    pub at: WallTime,
+    /// One sentence for people.
+    pub text: String,
+    /// Its details.
+    pub details: Tree,
+}
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something is not as it should be.
+    Warning,
+    /// What an administrator would tell a colleague.
+    Notice,
+    /// One line per decision.
+    Debug,
+}
+
+/// A line for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says; escaped, without end of line.
+    pub text: String,
+}
+
+/// Numbers that only grow, since start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Bytes transmitted on sessions.
+    pub bytes_out: u64,
+    /// Paths that landed.
+    pub landed: u64,
+    /// Paths changed here.
+    pub edited: u64,
+    /// Content bytes received.
+    pub received: u64,
+    /// Content bytes supplied.
+    pub supplied: u64,
+    /// Conflicts seen.
+    pub conflicts: u64,
+}

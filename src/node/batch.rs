@@ -1,0 +1,112 @@
+//! Batches on their way: what a peer offered, until it lands or is owed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::fs::Root;
+use crate::fs::stage::Incoming;
+use crate::model::{Entry, Monotonic, NodeId, RelPath};
+use crate::node::LinkId;
+use crate::reconcile::FirstContact;
+
+/// Changes that one author made together, as one peer offered them.
+pub(crate) struct Batch<R: Root> {
+    /// Who offered it.
+    pub from: NodeId,
+    /// The session its content is asked on; `None` when that ended after everything had arrived.
+    pub link: Option<LinkId>,
+    /// What both sides knew of each other when it was offered.
+    pub contact: FirstContact,
+    /// When it was offered.
+    pub opened: Monotonic,
+    /// What is left of it.
+    pub offers: BTreeMap<RelPath, Pending<R>>,
+    /// A person let it pass the guards.
+    pub by_person: bool,
+    /// Not looked at before this time: a path was changing or locked.
+    pub not_before: Monotonic,
+    /// Paths whose content must be asked for, as far as they are still wanted.
+    pub unasked: VecDeque<RelPath>,
+    /// A landing found a path busy at this time first: it is tried again for a while.
+    pub busy_since: Option<Monotonic>,
+}
+
+/// One path of a batch.
+pub(crate) struct Pending<R: Root> {
+    /// What the peer has.
+    pub entry: Entry,
+    /// The peer's number of the change.
+    pub seq: u64,
+    /// The peer's number of the batch.
+    pub batch: u64,
+    /// Where its content is.
+    pub content: Content<R>,
+    /// It is recorded as owed, and stays so until it lands.
+    pub owed: bool,
+}
+
+/// Where a pending path's content is.
+pub(crate) enum Content<R: Root> {
+    /// Nothing must travel.
+    Unneeded,
+    /// At the peer.
+    Wanted,
+    /// On its way.
+    Arriving(Box<Arriving<R>>),
+    /// Staged and verified.
+    Staged(RelPath),
+}
+
+/// Content on its way.
+pub(crate) struct Arriving<R: Root> {
+    /// What has arrived.
+    pub incoming: Incoming<R>,
+    /// Bytes asked for so far.
+    pub asked: u64,
+    /// When the last of it came, or was asked for.
+    pub last: Monotonic,
+}
+
+impl<R: Root> Batch<R> {
+    /// A batch without paths.
+    pub fn new(from: NodeId, link: LinkId, contact: FirstContact, now: Monotonic) -> Batch<R> {
+        Batch { from, link: Some(link), contact, opened: now, offers: BTreeMap::new(), by_person: false, not_before: Monotonic(0), unasked: VecDeque::new(), busy_since: None }
+    }
+
+    /// Adds a path; `arrived` is content of it that an earlier offer brought.
+    pub fn add(&mut self, path: RelPath, mut pending: Pending<R>, wanted: bool, arrived: Option<Content<R>>) {
+        if wanted {
+            pending.content = arrived.unwrap_or(Content::Wanted);
+            if matches!(pending.content, Content::Wanted) {
+                self.unasked.push_back(path.clone());
+            }
+        }
+        self.offers.insert(path, pending);
+    }
+
+    /// Whether everything it needs is here.
+    pub fn is_complete(&self) -> bool {
+        self.offers.values().all(|pending| matches!(pending.content, Content::Unneeded | Content::Staged(_)))
+    }
+
+    /// The lowest number of its changes that only the session's memory knows of.
+    pub fn lowest_unowed(&self) -> Option<u64> {
+        self.offers.values().filter(|pending| !pending.owed).map(|pending| pending.seq).min()
+    }
+
+    /// The lowest number of its changes.
+    pub fn lowest(&self) -> Option<u64> {
+        self.offers.values().map(|pending| pending.seq).min()
+    }
+}
+
+impl<R: Root> Content<R> {
+    /// Removes what is on disk of it.
+    pub fn discard(self, root: &R) {
+        match self {
+            Content::Unneeded | Content::Wanted => {}
+            Content::Arriving(arriving) => arriving.incoming.discard(root),
+            // What cannot be removed now is removed at the next start.
+            Content::Staged(path) => drop(root.remove(&path)),
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Taking in what peers tell: entries become batches, or are owed, or were known.
+
+use crate::fs::Fs;
+use crate::model::settings::{FirstSync, Symlinks};
+use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
+use crate::node::api::{Event, Level, Tree};
+use crate::node::batch::{Batch, Content, Pending};
+use crate::node::{LinkId, Node};
+use crate::proto::message::{IndexPart, Offer};
+use crate::reconcile::{self, FirstContact, Source, Verdict};
+use crate::store::state::{Change, Ledger, Owed};
+
+impl<F: Fs> Node<F> {
+    /// A peer tells what it has.
+    pub(crate) fn handle_index(&mut self, now: Now, id: LinkId, part: IndexPart) {
+        self.check_clock(now, id, part.wall);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.session.is_ended() {
+            return;
+        }
+        let (Some(node), name) = (link.node, part.share) else { return };
+        let Some(exchange) = link.exchanges.get_mut(&name) else {
+            self.misbehaved(now, id, format!("entries of the share {name}, which nobody asked for"));
+            return;
+        };
+        if !exchange.listening {
+            // The share is held here: everything is asked for again when that ends.
+            return;
+        }
+        if part.upto < exchange.heard || part.entries.first().is_some_and(|offer| offer.seq <= exchange.heard) {
+            self.misbehaved(now, id, "an index that goes back".into());
+            return;
+        }
+        exchange.heard = part.upto;
+        exchange.their_top = exchange.their_top.max(part.upto);
+        exchange.heard_all |= part.last;
+        let mut whole = Vec::new();
+        for offer in part.entries {
+            if exchange.partial.last().is_some_and(|before| before.batch != offer.batch) {
+                whole.push(std::mem::take(&mut exchange.partial));
+            }
+            exchange.partial.push(offer);
+        }
+        if part.last && !exchange.partial.is_empty() {
+            whole.push(std::mem::take(&mut exchange.partial));
+        }
+        if exchange.partial.len() > limits::BATCH_MAX {
+            self.misbehaved(now, id, "a batch without an end".into());
+            return;
+        }
+        let me = self.store.state().me.clone();
+        let ahead = |version: &Version| version.number(me.state) > me.number;
+        if whole.iter().flatten().any(|offer| ahead(&offer.entry.version)) {
+            self.renew_state(now, "a peer has edits of this node that its database does not know");
+            return;
+        }
+        for offers in whole {
+            self.open_batch(now, id, node, &name, offers);
+        }
+        self.stirred = true;
+        self.check_completed(now, id, &name);
+    }
+
+    /// Sorts one batch of offers: known, owed, or on its way.
+    fn open_batch(&mut self, now: Now, id: LinkId, node: NodeId, name: &ShareName, offers: Vec<Offer>) {
+        let contact = self.contact_with(now, id);
+        let Some(direction) = self.links.get(&id).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction) else { return };
+        let long_away = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).is_some_and(|ledger| ledger.away);
+        let number = self.next_batch;
+        self.next_batch += 1;
+        let mut batch: Batch<F::Root> = Batch::new(node, id, contact, now.mono);
+        for offer in offers {
+            let Offer { path, entry, seq, batch: their_batch } = offer;
+            // A later word on a path replaces the earlier one; content that is on its way may be the same.
+            let arrived = self.supersede(name, node, &path, &entry, number);
+            let unknown = self.store.state().shares.get(name).is_some_and(|state| state.index.get(&path).is_none());
+            if unknown && self.store.state().shares.get(name).is_some_and(|state| state.index.len() >= limits::INDEX_MAX) {
+                self.misbehaved(now, id, format!("more than {} paths in one share", limits::INDEX_MAX));
+                return;
+            }
+            let sorted = self.sort_offer(name, &path, &entry, contact, direction, long_away);
+            let keep = matches!(sorted, Sorted::Take { wanted: true });
+            let (arrived, left) = if keep { (arrived, None) } else { (None, arrived) };
+            self.discard(name, left);
+            match sorted {
+                Sorted::LeftOut => {}
+                Sorted::Known => self.note_equal(name, node, &path, &entry),
+                Sorted::Owe(reason) => self.owe(now, name, node, path, Owed { entry, seq, batch: their_batch, reason, since: now.wall }),
+                Sorted::Take { wanted } => batch.add(path, Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false }, wanted, arrived),
+            }
+        }
+        self.add_batch(name, number, batch);
+    }
+
+    /// What becomes of an offer, as things stand now.
+    fn sort_offer(&self, name: &ShareName, path: &RelPath, entry: &Entry, contact: FirstContact, direction: Direction, long_away: bool) -> Sorted {
+        let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else { return Sorted::LeftOut };
+        if !share.filter.holds(path) {
+            return Sorted::LeftOut;
+        }
+        let record = state.index.get(path);
+        let (agreed, lands) = match reconcile::reconcile(record.map(|record| &record.entry), entry, contact) {
+            Verdict::Known => return Sorted::Known,
+            Verdict::Ask => return Sorted::Owe(Reason::FirstContact),
+            Verdict::Agree { entry, source, .. } => (entry, source == Source::There),
+        };
+        if let Some(sleep) = record.and_then(|record| record.sleep) {
+            return Sorted::Owe(asleep(sleep));
+        }
+        // Whoever takes nothing still joins versions, as long as nothing changes on disk.
+        let touches_disk = lands || record.is_some_and(|record| !record.entry.same_fields(&agreed));
+        match direction {
+            Direction::Send if touches_disk => return Sorted::Owe(Reason::OnlySends),
+            Direction::Observe => return Sorted::Owe(Reason::OnlyObserves),
+            Direction::Both | Direction::Send | Direction::Receive => {}
+        }
+        if record.is_none() && long_away && entry.is_live() {
+            return Sorted::Owe(Reason::LongAway);
+        }
+        match self.refuses(name, path, entry) {
+            Some(reason) => Sorted::Owe(reason),
+            None => Sorted::Take { wanted: lands && entry.has_content() && !record.is_some_and(|record| record.entry.same_content(entry)) },
+        }
+    }
+
+    /// Tries owed changes again, those that `which` picks, as far as their peers are there.
+    pub(crate) fn retry_owed(&mut self, now: Now, name: &ShareName, by_person: bool, which: impl Fn(NodeId, &RelPath, &Owed) -> bool) {
+        let Some(share) = self.shares.get(name) else { return };
+        if !share.ready || self.hold_of(name).is_some() {
+            return;
+        }
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let on_its_way = |node: NodeId, path: &RelPath| share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path));
+        let mut groups: std::collections::BTreeMap<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
+        for ((node, path), owed) in state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path)) {
+            groups.entry((*node, owed.batch)).or_default().push((path.clone(), owed.clone()));
+        }
+        for ((node, _), items) in groups {
+            let link = self.links.iter().find(|(_, link)| link.node == Some(node) && link.is_admitted() && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)).map(|(id, _)| *id);
+            let Some(link) = link else { continue };
+            let Some(direction) = self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction) else { continue };
+            let contact = self.contact_with(now, link);
+            let number = self.next_batch;
+            self.next_batch += 1;
+            let mut batch: Batch<F::Root> = Batch::new(node, link, contact, now.mono);
+            batch.by_person = by_person;
+            let mut still = None;
+            for (path, owed) in items {
+                // A person who lets a path pass knows where it comes from.
+                match self.sort_offer(name, &path, &owed.entry, contact, direction, false) {
+                    Sorted::LeftOut | Sorted::Known => self.store.change(Change::Paid(name.clone(), node, path)),
+                    Sorted::Owe(reason) => {
+                        if reason.delays_batch() {
+                            still.get_or_insert_with(|| path.clone());
+                        }
+                        self.owe(now, name, node, path, Owed { reason, ..owed });
+                    }
+                    Sorted::Take { wanted } => {
+                        batch.add(path, Pending { entry: owed.entry, seq: owed.seq, batch: owed.batch, content: Content::Unneeded, owed: true }, wanted, None);
+                    }
+                }
+            }
+            match still {
+                // One of them still cannot land, so the others still wait for it, unless a person said otherwise.
+                Some(path) if !by_person => {
+                    for (other, pending) in batch.offers {
+                        let Pending { entry, seq, batch, .. } = pending;
+                        self.owe(now, name, node, other, Owed { entry, seq, batch, reason: Reason::WaitsFor(path.clone()), since: now.wall });
+                    }
+                }
+                _ => self.add_batch(name, number, batch),
+            }
+        }
+    }
+
+    fn discard(&self, name: &ShareName, content: Option<Content<F::Root>>) {
+        if let (Some(content), Some(root)) = (content, self.shares.get(name).and_then(|share| share.root.as_ref())) {
+            content.discard(root);
+        }
+    }
+
+    /// Puts a batch in the queue, unless nothing is left of it.
+    pub(crate) fn add_batch(&mut self, name: &ShareName, id: u64, batch: Batch<F::Root>) {
+        if batch.offers.is_empty() {
+            return;
+        }
+        if let Some(share) = self.shares.get_mut(name) {
+            share.batches.insert(id, batch);
+        }
+        self.stirred = true;
+    }
+
+    /// What both sides of a session know of each other for a first contact.
+    pub(crate) fn contact_with(&self, now: Now, id: LinkId) -> FirstContact {
+        let hello = self.links.get(&id).and_then(|link| link.hello.as_ref());
+        let asks = self.settings.first_sync == FirstSync::Ask || hello.is_some_and(|hello| hello.asks);
+        let opened = self.links.get(&id).map_or(now.mono, |link| link.opened);
+        // Both sides said at Hello how long they had been up, and both decide by that, not by how long it is now.
+        FirstContact { rule: if asks { FirstSync::Ask } else { FirstSync::Newest }, settled_here: opened >= self.settled_at, settled_there: hello.is_some_and(|hello| hello.settled) }
+    }
+
+    /// Why this share does not take an entry, by what it was told.
+    fn refuses(&self, name: &ShareName, path: &RelPath, entry: &Entry) -> Option<Reason> {
+        let share = self.shares.get(name)?;
+        let max = share.settings.max_file_size;
+        match entry.kind {
+            Kind::File if max > 0 && entry.size > max => Some(Reason::TooLarge { size: entry.size, max }),
+            Kind::Symlink if share.settings.symlinks == Symlinks::Ignore => Some(Reason::SymlinkIgnored),
+            _ => {
+                // An ignored symlink, or a fifo, that no scan made an entry of can lie there too.
+                share.skipped.get(path).map(|reason| match reason {
+                    Reason::SymlinkIgnored | Reason::SymlinkOutside => Reason::InTheWay("symlink"),
+                    Reason::Special(word) => Reason::InTheWay(word),
+                    other => other.clone(),
+                }).filter(|reason| !matches!(reason, Reason::UnknownOwner(_)))
+            }
+        }
+    }
+
+    /// Both sides have the same. Of two unversioned entries, the node with the smaller id will give the version.
+    fn note_equal(&mut self, name: &ShareName, node: NodeId, path: &RelPath, entry: &Entry) {
+        let smaller = node < self.identity.id;
+        let Some(record) = self.store.index_mut(name).and_then(|index| index.get_mut(path)) else { return };
+        if record.entry.version != entry.version || !record.entry.same_fields(entry) {
+            return;
+        }
+        if !entry.version.is_unversioned() || smaller {
+            record.from = Some(node);
+        }
+    }
+
+    /// A later word on a path: what was on its way, or owed, is no more. Content that is on its way and is the same is
+    /// handed over to the batch `number`.
+    fn supersede(&mut self, name: &ShareName, node: NodeId, path: &RelPath, entry: &Entry, number: u64) -> Option<Content<F::Root>> {
+        let mut handed_over = None;
+        if let Some(share) = self.shares.get_mut(name) {
+            let landing = share.landing.as_ref().and_then(|landing| landing.batch);
+            let mut emptied = false;
+            for (id, batch) in share.batches.iter_mut().filter(|(id, batch)| batch.from == node && landing != Some(**id)) {
+                let Some(pending) = batch.offers.remove(path) else { continue };
+                emptied |= batch.offers.is_empty();
+                let key = (path.clone(), pending.entry.digest);
+                let mine = share.fetching.get(&key) == Some(id);
+                if pending.entry.same_content(entry) && handed_over.is_none() {
+                    if mine {
+                        share.fetching.insert(key, number);
+                    }
+                    handed_over = Some(pending.content).filter(|content| !matches!(content, Content::Wanted | Content::Unneeded));
+                } else {
+                    if mine {
+                        share.fetching.remove(&key);
+                    }
+                    if let Some(root) = &share.root {
+                        pending.content.discard(root);
+                    }
+                }
+            }
+            if emptied {
+                share.batches.retain(|_, batch| !batch.offers.is_empty());
+            }
+        }
+        let owed = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone()))).map(|owed| owed.batch);
+        if let Some(batch) = owed {
+            self.store.change_lazily(Change::Paid(name.clone(), node, path.clone()));
+            // What waited for it need not wait any more.
+            if let Some(share) = self.shares.get_mut(name) {
+                share.waits_over.push((node, batch, path.clone()));
+            }
+            self.stirred = true;
+        }
+        handed_over
+    }
+
+    /// Writes down that a change could not land, and why.
+    pub(crate) fn owe(&mut self, now: Now, name: &ShareName, node: NodeId, path: RelPath, owed: Owed) {
+        let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
+        if before.is_some_and(|before| before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry) {
+            return;
+        }
+        if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
+            let label = self.node_label(node);
+            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) { Level::Debug } else { Level::Warning };
+            self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
+            if owed.reason.needs_person() {
+                let details = Tree::map().with("share", name.to_string()).with("path", path.to_text()).with("reason", owed.reason.code()).with("peer", label);
+                self.tell(Event { name: "owsync.hold", at: now.wall, text: format!("{name}: {path}: {}", owed.reason), details });
+            }
+        }
+        self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
+        self.stirred = true;
+        if let Some(share) = self.shares.get_mut(name) {
+            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+        }
+    }
+
+    /// Nothing is owed to a node any more.
+    pub(crate) fn forget_owed_to(&mut self, name: &ShareName, node: NodeId) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let paths: Vec<RelPath> = state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();
+        for path in paths {
+            self.store.change_lazily(Change::Paid(name.clone(), node, path));
+        }
+    }
+
+    /// A session is over: what was not complete is heard again at the next one.
+    pub(crate) fn drop_exchanges(&mut self, now: Now, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.requests.clear();
+        link.outstanding = 0;
+        link.serving.clear();
+        link.open_file = None;
+        let exchanges = std::mem::take(&mut link.exchanges);
+        let section = link.section.clone();
+        if exchanges.values().any(|exchange| exchange.completed) {
+            if let Some(dial) = section.as_ref().and_then(|name| self.dials.get_mut(name)) {
+                dial.last_ok = Some(now.wall);
+            }
+        }
+        for name in exchanges.keys() {
+            self.drop_batches(name, |batch| batch.link == Some(id) && !batch.is_complete());
+            if let Some(share) = self.shares.get_mut(name) {
+                share.batches.values_mut().filter(|batch| batch.link == Some(id)).for_each(|batch| batch.link = None);
+            }
+        }
+    }
+
+    /// Drops batches that cannot come about now.
+    pub(crate) fn drop_batches(&mut self, name: &ShareName, which: impl Fn(&Batch<F::Root>) -> bool) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let landing = share.landing.as_ref().and_then(|landing| landing.batch);
+        let doomed: Vec<u64> = share.batches.iter().filter(|(id, batch)| landing != Some(**id) && which(batch)).map(|(id, _)| *id).collect();
+        for id in doomed {
+            let Some(batch) = share.batches.remove(&id) else { continue };
+            share.fetching.retain(|_, by| *by != id);
+            if let Some(root) = &share.root {
+                batch.offers.into_values().for_each(|pending| pending.content.discard(root));
+            }
+        }
+    }
+
+    /// Whether an exchange has just completed: both have heard each other's index to the end, landed or not.
+    pub(crate) fn check_completed(&mut self, now: Now, id: LinkId, name: &ShareName) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
+        let their_rank = hello.rank;
+        let Some(exchange) = link.exchanges.get_mut(name) else { return };
+        let heard_by_them = exchange.catch_up.is_some_and(|upto| exchange.their_heard >= upto);
+        if exchange.completed || !exchange.heard_all || !heard_by_them {
+            return;
+        }
+        exchange.completed = true;
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let ledger = state.ledgers.get(&node).cloned().unwrap_or_default();
+        if !ledger.met || ledger.away {
+            // Everything it brought from its time away was heard by now, and what is unknown here is owed.
+            self.store.change(Change::Ledger(name.clone(), node, Ledger { met: true, away: false, ..ledger }));
+        }
+        self.give_versions(now, name, node);
+        let me = self.store.state().me.clone();
+        if their_rank > me.rank {
+            // From here on what this node writes descends from the reference. What it wrote before does not.
+            self.store.change(Change::Me(crate::store::state::Me { rank: their_rank, ..me }));
+        }
+        self.log(Level::Debug, format!("share {name}: exchanged with {}", self.node_label(node)));
+        self.stirred = true;
+    }
+
+    /// The first exchange of a share has completed: what is still unversioned, and nobody else's to version, gets one.
+    fn give_versions(&mut self, now: Now, name: &ShareName, node: NodeId) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        if state.meta.past {
+            return;
+        }
+        let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
+        let on_its_way = |path: &RelPath| self.shares.get(name).is_some_and(|share| share.batches.values().any(|batch| batch.offers.contains_key(path)));
+        let owed = |path: &RelPath| state.owed.keys().any(|(_, owed)| owed == path);
+        let mut remaining: Vec<(u64, RelPath)> = state
+            .index
+            .iter()
+            .filter(|(_, record)| record.entry.version.is_unversioned() && record.entry.is_live() && record.sleep.is_none() && record.from != Some(node))
+            .map(|(path, record)| (record.seq, path.clone()))
+            .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))
+            .collect();
+        remaining.sort_unstable();
+        let meta = crate::store::state::ShareMeta { past: true, ..state.meta.clone() };
+        self.store.change(Change::Share(name.clone(), meta));
+        self.store.change(Change::Stamped(name.clone(), now.wall));
+        self.version_paths(now, name, remaining.into_iter().map(|(_, path)| path));
+    }
+
+    /// Gives unversioned entries their first version; their stamps keep rank 0, and their batches stay as they were.
+    pub(crate) fn version_paths(&mut self, now: Now, name: &ShareName, paths: impl Iterator<Item = RelPath>) {
+        let state_id = self.store.state().me.state;
+        let mut batches: Option<(u64, u64)> = None;
+        for path in paths {
+            let Some(mut record) = self.store.state().shares.get(name).and_then(|share| share.index.get(&path)).cloned() else { continue };
+            let number = self.store.next_number(now.wall);
+            record.entry.version = record.entry.version.edited(state_id, number, limits::VERSION_IDS);
+            record.seq = self.store.next_seq(now.wall);
+            let before = record.batch;
+            record.batch = match batches {
+                Some((old, new)) if old == before => new,
+                _ => record.seq,
+            };
+            batches = Some((before, record.batch));
+            record.from = None;
+            if let Some(share) = self.shares.get_mut(name) {
+                share.top = record.seq;
+            }
+            self.store.change(Change::Record(name.clone(), path, record));
+        }
+    }
+}
+
+/// What becomes of an offer.
+enum Sorted {
+    /// This node's filter leaves it out.
+    LeftOut,
+    /// What is here includes it.
+    Known,
+    /// It cannot land now.
+    Owe(Reason),
+    /// It may land.
+    Take {
+        /// Its content must come.
+        wanted: bool,
+    },
+}
+
+/// Why a sleeping path takes nothing.
+fn asleep(sleep: Sleep) -> Reason {
+    match sleep {
+        Sleep::Filtered | Sleep::Skipped => Reason::InTheWay("thing"),
+        Sleep::TooLarge => Reason::InTheWay("file larger than max_file_size"),
+        Sleep::Unreadable => Reason::Unreadable("what lies there cannot be read".into()),
+        Sleep::Flapping => Reason::Flapping,
+    }
+}

@@ -1,0 +1,206 @@
+//! One session with one peer, as the node sees it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use crate::fs::Root;
+use crate::fs::form::Content;
+use crate::model::{Digest, Direction, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
+use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
+use crate::proto::{Event, Session};
+
+/// A session, and what the node and its peer have said on it.
+pub(crate) struct Link<R: Root> {
+    pub session: Session,
+    pub remote: IpAddr,
+    /// The peer section it was dialled for.
+    pub dialled_for: Option<PeerName>,
+    /// The TCP connection stands.
+    pub connected: bool,
+    pub opened: Monotonic,
+    pub public_key: Option<[u8; 32]>,
+    /// Known once Hello was accepted.
+    pub node: Option<NodeId>,
+    pub hello: Option<Hello>,
+    /// The peer section it belongs to.
+    pub section: Option<PeerName>,
+    pub last_heard: Monotonic,
+    pub last_sent: Monotonic,
+    pub exchanges: BTreeMap<ShareName, Exchange>,
+    /// Messages that may go once the state they speak of is on disk.
+    pub outbox: VecDeque<Message>,
+    pub requests: BTreeMap<u32, Requested>,
+    pub next_request: u32,
+    /// Bytes asked for and not here yet.
+    pub outstanding: u64,
+    pub serving: VecDeque<Serving>,
+    /// The file that was read from last, for the next piece of it.
+    pub open_file: Option<(ShareName, RelPath, Digest, Content<R>)>,
+    /// Another session of the same node with another state appeared: this one must answer until then.
+    pub probe: Option<Monotonic>,
+    /// When it last answered such a question.
+    pub probed: Option<Monotonic>,
+    /// The session is over and only waits to be forgotten.
+    pub over: bool,
+}
+
+/// What passes between two nodes in one share.
+pub(crate) struct Exchange {
+    /// What the peer said of it.
+    pub theirs: ShareHello,
+    /// What share and peer section together allow here.
+    pub direction: Direction,
+    /// Everything up to here was offered; `None` until the peer said from where it wants to hear.
+    pub offered: Option<u64>,
+    /// What was asked for and is not offered yet, by number.
+    pub queue: VecDeque<(u64, RelPath)>,
+    /// Where the catch-up ended, once it has.
+    pub catch_up: Option<u64>,
+    pub their_heard: u64,
+    pub their_applied: u64,
+    pub owed_there: u32,
+    pub owed_there_paths: Vec<(RelPath, Reason)>,
+    /// When the oldest change that the peer has not applied was offered.
+    pub unanswered: Option<Monotonic>,
+    /// It did not answer in time.
+    pub late: bool,
+    /// Everything of the peer's up to here was heard.
+    pub heard: u64,
+    /// We asked to hear, and are not held: what the peer says counts.
+    pub listening: bool,
+    /// The peer's catch-up has ended.
+    pub heard_all: bool,
+    /// The greatest number of the peer's that is known of.
+    pub their_top: u64,
+    /// Offers of a batch that has not ended.
+    pub partial: Vec<Offer>,
+    /// What the peer was last told.
+    pub told: Option<(u64, u64, u32)>,
+    pub completed: bool,
+    /// Since when nothing is missing in either direction.
+    pub in_sync_since: Option<crate::model::WallTime>,
+}
+
+/// A piece of content that was asked for.
+pub(crate) struct Requested {
+    pub share: ShareName,
+    pub path: RelPath,
+    pub digest: Digest,
+    /// Where the next byte of it goes.
+    pub next: u64,
+    pub end: u64,
+}
+
+/// A piece of content that the peer asked for.
+pub(crate) struct Serving {
+    pub share: ShareName,
+    pub piece: Piece,
+    /// Bytes of it that were sent.
+    pub sent: u64,
+}
+
+impl<R: Root> Link<R> {
+    pub fn new(session: Session, remote: IpAddr, dialled_for: Option<PeerName>, now: Monotonic) -> Link<R> {
+        Link {
+            session,
+            remote,
+            connected: dialled_for.is_none(),
+            dialled_for,
+            opened: now,
+            public_key: None,
+            node: None,
+            hello: None,
+            section: None,
+            last_heard: now,
+            last_sent: now,
+            exchanges: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            requests: BTreeMap::new(),
+            next_request: 1,
+            outstanding: 0,
+            serving: VecDeque::new(),
+            open_file: None,
+            probe: None,
+            probed: None,
+            over: false,
+        }
+    }
+
+    /// Whether the peer has passed the handshake, its Hello and the door.
+    pub fn is_admitted(&self) -> bool {
+        self.node.is_some() && !self.over
+    }
+
+    /// Whether the peer has not proved that it holds the key.
+    pub fn is_stranger(&self) -> bool {
+        !self.over && !self.session.is_open()
+    }
+
+    /// Queues a message for when the state is on disk.
+    pub fn say(&mut self, message: Message) {
+        self.outbox.push_back(message);
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self, now: Monotonic) {
+        while let Some(message) = self.outbox.pop_front() {
+            self.session.send(&message);
+            self.last_sent = now;
+        }
+    }
+
+    /// Whether enough waits to be sent that nothing more should be made.
+    pub fn is_full(&self) -> bool {
+        self.session.queued() >= limits::SEND_HIGH || self.outbox.len() >= 64
+    }
+
+    /// The next thing the session has to say.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.session.poll_event()
+    }
+
+    /// When something must happen on it.
+    pub fn poll_timeout(&self) -> Monotonic {
+        if self.over {
+            return Monotonic::NEVER;
+        }
+        let quiet = if self.is_admitted() {
+            let keepalive = if self.session.dialled() { self.last_sent.max(self.last_heard).plus(limits::KEEPALIVE) } else { Monotonic::NEVER };
+            let answer = self.exchanges.values().filter_map(|e| e.unanswered).map(|at| at.plus(limits::ANSWER_TIME)).min().unwrap_or(Monotonic::NEVER);
+            let stall = if self.requests.is_empty() { Monotonic::NEVER } else { self.last_heard.plus(limits::TRANSFER_STALL) };
+            keepalive.min(self.last_heard.plus(limits::SILENCE)).min(self.probe.unwrap_or(Monotonic::NEVER)).min(answer).min(stall)
+        } else if self.connected {
+            // Between the handshake and Hello.
+            self.opened.plus(limits::HANDSHAKE_TIME)
+        } else {
+            self.opened.plus(limits::DIAL_TIME)
+        };
+        quiet.min(self.session.poll_timeout())
+    }
+}
+
+impl Exchange {
+    pub fn new(theirs: ShareHello, direction: Direction, heard: u64) -> Exchange {
+        Exchange {
+            their_top: theirs.seq,
+            theirs,
+            direction,
+            offered: None,
+            queue: VecDeque::new(),
+            catch_up: None,
+            their_heard: 0,
+            their_applied: 0,
+            owed_there: 0,
+            owed_there_paths: Vec::new(),
+            unanswered: None,
+            late: false,
+            listening: false,
+            heard,
+            heard_all: false,
+            partial: Vec::new(),
+            told: None,
+            completed: false,
+            in_sync_since: None,
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! The program without its edges: peers, shares, transfers and commands, as a value.
+//!
+//! A [`Node`] has no socket, no clock and no thread. Its owner gives it what happened ([`Node::handle_bytes`],
+//! [`Node::handle_change`], [`Node::handle_command`], [`Node::handle_timeout`] ...), lets it [`Node::work`] while it
+//! [`Node::has_work`], and after each of these takes [`Node::poll_output`] until there is nothing more and
+//! [`Node::transmit`] for every session. So ten of them run in one thread, on virtual time, from a seed: `tests/sim`.
+//!
+//! # Reading order
+//! [`api`] is what people and scripts ask and hear. Then the way of a change: `look` notices it and makes it an entry,
+//! `offer` tells peers, `hear` takes in what they tell, `fetch` and `serve` move content, `decide` makes a plan that
+//! passed every guard, `land` puts it in place, `settle` writes it down and only then says so. `door` decides who may
+//! enter, `dial` whom to call, `expire` what may be forgotten, `command` what a person decided.
+//!
+//! # Invariants
+//! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
+//!   commit at the end of each input succeeded.
+//! - A share neither offers nor lands anything before a scan of it completed, and while it is held.
+//! - What was heard is landed, or on its way in memory and heard again after a restart, or owed on disk. There is no
+//!   fourth place.
+
+pub mod api;
+mod batch;
+mod command;
+mod decide;
+mod dial;
+mod door;
+mod expire;
+mod fetch;
+mod hear;
+mod land;
+mod link;
+mod look;
+mod offer;
+mod serve;
+mod settle;
+mod share;
+mod status;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use crate::fs::scan::Hint;
+use crate::fs::{Fs, FsError, Root};
+use crate::model::reason::Trouble;
+use crate::model::settings::Address;
+use crate::model::{Monotonic, NodeId, Now, PeerName, Rng, Settings, ShareName, limits};
+use crate::proto::Session;
+use crate::proto::session::Mode;
+use crate::reconcile::filter::Reserved;
+use crate::store::history::History;
+use crate::store::{News, Store};
+
+use api::{Command, Event, Level, LogLine, Reply};
+use dial::Dial;
+use link::Link;
+use share::Share;
+
+/// Names a session between the node and its owner.
+pub type LinkId = u64;
+
+/// Names a command between the node and its owner.
+pub type CommandId = u64;
+
+/// What a node wants done.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Connect there; answer with [`Node::handle_dialled`] or [`Node::handle_dial_failed`].
+    Dial {
+        /// The session to be.
+        link: LinkId,
+        /// Where.
+        address: Address,
+    },
+    /// Transmit what is left on this session, then close it.
+    Close {
+        /// The session.
+        link: LinkId,
+        /// Read it to its end first: the other side dies of an early close.
+        linger: bool,
+    },
+    /// Write a line to the log.
+    Log(LogLine),
+    /// Answer a command.
+    Reply {
+        /// The command.
+        id: CommandId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Tell whoever listens.
+    Event(Event),
+    /// A share's root was opened, or is another directory than before: watch it anew.
+    Watch {
+        /// The share.
+        share: ShareName,
+    },
+}
+
+/// Who this node is.
+pub struct Identity {
+    /// How sessions are secured.
+    pub mode: Mode,
+    /// The node's id; in plain mode that of the state.
+    pub id: NodeId,
+    /// Its public key, when it has one.
+    pub public_key: Option<[u8; 32]>,
+}
+
+/// Everything a node is made of.
+pub struct Parts<F: Fs> {
+    /// The disk.
+    pub fs: F,
+    /// What it was told to do.
+    pub settings: Settings,
+    /// Its memory, loaded.
+    pub store: Store<F::Root>,
+    /// What loading it found.
+    pub news: Vec<News>,
+    /// Former contents, loaded.
+    pub history: History<F::Root>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Random bytes.
+    pub rng: Rng,
+    /// Tells its staging directories from those of other databases.
+    pub tag: u64,
+    /// Names of its own that must never be synced, per share.
+    pub reserved: BTreeMap<ShareName, Vec<Reserved>>,
+    /// The machine is up for ten minutes from here on.
+    pub settled_at: Monotonic,
+    /// A person started it and waits: a share that was replaced meanwhile is reported, not held.
+    pub attended: bool,
+    /// The token of a join text, to be shown once.
+    pub token: Option<[u8; 16]>,
+}
+
+/// A node. See the module's text.
+pub struct Node<F: Fs> {
+    fs: F,
+    settings: Settings,
+    store: Store<F::Root>,
+    history: History<F::Root>,
+    identity: Identity,
+    rng: Rng,
+    tag: u64,
+    reserved: BTreeMap<ShareName, Vec<Reserved>>,
+    settled_at: Monotonic,
+    started: Monotonic,
+    attended: bool,
+    token: Option<[u8; 16]>,
+    shares: BTreeMap<ShareName, Share<F::Root>>,
+    links: BTreeMap<LinkId, Link<F::Root>>,
+    next_link: LinkId,
+    dials: BTreeMap<PeerName, Dial>,
+    /// Troubles with nodes that belong to no section: who knocked and was not let in.
+    waiting: BTreeMap<NodeId, door::Waiting>,
+    next_batch: u64,
+    next_run: u64,
+    outputs: VecDeque<Output>,
+    events: VecDeque<Event>,
+    /// Why the state cannot be written, and when to try again.
+    store_trouble: Option<(FsError, Monotonic)>,
+    next_expiry: Monotonic,
+    clock: expire::Clock,
+    syncs: Vec<command::Run>,
+    next_sync: u64,
+    counters: api::Counters,
+    /// Set by everything that may have changed what peers must be told; cleared by `settle`.
+    stirred: bool,
+    /// The last `settle` had more to do than fits one.
+    again: bool,
+}
+
+impl<F: Fs> Node<F> {
+    /// A node of these parts. It opens its shares at the first [`Node::work`].
+    pub fn new(parts: Parts<F>, now: Now) -> Node<F> {
+        let mut node = Node {
+            fs: parts.fs,
+            settings: parts.settings,
+            store: parts.store,
+            history: parts.history,
+            identity: parts.identity,
+            rng: parts.rng,
+            tag: parts.tag,
+            reserved: parts.reserved,
+            settled_at: parts.settled_at,
+            started: now.mono,
+            attended: parts.attended,
+            token: parts.token,
+            shares: BTreeMap::new(),
+            links: BTreeMap::new(),
+            next_link: 1,
+            dials: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            next_batch: 1,
+            next_run: 1,
+            outputs: VecDeque::new(),
+            events: VecDeque::new(),
+            store_trouble: None,
+            next_expiry: now.mono.plus(limits::EXPIRY_EVERY),
+            clock: expire::Clock::new(now),
+            syncs: Vec::new(),
+            next_sync: 1,
+            counters: api::Counters::default(),
+            stirred: true,
+            again: false,
+        };
+        node.next_run = node.history.items().map(|item| item.run).max().unwrap_or(0) + 1;
+        let set_back = parts.news.iter().any(|news| matches!(news, News::SetBack));
+        for news in parts.news {
+            node.report_news(&news);
+        }
+        node.set_up_shares(now, set_back);
+        node.set_up_dials(now);
+        node.settle(now);
+        node
+    }
+
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.identity.id
+    }
+
+    /// What it was told to do.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it remembers.
+    pub fn state(&self) -> &crate::store::state::State {
+        self.store.state()
+    }
+
+    /// Former contents.
+    pub fn history(&self) -> &History<F::Root> {
+        &self.history
+    }
+
+    /// Somebody connected. The session to use for it; what it has to say first is transmitted even when it is refused.
+    pub fn handle_incoming(&mut self, now: Now, remote: IpAddr) -> LinkId {
+        let id = self.next_link;
+        self.next_link += 1;
+        let session = Session::answer(now.mono, self.identity.mode.clone(), self.rng.bytes32());
+        self.links.insert(id, Link::new(session, remote, None, now.mono));
+        self.check_at_door(now, id);
+        self.finish(now);
+        id
+    }
+
+    /// The connection that [`Output::Dial`] asked for stands.
+    pub fn handle_dialled(&mut self, now: Now, link: LinkId, remote: IpAddr) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.connected = true;
+            link.remote = remote;
+            link.opened = now.mono;
+            link.last_heard = now.mono;
+        }
+        self.start_handshake(now, link);
+        self.finish(now);
+    }
+
+    /// The connection that [`Output::Dial`] asked for did not come about.
+    pub fn handle_dial_failed(&mut self, now: Now, link: LinkId, trouble: Trouble) {
+        if let Some(link) = self.links.remove(&link) {
+            self.note_dial_failure(now, link.dialled_for.as_ref(), trouble);
+        }
+        self.finish(now);
+    }
+
+    /// Bytes were read on a session.
+    pub fn handle_bytes(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.last_heard = now.mono;
+            if link.probe.take().is_some() {
+                link.probed = Some(now.mono);
+            }
+            link.session.handle_bytes(bytes);
+        }
+        self.pump(now, id);
+        self.finish(now);
+    }
+
+    /// The other side closed a session, or it broke.
+    pub fn handle_closed(&mut self, now: Now, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.session.handle_end();
+        }
+        self.pump(now, id);
+        self.links.remove(&id);
+        self.finish(now);
+    }
+
+    /// Something changed in a share: at a path, or (`None`) anywhere.
+    pub fn handle_change(&mut self, now: Now, share: &ShareName, hint: Option<Hint>) {
+        if let Some(share) = self.shares.get_mut(share) {
+            match hint {
+                Some(hint) if !share.filter.is_reserved(&hint.path) => share.hints.add(now.mono, hint),
+                Some(_) => {}
+                None => share.hints.add_all(now.mono),
+            }
+        }
+    }
+
+    /// Whether changes in a share are announced by [`Node::handle_change`] at once.
+    pub fn handle_watched(&mut self, share: &ShareName, watched: bool) {
+        if let Some(share) = self.shares.get_mut(share) {
+            share.watched = watched;
+        }
+    }
+
+    /// Somebody asks, or decides. The answer comes as [`Output::Reply`], perhaps later.
+    pub fn handle_command(&mut self, now: Now, id: CommandId, command: Command) {
+        self.command(now, id, command);
+        self.finish(now);
+    }
+
+    /// The time has come that [`Node::poll_timeout`] named.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.clock.tick(now);
+        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono >= *at) {
+            self.stirred = true;
+            self.store_trouble = self.store_trouble.take().map(|(error, _)| (error, Monotonic(0)));
+        }
+        self.time_links(now);
+        self.time_shares(now);
+        self.time_dials(now);
+        self.time_expiry(now);
+        self.time_runs(now);
+        self.finish(now);
+    }
+
+    /// When to call [`Node::handle_timeout`], if nothing else happens before.
+    pub fn poll_timeout(&self) -> Monotonic {
+        let links = self.links.values().map(Link::poll_timeout).min().unwrap_or(Monotonic::NEVER);
+        let shares = self.shares.values().map(|share| share.poll_timeout(self.settings.settle)).min().unwrap_or(Monotonic::NEVER);
+        let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
+        let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
+        let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
+        links.min(shares).min(dials).min(store).min(runs).min(self.next_expiry)
+    }
+
+    /// Whether [`Node::work`] would do something.
+    pub fn has_work(&self) -> bool {
+        let now = self.clock.latest();
+        let shares = self.shares.values().any(|share| {
+            let waits_for_landing = share.landing.is_some() && !share.ready;
+            (share.scan.is_some() && !waits_for_landing) || share.landing.as_ref().is_some_and(|landing| landing.can_work(now.mono))
+        });
+        let serves = |link: &Link<F::Root>| !link.over && !link.is_full() && (!link.serving.is_empty() || link.exchanges.iter().any(|(name, exchange)| !exchange.queue.is_empty() && self.may_offer(name)));
+        self.again || shares || self.links.values().any(serves)
+    }
+
+    /// Does a little of what there is to do: about `budget` bytes read, hashed or written.
+    pub fn work(&mut self, now: Now, budget: usize) {
+        self.clock.tick(now);
+        self.again = false;
+        // Whatever made work may have made something to tell.
+        self.stirred = true;
+        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+        for name in &names {
+            self.land_on(now, name);
+            self.look_on(now, name, budget);
+        }
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in links {
+            self.serve_on(now, id, budget);
+        }
+        self.finish(now);
+    }
+
+    /// What the node wants done, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Appends what is to be written on a session.
+    pub fn transmit(&mut self, id: LinkId, bytes: &mut Vec<u8>) {
+        if let Some(link) = self.links.get_mut(&id) {
+            let before = bytes.len();
+            link.session.poll_transmit(bytes);
+            self.counters.bytes_out += (bytes.len() - before) as u64;
+        }
+    }
+
+    /// Ends every session and writes everything down, as well as it goes.
+    pub fn shut_down(&mut self, now: Now) {
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in links {
+            self.say_bye(now, id, Trouble::Leaving);
+        }
+        for (name, share) in &mut self.shares {
+            // A landing that has begun is completed at the next start; what is staged for others is removed now.
+            let Some(root) = &share.root else { continue };
+            let batches = std::mem::take(&mut share.batches);
+            let landing = share.landing.as_ref().and_then(|landing| landing.batch);
+            for (id, batch) in batches {
+                if landing != Some(id) {
+                    batch.offers.into_values().for_each(|pending| pending.content.discard(root));
+                }
+            }
+            if self.store.state().shares.get(name).is_some_and(|state| state.landing.is_none()) {
+                share.staging.close(root);
+            }
+        }
+        let folded = if self.store.has_unfolded() { self.store.fold() } else { Ok(()) };
+        if let Err(error) = folded.and_then(|()| self.history.commit()) {
+            self.log(Level::Error, format!("the database could not be written at shutdown: {error}"));
+        }
+    }
+
+    /// Everything an input needs at its end.
+    fn finish(&mut self, now: Now) {
+        self.settle(now);
+        self.links.retain(|_, link| !link.over || link.session.queued() > 0);
+    }
+
+    /// Says a line to the log.
+    fn log(&mut self, level: Level, text: String) {
+        self.outputs.push_back(Output::Log(LogLine { level, text }));
+    }
+
+    /// Tells whoever listens, and remembers it for status.
+    fn tell(&mut self, event: Event) {
+        self.events.push_back(event.clone());
+        if self.events.len() > limits::EVENTS_KEPT {
+            self.events.pop_front();
+        }
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn report_news(&mut self, news: &News) {
+        match news {
+            News::Fresh => {}
+            News::Imported { entries } => self.log(Level::Notice, format!("took over the database of owsync 1.x with {entries} paths")),
+            News::Damaged { aside, why } => {
+                self.log(Level::Error, format!("the database was damaged ({why}) and is kept as {aside}: this node goes on as one without a past, which loses nothing"));
+            }
+            News::DroppedLines { bytes } => self.log(Level::Warning, format!("the last {bytes} bytes of the journal were not whole and were dropped: what they said is found again")),
+            News::SetBack => self.log(Level::Warning, "the database was restored from a backup or copied: it goes on under a new state id".into()),
+        }
+    }
+
+    /// The free space that must remain for `share`, checked against what there is; the bytes that are free.
+    fn has_room(root: &F::Root, need: u64, min_free: u64) -> Result<u64, u64> {
+        let free = root.free().unwrap_or(0);
+        if free.saturating_sub(need) >= min_free { Ok(free) } else { Err(free) }
+    }
+}

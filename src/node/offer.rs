@@ -1,0 +1,234 @@
+//! Telling peers what changed here, and hearing how far they have come with it.
+
+use crate::fs::Fs;
+use crate::model::{Direction, NodeId, Now, Record, RelPath, ShareName, StateId, limits};
+use crate::node::api::Level;
+use crate::node::link::Exchange;
+use crate::node::{LinkId, Node};
+use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
+use crate::store::state::{Change, Ledger};
+
+/// What one node offers another of a record, and whether at all.
+fn is_offered(record: &Record, share: Direction, to: Direction, peer: NodeId) -> bool {
+    let versioned = !record.entry.version.is_unversioned();
+    let goes = match share {
+        Direction::Both | Direction::Send => true,
+        // Its own changes stay unversioned; what it took from others it relays.
+        Direction::Receive => versioned,
+        Direction::Observe => false,
+    };
+    // An unversioned deletion is nobody's business: it only waits for the next version of the path.
+    goes && to.sends() && record.sleep.is_none() && (record.entry.is_live() || versioned) && record.from != Some(peer)
+}
+
+impl<F: Fs> Node<F> {
+    /// The peer was let in: begin with every share that both have.
+    pub(crate) fn begin_exchanges(&mut self, id: LinkId) {
+        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+        for name in names {
+            self.begin_exchange(id, &name);
+        }
+        self.stirred = true;
+    }
+
+    /// Begins to exchange a share with a peer, if both have it and may.
+    pub(crate) fn begin_exchange(&mut self, id: LinkId, name: &ShareName) {
+        let Some(direction) = self.direction_with(id, name) else { return };
+        let (Some(link), Some(share)) = (self.links.get(&id), self.shares.get(name)) else { return };
+        let ready = share.ready;
+        let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
+        let Some(theirs) = hello.shares.iter().find(|theirs| theirs.name == *name).cloned() else { return };
+        let their_state = hello.state;
+        let before = self.store.state().shares.get(name).and_then(|state| state.ledgers.get(&node)).cloned().unwrap_or_default();
+        // Whoever only receives still relays, and so could bring back what was deleted.
+        let sends = theirs.direction != Direction::Observe;
+        let mut ledger = Ledger { sends, ..before.clone() };
+        if ledger.their_state != Some(their_state) {
+            // Another life of its database: its numbers mean other things, and everything is heard anew.
+            ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
+            self.forget_owed_to(name, node);
+        }
+        if ledger != before {
+            self.store.change_lazily(Change::Ledger(name.clone(), node, ledger.clone()));
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, ledger.heard));
+        }
+        if ready && self.hold_of(name).is_none() {
+            self.listen(id, name);
+        }
+    }
+
+    /// What share and peer section together allow; `None` when the peer has no part in the share.
+    pub(crate) fn direction_with(&self, id: LinkId, name: &ShareName) -> Option<Direction> {
+        let share = self.shares.get(name)?;
+        let link = self.links.get(&id)?;
+        let peer = link.section.as_ref().and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
+        let paused = link.section.as_ref().and_then(|section| self.dials.get(section)).is_some_and(|dial| dial.paused);
+        if paused || peer.is_some_and(|peer| !peer.allows(name)) {
+            return None;
+        }
+        Some(share.settings.direction.and(peer.map_or(Direction::Both, |peer| peer.direction)))
+    }
+
+    /// Asks a peer for everything that was not heard of a share.
+    pub(crate) fn listen(&mut self, id: LinkId, name: &ShareName) {
+        if self.shares.get(name).is_some_and(|share| share.paused) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
+        let state = hello.state;
+        let Some(exchange) = link.exchanges.get_mut(name) else { return };
+        let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node));
+        exchange.heard = ledger.map_or(0, |ledger| ledger.heard);
+        exchange.listening = true;
+        exchange.heard_all = false;
+        exchange.partial.clear();
+        let since = exchange.heard;
+        link.say(Message::Want { share: name.clone(), state, since });
+    }
+
+    /// A peer wants to hear what changed here.
+    pub(crate) fn handle_want(&mut self, now: Now, id: LinkId, name: &ShareName, state: StateId, since: u64) {
+        let me = self.store.state().me.clone();
+        if state != me.state {
+            // It said Hello to another life of our database, which it also forgets with the session.
+            return;
+        }
+        if since > me.seq {
+            // It has heard numbers that we do not know of: the database is older than it was.
+            self.renew_state(now, "a peer knows more of this node than its database does");
+            return;
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(node) = link.node else { return };
+        let Some(exchange) = link.exchanges.get_mut(name) else {
+            self.log(Level::Debug, format!("a peer asks for the share {name}, in which it has no part"));
+            return;
+        };
+        exchange.offered = Some(since);
+        exchange.queue.clear();
+        exchange.catch_up = None;
+        let acked = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).filter(|ledger| ledger.our_state == Some(me.state)).map_or(0, |ledger| ledger.acked);
+        exchange.their_applied = exchange.their_applied.max(acked.min(since));
+        self.stirred = true;
+    }
+
+    /// Whether a share may say what it has. While a batch is on its way into place its records are not the disk.
+    pub(crate) fn may_offer(&self, name: &ShareName) -> bool {
+        self.shares.get(name).is_some_and(|share| share.ready && !share.paused && share.landing.is_none()) && self.hold_of(name).is_none() && self.store_trouble.is_none()
+    }
+
+    /// Offers everything that is new to whoever wants to hear it. Called when the state is about to be written.
+    pub(crate) fn push_offers(&mut self, now: Now) {
+        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+        for name in names {
+            if !self.may_offer(&name) {
+                continue;
+            }
+            let ids: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.is_admitted() && link.exchanges.contains_key(&name)).map(|(id, _)| *id).collect();
+            for id in ids {
+                self.push_offers_to(now, id, &name);
+            }
+        }
+    }
+
+    fn push_offers_to(&mut self, now: Now, id: LinkId, name: &ShareName) {
+        let (Some(link), Some(share)) = (self.links.get_mut(&id), self.shares.get(name)) else { return };
+        let Some(node) = link.node else { return };
+        let Some(exchange) = link.exchanges.get_mut(name) else { return };
+        let Some(offered) = exchange.offered else { return };
+        let top = share.top;
+        let first = exchange.catch_up.is_none();
+        if exchange.queue.is_empty() && offered >= top && !first {
+            return;
+        }
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        if exchange.queue.is_empty() && offered < top {
+            let mut fresh: Vec<(u64, RelPath)> = state
+                .index
+                .iter()
+                .filter(|(_, record)| record.seq > offered && is_offered(record, share.settings.direction, exchange.direction, node))
+                .map(|(path, record)| (record.seq, path.clone()))
+                .collect();
+            fresh.sort_unstable();
+            exchange.queue = fresh.into();
+        }
+        // What was never offered has a provisional stamp, which is made final now that the clock was checked.
+        let drafts = exchange.queue.iter().any(|(_, path)| state.index.get(path).is_some_and(|record| record.draft.is_some()));
+        if drafts {
+            self.store.change(Change::Stamped(name.clone(), now.wall));
+        }
+        loop {
+            let (Some(link), Some(state)) = (self.links.get_mut(&id), self.store.state().shares.get(name)) else { return };
+            if link.is_full() {
+                // Goes on when some of it was sent.
+                return;
+            }
+            let Some(exchange) = link.exchanges.get_mut(name) else { return };
+            let mut entries = Vec::new();
+            let mut size = 0;
+            while entries.len() < limits::INDEX_CHUNK {
+                let Some((seq, path)) = exchange.queue.front() else { break };
+                let record = state.index.get(path).filter(|record| record.seq == *seq && is_offered(record, share.settings.direction, exchange.direction, node));
+                // What changed again since will come under its new number.
+                if let Some(record) = record {
+                    size += message::offer_size(path, &record.entry);
+                    if size > limits::DATA_MAX {
+                        break;
+                    }
+                    entries.push(Offer { path: path.clone(), entry: record.entry.clone(), seq: *seq, batch: record.batch.min(*seq) });
+                }
+                exchange.queue.pop_front();
+            }
+            let last = exchange.queue.is_empty();
+            let upto = if last { top } else { entries.last().map_or(exchange.offered.unwrap_or(0), |offer| offer.seq) };
+            if !entries.is_empty() {
+                exchange.unanswered.get_or_insert(now.mono);
+            }
+            exchange.offered = Some(upto);
+            if last {
+                exchange.catch_up.get_or_insert(upto);
+            }
+            link.say(Message::Index(IndexPart { share: name.clone(), wall: now.wall, upto, last, entries }));
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// A peer says how far it has come with what we offered.
+    pub(crate) fn handle_progress(&mut self, now: Now, id: LinkId, progress: Progress) {
+        let state = self.store.state().me.state;
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(node) = link.node else { return };
+        let Some(exchange) = link.exchanges.get_mut(&progress.share) else { return };
+        let offered = exchange.offered.unwrap_or(0);
+        if progress.heard > offered.max(exchange.their_heard) || progress.applied > progress.heard {
+            self.misbehaved(now, id, "it applied what was never offered".into());
+            return;
+        }
+        exchange.their_heard = progress.heard;
+        exchange.their_applied = progress.applied;
+        exchange.owed_there = progress.owed;
+        exchange.owed_there_paths = progress.owed_paths;
+        if progress.applied >= offered || progress.owed > 0 {
+            exchange.unanswered = None;
+            exchange.late = false;
+        } else if exchange.unanswered.is_some() {
+            // It moves: its time begins anew.
+            exchange.unanswered = Some(now.mono);
+        }
+        let name = progress.share;
+        let before = self.store.state().shares.get(&name).and_then(|share| share.ledgers.get(&node)).cloned().unwrap_or_default();
+        let acked = if before.our_state == Some(state) { before.acked.max(progress.applied) } else { progress.applied };
+        let ledger = Ledger { our_state: Some(state), acked, ..before.clone() };
+        if ledger != before {
+            // Learned again at the next session, so it need not cost a write of its own.
+            self.store.change_lazily(Change::Ledger(name.clone(), node, ledger));
+        }
+        self.stirred = true;
+        self.check_completed(now, id, &name);
+    }
+}

@@ -1,0 +1,132 @@
+//! The end of every input: what can land is begun, what is missing is asked for, everything is written down, and only
+//! then anybody is told.
+
+use crate::fs::{Fs, FsError};
+use crate::model::{Direction, Now, Reason, ShareName, limits};
+use crate::node::api::Level;
+use crate::node::{LinkId, Node};
+use crate::proto::message::{Message, Progress};
+use crate::store::state::{Change, Ledger};
+
+impl<F: Fs> Node<F> {
+    /// Brings everything that follows from the latest input to an end.
+    pub(crate) fn settle(&mut self, now: Now) {
+        // A landing that needs nothing of the disk stirs things up again; each round uses up batches, so it ends.
+        for _ in 0..limits::BATCHES_OPEN {
+            if !std::mem::take(&mut self.stirred) {
+                break;
+            }
+            let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+            for name in &names {
+                self.end_waits(now, name);
+                self.try_land(now, name);
+            }
+            self.fetch(now);
+            for name in &names {
+                self.note_progress(name);
+            }
+            self.push_offers(now);
+        }
+        if self.store.is_dirty() && !self.write_down(now) {
+            // Nobody is told anything that a crash could take back.
+            return;
+        }
+        self.again = self.stirred;
+        for link in self.links.values_mut().filter(|link| !link.over) {
+            link.flush(now.mono);
+        }
+        self.drop_the_deaf(now);
+        self.note_sync_times(now);
+        self.time_runs(now);
+    }
+
+    /// Writes the state; `false` when that is not possible now.
+    fn write_down(&mut self, now: Now) -> bool {
+        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono < *at) {
+            return false;
+        }
+        match self.store.commit() {
+            Ok(()) => {
+                if self.store_trouble.take().is_some() {
+                    self.log(Level::Notice, "the database can be written again".into());
+                    self.stirred = true;
+                }
+                true
+            }
+            Err(error) => {
+                self.note_store_trouble(now, error);
+                false
+            }
+        }
+    }
+
+    pub(crate) fn note_store_trouble(&mut self, now: Now, error: FsError) {
+        if self.store_trouble.is_none() {
+            self.log(Level::Error, format!("the database cannot be written, so nothing is exchanged: {error}"));
+        }
+        self.store_trouble = Some((error, now.mono.plus(limits::LOCK_TIME)));
+    }
+
+    /// What waited for a path that has been replaced by a later word is tried without it.
+    fn end_waits(&mut self, now: Now, name: &ShareName) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        for (node, batch, path) in std::mem::take(&mut share.waits_over) {
+            self.retry_owed(now, name, false, |owner, _, owed| owner == node && owed.batch == batch && matches!(&owed.reason, Reason::WaitsFor(other) if *other == path));
+        }
+    }
+
+    /// Works out how far this node has come with every peer, writes it down and tells them.
+    fn note_progress(&mut self, name: &ShareName) {
+        let Some(share) = self.shares.get(name) else { return };
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let ids: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.is_admitted() && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)).map(|(id, _)| *id).collect();
+        let mut changes = Vec::new();
+        for id in ids {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            let (Some(node), Some(exchange)) = (link.node, link.exchanges.get_mut(name)) else { continue };
+            let partial = exchange.partial.first().map(|offer| offer.seq);
+            let batches = || share.batches.values().filter(|batch| batch.from == node);
+            let below = |lowest: Option<u64>| lowest.map_or(u64::MAX, |seq| seq.saturating_sub(1));
+            // What a restart would hear again: everything that is only in memory.
+            let in_memory = batches().filter_map(|batch| batch.lowest_unowed()).chain(partial).min();
+            let heard = exchange.heard.min(below(in_memory));
+            let owed_to = || state.owed.iter().filter(|((owner, _), _)| *owner == node);
+            let outstanding = batches().filter_map(|batch| batch.lowest()).chain(partial).chain(owed_to().map(|(_, owed)| owed.seq)).min();
+            let observes = !exchange.direction.takes() && exchange.direction != Direction::Send;
+            let applied = if observes { 0 } else { exchange.heard.min(below(outstanding)) };
+            if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
+                changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
+            }
+            let owed = u32::try_from(owed_to().count()).unwrap_or(u32::MAX);
+            let told = (exchange.heard, applied, owed);
+            if exchange.told != Some(told) {
+                exchange.told = Some(told);
+                let owed_paths = owed_to().take(limits::OWED_TOLD).map(|((_, path), owed)| (path.clone(), owed.reason.clone())).collect();
+                link.say(Message::Progress(Progress { share: name.clone(), heard: told.0, applied, owed, owed_paths }));
+            }
+        }
+        for change in changes {
+            // Hearing something twice costs nothing but the hearing.
+            self.store.change_lazily(change);
+        }
+    }
+
+    /// A peer that reads nothing for so long that its queue overflows is let go.
+    fn drop_the_deaf(&mut self, now: Now) {
+        let deaf: Vec<LinkId> = self.links.iter().filter(|(_, link)| !link.over && link.session.queued() > limits::SEND_MAX).map(|(id, _)| *id).collect();
+        for id in deaf {
+            self.misbehaved(now, id, "it does not read what it is sent".into());
+        }
+    }
+
+    /// Begins another life of the database: every session starts anew, so that every peer hears of it.
+    pub(crate) fn renew_state(&mut self, now: Now, why: &str) {
+        self.log(Level::Warning, format!("the database goes on under a new state id: {why}"));
+        self.store.renew_state_id();
+        let links: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in links {
+            self.say_bye(now, id, crate::model::reason::Trouble::Leaving);
+        }
+        self.dial_now(now, None);
+    }
+}

@@ -1,0 +1,283 @@
+//! One share of a running node: its root, what is being looked at, what is on its way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::fs::scan::{Hint, Rules, Scan};
+use crate::fs::stage::Staging;
+use crate::fs::{Place, Root};
+use crate::model::settings::ShareSettings;
+use crate::model::{Digest, Hasher, Monotonic, NodeId, Reason, RelPath, WallTime, limits};
+use crate::node::batch::Batch;
+use crate::node::land::Landing;
+use crate::reconcile::filter::{Filter, Reserved};
+
+/// A share of a running node. What must survive is in [`crate::store::state::ShareState`]; this is the rest.
+pub(crate) struct Share<R: Root> {
+    pub settings: ShareSettings,
+    pub filter: Filter,
+    /// `None` while it cannot be opened.
+    pub root: Option<R>,
+    pub place: Place,
+    pub staging: Staging,
+    /// A scan has completed since the share was opened: its index is what lies on disk.
+    pub ready: bool,
+    /// No scan has completed since this process started.
+    pub unseen: bool,
+    /// The database was set back, and this share was not looked at since.
+    pub set_back: bool,
+    /// A person asked for no exchange.
+    pub paused: bool,
+    /// A person let the next scan pass the guards.
+    pub approved: bool,
+    pub scan: Option<Scan<R>>,
+    pub generation: u32,
+    pub hints: Hints,
+    pub next_poll: Monotonic,
+    /// Paths that were young or restless when looked at.
+    pub relook: Vec<RelPath>,
+    pub relook_at: Monotonic,
+    pub batches: BTreeMap<u64, Batch<R>>,
+    /// Which batch asks for a content, so that no two do.
+    pub fetching: BTreeMap<(RelPath, Digest), u64>,
+    pub landing: Option<Landing>,
+    /// The greatest sequence number in the index.
+    pub top: u64,
+    pub skipped: BTreeMap<RelPath, Reason>,
+    /// Skipped paths beyond those that are listed.
+    pub skipped_more: u64,
+    /// Deletions recorded lately, and when.
+    pub deletions: VecDeque<(Monotonic, u64)>,
+    pub flaps: Flaps,
+    /// Changes that waited for this path of this batch of this node need not wait for it any more.
+    pub waits_over: Vec<(NodeId, u64, RelPath)>,
+    /// The next scan gives up what differs here, because a person rejected it.
+    pub taking_back: bool,
+    /// When the share was last looked at as a whole.
+    pub last_scan: WallTime,
+    /// Owed changes are tried again at this time.
+    pub retry_at: Monotonic,
+    /// Whether changes on disk are announced, or must be found by looking.
+    pub watched: bool,
+}
+
+impl<R: Root> Share<R> {
+    pub fn new(settings: ShareSettings, reserved: &[Reserved], tag: u64) -> Share<R> {
+        let filter = Filter::new(&settings.include, &settings.exclude, reserved);
+        Share {
+            settings,
+            filter,
+            root: None,
+            place: Place::default(),
+            staging: Staging::new(tag),
+            ready: false,
+            unseen: true,
+            set_back: false,
+            paused: false,
+            approved: false,
+            scan: None,
+            generation: 0,
+            hints: Hints::default(),
+            next_poll: Monotonic(0),
+            relook: Vec::new(),
+            relook_at: Monotonic::NEVER,
+            batches: BTreeMap::new(),
+            fetching: BTreeMap::new(),
+            landing: None,
+            top: 0,
+            skipped: BTreeMap::new(),
+            skipped_more: 0,
+            deletions: VecDeque::new(),
+            flaps: Flaps::default(),
+            waits_over: Vec::new(),
+            taking_back: false,
+            last_scan: WallTime(0),
+            retry_at: Monotonic::NEVER,
+            watched: false,
+        }
+    }
+
+    /// What decides which paths a scan takes up.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { filter: &self.filter, symlinks: self.settings.symlinks, max_file_size: self.settings.max_file_size }
+    }
+
+    /// A digest of everything that decides which entries this node can know: another one means hearing all again.
+    pub fn rules_digest(&self) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.update(&self.filter.digest().0);
+        hasher.update(&self.settings.max_file_size.to_be_bytes());
+        hasher.update(self.settings.symlinks.word().as_bytes());
+        hasher.finish()
+    }
+
+    /// Files deleted within the guard's time.
+    pub fn deleted_lately(&mut self, now: Monotonic) -> u64 {
+        while self.deletions.front().is_some_and(|&(at, _)| now.since(at) >= limits::DELETE_GUARD_TIME) {
+            self.deletions.pop_front();
+        }
+        self.deletions.iter().map(|&(_, count)| count).sum()
+    }
+
+    /// Notes deletions for the guard.
+    pub fn note_deletions(&mut self, now: Monotonic, count: u64) {
+        if count > 0 {
+            self.deletions.push_back((now, count));
+        }
+        if self.deletions.len() > limits::FLAP_PATHS {
+            // Sums are kept, only their times become coarser, to the safe side.
+            let (_, first) = self.deletions.pop_front().unwrap_or((now, 0));
+            if let Some((_, next)) = self.deletions.front_mut() {
+                *next += first;
+            }
+        }
+    }
+
+    /// When this share next has something to do by itself.
+    pub fn poll_timeout(&self, settle: Duration) -> Monotonic {
+        let batches = self.batches.values().map(|batch| batch.not_before).filter(|&at| at > Monotonic(0)).min().unwrap_or(Monotonic::NEVER);
+        let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
+        let looking = if self.scan.is_some() { Monotonic::NEVER } else { self.hints.due(settle).min(self.next_poll).min(self.relook_at) };
+        looking.min(self.retry_at).min(batches).min(landing)
+    }
+}
+
+/// Changed paths, until they have settled.
+#[derive(Default)]
+pub(crate) struct Hints {
+    paths: BTreeMap<RelPath, bool>,
+    /// So much changed, or so little is known, that everything must be looked at.
+    all: bool,
+    first: Option<Monotonic>,
+    last: Monotonic,
+}
+
+impl Hints {
+    /// A path changed; `deep`: also what is below it.
+    pub fn add(&mut self, now: Monotonic, hint: Hint) {
+        self.touch(now);
+        if self.all {
+            return;
+        }
+        *self.paths.entry(hint.path).or_insert(false) |= hint.deep;
+        if self.paths.len() > limits::HINTS_MAX {
+            self.all = true;
+            self.paths.clear();
+        }
+    }
+
+    /// Anything may have changed.
+    pub fn add_all(&mut self, now: Monotonic) {
+        self.touch(now);
+        self.all = true;
+        self.paths.clear();
+    }
+
+    fn touch(&mut self, now: Monotonic) {
+        self.first.get_or_insert(now);
+        self.last = now;
+    }
+
+    /// When they have settled; [`Monotonic::NEVER`] when there are none.
+    pub fn due(&self, settle: Duration) -> Monotonic {
+        match self.first {
+            None => Monotonic::NEVER,
+            Some(first) => self.last.plus(settle).min(first.plus(limits::SETTLE_MAX)),
+        }
+    }
+
+    /// Takes what settled: `Some(None)` for everything.
+    pub fn take(&mut self) -> Option<Option<Vec<Hint>>> {
+        self.first.take()?;
+        let paths = std::mem::take(&mut self.paths);
+        let all = std::mem::take(&mut self.all);
+        Some((!all).then(|| paths.into_iter().map(|(path, deep)| Hint { path, deep }).collect()))
+    }
+}
+
+/// Counts paths that change here and at a peer in turn.
+///
+/// Two programs that each rewrite what the other wrote would otherwise go on for ever, wearing out flash on every node.
+/// Changes of one side alone do not count: a file that is written every second is a busy file, not a quarrel.
+#[derive(Default)]
+pub(crate) struct Flaps(BTreeMap<RelPath, Flap>);
+
+struct Flap {
+    since: Monotonic,
+    turns: u32,
+    here: bool,
+}
+
+impl Flaps {
+    /// Notes a change of `path`, made here or landed from a peer; whether it now flaps.
+    pub fn note(&mut self, now: Monotonic, path: &RelPath, here: bool) -> bool {
+        if let Some(flap) = self.0.get_mut(path) {
+            if now.since(flap.since) < limits::FLAP_TIME {
+                flap.turns += u32::from(flap.here != here);
+                flap.here = here;
+                return flap.turns >= limits::FLAP_CHANGES;
+            }
+        }
+        if self.0.len() >= limits::FLAP_PATHS {
+            self.0.retain(|_, flap| now.since(flap.since) < limits::FLAP_TIME);
+            if self.0.len() >= limits::FLAP_PATHS {
+                return false;
+            }
+        }
+        self.0.insert(path.clone(), Flap { since: now, turns: 1, here });
+        false
+    }
+
+    /// A person let the path go on.
+    pub fn forgive(&mut self, path: &RelPath) {
+        self.0.remove(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(s: &str) -> RelPath {
+        RelPath::parse(s.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn changes_settle_but_not_for_ever() {
+        let settle = Duration::from_millis(200);
+        let mut hints = Hints::default();
+        assert_eq!(hints.due(settle), Monotonic::NEVER);
+        hints.add(Monotonic(1000), Hint { path: p("a"), deep: false });
+        hints.add(Monotonic(1150), Hint { path: p("a"), deep: true });
+        assert_eq!(hints.due(settle), Monotonic(1350));
+        for at in (1150..4000).step_by(100) {
+            hints.add(Monotonic(at), Hint { path: p("b"), deep: false });
+        }
+        assert_eq!(hints.due(settle), Monotonic(3000));
+        let taken = hints.take().unwrap().unwrap();
+        assert_eq!(taken, [Hint { path: p("a"), deep: true }, Hint { path: p("b"), deep: false }]);
+        assert!(hints.take().is_none());
+    }
+
+    #[test]
+    fn too_many_hints_become_a_full_look() {
+        let mut hints = Hints::default();
+        for i in 0..=limits::HINTS_MAX {
+            hints.add(Monotonic(0), Hint { path: p(&i.to_string()), deep: false });
+        }
+        assert_eq!(hints.take(), Some(None));
+    }
+
+    #[test]
+    fn a_busy_file_is_no_quarrel_and_a_quarrel_is_stopped() {
+        let mut flaps = Flaps::default();
+        for at in 0..50 {
+            assert!(!flaps.note(Monotonic(at * 1000), &p("log"), true));
+        }
+        let held = (0..20).map(|turn| flaps.note(Monotonic(turn * 1000), &p("dhcp"), turn % 2 == 0)).position(|held| held);
+        assert_eq!(held, Some(9));
+        // The same turns, slowly, are two people at work.
+        let mut flaps = Flaps::default();
+        assert!(!(0..40).any(|turn| flaps.note(Monotonic(turn * 10_000), &p("dhcp"), turn % 2 == 0)));
+    }
+}

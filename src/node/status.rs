@@ -1,0 +1,440 @@
+//! Is everything in sync, since when, and if not why not: answers from memory.
+
+use crate::fs::Fs;
+use crate::model::{Direction, Kind, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, escape, limits};
+use crate::node::api::{Fault, Reply, Tree};
+use crate::node::link::{Exchange, Link};
+use crate::node::{LinkId, Node};
+use crate::store::history::Item;
+
+/// What keeps one share and one peer from being in sync.
+pub(crate) struct Lag {
+    /// The word that scripts test.
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
+    /// It goes on by itself at this moment.
+    pub moving: bool,
+}
+
+impl Lag {
+    fn new(code: &'static str, text: impl Into<String>, moving: bool) -> Lag {
+        Lag { code, text: text.into(), moving }
+    }
+}
+
+impl<F: Fs> Node<F> {
+    /// What keeps a share from being in sync with a peer; `None` when nothing does. Paths left out by choice do not
+    /// count: they are listed as owed, with that reason.
+    pub(crate) fn lag(&self, id: LinkId, name: &ShareName) -> Option<Lag> {
+        let link = self.links.get(&id)?;
+        let exchange = link.exchanges.get(name)?;
+        let share = self.shares.get(name)?;
+        let node = link.node?;
+        if let Some((error, _)) = &self.store_trouble {
+            return Some(Lag::new("database", format!("the database here cannot be written: {error}"), false));
+        }
+        if let Some(hold) = self.hold_of(name) {
+            return Some(Lag::new("held", format!("held here: {hold}"), false));
+        }
+        if share.paused {
+            return Some(Lag::new("paused", "paused here", false));
+        }
+        if let Some(held) = &exchange.theirs.held {
+            return Some(Lag::new("held_there", format!("held there: {held}"), false));
+        }
+        if !share.ready {
+            return Some(Lag::new("looking", "its files are being looked at", true));
+        }
+        let state = self.store.state().shares.get(name)?;
+        let owed: Vec<(&RelPath, &Reason)> = state.owed.iter().filter(|((owner, _), owed)| *owner == node && !owed.reason.is_choice()).map(|((_, path), owed)| (path, &owed.reason)).collect();
+        if let [(path, reason), rest @ ..] = &owed[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            return Some(Lag::new("owed", format!("owed here: {path}: {reason}{more}"), false));
+        }
+        let there: Vec<&(RelPath, Reason)> = exchange.owed_there_paths.iter().filter(|(_, reason)| !reason.is_choice()).collect();
+        if let [(path, reason), rest @ ..] = &there[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            return Some(Lag::new("owed_there", format!("owed there: {path}: {reason}{more}"), false));
+        }
+        if exchange.late {
+            return Some(Lag::new("late", "it has not answered a change for 10 s", true));
+        }
+        if !exchange.listening || !exchange.heard_all || !exchange.completed {
+            return Some(Lag::new("exchanging", "exchanging", true));
+        }
+        let coming: usize = share.batches.values().filter(|batch| batch.from == node).map(|batch| batch.offers.len()).sum();
+        if coming > 0 || share.landing.as_ref().is_some_and(|landing| landing.from == Some(node)) {
+            return Some(Lag::new("receiving", format!("{coming} paths are on their way here"), true));
+        }
+        let only_choices_there = exchange.owed_there > 0 && there.is_empty();
+        if exchange.offered.unwrap_or(0) < share.top || (exchange.their_applied < exchange.offered.unwrap_or(0) && !only_choices_there && exchange.theirs.direction != Direction::Observe) {
+            return Some(Lag::new("sending", "changes are on their way there", true));
+        }
+        None
+    }
+
+    /// Notes since when every pair is in sync.
+    pub(crate) fn note_sync_times(&mut self, now: Now) {
+        let pairs: Vec<(LinkId, ShareName)> = self.links.iter().filter(|(_, link)| link.is_admitted()).flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone()))).collect();
+        for (id, name) in pairs {
+            let synced = self.lag(id, &name).is_none();
+            if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) {
+                match (synced, exchange.in_sync_since) {
+                    (true, None) => exchange.in_sync_since = Some(now.wall),
+                    (false, Some(_)) => exchange.in_sync_since = None,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// What is missing until everything asked for is in sync: texts, and whether each goes on by itself.
+    pub(crate) fn behind(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Vec<(String, bool)> {
+        let mut behind = Vec::new();
+        for (name, dial) in &self.dials {
+            if peer.is_some_and(|only| only != name) {
+                continue;
+            }
+            let reached = self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(name));
+            if reached {
+                continue;
+            }
+            let moving = dial.link.is_some() || dial.at <= now.mono;
+            let text = match &dial.trouble {
+                Some((trouble, _)) => format!("{name}: {trouble}"),
+                None => format!("{name}: not connected"),
+            };
+            behind.push((text, moving));
+        }
+        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
+            if peer.is_some() && link.section.as_ref() != peer {
+                continue;
+            }
+            for name in link.exchanges.keys().filter(|name| share.is_none_or(|only| only == *name)) {
+                if let Some(lag) = self.lag(*id, name) {
+                    behind.push((format!("{}, share {name}: {}", self.peer_label(*id), lag.text), lag.moving));
+                }
+            }
+        }
+        for name in self.shares.keys().filter(|name| share.is_none_or(|only| only == *name)) {
+            if let Some(hold) = self.hold_of(name) {
+                if !behind.iter().any(|(text, _)| text.contains(&hold.to_string())) {
+                    behind.push((format!("share {name}: held: {hold}"), false));
+                }
+            }
+        }
+        behind
+    }
+
+    pub(crate) fn knows_peer(&self, name: &PeerName) -> bool {
+        self.dials.contains_key(name) || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
+    }
+
+    /// The whole status.
+    pub(crate) fn status(&self, now: Now) -> Tree {
+        let behind = self.behind(now, None, None);
+        let connected = self.links.values().filter(|link| link.is_admitted()).count();
+        let in_sync = behind.is_empty() && connected > 0;
+        let since = self.links.values().filter(|link| link.is_admitted()).flat_map(|link| link.exchanges.values().map(|exchange| exchange.in_sync_since)).min_by_key(|since| since.is_some()).flatten();
+        let since = self.links.values().flat_map(|link| link.exchanges.values().filter_map(|exchange| exchange.in_sync_since)).max().filter(|_| in_sync).or(since);
+        let summary = match behind.first() {
+            Some((first, _)) if behind.len() == 1 => format!("not in sync: {first}"),
+            Some((first, _)) => format!("not in sync: {first} (and {} more)", behind.len() - 1),
+            None if self.shares.is_empty() => "nothing to sync: no share is configured".into(),
+            None if self.dials.is_empty() && connected == 0 => "no peer is configured or connected".into(),
+            None if connected == 0 => "waiting for peers".into(),
+            None => match since {
+                Some(since) => format!("in sync since {since}"),
+                None => "in sync".into(),
+            },
+        };
+        let mut tree = self
+            .identity_tree()
+            .with("version", env!("CARGO_PKG_VERSION"))
+            .with("uptime", u64::from(u32::try_from(now.mono.since(self.started).as_secs()).unwrap_or(u32::MAX)))
+            .with("in_sync", in_sync)
+            .with_some("since", since.filter(|_| in_sync))
+            .with("summary", summary)
+            .with("peers", self.peers_tree(now))
+            .with("shares", self.shares_tree(now));
+        if let Some((error, _)) = &self.store_trouble {
+            tree = tree.with("database_error", error.to_string());
+        }
+        let waiting: Vec<Tree> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.trouble != crate::model::reason::Trouble::Duplicate)
+            .map(|(node, waiting)| {
+                Tree::map()
+                    .with("name", waiting.name.clone())
+                    .with("address", waiting.remote.to_canonical().to_string())
+                    .with("node", node.to_hex())
+                    .with_some("public_key", waiting.public_key.map(|key| escape::hex(&key)))
+                    .with("reason", waiting.trouble.code())
+                    .with("message", waiting.trouble.to_string())
+                    .with("since", waiting.since)
+            })
+            .collect();
+        let events: Vec<Tree> = self.events.iter().rev().take(20).map(|event| Tree::map().with("event", event.name).with("time", event.at).with("text", event.text.clone())).collect();
+        let c = self.counters;
+        let counters = Tree::map()
+            .with("edited", c.edited)
+            .with("landed", c.landed)
+            .with("conflicts", c.conflicts)
+            .with("received_bytes", c.received)
+            .with("supplied_bytes", c.supplied)
+            .with("sent_bytes", c.bytes_out)
+            .with("history_bytes", self.history.size());
+        tree.with("waiting", waiting).with("events", events).with("counters", counters)
+    }
+
+    /// Who this node is.
+    pub(crate) fn identity_tree(&self) -> Tree {
+        let encrypted = self.identity.mode.is_encrypted();
+        Tree::map()
+            .with("name", self.settings.name.clone())
+            .with("node", self.identity.id.to_hex())
+            .with_some("public_key", self.identity.public_key.map(|key| escape::hex(&key)))
+            .with("encryption", encrypted)
+            .with_some("key_fingerprint", self.settings.key.as_ref().map(|key| key.fingerprint()))
+            .with("reference", self.store.state().me.rank == 1)
+    }
+
+    /// Every peer, by name.
+    pub(crate) fn peers_tree(&self, now: Now) -> Tree {
+        let mut tree = Tree::map();
+        for peer in &self.settings.peers {
+            let links = self.links.iter().find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
+            let mut one = match links {
+                Some((id, link)) => self.linked_tree(now, *id, link),
+                None => self.unlinked_tree(now, &peer.name, peer.enabled),
+            };
+            one = one.with_some("address", peer.address.as_ref().map(ToString::to_string)).with("configured", true);
+            if peer.direction != Direction::Both {
+                one = one.with("direction", peer.direction.word());
+            }
+            tree = tree.with(&*peer.name.0, one);
+        }
+        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
+            let label = self.peer_label(*id);
+            tree = tree.with(label, self.linked_tree(now, *id, link).with("address", link.remote.to_canonical().to_string()).with("configured", false));
+        }
+        // Whoever was met, is not configured and not here: its state still counts for deletions.
+        let connected = |node: &NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
+        for (node, known) in self.store.state().peers.iter().filter(|(node, known)| known.accepted && !connected(node)) {
+            let configured = known.section.as_ref().is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == **section));
+            if !configured {
+                let one = Tree::map().with("state", "away").with("node", node.to_hex()).with("met", known.met).with("configured", false);
+                tree = tree.with(if known.name.is_empty() { node.to_string() } else { known.name.clone() }, one);
+            }
+        }
+        tree
+    }
+
+    fn linked_tree(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> Tree {
+        let lags: Vec<Lag> = link.exchanges.keys().filter_map(|name| self.lag(id, name)).collect();
+        let since = link.exchanges.values().map(|exchange| exchange.in_sync_since).collect::<Option<Vec<WallTime>>>().and_then(|all| all.into_iter().max());
+        let state = if lags.is_empty() {
+            "in sync"
+        } else if lags.iter().all(|lag| lag.moving) {
+            "syncing"
+        } else {
+            "not in sync"
+        };
+        let mut shares = Tree::map();
+        for (name, exchange) in &link.exchanges {
+            shares = shares.with(name.as_str(), self.exchange_tree(id, name, exchange));
+        }
+        let up = now.mono.since(link.opened).as_secs();
+        Tree::map()
+            .with("state", state)
+            .with("connected", true)
+            .with("in_sync", lags.is_empty())
+            .with_some("since", since.filter(|_| lags.is_empty()))
+            .with_some("reason", lags.first().map(|lag| lag.code))
+            .with_some("message", lags.first().map(|lag| lag.text.clone()))
+            .with("connected_for", up)
+            .with_some("node", link.node.map(NodeId::to_hex))
+            .with_some("public_key", link.public_key.map(|key| escape::hex(&key)))
+            .with_some("name", link.hello.as_ref().map(|hello| hello.name.clone()))
+            .with_some("version", link.hello.as_ref().map(|hello| hello.program.clone()))
+            .with("quiet_for", now.mono.since(link.last_heard).as_secs())
+            .with("shares", shares)
+    }
+
+    fn exchange_tree(&self, id: LinkId, name: &ShareName, exchange: &Exchange) -> Tree {
+        let lag = self.lag(id, name);
+        let node = self.links.get(&id).and_then(|link| link.node);
+        let state = self.store.state().shares.get(name);
+        let owed: Vec<Tree> = state
+            .iter()
+            .flat_map(|state| state.owed.iter())
+            .filter(|((owner, _), _)| Some(*owner) == node)
+            .take(limits::OWED_TOLD)
+            .map(|((_, path), owed)| owed_tree(path, &owed.reason).with("since", owed.since))
+            .collect();
+        let there: Vec<Tree> = exchange.owed_there_paths.iter().map(|(path, reason)| owed_tree(path, reason)).collect();
+        let mut filter = [0; 8];
+        if let Some(share) = self.shares.get(name) {
+            filter.copy_from_slice(&share.rules_digest().0[..8]);
+        }
+        let mut tree = Tree::map()
+            .with("in_sync", lag.is_none())
+            .with_some("since", exchange.in_sync_since)
+            .with_some("reason", lag.as_ref().map(|lag| lag.code))
+            .with_some("message", lag.as_ref().map(|lag| lag.text.clone()));
+        if !owed.is_empty() {
+            tree = tree.with("owed", owed);
+        }
+        if !there.is_empty() || exchange.owed_there > 0 {
+            tree = tree.with("owed_there", there).with("owed_there_count", exchange.owed_there);
+        }
+        if exchange.theirs.filter != filter {
+            tree = tree.with("filters_differ", true);
+        }
+        tree
+    }
+
+    fn unlinked_tree(&self, now: Now, name: &PeerName, enabled: bool) -> Tree {
+        let known = self.store.state().peers.iter().find(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
+        let Some(dial) = self.dials.get(name).filter(|_| enabled) else {
+            return Tree::map().with("state", "disabled").with("connected", false).with("in_sync", false).with("reason", "disabled").with("message", "switched off here");
+        };
+        let mut tree = Tree::map();
+        tree = match (&dial.trouble, dial.paused) {
+            (_, true) => tree.with("state", "paused").with("connected", false).with("in_sync", false).with("reason", "paused").with("message", "paused here"),
+            (Some((trouble, since)), _) => {
+                tree.with("state", "not connected").with("connected", false).with("in_sync", false).with("reason", trouble.code()).with("message", trouble.to_string()).with("since", *since)
+            }
+            (None, _) => tree.with("state", "connecting").with("connected", false).with("in_sync", false).with("reason", "connecting").with("message", "not connected yet"),
+        };
+        if dial.poll_timeout() > now.mono && dial.poll_timeout() != crate::model::Monotonic::NEVER {
+            tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
+        }
+        tree = tree.with_some("last_ok", dial.last_ok);
+        match known {
+            Some((node, known)) => tree.with("node", node.to_hex()).with_some("public_key", known.public_key.map(|key| escape::hex(&key))).with("name", known.name.clone()),
+            None => tree,
+        }
+    }
+
+    /// Every share, by name.
+    pub(crate) fn shares_tree(&self, now: Now) -> Tree {
+        let mut tree = Tree::map();
+        for (name, share) in &self.shares {
+            let Some(state) = self.store.state().shares.get(name) else { continue };
+            let (files, bytes) = state.index.live_files();
+            let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live()).count();
+            let word = match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
+                (Some(_), ..) => "held",
+                (None, true, ..) => "paused",
+                (None, _, false, ..) => "looking",
+                (None, _, _, _, true) => "applying",
+                (None, _, _, true, _) => "looking",
+                _ => "idle",
+            };
+            let mut one = Tree::map().with("state", word).with("dir", escape::escape(std::os::unix::ffi::OsStrExt::as_bytes(share.settings.dir.as_os_str()))).with("files", files).with("bytes", bytes).with("deleted", tombstones);
+            if share.settings.direction != Direction::Both {
+                one = one.with("direction", share.settings.direction.word());
+            }
+            if let Some((hold, since)) = &state.meta.hold {
+                one = one.with("hold", Tree::map().with("reason", hold.code()).with("message", hold.to_string()).with("since", *since).with("needs_person", !hold.ends_by_itself()));
+            }
+            if share.filter.is_empty() {
+                one = one.with("warning", "no include pattern, so nothing is synced");
+            }
+            one = one.with("detector", if share.watched { "inotify" } else { "poll" }).with("next_look", share.next_poll.since(now.mono).as_secs());
+            let skipped: Vec<Tree> = share.skipped.iter().map(|(path, reason)| owed_tree(path, reason)).collect();
+            if !skipped.is_empty() {
+                one = one.with("skipped", skipped).with("skipped_count", share.skipped.len() as u64 + share.skipped_more);
+            }
+            let owed: Vec<Tree> = state.owed.iter().take(limits::REPLY_PATHS).map(|((node, path), owed)| owed_tree(path, &owed.reason).with("peer", self.node_label(*node)).with("since", owed.since)).collect();
+            if !owed.is_empty() {
+                one = one.with("owed_count", state.owed.len()).with("owed", owed);
+            }
+            tree = tree.with(name.as_str(), one);
+        }
+        tree
+    }
+
+    /// The paths of a share.
+    pub(crate) fn files(&self, name: &ShareName, from: Option<&RelPath>) -> Reply {
+        let Some(state) = self.store.state().shares.get(name) else { return Reply::failed(Fault::NotFound, "no such share") };
+        let mut files = Vec::new();
+        let mut truncated = false;
+        for (path, record) in state.index.iter().filter(|(path, _)| from.is_none_or(|from| *path >= from)) {
+            if files.len() >= limits::REPLY_PATHS {
+                truncated = true;
+                break;
+            }
+            let entry = &record.entry;
+            let mut one = Tree::map().with("path", path.to_text()).with("kind", entry.kind.word());
+            if entry.has_content() {
+                one = one.with("size", entry.size).with("digest", entry.digest.to_hex());
+            }
+            if entry.kind == Kind::File {
+                one = one.with("mtime", entry.mtime);
+            }
+            if entry.mode != 0 {
+                one = one.with("mode", format!("{:04o}", entry.mode));
+            }
+            files.push(one);
+        }
+        Reply::Done(Tree::map().with("share", name.to_string()).with("files", files).with("truncated", truncated))
+    }
+
+    /// What a sync would do.
+    pub(crate) fn preview(&self, peer: Option<&PeerName>, share: Option<&ShareName>) -> Reply {
+        let mut list = Vec::new();
+        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && (peer.is_none() || link.section.as_ref() == peer)) {
+            let label = self.peer_label(*id);
+            for (name, exchange) in link.exchanges.iter().filter(|(name, _)| share.is_none_or(|only| only == *name)) {
+                let Some(state) = self.store.state().shares.get(name) else { continue };
+                let base = |path: &RelPath, action: &str| Tree::map().with("peer", label.clone()).with("share", name.to_string()).with("path", path.to_text()).with("action", action);
+                for (path, record) in state.index.iter().filter(|(_, record)| record.seq > exchange.their_applied && record.sleep.is_none() && record.from != link.node) {
+                    list.push(base(path, if record.entry.is_live() { "send" } else { "delete there" }).with("size", record.entry.size));
+                }
+                let pending = self.shares.get(name).into_iter().flat_map(|share| share.batches.values()).filter(|batch| Some(batch.from) == link.node).flat_map(|batch| batch.offers.iter());
+                for (path, pending) in pending {
+                    list.push(base(path, if pending.entry.is_live() { "receive" } else { "delete here" }).with("size", pending.entry.size));
+                }
+                for ((_, path), owed) in state.owed.iter().filter(|((owner, _), _)| Some(*owner) == link.node) {
+                    list.push(base(path, "wait").with("size", owed.entry.size).with("reason", owed.reason.code()).with("message", owed.reason.to_string()));
+                }
+            }
+        }
+        let truncated = list.len() > limits::REPLY_PATHS;
+        list.truncate(limits::REPLY_PATHS);
+        Reply::Done(Tree::map().with("changes", list).with("truncated", truncated))
+    }
+
+    /// Former versions, the newest last.
+    pub(crate) fn log_tree(&self, share: Option<&ShareName>, path: Option<&RelPath>, limit: usize) -> Reply {
+        let covers = |item: &&Item| share.is_none_or(|name| *name == item.share) && path.is_none_or(|path| item.path == *path || item.path.is_below(path));
+        let mut items: Vec<Tree> = self.history.items().rev().filter(covers).take(limit.min(limits::REPLY_PATHS)).map(|item| self.item_tree(item)).collect();
+        items.reverse();
+        Reply::Done(Tree::map().with("versions", items))
+    }
+
+    pub(crate) fn item_tree(&self, item: &Item) -> Tree {
+        let by = item.by.map_or_else(|| self.settings.name.clone(), |node| self.node_label(node));
+        Tree::map()
+            .with("number", item.number)
+            .with("share", item.share.to_string())
+            .with("path", item.path.to_text())
+            .with("kind", item.kind.word())
+            .with("time", item.at)
+            .with("node", by)
+            .with("why", item.why.word())
+            .with("size", item.size)
+            .with("mtime", item.mtime)
+            .with("mode", format!("{:04o}", item.mode))
+            .with("digest", item.digest.to_hex())
+            .with("run", item.run)
+    }
+}
+
+fn owed_tree(path: &RelPath, reason: &Reason) -> Tree {
+    Tree::map().with("path", path.to_text()).with("reason", reason.code()).with("message", reason.to_string())
+}

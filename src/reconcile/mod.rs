@@ -1,0 +1,305 @@
+//! Merge decisions: pure, total, and the same on every node.
+//!
+//! [`reconcile`] takes what this node knows of one path and what a peer offers, and says what both must agree on. It
+//! cannot fail and cannot act. The whole table is one function; `tests/reconcile.rs` checks its laws over generated and
+//! exhaustive small spaces: both sides decide alike, a fixpoint is reached, no content is lost unseen.
+//!
+//! [`safety`] looks at what a batch of such decisions would do to a share, and lets it go on, or not. [`filter`] says
+//! which paths a share holds.
+
+pub mod filter;
+pub mod safety;
+
+use std::cmp::Ordering;
+
+use crate::model::settings::FirstSync;
+use crate::model::{Entry, Stamp, StateId, Version, WallTime, limits};
+
+/// What two nodes know of each other when neither has a claim on a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstContact {
+    /// The rule: `ask` on either side beats `newest`.
+    pub rule: FirstSync,
+    /// This node was up for ten minutes when the session began.
+    pub settled_here: bool,
+    /// The peer was.
+    pub settled_there: bool,
+}
+
+/// Where the content that both must agree on lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Here: nothing needs to travel, and nothing on disk but times, mode and owner may change.
+    Here,
+    /// At the peer: what lies here is replaced or deleted.
+    There,
+}
+
+/// Why what lies here, or there, gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loser {
+    /// The winner's author had seen it.
+    Seen,
+    /// Neither author had seen the other's.
+    Conflict,
+    /// Neither side had a claim, or this side had none.
+    FirstContact,
+}
+
+/// What reconciling one path says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// What is here includes what the peer offers: nothing to do.
+    Known,
+    /// Both must agree on `entry`.
+    Agree {
+        /// The entry that this node must come to.
+        entry: Entry,
+        /// Where its content lies.
+        source: Source,
+        /// What becomes of the other content, where there is one.
+        loser: Option<Loser>,
+        /// Equal versions with different entries: one of the databases was set back.
+        set_back: bool,
+    },
+    /// Neither side has a claim, they differ, and a person must pick.
+    Ask,
+}
+
+/// Decides what this node must come to when it has `local` and a peer offers `remote`.
+pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -> Verdict {
+    let Some(local) = local else {
+        // Nothing is known here, so nothing can be lost. A tombstone is taken too: it must be relayed.
+        return Verdict::Agree { entry: remote.clone(), source: Source::There, loser: None, set_back: false };
+    };
+    let same_content = local.same_content(remote);
+    match local.version.compare(&remote.version) {
+        Some(Ordering::Greater) => Verdict::Known,
+        Some(Ordering::Equal) if local.same_fields(remote) => {
+            // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
+            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)) { agree_here(joined(local, local, remote)) } else { Verdict::Known }
+        }
+        Some(Ordering::Less) if same_content => {
+            // The peer's entry includes ours; only times, mode, owner or the version itself may be new.
+            agree_here(remote.clone())
+        }
+        Some(Ordering::Less) => {
+            // The peer's entry includes ours, and its content is another. An unversioned file had no claim, and what
+            // lost a conflict on the way was not seen by whoever wrote the peer's.
+            let loser = if local.version.is_unversioned() {
+                Loser::FirstContact
+            } else if remote.has_lost(local) {
+                Loser::Conflict
+            } else {
+                Loser::Seen
+            };
+            Verdict::Agree { entry: remote.clone(), source: Source::There, loser: local.is_live().then_some(loser), set_back: false }
+        }
+        Some(Ordering::Equal) | None if same_content => {
+            // Neither includes the other and the bytes are the same: the conflict order decides the other fields, on
+            // both sides alike, and nobody needs to hear of it.
+            let fields = if remote.conflict_order(local) == Ordering::Greater { remote } else { local };
+            agree_here(joined(fields, local, remote))
+        }
+        Some(Ordering::Equal) | None => decide_difference(local, remote, contact),
+    }
+}
+
+/// Decides between two contents of which neither includes the other.
+fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Verdict {
+    let set_back = !local.version.is_unversioned() && local.version == remote.version;
+    let unversioned = local.version.is_unversioned() && remote.version.is_unversioned();
+    let no_claim = local.stamp.rank == 0 && remote.stamp.rank == 0 && !local.version.shares_an_id_with(&remote.version);
+    // Rank decides before anything else, so a first contact is one only where neither side descends from a reference.
+    let first_contact = unversioned || no_claim;
+    if first_contact && contact.rule == FirstSync::Ask {
+        return Verdict::Ask;
+    }
+    let remote_wins = match (unversioned, contact.settled_here, contact.settled_there) {
+        // A node that has just started may carry factory defaults with new times.
+        (true, true, false) => false,
+        (true, false, true) => true,
+        _ => remote.conflict_order(local) == Ordering::Greater,
+    };
+    if unversioned && !remote_wins {
+        // The peer decides alike and takes ours.
+        return Verdict::Known;
+    }
+    let (winner, other) = if remote_wins { (remote, local) } else { (local, remote) };
+    // No increment: whoever hears of both comes to this same entry, in whatever order.
+    let mut entry = joined(winner, local, remote);
+    let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
+    entry.lost = lost(entry.lost.iter().flat_map(|lost| lost.pairs().iter().copied()).chain(unseen));
+    let loser = if first_contact { Loser::FirstContact } else { Loser::Conflict };
+    Verdict::Agree { entry, source: if remote_wins { Source::There } else { Source::Here }, loser: other.is_live().then_some(loser), set_back }
+}
+
+fn agree_here(entry: Entry) -> Verdict {
+    Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
+}
+
+/// `fields`, under a version that includes both, stamped no earlier than either, telling of every conflict of either.
+fn joined(fields: &Entry, local: &Entry, remote: &Entry) -> Entry {
+    let told = [local, remote].into_iter().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.pairs().iter().copied());
+    Entry { version: local.version.join(&remote.version), stamp: local.stamp.max(remote.stamp), lost: lost(told), ..fields.clone() }
+}
+
+/// The lost edits that an entry tells of: the latest [`limits::LOST_IDS`] of `pairs`.
+fn lost(pairs: impl Iterator<Item = (StateId, u64)>) -> Option<Box<Version>> {
+    let mut pairs = Version::from_pairs(pairs).pairs().to_vec();
+    pairs.sort_unstable_by_key(|&(id, number)| std::cmp::Reverse((number, id)));
+    pairs.truncate(limits::LOST_IDS);
+    (!pairs.is_empty()).then(|| Box::new(Version::from_pairs(pairs)))
+}
+
+/// The stamp of an edit made at `written`, noticed at `now`, by a node of `rank`, over an entry stamped `replaced`.
+///
+/// Never older than what its author had seen, never later than when it was noticed, and growing along every chain of
+/// edits.
+pub fn edit_stamp(rank: u8, written: WallTime, now: WallTime, replaced: Option<Stamp>) -> Stamp {
+    let ms = written.0.min(now.0);
+    match replaced {
+        None => Stamp { rank, ms },
+        Some(replaced) => Stamp { rank: rank.max(replaced.rank), ms: ms.max(replaced.ms.saturating_add(1)) },
+    }
+}
+
+/// A version that lies above all of `seen`: for what a person decided, so that nobody who saw any of them disagrees.
+pub fn above<'a>(seen: impl IntoIterator<Item = &'a Version>) -> Version {
+    seen.into_iter().fold(Version::UNVERSIONED, |all, version| all.join(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Digest, Kind};
+
+    const NEWEST: FirstContact = FirstContact { rule: FirstSync::Newest, settled_here: true, settled_there: true };
+    const ASK: FirstContact = FirstContact { rule: FirstSync::Ask, ..NEWEST };
+
+    fn file(content: &str, version: &[(u64, u64)], rank: u8, ms: i64) -> Entry {
+        Entry {
+            kind: Kind::File,
+            digest: Digest::of(content.as_bytes()),
+            size: content.len() as u64,
+            mtime: WallTime(ms),
+            mode: 0o644,
+            owner: None,
+            version: Version::from_pairs(version.iter().map(|&(id, n)| (StateId(id), n))),
+            stamp: Stamp { rank, ms },
+            lost: None,
+        }
+    }
+
+    fn gone(version: &[(u64, u64)], rank: u8, ms: i64) -> Entry {
+        Entry::tombstone(file("", version, rank, ms).version, Stamp { rank, ms })
+    }
+
+    /// The source and the loser of a verdict, for short tables.
+    fn short(verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Known => "known".into(),
+            Verdict::Ask => "ask".into(),
+            Verdict::Agree { source, loser, set_back, .. } => format!("{source:?} {loser:?}{}", if *set_back { " set back" } else { "" }),
+        }
+    }
+
+    #[test]
+    fn the_table() {
+        let (a, b) = (&[(1, 5)][..], &[(2, 5)][..]);
+        let ab = &[(1, 5), (2, 6)][..];
+        let rows: &[(&str, Option<Entry>, Entry, FirstContact, &str)] = &[
+            ("new path", None, file("x", a, 1, 10), NEWEST, "There None"),
+            ("old news", Some(file("x", ab, 1, 10)), file("y", a, 1, 99), NEWEST, "known"),
+            ("an edit that saw ours, with an older mtime", Some(file("x", a, 1, 99)), file("y", ab, 1, 100), NEWEST, "There Some(Seen)"),
+            ("a chmod that saw ours", Some(file("x", a, 1, 9)), file("x", ab, 1, 10), NEWEST, "Here None"),
+            ("both edited, theirs newer", Some(file("x", a, 1, 10)), file("y", b, 1, 11), NEWEST, "There Some(Conflict)"),
+            ("both edited, ours newer", Some(file("x", a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
+            ("both edited alike", Some(file("x", a, 1, 12)), file("x", b, 1, 11), NEWEST, "Here None"),
+            ("deleted there before our edit", Some(file("x", a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
+            ("deleted there after our edit", Some(file("x", a, 1, 12)), gone(b, 1, 13), NEWEST, "There Some(Conflict)"),
+            ("deleted here after their edit", Some(gone(a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
+            ("deleted on both", Some(gone(a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
+            ("we have no past, they do, and are older", Some(file("x", &[], 0, 99)), file("y", a, 0, 1), ASK, "There Some(FirstContact)"),
+            ("we have a past, they do not", Some(file("x", a, 0, 1)), file("y", &[], 0, 99), ASK, "known"),
+            ("we have no past, they deleted it", Some(file("x", &[], 0, 99)), gone(a, 1, 1), ASK, "There Some(FirstContact)"),
+            ("no past on either, newest, theirs", Some(file("x", &[], 0, 1)), file("y", &[], 0, 2), NEWEST, "There Some(FirstContact)"),
+            ("no past on either, newest, ours", Some(file("x", &[], 0, 3)), file("y", &[], 0, 2), NEWEST, "known"),
+            ("no past on either, ask", Some(file("x", &[], 0, 3)), file("y", &[], 0, 2), ASK, "ask"),
+            ("no past on either, ask, equal", Some(file("x", &[], 0, 3)), file("x", &[], 0, 3), ASK, "known"),
+            ("two fresh clusters meet, newest", Some(file("x", a, 0, 3)), file("y", b, 0, 4), NEWEST, "There Some(FirstContact)"),
+            ("two fresh clusters meet, ask", Some(file("x", a, 0, 3)), file("y", b, 0, 4), ASK, "ask"),
+            ("a fresh cluster meets the reference, older", Some(file("x", a, 0, 99)), file("y", b, 1, 4), ASK, "There Some(Conflict)"),
+            ("one cluster, both edited", Some(file("x", &[(1, 5), (3, 1)], 0, 3)), file("y", &[(2, 5), (3, 1)], 0, 4), ASK, "There Some(Conflict)"),
+            ("one version, two contents", Some(file("x", a, 1, 3)), file("y", a, 1, 4), NEWEST, "There Some(Conflict) set back"),
+        ];
+        for (claim, local, remote, contact, expected) in rows {
+            assert_eq!(short(&reconcile(local.as_ref(), remote, *contact)), *expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_node_without_a_past_never_wins_against_one_with_one_f1() {
+        let week_old = file("production", &[(1, 5)], 1, 1_000);
+        let fresh = file("factory default", &[], 0, 1_000_000);
+        assert_eq!(reconcile(Some(&week_old), &fresh, NEWEST), Verdict::Known);
+        let Verdict::Agree { entry, source, loser, .. } = reconcile(Some(&fresh), &week_old, NEWEST) else { panic!("must take") };
+        assert_eq!((entry, source, loser), (week_old, Source::There, Some(Loser::FirstContact)));
+    }
+
+    #[test]
+    fn clocks_do_not_decide_what_versions_decide_f5_f20() {
+        // A's clock is 40 s behind, and the file it replaces lies in the future: its edit still wins.
+        let seen = file("old", &[(2, 1)], 1, 9_999_999);
+        let edit = Entry { version: seen.version.edited(StateId(1), 2, 32), ..file("new", &[], 1, 40) };
+        assert!(matches!(reconcile(Some(&seen), &edit, NEWEST), Verdict::Agree { source: Source::There, loser: Some(Loser::Seen), .. }));
+        assert_eq!(reconcile(Some(&edit), &seen, NEWEST), Verdict::Known);
+    }
+
+    #[test]
+    fn a_node_that_just_started_loses_a_first_contact_under_newest() {
+        let (old, new) = (file("x", &[], 0, 1), file("y", &[], 0, 2));
+        let fresh_there = FirstContact { settled_there: false, ..NEWEST };
+        let fresh_here = FirstContact { settled_here: false, ..NEWEST };
+        assert_eq!(reconcile(Some(&old), &new, fresh_there), Verdict::Known);
+        assert_eq!(short(&reconcile(Some(&new), &old, fresh_here)), "There Some(FirstContact)");
+    }
+
+    #[test]
+    fn a_loser_is_kept_although_a_later_edit_includes_it() {
+        let (winner, loser) = (file("x", &[(1, 5)], 1, 11), file("y", &[(2, 5)], 1, 10));
+        let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else { panic!("conflict") };
+        assert!(entry.tells_more_than(Some(&winner)));
+        // The winner is edited before the loser's node hears of anything: it must not take "y" for seen.
+        let edit = Entry { version: entry.version.edited(StateId(1), 6, 32), ..file("z", &[], 1, 12) };
+        let edit = Entry { lost: entry.lost.clone(), ..edit };
+        assert!(matches!(reconcile(Some(&loser), &edit, NEWEST), Verdict::Agree { loser: Some(Loser::Conflict), .. }));
+        // What the loser itself replaced was seen by its author.
+        assert!(matches!(reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST), Verdict::Agree { loser: Some(Loser::Seen), .. }));
+    }
+
+    #[test]
+    fn three_conflicting_edits_agree_in_any_order() {
+        let edits = [file("x", &[(1, 5)], 1, 10), file("y", &[(2, 5)], 1, 11), file("z", &[(3, 5)], 1, 9)];
+        let merge = |order: [usize; 3]| {
+            order.iter().fold(None, |local: Option<Entry>, &next| match reconcile(local.as_ref(), &edits[next], NEWEST) {
+                Verdict::Agree { entry, .. } => Some(entry),
+                Verdict::Known | Verdict::Ask => local,
+            })
+        };
+        let first = merge([0, 1, 2]);
+        for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            assert_eq!(merge(order), first);
+        }
+        assert_eq!(first.unwrap().lost.unwrap().pairs(), [(StateId(1), 5), (StateId(3), 5)]);
+    }
+
+    #[test]
+    fn stamps_grow_along_a_chain_and_never_lie_in_the_future() {
+        let at = |written, now, replaced: Option<i64>| edit_stamp(0, WallTime(written), WallTime(now), replaced.map(|ms| Stamp { rank: 0, ms })).ms;
+        assert_eq!(at(100, 200, None), 100);
+        assert_eq!(at(900, 200, None), 200);
+        assert_eq!(at(100, 200, Some(150)), 151);
+        assert_eq!(edit_stamp(0, WallTime(1), WallTime(1), Some(Stamp { rank: 1, ms: 5 })), Stamp { rank: 1, ms: 6 });
+    }
+}

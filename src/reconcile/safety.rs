@@ -1,0 +1,164 @@
+//! Guards: what a change would do to a share decides whether it may happen without a person.
+//!
+//! [`approve`] is the only door to an [`ApprovedPlan`], and landing takes nothing else. The other functions judge what a
+//! scan found before any of it is recorded or offered. All of them are arithmetic over counts.
+
+use crate::model::reason::{Hold, Reason};
+use crate::model::{Entry, RelPath, limits};
+use crate::reconcile::{Loser, Source};
+
+/// One path of a batch, decided: an [`Agree`](crate::reconcile::Verdict::Agree) with its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The path.
+    pub path: RelPath,
+    /// What this node must come to.
+    pub entry: Entry,
+    /// Where its content lies.
+    pub source: Source,
+    /// What becomes of what is replaced here.
+    pub loser: Option<Loser>,
+    /// Equal versions with different entries.
+    pub set_back: bool,
+    /// A file or symlink lies here now.
+    pub replaces_content: bool,
+}
+
+impl Step {
+    fn deletes_content(&self) -> bool {
+        self.replaces_content && !self.entry.is_live() && self.source == Source::There
+    }
+}
+
+/// A batch that passed every guard. Only [`approve`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ApprovedPlan(Vec<Step>);
+
+impl ApprovedPlan {
+    /// The decided paths.
+    pub fn into_steps(self) -> Vec<Step> {
+        self.0
+    }
+
+    /// The decided paths.
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+}
+
+/// What the guard against mass deletion looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deletions {
+    /// Files and symlinks that lie here now.
+    pub live: u64,
+    /// Of those that lay here, how many went within [`limits::DELETE_GUARD_TIME`]: many small steps are one big one.
+    pub lately: u64,
+    /// The share's `delete_guard`, percent; 0 switches the guard off.
+    pub guard: u8,
+}
+
+impl Deletions {
+    /// Whether `gone` more files may go; `known` of the answer counts those that went lately.
+    fn check(self, gone: u64) -> Option<u64> {
+        let known = self.live.saturating_add(self.lately);
+        let all_gone = gone.saturating_add(self.lately);
+        let over = all_gone.saturating_mul(100) > known.saturating_mul(u64::from(self.guard));
+        (self.guard > 0 && gone > 0 && all_gone >= limits::DELETE_GUARD_FILES && over).then_some(known)
+    }
+}
+
+/// Lets a batch of a peer land, unless it deletes too much at once.
+///
+/// # Errors
+/// [`Reason::MassDeletion`] for the whole batch: a person must look at it.
+pub fn approve(steps: Vec<Step>, deletions: Deletions, by_person: bool) -> Result<ApprovedPlan, (Reason, Vec<Step>)> {
+    let gone = steps.iter().filter(|step| step.deletes_content()).count() as u64;
+    match deletions.check(gone) {
+        Some(known) if !by_person => Err((Reason::MassDeletion { gone: gone.saturating_add(deletions.lately), known }, steps)),
+        _ => Ok(ApprovedPlan(steps)),
+    }
+}
+
+/// What a scan found, as numbers of files and symlinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScanCounts {
+    /// Known before, and awake.
+    pub known: u64,
+    /// Of those, gone from the disk.
+    pub gone: u64,
+    /// Of those, still there with another content.
+    pub changed: u64,
+    /// Files there now, known or new.
+    pub present: u64,
+}
+
+/// Whether a scan may be recorded: the first guard that says no.
+///
+/// `lately` counts deletions recorded shortly before, `first_since_start` the first scan of this process over a known
+/// share, `set_back` a database that was restored or copied.
+pub fn check_scan(counts: ScanCounts, guard: u8, lately: u64, other_mount: bool, first_since_start: bool, set_back: bool) -> Option<Hold> {
+    let ScanCounts { known, gone, changed, present } = counts;
+    if other_mount && gone > 0 && gone.saturating_mul(10) >= known.saturating_mul(9) {
+        // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share.
+        return Some(Hold::NotMounted);
+    }
+    if gone == known && present == 0 && known >= 2 {
+        return Some(Hold::Emptied { known });
+    }
+    let differing = gone.saturating_add(changed);
+    if set_back && differing > 0 {
+        return Some(Hold::SetBack { changed: differing, known });
+    }
+    if first_since_start && known >= limits::REPLACED_FILES && differing.saturating_mul(10) >= known.saturating_mul(9) {
+        return Some(Hold::Replaced { changed: differing, known });
+    }
+    let deletions = Deletions { live: known, lately, guard };
+    deletions.check(gone).map(|known| Hold::MassDeletion { gone: gone.saturating_add(lately), known })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(known: u64, gone: u64, changed: u64) -> ScanCounts {
+        ScanCounts { known, gone, changed, present: known - gone }
+    }
+
+    fn code(counts: ScanCounts, other_mount: bool, first: bool, set_back: bool) -> &'static str {
+        check_scan(counts, 50, 0, other_mount, first, set_back).map_or("go on", |hold| hold.code())
+    }
+
+    #[test]
+    fn scans_are_held_where_a_person_must_look_f4() {
+        for (found, other_mount, first, set_back, expected) in [
+            (counts(50, 50, 0), false, false, false, "emptied"),
+            (counts(50, 50, 0), true, false, false, "not_mounted"),
+            (counts(1, 1, 0), false, false, false, "go on"),
+            (counts(2, 2, 0), false, false, false, "emptied"),
+            (counts(20, 10, 0), false, false, false, "go on"),
+            (counts(20, 11, 0), false, false, false, "mass_deletion"),
+            (counts(12, 9, 0), false, false, false, "go on"),
+            (counts(10, 4, 5), false, true, false, "replaced"),
+            (counts(10, 4, 4), false, true, false, "go on"),
+            (counts(10, 4, 5), false, false, false, "go on"),
+            (counts(2, 0, 2), false, true, false, "go on"),
+            (counts(3, 0, 3), false, true, false, "replaced"),
+            (counts(10, 0, 1), false, true, true, "set_back"),
+            (counts(10, 0, 0), false, true, true, "go on"),
+        ] {
+            assert_eq!(code(found, other_mount, first, set_back), expected, "{found:?} {other_mount} {first} {set_back}");
+        }
+    }
+
+    #[test]
+    fn many_small_deletions_count_as_one() {
+        assert_eq!(check_scan(counts(50, 5, 0), 50, 0, false, false, false), None);
+        assert_eq!(check_scan(counts(50, 5, 0), 50, 49, false, false, false), Some(Hold::MassDeletion { gone: 54, known: 99 }));
+        assert_eq!(check_scan(counts(50, 0, 0), 50, 80, false, false, false), None);
+    }
+
+    #[test]
+    fn a_guard_of_zero_is_off() {
+        assert_eq!(check_scan(counts(100, 99, 0), 0, 0, false, false, false), None);
+    }
+}

@@ -1,0 +1,457 @@
+//! Former contents: what was overwritten or deleted, and can be brought back.
+//!
+//! `owsync.db-history/objects/<digest>` holds the contents, each once, readable by the owner only; `index` lists the
+//! versions, one checked line each, as the journal does. A content enters by moving the replaced file itself where that
+//! is possible, so keeping it writes no flash but the line.
+//!
+//! Bounds: [`HistoryBounds`]. What lost a conflict or a first contact, or was deleted by a peer, is never dropped before
+//! a day has passed; under pressure the newest version of a path goes last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fs::form::Content;
+use crate::fs::{Attributes, FsError, Rename, Root};
+use crate::model::settings::HistoryBounds;
+use crate::model::{Digest, Kind, NodeId, Owner, RelPath, ShareName, WallTime, limits};
+use crate::store::lines::{self, BadLine};
+use crate::store::state::Why;
+
+/// A former version of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its number: `PATH@N` names it. Never given twice.
+    pub number: u64,
+    /// The share.
+    pub share: ShareName,
+    /// The path.
+    pub path: RelPath,
+    /// [`Kind::File`] or [`Kind::Symlink`].
+    pub kind: Kind,
+    /// The content.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Its modification time.
+    pub mtime: WallTime,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: Option<Rc<Owner>>,
+    /// When it was replaced here.
+    pub at: WallTime,
+    /// Why.
+    pub why: Why,
+    /// The node whose change replaced it; `None`: this one.
+    pub by: Option<NodeId>,
+    /// The landing that replaced it: a whole one can be undone.
+    pub run: u64,
+}
+
+/// What may be said of a content before it is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// It will be kept.
+    Keep,
+    /// It does not fit, and whoever replaced it had seen it: it goes.
+    LetGo,
+    /// It must be kept and there is no room: the path must wait.
+    Full,
+}
+
+/// The former versions of one node.
+pub struct History<R: Root> {
+    root: R,
+    dir: RelPath,
+    bounds: HistoryBounds,
+    items: BTreeMap<u64, Item>,
+    next: u64,
+    /// Lines not written yet.
+    pending: Vec<u8>,
+    index_size: u64,
+    /// Objects put there since the last flush.
+    fresh: Vec<RelPath>,
+    /// The index must be written anew: items were dropped, or a write failed.
+    stale: bool,
+    made: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LineItem {
+    number: u64,
+    share: String,
+    path: String,
+    kind: String,
+    digest: String,
+    size: u64,
+    mtime: i64,
+    mode: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    group: Option<String>,
+    at: i64,
+    why: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    by: Option<String>,
+    run: u64,
+}
+
+impl<R: Root> History<R> {
+    /// Loads the history that lies in `dir` below `root`. Contents that the index does not list, as after a crash, are
+    /// listed by the caller ([`History::adopt_object`]) or swept by [`History::sweep`].
+    ///
+    /// # Errors
+    /// Of reading. A line that makes no sense ends the list; what it listed is swept later.
+    pub fn load(root: R, dir: RelPath, bounds: HistoryBounds) -> Result<History<R>, FsError> {
+        let mut history = History { root, dir, bounds, items: BTreeMap::new(), next: 1, pending: Vec::new(), index_size: 0, fresh: Vec::new(), stale: false, made: false };
+        let Some(bytes) = crate::fs::read_whole(&history.root, &history.file("index")?, limits::DOCUMENT_MAX)? else { return Ok(history) };
+        history.made = true;
+        let mut position = 0;
+        while let Some(length) = bytes[position..].iter().position(|&b| b == b'\n') {
+            let line: Option<LineItem> = lines::read_checked(&bytes[position..position + length]);
+            let Some(item) = line.and_then(|line| Item::try_from(line).ok()) else { break };
+            history.next = history.next.max(item.number + 1);
+            history.items.insert(item.number, item);
+            position += length + 1;
+        }
+        history.index_size = position as u64;
+        history.stale = position < bytes.len();
+        Ok(history)
+    }
+
+    /// Changes the bounds; they are kept at the next [`History::prune`].
+    pub fn set_bounds(&mut self, bounds: HistoryBounds) {
+        self.bounds = bounds;
+    }
+
+    /// All versions, oldest first.
+    pub fn items(&self) -> impl DoubleEndedIterator<Item = &Item> {
+        self.items.values()
+    }
+
+    /// One version.
+    pub fn item(&self, number: u64) -> Option<&Item> {
+        self.items.get(&number)
+    }
+
+    /// Bytes of all contents together.
+    pub fn size(&self) -> u64 {
+        let contents: BTreeMap<Digest, u64> = self.items.values().map(|item| (item.digest, item.size)).collect();
+        contents.values().fold(0, |sum, size| sum.saturating_add(*size))
+    }
+
+    /// The directory that contents lie in, and the name of one in it: for a command that shows it.
+    pub fn object(&self, digest: Digest) -> Result<RelPath, FsError> {
+        self.file(&format!("objects/{}", digest.to_hex()))
+    }
+
+    /// The directory it lives in.
+    pub fn root(&self) -> &R {
+        &self.root
+    }
+
+    /// Whether a content of `size` bytes that is about to be replaced can be kept.
+    ///
+    /// `min_free` is what must stay free on this filesystem.
+    pub fn room(&self, digest: Digest, size: u64, why: Why, min_free: u64) -> Room {
+        if self.items.values().any(|item| item.digest == digest) {
+            return Room::Keep;
+        }
+        let fits_free = self.root.free().is_ok_and(|free| free.saturating_sub(size) >= min_free);
+        match (why.must_be_kept(), fits_free) {
+            (true, true) => Room::Keep,
+            (true, false) => Room::Full,
+            (false, true) if size <= self.bounds.size => Room::Keep,
+            (false, _) => Room::LetGo,
+        }
+    }
+
+    /// Moves a replaced file in. It counts once [`History::commit`] has flushed it.
+    ///
+    /// # Errors
+    /// Of moving or copying; the file then still lies where it was.
+    pub fn keep(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<u64, FsError> {
+        self.make_dirs()?;
+        let object = self.object(item.digest)?;
+        if self.root.stat(&object)?.is_some() {
+            from.remove(path)?;
+        } else {
+            self.take_in(from, path, &object, item.kind)?;
+            self.fresh.push(object);
+        }
+        item.number = self.next;
+        self.next += 1;
+        let number = item.number;
+        lines::push_line(&mut self.pending, &LineItem::from(&item));
+        self.items.insert(number, item);
+        Ok(number)
+    }
+
+    /// Lists a content whose object a crash left without its line.
+    pub fn adopt_object(&mut self, mut item: Item) -> Result<bool, FsError> {
+        let object = self.object(item.digest)?;
+        let listed = self.items.values().any(|known| known.digest == item.digest && known.path == item.path && known.share == item.share);
+        if listed || self.root.stat(&object)?.is_none() {
+            return Ok(listed);
+        }
+        item.number = self.next;
+        self.next += 1;
+        lines::push_line(&mut self.pending, &LineItem::from(&item));
+        self.items.insert(item.number, item);
+        Ok(true)
+    }
+
+    /// Flushes contents and lines.
+    ///
+    /// # Errors
+    /// Of writing; it can be tried again.
+    pub fn commit(&mut self) -> Result<(), FsError> {
+        if self.pending.is_empty() && !self.stale {
+            return Ok(());
+        }
+        self.make_dirs()?;
+        if self.fresh.len() > limits::FLUSH_EACH {
+            self.root.sync_all()?;
+        } else {
+            for object in &self.fresh {
+                self.root.sync(&self.root.open_file(object)?)?;
+            }
+        }
+        if !self.fresh.is_empty() {
+            self.root.sync_dir(Some(&self.file("objects")?))?;
+        }
+        self.fresh.clear();
+        let index = self.file("index")?;
+        if self.stale {
+            let mut bytes = Vec::new();
+            for item in self.items.values() {
+                lines::push_line(&mut bytes, &LineItem::from(item));
+            }
+            crate::fs::write_whole(&self.root, &index, &self.file("index-new")?, &bytes)?;
+            self.index_size = bytes.len() as u64;
+            self.stale = false;
+        } else {
+            let file = match self.root.open_write(&index) {
+                Err(error) if error.is_missing() => {
+                    let file = self.root.create(&index)?;
+                    self.root.sync_dir(Some(&self.dir))?;
+                    file
+                }
+                other => other?,
+            };
+            // A torn write is overwritten by the next, at the same place.
+            self.root.write(&file, self.index_size, &self.pending)?;
+            self.root.sync(&file)?;
+            self.index_size += self.pending.len() as u64;
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Drops what the bounds no longer cover; how many versions went.
+    ///
+    /// # Errors
+    /// Of removing contents; what was dropped from the list stays dropped.
+    pub fn prune(&mut self, now: WallTime) -> Result<usize, FsError> {
+        let mut doomed: BTreeSet<u64> = BTreeSet::new();
+        // A clock that is wrong by years must not clear the history: nothing is dropped for an age from the future.
+        let age_ms = |item: &Item| now.since_ms(item.at);
+        let day = i64::try_from(limits::HISTORY_KEEP.as_millis()).unwrap_or(i64::MAX);
+        let kept_for_now = |item: &Item| item.why.must_be_kept() && age_ms(item) < day;
+        let days = i64::from(self.bounds.days).saturating_mul(86_400_000);
+        let mut per_path: BTreeMap<(&ShareName, &RelPath), u32> = BTreeMap::new();
+        for item in self.items.values().rev() {
+            let count = per_path.entry((&item.share, &item.path)).or_insert(0);
+            *count += 1;
+            let too_old = self.bounds.days > 0 && age_ms(item) > days;
+            if (too_old || *count > self.bounds.versions) && !kept_for_now(item) {
+                doomed.insert(item.number);
+            }
+        }
+        // Size: first what has a newer version of its path, oldest first; then the newest ones, oldest first.
+        let mut newest: BTreeMap<(&ShareName, &RelPath), u64> = BTreeMap::new();
+        for item in self.items.values().filter(|item| !doomed.contains(&item.number)) {
+            newest.insert((&item.share, &item.path), item.number);
+        }
+        let is_newest = |item: &Item| newest.get(&(&item.share, &item.path)) == Some(&item.number);
+        let mut uses: BTreeMap<Digest, (u64, usize)> = BTreeMap::new();
+        for item in self.items.values().filter(|item| !doomed.contains(&item.number)) {
+            uses.entry(item.digest).or_insert((item.size, 0)).1 += 1;
+        }
+        let mut size = uses.values().fold(0u64, |sum, (size, _)| sum.saturating_add(*size));
+        let mut count = self.items.len() - doomed.len();
+        for last_resort in [false, true] {
+            for item in self.items.values() {
+                if size <= self.bounds.size && count <= limits::HISTORY_ITEMS {
+                    break;
+                }
+                if doomed.contains(&item.number) || is_newest(item) != last_resort || kept_for_now(item) {
+                    continue;
+                }
+                doomed.insert(item.number);
+                count -= 1;
+                if let Some((bytes, users)) = uses.get_mut(&item.digest) {
+                    *users -= 1;
+                    if *users == 0 {
+                        size -= *bytes;
+                    }
+                }
+            }
+        }
+        self.drop_items(&doomed)
+    }
+
+    /// Drops every version of a path, or of everything below it.
+    ///
+    /// # Errors
+    /// Of removing contents.
+    pub fn forget(&mut self, share: &ShareName, path: &RelPath) -> Result<usize, FsError> {
+        let doomed = self.items.values().filter(|i| i.share == *share && (i.path == *path || i.path.is_below(path))).map(|i| i.number).collect();
+        self.drop_items(&doomed)
+    }
+
+    /// Removes contents that no line lists, as a crash can leave them.
+    ///
+    /// # Errors
+    /// Of reading or removing.
+    pub fn sweep(&mut self) -> Result<usize, FsError> {
+        let objects = self.file("objects")?;
+        let mut dir = match self.root.open_dir(Some(&objects)) {
+            Ok(dir) => dir,
+            Err(error) if error.is_missing() => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        let listed: BTreeSet<String> = self.items.values().map(|item| item.digest.to_hex()).collect();
+        let mut doomed = Vec::new();
+        loop {
+            let names = self.root.read_dir(&mut dir, limits::STEP_NAMES)?;
+            if names.is_empty() {
+                break;
+            }
+            let unlisted = names.into_iter().filter(|(name, _)| !listed.contains(String::from_utf8_lossy(name).as_ref()));
+            doomed.extend(unlisted.filter_map(|(name, _)| objects.join(&name).ok()));
+        }
+        for object in &doomed {
+            self.root.remove(object)?;
+        }
+        Ok(doomed.len())
+    }
+
+    fn drop_items(&mut self, doomed: &BTreeSet<u64>) -> Result<usize, FsError> {
+        if doomed.is_empty() {
+            return Ok(0);
+        }
+        let gone: Vec<Item> = doomed.iter().filter_map(|number| self.items.remove(number)).collect();
+        // The list first: a crash in between leaves contents without a line, which the next start sweeps.
+        self.stale = true;
+        self.commit()?;
+        for item in &gone {
+            if !self.items.values().any(|kept| kept.digest == item.digest) {
+                match self.root.remove(&self.object(item.digest)?) {
+                    Err(error) if !error.is_missing() => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(gone.len())
+    }
+
+    /// Moves the file itself in where that is possible, and copies it where it lies elsewhere.
+    fn take_in(&self, from: &R, path: &RelPath, object: &RelPath, kind: Kind) -> Result<(), FsError> {
+        if kind == Kind::File && self.root.adopt(from, path, object)? {
+            // It had its share's mode, perhaps readable by everybody, or set-user-id.
+            let file = self.root.open_file(object)?;
+            return self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() });
+        }
+        let beside = self.file("objects/incoming")?;
+        match self.root.remove(&beside) {
+            Err(error) if !error.is_missing() => return Err(error),
+            _ => {}
+        }
+        let content = Content::open(from, path, kind)?;
+        let file = self.root.create(&beside)?;
+        let mut buffer = vec![0; limits::STEP];
+        let mut offset = 0;
+        loop {
+            let count = content.read(from, offset, &mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            self.root.write(&file, offset, &buffer[..count])?;
+            offset += count as u64;
+        }
+        self.root.sync(&file)?;
+        self.root.rename(&beside, object, Rename::Replace)?;
+        from.remove(path)
+    }
+
+    fn make_dirs(&mut self) -> Result<(), FsError> {
+        if self.made {
+            return Ok(());
+        }
+        for dir in [self.dir.clone(), self.file("objects")?] {
+            match self.root.make_dir(&dir) {
+                Err(error) if !error.exists() => return Err(error),
+                _ => {}
+            }
+        }
+        self.root.sync_dir(self.dir.parent().as_ref())?;
+        self.root.sync_dir(Some(&self.dir))?;
+        self.made = true;
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> Result<RelPath, FsError> {
+        self.dir.join(name.as_bytes()).map_err(|_| FsError::new("name", Some(&self.dir), libc::ENAMETOOLONG))
+    }
+}
+
+impl From<&Item> for LineItem {
+    fn from(item: &Item) -> LineItem {
+        LineItem {
+            number: item.number,
+            share: item.share.to_string(),
+            path: item.path.to_text(),
+            kind: item.kind.word().into(),
+            digest: item.digest.to_hex(),
+            size: item.size,
+            mtime: item.mtime.0,
+            mode: format!("{:o}", item.mode),
+            user: item.owner.as_ref().map(|owner| owner.user.to_string()),
+            group: item.owner.as_ref().map(|owner| owner.group.to_string()),
+            at: item.at.0,
+            why: item.why.word().into(),
+            by: item.by.map(NodeId::to_hex),
+            run: item.run,
+        }
+    }
+}
+
+impl TryFrom<LineItem> for Item {
+    type Error = BadLine;
+
+    fn try_from(line: LineItem) -> Result<Item, BadLine> {
+        let owner = match (line.user, line.group) {
+            (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
+            _ => None,
+        };
+        Ok(Item {
+            number: line.number,
+            share: lines::share_name(&line.share)?,
+            path: lines::rel_path(&line.path)?,
+            kind: lines::kind_from(&line.kind)?,
+            digest: Digest::from_hex(&line.digest).ok_or(BadLine("digest"))?,
+            size: line.size,
+            mtime: WallTime(line.mtime),
+            mode: u32::from_str_radix(&line.mode, 8).map_err(|_| BadLine("mode"))?,
+            owner,
+            at: WallTime(line.at),
+            why: lines::why_from(&line.why)?,
+            by: line.by.as_deref().and_then(NodeId::from_hex),
+            run: line.run,
+        })
+    }
+}

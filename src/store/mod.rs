@@ -1,0 +1,502 @@
+//! State and history on disk.
+//!
+//! `owsync.db` is one JSON document that a person can read: a format number, and the state as a list of changes
+//! ([`lines`]). Between two writings of it, changes go to `owsync.db-journal`, one line each, with a checksum in front.
+//! [`Store::commit`] appends and flushes them; until it has, nothing may be told to a peer. Loading keeps the valid
+//! prefix of the journal. What cannot be read is set aside and reported, never deleted: a node that forgot everything is
+//! one without a past, and that can lose nothing.
+//!
+//! A database that was copied, or restored from a backup, would use numbers twice. So every write renews a random mark,
+//! of which a copy lies in a directory that a reboot clears; when the two disagree, this is another life of the database
+//! and gets another [`StateId`].
+
+pub mod history;
+pub mod lines;
+mod import;
+pub mod state;
+
+use std::collections::VecDeque;
+
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::fs::{self, FsError, Root};
+use crate::model::{Digest, NodeId, RelPath, Rng, StateId, WallTime, limits};
+use crate::reconcile::filter::DAMAGED;
+use lines::Line;
+use state::{Change, State};
+
+pub use state::{Ledger, Why};
+
+/// The format that this program writes, and reads.
+pub const FORMAT: u64 = 2;
+
+/// What loading found, for the log and for what must be done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// There was no database: this node has no past.
+    Fresh,
+    /// A database of the C predecessor was taken over.
+    Imported {
+        /// Paths in it.
+        entries: usize,
+    },
+    /// The document could not be read and was set aside under this name.
+    Damaged {
+        /// The name it has now.
+        aside: String,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// Lines at the end of the journal could not be read and were dropped.
+    DroppedLines {
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// The database was restored from a backup, or copied from elsewhere.
+    SetBack,
+}
+
+/// The state with its place on disk.
+pub struct Store<R: Root> {
+    /// What is remembered. Changed only through [`Store::change`].
+    state: State,
+    root: R,
+    /// Where the copy of the mark lies; `None` where there is no such directory.
+    run: Option<R>,
+    boot: String,
+    document: RelPath,
+    journal: RelPath,
+    /// Beside the document, for writing a new one.
+    new: RelPath,
+    file: Option<R::File>,
+    journal_size: u64,
+    document_size: u64,
+    mark: u64,
+    rng: Rng,
+    /// Lines that are not on disk yet.
+    pending: Vec<u8>,
+    /// One of them must be flushed before anything is told to anybody.
+    urgent: bool,
+    /// A write failed, so what is on disk is older than the state, and the tail of the journal may be torn.
+    broken: bool,
+}
+
+/// Where a store lives, and what tells one life of it from another.
+pub struct Place<R: Root> {
+    /// The directory of the database.
+    pub root: R,
+    /// The database's name in it.
+    pub name: RelPath,
+    /// A directory that a reboot clears.
+    pub run: Option<R>,
+    /// The kernel's id of this boot.
+    pub boot: String,
+    /// Random bytes.
+    pub rng: Rng,
+}
+
+impl<R: Root> Store<R> {
+    /// Loads the database, or begins one. Nothing is written yet.
+    ///
+    /// # Errors
+    /// Of reading what is there; a file that is there and makes no sense is no error, but [`News::Damaged`].
+    pub fn load(place: Place<R>, now: WallTime) -> Result<(Store<R>, Vec<News>), FsError> {
+        let Place { root, name, run, boot, mut rng } = place;
+        let sibling = |suffix: &str| RelPath::parse(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG));
+        let journal = sibling("-journal")?;
+        let new = sibling("-new")?;
+        let mut news = Vec::new();
+        let mut plain_id = NodeId([0; 16]);
+        plain_id.0.copy_from_slice(&rng.bytes32()[..16]);
+        let blank = State::new(plain_id, StateId(rng.number()));
+
+        let bytes = fs::read_whole(&root, &name, limits::DOCUMENT_MAX)?;
+        let document_size = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let mut loaded = Loaded { state: blank.clone(), mark: 0 };
+        let mut imported = false;
+        match bytes.as_deref() {
+            None | Some([]) => news.push(News::Fresh),
+            Some(bytes) => match read_document(bytes, blank.clone()) {
+                Ok(Document::Ours(document)) => loaded = document,
+                Ok(Document::Predecessors(entries)) => {
+                    news.push(News::Imported { entries: entries.len() });
+                    import::take_over(entries, &mut loaded.state, now);
+                    imported = true;
+                }
+                Err(why) => {
+                    let aside = sibling(&format!("{DAMAGED}{}", now.as_secs().max(0)))?;
+                    root.rename(&name, &aside, fs::Rename::Replace)?;
+                    news.push(News::Damaged { aside: aside.to_text(), why });
+                }
+            },
+        }
+        // A journal without its document, or with a damaged one, belongs to nothing.
+        let readable = matches!(news.first(), None | Some(News::Imported { .. }));
+        let journal_bytes = if readable { fs::read_whole(&root, &journal, limits::DOCUMENT_MAX)? } else { None };
+        let mut journal_size = 0;
+        let mut store_is_stale = false;
+        if let Some(bytes) = journal_bytes {
+            match replay(&bytes, &mut loaded) {
+                // Everything in it was folded into the document already; a crash kept it from being removed.
+                Replayed::Stale => store_is_stale = true,
+                Replayed::Upto(valid) => {
+                    journal_size = valid;
+                    if valid < bytes.len() as u64 {
+                        news.push(News::DroppedLines { bytes: bytes.len() as u64 - valid });
+                    }
+                }
+            }
+        } else if !readable {
+            match root.remove(&journal) {
+                Err(error) if !error.is_missing() => return Err(error),
+                _ => {}
+            }
+        }
+        let known_before = document_size > 0 && readable && !imported;
+        let mut store = Store {
+            state: loaded.state,
+            root,
+            run,
+            boot,
+            document: name,
+            journal,
+            new,
+            file: None,
+            journal_size,
+            document_size,
+            mark: loaded.mark,
+            rng,
+            pending: Vec::new(),
+            urgent: false,
+            broken: false,
+        };
+        if known_before && store.was_set_back() {
+            news.push(News::SetBack);
+        }
+        if news.iter().any(|n| matches!(n, News::DroppedLines { .. } | News::SetBack)) {
+            store.renew_state_id();
+        }
+        // What was imported, mended or begun is written as a document at the first commit.
+        store.broken = !news.is_empty() || store_is_stale;
+        Ok((store, news))
+    }
+
+    /// What is remembered.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The database's own directory.
+    pub fn root(&self) -> &R {
+        &self.root
+    }
+
+    /// Parts of records that are not kept across a restart may be changed in place: where a record came from, and what
+    /// a scan notes on it. Everything else goes through [`Store::change`].
+    pub fn index_mut(&mut self, share: &crate::model::ShareName) -> Option<&mut crate::model::Index> {
+        self.state.shares.get_mut(share).map(|share| &mut share.index)
+    }
+
+    /// Changes the state; on disk with the next commit, which nothing may be told to a peer before.
+    pub fn change(&mut self, change: Change) {
+        lines::push_change(&mut self.pending, &change);
+        self.urgent = true;
+        self.state.apply(change);
+    }
+
+    /// Changes the state; on disk with whatever is committed next. For what a restart may forget: it is learned again.
+    pub fn change_lazily(&mut self, change: Change) {
+        lines::push_change(&mut self.pending, &change);
+        self.state.apply(change);
+    }
+
+    /// The next number for an edit: it is never used twice.
+    pub fn next_number(&mut self, now: WallTime) -> u64 {
+        let me = &mut self.state.me;
+        me.number = me.number.saturating_add(1).max(u64::try_from(now.0).unwrap_or(0));
+        me.number
+    }
+
+    /// The next number for a change of an index.
+    pub fn next_seq(&mut self, now: WallTime) -> u64 {
+        let me = &mut self.state.me;
+        me.seq = me.seq.saturating_add(1).max(u64::try_from(now.0).unwrap_or(0));
+        me.seq
+    }
+
+    /// Begins another life of this database: what was numbered before is never numbered again.
+    pub fn renew_state_id(&mut self) {
+        let mut me = self.state.me.clone();
+        me.state = StateId(self.rng.number());
+        self.change(Change::Me(me));
+    }
+
+    /// Random bytes for tokens and the like.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Whether something must be flushed before anything may be told to a peer.
+    pub fn is_dirty(&self) -> bool {
+        self.urgent
+    }
+
+    /// Writes and flushes every change so far; does nothing when none is urgent.
+    ///
+    /// # Errors
+    /// Of writing. The state stays as it is in memory, and the next commit writes it as a whole.
+    pub fn commit(&mut self) -> Result<(), FsError> {
+        if !self.urgent {
+            return Ok(());
+        }
+        if self.broken || self.journal_size + self.pending.len() as u64 > limits::JOURNAL_MIN.max(self.document_size) {
+            return self.fold();
+        }
+        if self.journal_size == 0 {
+            // The journal says which document it belongs to.
+            let mut first = Vec::new();
+            lines::push_mark(&mut first, self.mark);
+            first.append(&mut self.pending);
+            self.pending = first;
+        }
+        // The counters ride along: numbers that were given out must never be given out again.
+        let me = Change::Me(self.state.me.clone());
+        lines::push_change(&mut self.pending, &me);
+        let mark = self.rng.number();
+        lines::push_mark(&mut self.pending, mark);
+        let write = |store: &mut Store<R>| -> Result<(), FsError> {
+            store.note_mark(mark)?;
+            if store.file.is_none() {
+                store.file = Some(match store.root.open_write(&store.journal) {
+                    Ok(file) => file,
+                    Err(error) if error.is_missing() => {
+                        let file = store.root.create(&store.journal)?;
+                        store.root.sync_dir(store.journal.parent().as_ref())?;
+                        file
+                    }
+                    Err(error) => return Err(error),
+                });
+            }
+            if let Some(file) = &store.file {
+                store.root.write(file, store.journal_size, &store.pending)?;
+                store.root.sync(file)?;
+            }
+            Ok(())
+        };
+        match write(self) {
+            Ok(()) => {
+                self.journal_size += self.pending.len() as u64;
+                self.mark = mark;
+                self.pending.clear();
+                self.urgent = false;
+                Ok(())
+            }
+            Err(error) => {
+                self.broken = true;
+                self.file = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a fold would write anything that is not in the document.
+    pub fn has_unfolded(&self) -> bool {
+        self.broken || self.journal_size > 0 || !self.pending.is_empty()
+    }
+
+    /// Writes the whole state as a new document, and empties the journal.
+    ///
+    /// # Errors
+    /// Of writing; the old document and journal are then still there, and hold what was committed before.
+    pub fn fold(&mut self) -> Result<(), FsError> {
+        // Until the new document is in place nothing may be appended to a journal that may be torn.
+        self.broken = true;
+        let mark = self.rng.number();
+        let mut bytes = format!("{{\"owsync\":{FORMAT},\"mark\":\"{mark:016x}\",\"state\":[\n").into_bytes();
+        let mut first = true;
+        for change in self.state.as_changes() {
+            if !std::mem::take(&mut first) {
+                bytes.extend_from_slice(b",\n");
+            }
+            lines::push_bare(&mut bytes, &change);
+        }
+        bytes.extend_from_slice(b"\n]}\n");
+        self.note_mark(mark)?;
+        fs::write_whole(&self.root, &self.document, &self.new, &bytes)?;
+        // The document holds everything now. A journal that outlives it would be replayed over it, which changes nothing
+        // but costs a warning about its mark; so it goes at once.
+        self.file = None;
+        match self.root.remove(&self.journal) {
+            Err(error) if !error.is_missing() => return Err(error),
+            _ => {}
+        }
+        self.journal_size = 0;
+        self.document_size = bytes.len() as u64;
+        self.mark = mark;
+        self.pending.clear();
+        self.urgent = false;
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Whether the mark on disk is neither of the two that the last write can have left.
+    fn was_set_back(&self) -> bool {
+        let Some(run) = &self.run else { return false };
+        let Ok(Some(bytes)) = fs::read_whole(run, &self.run_name(), 4096) else { return false };
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines();
+        // Another boot: the directory was not cleared, and tells nothing.
+        if lines.next() != Some(&self.boot) {
+            return false;
+        }
+        !lines.any(|line| line == format!("{:016x}", self.mark))
+    }
+
+    /// Notes the mark that the next write will leave, beside the one that is there: a crash in between leaves either.
+    fn note_mark(&mut self, next: u64) -> Result<(), FsError> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let name = self.run_name();
+        let text = format!("{}\n{:016x}\n{next:016x}\n", self.boot, self.mark);
+        let beside = RelPath::parse(&[name.as_bytes(), b"-new"].concat()).map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG))?;
+        fs::write_whole(run, &name, &beside, text.as_bytes())
+    }
+
+    /// The copy's name: one for each database of this machine.
+    fn run_name(&self) -> RelPath {
+        let digest = Digest::of(self.document.as_bytes()).to_hex();
+        let place = self.root.place().map(|place| place.identity.1).unwrap_or(0);
+        let name = format!("{}-{place:x}.mark", &digest[..8]);
+        RelPath::parse(name.as_bytes()).unwrap_or_else(|_| unreachable!("hexadecimal digits are a path"))
+    }
+}
+
+/// A state in the making, with the latest mark.
+#[derive(Debug)]
+struct Loaded {
+    state: State,
+    mark: u64,
+}
+
+enum Document {
+    Ours(Loaded),
+    Predecessors(VecDeque<import::OldEntry>),
+}
+
+/// Reads a document, ours or the predecessor's, change by change.
+fn read_document(bytes: &[u8], blank: State) -> Result<Document, String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let document = deserializer.deserialize_map(DocumentVisitor(blank)).map_err(|error| error.to_string())?;
+    deserializer.end().map_err(|error| error.to_string())?;
+    Ok(document)
+}
+
+struct DocumentVisitor(State);
+
+impl<'de> Visitor<'de> for DocumentVisitor {
+    type Value = Document;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a database of owsync")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
+        let mut loaded = Loaded { state: self.0, mark: 0 };
+        let mut format = None;
+        let mut has_state = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "owsync" => format = Some(map.next_value::<u64>()?),
+                "mark" => loaded.mark = u64::from_str_radix(&map.next_value::<String>()?, 16).map_err(de::Error::custom)?,
+                "state" => {
+                    map.next_value_seed(Changes(&mut loaded))?;
+                    has_state = true;
+                }
+                "files" if format.is_none() => return import::read_files(map).map(Document::Predecessors),
+                _ => {
+                    map.next_value::<de::IgnoredAny>()?;
+                }
+            }
+        }
+        match format {
+            Some(FORMAT) if has_state => Ok(Document::Ours(loaded)),
+            Some(other) if other > FORMAT => Err(de::Error::custom(format!("format {other} is of a newer owsync"))),
+            _ => Err(de::Error::custom("not a database of owsync")),
+        }
+    }
+}
+
+struct Changes<'a>(&'a mut Loaded);
+
+impl<'de> de::DeserializeSeed<'de> for Changes<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Changes<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list of changes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(line) = seq.next_element::<Line>()? {
+            apply_line(line, self.0).map_err(|bad| de::Error::custom(format!("bad {}", bad.0)))?;
+        }
+        Ok(())
+    }
+}
+
+fn apply_line(line: Line, loaded: &mut Loaded) -> Result<(), lines::BadLine> {
+    if let Line::Mark(mark) = &line {
+        loaded.mark = u64::from_str_radix(mark, 16).map_err(|_| lines::BadLine("mark"))?;
+    }
+    if let Some(change) = line.into_change()? {
+        loaded.state.apply(change);
+    }
+    Ok(())
+}
+
+/// What replaying a journal came to.
+enum Replayed {
+    /// It belongs to an earlier document.
+    Stale,
+    /// It was applied up to this byte.
+    Upto(u64),
+}
+
+/// Applies the valid prefix of a journal. It begins with the mark of its document; a commit ends with a mark of its own,
+/// and counts whole or not at all.
+fn replay(bytes: &[u8], loaded: &mut Loaded) -> Replayed {
+    let base = loaded.mark;
+    let mut valid = 0;
+    let mut position = 0;
+    let mut commit: Vec<Line> = Vec::new();
+    while let Some(length) = bytes[position..].iter().position(|&b| b == b'\n') {
+        let Some(line) = lines::read_checked(&bytes[position..position + length]) else { break };
+        let begins = position == 0;
+        position += length + 1;
+        if let Line::Mark(mark) = &line {
+            if begins {
+                if *mark != format!("{base:016x}") {
+                    return Replayed::Stale;
+                }
+                continue;
+            }
+            commit.push(line);
+            for line in commit.drain(..) {
+                // A line that is whole and makes no sense ends the replay as a torn one does.
+                if apply_line(line, loaded).is_err() {
+                    return Replayed::Upto(valid);
+                }
+            }
+            valid = position as u64;
+        } else {
+            commit.push(line);
+        }
+    }
+    Replayed::Upto(valid)
+}

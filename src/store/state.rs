@@ -1,0 +1,292 @@
+//! What a node remembers: everything that must survive a restart, as a value.
+//!
+//! [`State`] changes only by [`Change`]s, and each change is one line of the journal: replaying the lines gives the
+//! state back, and writing the document is writing one change per thing there is. So there is one form on disk, one
+//! decoder, and nothing in memory that a restart would not bring back.
+
+use std::collections::BTreeMap;
+
+use crate::model::reason::Hold;
+use crate::model::{Digest, Direction, Entry, Index, NodeId, Reason, Record, RelPath, ShareName, StateId, WallTime};
+
+/// Everything that survives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// This node's own part.
+    pub me: Me,
+    /// Its shares, also those that are no longer configured.
+    pub shares: BTreeMap<ShareName, ShareState>,
+    /// The nodes it has met, or was told to accept.
+    pub peers: BTreeMap<NodeId, KnownPeer>,
+    /// The tokens of join texts that were printed and not used.
+    pub tokens: Vec<Token>,
+}
+
+/// This node's own part of the state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Me {
+    /// Its id in plain mode.
+    pub plain_id: NodeId,
+    /// This life of the database.
+    pub state: StateId,
+    /// 1 once it was declared the reference, or met a descendant of one.
+    pub rank: u8,
+    /// The last number given to an edit.
+    pub number: u64,
+    /// The last number given to a change of an index.
+    pub seq: u64,
+}
+
+/// What is known of one share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ShareState {
+    /// Its entries.
+    pub index: Index,
+    /// The rest.
+    pub meta: ShareMeta,
+    /// How far it and each other node have come with each other.
+    pub ledgers: BTreeMap<NodeId, Ledger>,
+    /// What was heard and could not land.
+    pub owed: BTreeMap<(NodeId, RelPath), Owed>,
+    /// The batch that was being put in place.
+    pub landing: Option<LandingRecord>,
+}
+
+/// The small facts of a share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ShareMeta {
+    /// An exchange has completed, or this node was declared the reference: its entries are versioned.
+    pub past: bool,
+    /// Digest of filter, size limit and symlink rule: another one means that everything must be heard again.
+    pub rules: Option<Digest>,
+    /// Which way its changes went.
+    pub direction: Direction,
+    /// Type and source of the filesystem its root was on.
+    pub filesystem: String,
+    /// Why it waits for a person, and since when.
+    pub hold: Option<(Hold, WallTime)>,
+    /// When it was last looked at as a whole, as far as that was written.
+    pub scanned: WallTime,
+}
+
+/// How far this node and another have come in one share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Ledger {
+    /// The life of the other's database that `heard` belongs to.
+    pub their_state: Option<StateId>,
+    /// Everything of theirs up to here was heard, and has landed or is owed.
+    pub heard: u64,
+    /// The life of our database that `acked` belongs to.
+    pub our_state: Option<StateId>,
+    /// Everything of ours up to here has landed there.
+    pub acked: u64,
+    /// An exchange with them has completed: they count for the expiry of tombstones.
+    pub met: bool,
+    /// They can send in this share.
+    pub sends: bool,
+    /// They were away for so long that tombstones did not wait for them: what they have and we do not may be deleted.
+    pub away: bool,
+}
+
+/// A peer's change that was heard and could not land.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Owed {
+    /// What they have.
+    pub entry: Entry,
+    /// Their number of the change.
+    pub seq: u64,
+    /// Their number that stands for the batch it came in.
+    pub batch: u64,
+    /// Why it could not land.
+    pub reason: Reason,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// A batch on its way into place: enough to complete it after a crash.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LandingRecord {
+    /// Number of this landing, for history.
+    pub run: u64,
+    /// Who offered it.
+    pub from: Option<NodeId>,
+    /// Its paths, in the order of landing.
+    pub steps: Vec<LandingStep>,
+}
+
+/// One path of a [`LandingRecord`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct LandingStep {
+    /// The path.
+    pub path: RelPath,
+    /// What the node must come to.
+    pub entry: Entry,
+    /// The staged file, or the name that the old file is moved aside to.
+    pub staged: Option<RelPath>,
+    /// The content that is replaced.
+    pub old: Option<Digest>,
+    /// Why it is replaced.
+    pub why: Option<Why>,
+}
+
+/// Why a content is in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Whoever wrote its successor had seen it.
+    Replaced,
+    /// A peer deleted it.
+    Deleted,
+    /// It lost a conflict.
+    Conflict,
+    /// It lost a first contact.
+    FirstContact,
+    /// A person gave it up: a reject, a restore.
+    Given,
+}
+
+impl Why {
+    /// The word that scripts and people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::Replaced => "replaced",
+            Why::Deleted => "deleted",
+            Why::Conflict => "conflict",
+            Why::FirstContact => "first contact",
+            Why::Given => "given up",
+        }
+    }
+
+    /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
+    pub fn must_be_kept(self) -> bool {
+        match self {
+            Why::Replaced => false,
+            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given => true,
+        }
+    }
+}
+
+/// A node that was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Its public key; `None` in plain mode.
+    pub public_key: Option<[u8; 32]>,
+    /// What it calls itself.
+    pub name: String,
+    /// The section or address it belongs to here.
+    pub section: Option<String>,
+    /// It may enter: it joined, was accepted, or was met at a configured address.
+    pub accepted: bool,
+    /// When it was last met, as far as that was written.
+    pub met: WallTime,
+}
+
+/// The token of a join text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What the joiner must show.
+    pub token: [u8; 16],
+    /// Until when.
+    pub expires: WallTime,
+}
+
+/// One change of the state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// This node's own part.
+    Me(Me),
+    /// A path of a share.
+    Record(ShareName, RelPath, Record),
+    /// A path of a share is forgotten.
+    Drop(ShareName, RelPath),
+    /// Every provisional stamp of a share becomes final, now.
+    Stamped(ShareName, WallTime),
+    /// The small facts of a share.
+    Share(ShareName, ShareMeta),
+    /// How far a peer has come.
+    Ledger(ShareName, NodeId, Ledger),
+    /// A peer is no longer part of a share.
+    NoLedger(ShareName, NodeId),
+    /// A change is owed.
+    Owed(ShareName, NodeId, RelPath, Box<Owed>),
+    /// A change is owed no more.
+    Paid(ShareName, NodeId, RelPath),
+    /// A batch is about to be put in place.
+    Landing(ShareName, Box<LandingRecord>),
+    /// It is in place.
+    Landed(ShareName),
+    /// A node was met.
+    Peer(NodeId, KnownPeer),
+    /// A node is forgotten.
+    NoPeer(NodeId),
+    /// The valid tokens.
+    Tokens(Vec<Token>),
+}
+
+impl State {
+    /// The state of a node that remembers nothing.
+    pub fn new(plain_id: NodeId, state: StateId) -> State {
+        State { me: Me { plain_id, state, rank: 0, number: 0, seq: 0 }, shares: BTreeMap::new(), peers: BTreeMap::new(), tokens: Vec::new() }
+    }
+
+    /// Changes the state. Any change fits any state: replaying a prefix of a journal always works.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Me(me) => self.me = me,
+            Change::Record(share, path, record) => self.share(share).index.insert(path, record),
+            Change::Drop(share, path) => {
+                self.share(share).index.remove(&path);
+            }
+            Change::Stamped(share, now) => {
+                for (_, record) in self.share(share).index.iter_mut() {
+                    if let Some(base) = record.draft.take() {
+                        let written = WallTime(record.entry.stamp.ms);
+                        record.entry.stamp.ms = written.0.min(now.0).max(base.saturating_add(1));
+                    }
+                }
+            }
+            Change::Share(share, meta) => self.share(share).meta = meta,
+            Change::Ledger(share, node, ledger) => {
+                self.share(share).ledgers.insert(node, ledger);
+            }
+            Change::NoLedger(share, node) => {
+                let share = self.share(share);
+                share.ledgers.remove(&node);
+                share.owed.retain(|(owed_to, _), _| *owed_to != node);
+            }
+            Change::Owed(share, node, path, owed) => {
+                self.share(share).owed.insert((node, path), *owed);
+            }
+            Change::Paid(share, node, path) => {
+                self.share(share).owed.remove(&(node, path));
+            }
+            Change::Landing(share, landing) => self.share(share).landing = Some(*landing),
+            Change::Landed(share) => self.share(share).landing = None,
+            Change::Peer(node, peer) => {
+                self.peers.insert(node, peer);
+            }
+            Change::NoPeer(node) => {
+                self.peers.remove(&node);
+            }
+            Change::Tokens(tokens) => self.tokens = tokens,
+        }
+    }
+
+    /// The changes that make this state of an empty one, in an order a person can read.
+    pub fn as_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        let head = std::iter::once(Change::Me(self.me.clone())).chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())));
+        let peers = self.peers.iter().map(|(node, peer)| Change::Peer(*node, peer.clone()));
+        let shares = self.shares.iter().flat_map(|(name, share)| {
+            let meta = std::iter::once(Change::Share(name.clone(), share.meta.clone()));
+            let ledgers = share.ledgers.iter().map(move |(node, ledger)| Change::Ledger(name.clone(), *node, ledger.clone()));
+            let records = share.index.iter().map(move |(path, record)| Change::Record(name.clone(), path.clone(), record.clone()));
+            let owed = share.owed.iter().map(move |((node, path), owed)| Change::Owed(name.clone(), *node, path.clone(), Box::new(owed.clone())));
+            let landing = share.landing.iter().map(move |landing| Change::Landing(name.clone(), Box::new(landing.clone())));
+            meta.chain(ledgers).chain(owed).chain(landing).chain(records)
+        });
+        head.chain(peers).chain(shares)
+    }
+
+    fn share(&mut self, name: ShareName) -> &mut ShareState {
+        self.shares.entry(name).or_default()
+    }
+}
