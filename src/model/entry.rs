@@ -99,7 +99,9 @@ impl Entry {
     /// A version alone cannot tell: after a conflict it includes both edits, and so does every later one, although the
     /// loser's content may lie on a single node that was away meanwhile.
     pub fn has_lost(&self, other: &Entry) -> bool {
-        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number))
+        // Whoever knows of the loss holds what won, not what lost.
+        let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.number(id) == number);
+        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number && !known(id, number)))
     }
 
     /// Whether this entry tells of a conflict that `known` does not tell of.

@@ -194,7 +194,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}"),
-            Hold::NotMounted => f.write_str("its directory is not mounted: another filesystem is there, without its files"),
+            Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
             Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
             Hold::Replaced { changed, known } => write!(
                 f,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::fs::Root;
 use crate::fs::stage::Incoming;
-use crate::model::{Entry, Monotonic, NodeId, RelPath};
+use crate::model::{Entry, Monotonic, NodeId, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::reconcile::FirstContact;
+use crate::store::state::Owed;
 
 /// Changes that one author made together, as one peer offered them.
 pub(crate) struct Batch<R: Root> {
@@ -42,6 +43,18 @@ pub(crate) struct Pending<R: Root> {
     pub content: Content<R>,
     /// It is recorded as owed, and stays so until it lands.
     pub owed: bool,
+    /// The entry is this node's decision, made by a person, and not what the peer has.
+    pub decided: bool,
+}
+
+impl<R: Root> Pending<R> {
+    /// As it is written down when it cannot land; what was staged for it is removed.
+    pub fn give_up(self, root: Option<&R>, reason: Reason, since: WallTime) -> Owed {
+        if let Some(root) = root {
+            self.content.discard(root);
+        }
+        Owed { entry: self.entry, seq: self.seq, batch: self.batch, reason, since, decided: self.decided }
+    }
 }
 
 /// Where a pending path's content is.

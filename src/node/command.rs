@@ -80,7 +80,7 @@ impl<F: Fs> Node<F> {
                 share.next_poll = now.mono;
                 share.scan = None;
             }
-            self.retry_owed(now, name, false, |_, _, owed| !owed.reason.needs_person());
+            self.retry_owed(now, name, false, |_, _, _| true);
         }
         self.dial_now(now, peer.as_ref());
         let run = Run { id: self.next_sync, command: id, share, peer, deadline: now.mono.plus(limits::SYNC_TIME), unseen: names };
@@ -221,11 +221,18 @@ impl<F: Fs> Node<F> {
 
     /// A person picks a side at first contact.
     fn pick(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Pick) -> u64 {
+        // What was decided elsewhere meanwhile is no longer open.
+        self.retry_owed(now, name, false, |_, _, owed| owed.reason == Reason::FirstContact);
         let Some(state) = self.store.state().shares.get(name) else { return 0 };
         let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
         let mut held: std::collections::BTreeMap<RelPath, Vec<(NodeId, Owed)>> = Default::default();
         for ((node, other), owed) in state.owed.iter().filter(|((_, other), owed)| owed.reason == Reason::FirstContact && covers(other)) {
             held.entry(other.clone()).or_default().push((*node, owed.clone()));
+        }
+        let here = |node: NodeId| self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
+        if pick != Pick::Mine {
+            // Only who is here can supply what is picked.
+            held.retain(|_, offers| offers.iter().any(|(node, _)| here(*node)));
         }
         if held.is_empty() {
             return 0;
@@ -236,7 +243,8 @@ impl<F: Fs> Node<F> {
         self.store.change(Change::Me(crate::store::state::Me { rank: 1, ..me }));
         for (path, offers) in held {
             let local = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
-            let Some((node, best)) = offers.iter().max_by(|(_, a), (_, b)| a.entry.conflict_order(&b.entry)).cloned() else { continue };
+            let reached: Vec<&(NodeId, Owed)> = offers.iter().filter(|(node, _)| pick == Pick::Mine || self.links.values().any(|link| link.node == Some(*node) && link.is_admitted())).collect();
+            let Some((node, best)) = reached.into_iter().max_by(|(_, a), (_, b)| a.entry.conflict_order(&b.entry)).cloned() else { continue };
             let mine = match (pick, &local) {
                 (Pick::Mine, _) => true,
                 (Pick::Theirs, _) | (Pick::Newest, None) => false,
@@ -258,7 +266,7 @@ impl<F: Fs> Node<F> {
                 _ => {
                     // Their content under a version above all of them: it lands here, and everywhere, as this decision.
                     let entry = Entry { version, stamp, ..best.entry.clone() };
-                    self.store.change(Change::Owed(name.clone(), node, path.clone(), Box::new(Owed { entry, reason: Reason::NotSupplied("it is asked for".into()), ..best })));
+                    self.store.change(Change::Owed(name.clone(), node, path.clone(), Box::new(Owed { entry, reason: Reason::NotSupplied("it is asked for".into()), decided: true, ..best })));
                     for (other, _) in offers.iter().filter(|(other, _)| *other != node) {
                         self.store.change(Change::Paid(name.clone(), *other, path.clone()));
                     }
@@ -266,6 +274,10 @@ impl<F: Fs> Node<F> {
             }
         }
         self.retry_owed(now, name, true, |_, other, owed| covers(other) && owed.reason != Reason::FirstContact);
+        if let Some(share) = self.shares.get_mut(name) {
+            // Whoever has it may be away at this moment.
+            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+        }
         self.stirred = true;
         count
     }
@@ -406,7 +418,6 @@ impl<F: Fs> Node<F> {
             self.history.keep(root, &staged, former)?;
             self.history.commit()?;
         }
-        share.staging.close(root);
         Ok(())
     }
 

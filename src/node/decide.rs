@@ -12,7 +12,7 @@ use crate::node::land::{Landing, Op, Outcome, Phase, attributes_of, seen_in};
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source, Verdict};
 use crate::store::history::{Item, Room};
-use crate::store::state::{Change, LandingRecord, LandingStep, Owed, Why};
+use crate::store::state::{Change, LandingRecord, LandingStep, Why};
 
 impl<F: Fs> Node<F> {
     /// Lands the next batch of a share that can land.
@@ -61,6 +61,10 @@ impl<F: Fs> Node<F> {
         }
         let min_free = share.settings.min_free;
         let Some(state) = self.store.state().shares.get(name) else { return false };
+        for step in &steps {
+            let line = format!("share {name}: {}: {} from {node}, loser {:?}, version {:?}", step.path, step.entry.kind.word(), step.loser, step.entry.version);
+            self.outputs.push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
+        }
         let mut record = LandingRecord { run: self.next_run, from: Some(node), steps: Vec::with_capacity(steps.len()) };
         let mut seen = Vec::with_capacity(steps.len());
         let mut on_disk = false;
@@ -375,8 +379,8 @@ impl<F: Fs> Node<F> {
     fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
         let batch_id = landing.batch;
         let from = landing.from;
-        let offered: BTreeMap<RelPath, (Entry, bool)> = match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
-            Some(batch) => batch.offers.iter().map(|(path, pending)| (path.clone(), (pending.entry.clone(), pending.owed))).collect(),
+        let offered: BTreeMap<RelPath, (Option<Entry>, bool)> = match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
+            Some(batch) => batch.offers.iter().map(|(path, pending)| (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))).collect(),
             None => BTreeMap::new(),
         };
         let mut number = None;
@@ -393,7 +397,7 @@ impl<F: Fs> Node<F> {
             let before = self.store.state().shares.get(name).and_then(|state| state.index.get(&step.path)).cloned();
             let seq = self.store.next_seq(now.wall);
             let first = *number.get_or_insert(seq);
-            let as_offered = offered.get(&step.path).is_some_and(|(entry, _)| *entry == step.entry);
+            let as_offered = offered.get(&step.path).is_some_and(|(entry, _)| entry.as_ref() == Some(&step.entry));
             let mut record = Record {
                 seq,
                 batch: first,
@@ -429,6 +433,7 @@ impl<F: Fs> Node<F> {
                 }
             }
             self.drop_offer(name, batch_id, &step.path);
+            self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
         let by_person = batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
@@ -446,20 +451,16 @@ impl<F: Fs> Node<F> {
                 }
                 share.batches.retain(|_, batch| !batch.offers.is_empty());
             }
-            if share.batches.is_empty() {
-                if let Some(root) = &share.root {
-                    share.staging.close(root);
-                }
-            }
         }
         self.drop_known_offers(name, &landed);
+        if !landed.is_empty() {
+            self.settle_kept_dirs(now, name);
+        }
         self.counters.landed += landed.len() as u64;
         if !landed.is_empty() {
             self.tell_landed(now, name, from, &landed);
         }
-        if let Err(error) = self.history.prune(now.wall) {
-            self.log(Level::Warning, format!("history could not be pruned: {error}"));
-        }
+        self.prune_history(now);
         self.stirred = true;
     }
 
@@ -580,11 +581,8 @@ impl<F: Fs> Node<F> {
         let node = batch.from;
         let mut owed = Vec::new();
         for (path, pending) in batch.offers {
-            if let Some(root) = &share.root {
-                pending.content.discard(root);
-            }
             let reason = reason(&path);
-            owed.push((path, Owed { entry: pending.entry, seq: pending.seq, batch: pending.batch, reason, since: now.wall }));
+            owed.push((path, pending.give_up(share.root.as_ref(), reason, now.wall)));
         }
         for (path, owed) in owed {
             self.owe(now, name, node, path, owed);

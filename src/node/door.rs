@@ -137,7 +137,7 @@ impl<F: Fs> Node<F> {
             }
             (Message::Unknown(number), _) => self.log(Level::Debug, format!("a message of type {number}, which this version does not know, was skipped")),
             (_, false) => self.misbehaved(now, id, "a message before Hello".into()),
-            (Message::Want { share, state, since }, true) => self.handle_want(now, id, &share, state, since),
+            (Message::Want { share, state, since, round }, true) => self.handle_want(now, id, &share, state, since, round),
             (Message::Index(part), true) => self.handle_index(now, id, part),
             (Message::Request { share, pieces }, true) => self.handle_request(now, id, &share, pieces),
             (Message::Data(chunks), true) => self.handle_data(now, id, chunks),
@@ -303,6 +303,7 @@ impl<F: Fs> Node<F> {
         let hello_name = hello.name.clone();
         link.hello = Some(hello);
         self.note_return(now, node);
+        self.replace_predecessors(node, section.as_ref());
         self.remember_peer(now, node, known);
         if self.token.is_some() && self.links.get(&id).is_some_and(|link| link.session.dialled()) {
             // It was shown, and is valid once.
@@ -321,6 +322,20 @@ impl<F: Fs> Node<F> {
         });
         self.clock.confirm(now);
         self.begin_exchanges(id);
+    }
+
+    /// A node has taken the place of another in its section: it was reinstalled. What was heard from the other, and never
+    /// landed, can come from nobody any more.
+    fn replace_predecessors(&mut self, node: NodeId, section: Option<&PeerName>) {
+        let Some(section) = section else { return };
+        let before: Vec<(NodeId, KnownPeer)> = self.store.state().peers.iter().filter(|(other, known)| **other != node && known.section.as_deref() == Some(&section.0)).map(|(other, known)| (*other, known.clone())).collect();
+        for (other, known) in before {
+            self.store.change(Change::Peer(other, KnownPeer { section: None, ..known }));
+            let names: Vec<_> = self.store.state().shares.keys().cloned().collect();
+            for name in names {
+                self.forget_owed_to(&name, other);
+            }
+        }
     }
 
     /// Writes down who was met, when something about it is new.
@@ -485,6 +500,8 @@ impl<F: Fs> Node<F> {
                         continue;
                     }
                     if link.session.dialled() && now.mono.since(link.last_sent.max(link.last_heard)) >= limits::KEEPALIVE {
+                        // Also when the state cannot be written now and nothing may be said.
+                        link.last_sent = now.mono;
                         link.say(Message::Ping(now.wall));
                     }
                     for exchange in link.exchanges.values_mut() {

@@ -58,7 +58,14 @@ impl<F: Fs> Node<F> {
         if tokens.len() < self.store.state().tokens.len() {
             self.store.change(Change::Tokens(tokens));
         }
-        if let Err(error) = self.history.prune(now.wall) {
+        self.prune_history(now);
+    }
+
+    /// Drops the former versions that the bounds no longer cover.
+    pub(crate) fn prune_history(&mut self, now: Now) {
+        // A clock that is wrong by months must not clear the history.
+        let believed = self.clock.trusted.then_some(now.wall);
+        if let Err(error) = self.history.prune(believed) {
             self.log(Level::Warning, format!("history could not be pruned: {error}"));
         }
     }

@@ -7,12 +7,13 @@
 use crate::fs::{Fs, Root, form};
 use crate::fs::stage::{ArrivalError, Incoming};
 use crate::model::{Digest, Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::node::api::Level;
 use crate::node::batch::{Arriving, Content};
 use crate::node::land::attributes_of;
 use crate::node::link::Requested;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Chunk, Message, Piece};
-use crate::store::state::Owed;
+use crate::store::state::Change;
 
 impl<F: Fs> Node<F> {
     /// Asks for what the open batches of every session need.
@@ -252,8 +253,31 @@ impl<F: Fs> Node<F> {
         let Some(asked) = link.requests.remove(&request) else { return };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
         let Some(&batch_id) = self.shares.get(&asked.share).and_then(|share| share.fetching.get(&(asked.path.clone(), asked.digest))) else { return };
+        let decided = self.shares.get(&asked.share).and_then(|share| share.batches.get(&batch_id)).is_some_and(|batch| batch.offers.get(&asked.path).is_some_and(|pending| pending.decided));
+        if decided {
+            // A person here chose what the peer no longer has: the choice is void, and the peer's next word counts.
+            self.void_decision(&asked.share, batch_id, &asked.path);
+            return;
+        }
         // If it changed there, the next word on it is under way, and replaces this.
         self.fail_path(now, &asked.share, batch_id, &asked.path, Reason::NotSupplied(reason.to_string()));
+    }
+
+    fn void_decision(&mut self, name: &ShareName, batch_id: u64, path: &RelPath) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let Some(batch) = share.batches.get_mut(&batch_id) else { return };
+        let node = batch.from;
+        let Some(pending) = batch.offers.remove(path) else { return };
+        share.fetching.retain(|(fetched, _), by| *by != batch_id || fetched != path);
+        if let Some(root) = &share.root {
+            pending.content.discard(root);
+        }
+        if batch.offers.is_empty() {
+            share.batches.remove(&batch_id);
+        }
+        self.log(Level::Warning, format!("share {name}: {path}: what was picked is no longer there; pick again if both sides still differ"));
+        self.store.change(Change::Paid(name.clone(), node, path.clone()));
+        self.stirred = true;
     }
 
     /// A path of a batch cannot land: it is owed, and so is the rest of its batch, if the reason is one to wait for.
@@ -266,11 +290,8 @@ impl<F: Fs> Node<F> {
         for each in failed {
             let Some(pending) = batch.offers.remove(&each) else { continue };
             share.fetching.retain(|(fetched, _), by| *by != batch_id || *fetched != each);
-            if let Some(root) = &share.root {
-                pending.content.discard(root);
-            }
             let reason = if each == *path { reason.clone() } else { Reason::WaitsFor(path.clone()) };
-            owed.push((each, Owed { entry: pending.entry, seq: pending.seq, batch: pending.batch, reason, since: now.wall }));
+            owed.push((each, pending.give_up(share.root.as_ref(), reason, now.wall)));
         }
         if batch.offers.is_empty() {
             share.batches.remove(&batch_id);

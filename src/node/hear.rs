@@ -1,10 +1,11 @@
 //! Taking in what peers tell: entries become batches, or are owed, or were known.
 
-use crate::fs::Fs;
+use crate::fs::{Fs, Root};
 use crate::model::settings::{FirstSync, Symlinks};
 use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::{Batch, Content, Pending};
+use crate::node::land::attributes_of;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{IndexPart, Offer};
 use crate::reconcile::{self, FirstContact, Source, Verdict};
@@ -23,8 +24,9 @@ impl<F: Fs> Node<F> {
             self.misbehaved(now, id, format!("entries of the share {name}, which nobody asked for"));
             return;
         };
-        if !exchange.listening {
-            // The share is held here: everything is asked for again when that ends.
+        if !exchange.listening || part.round != exchange.round {
+            // The share is held here, and everything is asked for again when that ends; or it was, and this answers what
+            // was asked before.
             return;
         }
         if part.upto < exchange.heard || part.entries.first().is_some_and(|offer| offer.seq <= exchange.heard) {
@@ -58,7 +60,6 @@ impl<F: Fs> Node<F> {
             self.open_batch(now, id, node, &name, offers);
         }
         self.stirred = true;
-        self.check_completed(now, id, &name);
     }
 
     /// Sorts one batch of offers: known, owed, or on its way.
@@ -85,8 +86,8 @@ impl<F: Fs> Node<F> {
             match sorted {
                 Sorted::LeftOut => {}
                 Sorted::Known => self.note_equal(name, node, &path, &entry),
-                Sorted::Owe(reason) => self.owe(now, name, node, path, Owed { entry, seq, batch: their_batch, reason, since: now.wall }),
-                Sorted::Take { wanted } => batch.add(path, Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false }, wanted, arrived),
+                Sorted::Owe(reason) => self.owe(now, name, node, path, Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false }),
+                Sorted::Take { wanted } => batch.add(path, Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false, decided: false }, wanted, arrived),
             }
         }
         self.add_batch(name, number, batch);
@@ -147,7 +148,8 @@ impl<F: Fs> Node<F> {
             let mut still = None;
             for (path, owed) in items {
                 // A person who lets a path pass knows where it comes from.
-                match self.sort_offer(name, &path, &owed.entry, contact, direction, false) {
+                let long_away = owed.reason == Reason::LongAway && !by_person;
+                match self.sort_offer(name, &path, &owed.entry, contact, direction, long_away) {
                     Sorted::LeftOut | Sorted::Known => self.store.change(Change::Paid(name.clone(), node, path)),
                     Sorted::Owe(reason) => {
                         if reason.delays_batch() {
@@ -156,7 +158,7 @@ impl<F: Fs> Node<F> {
                         self.owe(now, name, node, path, Owed { reason, ..owed });
                     }
                     Sorted::Take { wanted } => {
-                        batch.add(path, Pending { entry: owed.entry, seq: owed.seq, batch: owed.batch, content: Content::Unneeded, owed: true }, wanted, None);
+                        batch.add(path, Pending { entry: owed.entry, seq: owed.seq, batch: owed.batch, content: Content::Unneeded, owed: true, decided: owed.decided }, wanted, None);
                     }
                 }
             }
@@ -164,8 +166,7 @@ impl<F: Fs> Node<F> {
                 // One of them still cannot land, so the others still wait for it, unless a person said otherwise.
                 Some(path) if !by_person => {
                     for (other, pending) in batch.offers {
-                        let Pending { entry, seq, batch, .. } = pending;
-                        self.owe(now, name, node, other, Owed { entry, seq, batch, reason: Reason::WaitsFor(path.clone()), since: now.wall });
+                        self.owe(now, name, node, other, pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall));
                     }
                 }
                 _ => self.add_batch(name, number, batch),
@@ -245,7 +246,20 @@ impl<F: Fs> Node<F> {
                     if mine {
                         share.fetching.insert(key, number);
                     }
-                    handed_over = Some(pending.content).filter(|content| !matches!(content, Content::Wanted | Content::Unneeded));
+                    handed_over = match pending.content {
+                        Content::Wanted | Content::Unneeded => None,
+                        // It was staged with the mode, owner and time of the earlier word.
+                        Content::Staged(staged) if !pending.entry.same_fields(entry) => {
+                            let attributes = attributes_of(&self.fs, entry, share.settings.allow_setuid);
+                            let set = |root: &F::Root| root.open_file(&staged).and_then(|file| root.set_file(&file, attributes));
+                            let set = share.root.as_ref().is_some_and(|root| entry.kind == Kind::File && set(root).is_ok());
+                            if let (false, Some(root)) = (set, &share.root) {
+                                let _ = root.remove(&staged);
+                            }
+                            set.then_some(Content::Staged(staged))
+                        }
+                        content => Some(content),
+                    };
                 } else {
                     if mine {
                         share.fetching.remove(&key);
@@ -273,6 +287,9 @@ impl<F: Fs> Node<F> {
 
     /// Writes down that a change could not land, and why.
     pub(crate) fn owe(&mut self, now: Now, name: &ShareName, node: NodeId, path: RelPath, owed: Owed) {
+        if let Some(share) = self.shares.get_mut(name) {
+            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+        }
         let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
         if before.is_some_and(|before| before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry) {
             return;
@@ -288,9 +305,6 @@ impl<F: Fs> Node<F> {
         }
         self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
         self.stirred = true;
-        if let Some(share) = self.shares.get_mut(name) {
-            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
-        }
     }
 
     /// Nothing is owed to a node any more.
@@ -349,6 +363,10 @@ impl<F: Fs> Node<F> {
             return;
         }
         exchange.completed = true;
+        if let Some(share) = self.shares.get_mut(name) {
+            // What is owed to it may land, or be known, by now.
+            share.retry_at = now.mono;
+        }
         let Some(state) = self.store.state().shares.get(name) else { return };
         let ledger = state.ledgers.get(&node).cloned().unwrap_or_default();
         if !ledger.met || ledger.away {

@@ -52,6 +52,10 @@ pub(crate) struct Exchange {
     pub direction: Direction,
     /// Everything up to here was offered; `None` until the peer said from where it wants to hear.
     pub offered: Option<u64>,
+    /// The peer's Want that offers answer.
+    pub their_round: u32,
+    /// Our latest Want.
+    pub round: u32,
     /// What was asked for and is not offered yet, by number.
     pub queue: VecDeque<(u64, RelPath)>,
     /// Where the catch-up ended, once it has.
@@ -186,6 +190,8 @@ impl Exchange {
             theirs,
             direction,
             offered: None,
+            their_round: 0,
+            round: 0,
             queue: VecDeque::new(),
             catch_up: None,
             their_heard: 0,

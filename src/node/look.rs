@@ -135,7 +135,7 @@ impl<F: Fs> Node<F> {
             }
             if share.retry_at <= now.mono {
                 share.retry_at = crate::model::Monotonic::NEVER;
-                self.retry_owed(now, &name, false, |_, _, owed| !owed.reason.needs_person());
+                self.retry_owed(now, &name, false, |_, _, _| true);
             }
             let Some(share) = self.shares.get_mut(&name) else { continue };
             if share.relook_at <= now.mono {
@@ -144,7 +144,7 @@ impl<F: Fs> Node<F> {
                     share.hints.add(now.mono, Hint { path, deep: false });
                 }
             }
-            if share.scan.is_none() && share.hints.due(self.settings.settle).min(share.next_poll) <= now.mono {
+            if share.look_at(self.settings.settle) <= now.mono {
                 self.begin_scan(now, &name);
             }
         }
@@ -295,6 +295,9 @@ impl<F: Fs> Node<F> {
         if edit.giving_up {
             self.hear_again(name);
         }
+        if full || deleted > 0 {
+            self.settle_kept_dirs(now, name);
+        }
         if edit.count > 0 {
             self.counters.edited += edit.count;
             self.log(Level::Debug, format!("share {name}: {} paths changed here", edit.count));
@@ -336,6 +339,34 @@ impl<F: Fs> Node<F> {
         let when = dir_time.filter(|time| *time > last_seen && *time <= now.wall).unwrap_or(last_seen);
         let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: when.0 });
         self.record_edit(now, name, path, Some(old), entry, None, false, edit);
+    }
+
+    /// Looks after deleted directories that had to stay because something lay in them. Empty by now: it goes. Something
+    /// synced lies in it: it lives again, as a change of this node. Something unsynced: it stays as it is.
+    pub(crate) fn settle_kept_dirs(&mut self, now: Now, name: &ShareName) {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let past = state.meta.past;
+        let kept = state.index.iter().rev().filter(|(_, record)| !record.entry.is_live() && record.sleep.is_none() && record.disk.is_some_and(|disk| disk.kind == Kind::Dir));
+        let mut empty = Vec::new();
+        let mut alive = Vec::new();
+        for (path, record) in kept {
+            if state.index.has_live_below(path) {
+                if let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(path) {
+                    alive.push((path.clone(), stat));
+                }
+            } else if root.remove_dir(path).is_ok() {
+                empty.push((path.clone(), Record { disk: None, ..record.clone() }));
+            }
+        }
+        for (path, record) in empty {
+            self.store.change_lazily(Change::Record(name.clone(), path, record));
+        }
+        let mut edit = Edit::new(past, now.wall);
+        for (path, stat) in alive.into_iter().filter(|(_, stat)| stat.kind == Kind::Dir) {
+            self.record_found(now, name, path, Finding { stat, digest: Digest::NONE, young: false }, &mut edit);
+            self.stirred = true;
+        }
     }
 
     /// Something on disk is new, or not as recorded.
@@ -420,6 +451,8 @@ impl<F: Fs> Node<F> {
                 record.seen = share.generation;
             }
             self.number(now, name, &mut record, edit);
+            self.reconsider(name, &path);
+            self.log(Level::Debug, format!("share {name}: {path}: {} here, {:?} {:o} {} version {:?}", record.entry.kind.word(), record.entry.digest, record.entry.mode, record.entry.mtime.0, record.entry.version));
             self.store.change(Change::Record(name.clone(), path, record));
         } else {
             self.store.change(Change::Drop(name.clone(), path));

@@ -47,6 +47,10 @@ impl<F: Fs> Node<F> {
             // Another life of its database: its numbers mean other things, and everything is heard anew.
             ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
             self.forget_owed_to(name, node);
+            // Nor does it still have what it once gave.
+            if let Some(index) = self.store.index_mut(name) {
+                index.iter_mut().filter(|(_, record)| record.from == Some(node)).for_each(|(_, record)| record.from = None);
+            }
         }
         if ledger != before {
             self.store.change_lazily(Change::Ledger(name.clone(), node, ledger.clone()));
@@ -85,12 +89,13 @@ impl<F: Fs> Node<F> {
         exchange.listening = true;
         exchange.heard_all = false;
         exchange.partial.clear();
-        let since = exchange.heard;
-        link.say(Message::Want { share: name.clone(), state, since });
+        exchange.round = exchange.round.wrapping_add(1);
+        let (since, round) = (exchange.heard, exchange.round);
+        link.say(Message::Want { share: name.clone(), state, since, round });
     }
 
     /// A peer wants to hear what changed here.
-    pub(crate) fn handle_want(&mut self, now: Now, id: LinkId, name: &ShareName, state: StateId, since: u64) {
+    pub(crate) fn handle_want(&mut self, now: Now, id: LinkId, name: &ShareName, state: StateId, since: u64, round: u32) {
         let me = self.store.state().me.clone();
         if state != me.state {
             // It said Hello to another life of our database, which it also forgets with the session.
@@ -108,6 +113,7 @@ impl<F: Fs> Node<F> {
             return;
         };
         exchange.offered = Some(since);
+        exchange.their_round = round;
         exchange.queue.clear();
         exchange.catch_up = None;
         let acked = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).filter(|ledger| ledger.our_state == Some(me.state)).map_or(0, |ledger| ledger.acked);
@@ -191,7 +197,8 @@ impl<F: Fs> Node<F> {
             if last {
                 exchange.catch_up.get_or_insert(upto);
             }
-            link.say(Message::Index(IndexPart { share: name.clone(), wall: now.wall, upto, last, entries }));
+            let round = exchange.their_round;
+            link.say(Message::Index(IndexPart { share: name.clone(), round, wall: now.wall, upto, last, entries }));
             if last {
                 return;
             }
@@ -229,6 +236,5 @@ impl<F: Fs> Node<F> {
             self.store.change_lazily(Change::Ledger(name.clone(), node, ledger));
         }
         self.stirred = true;
-        self.check_completed(now, id, &name);
     }
 }

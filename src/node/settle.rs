@@ -2,7 +2,7 @@
 //! then anybody is told.
 
 use crate::fs::{Fs, FsError};
-use crate::model::{Direction, Now, Reason, ShareName, limits};
+use crate::model::{Direction, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Message, Progress};
@@ -26,12 +26,21 @@ impl<F: Fs> Node<F> {
                 self.note_progress(name);
             }
             self.push_offers(now);
+            let exchanges: Vec<(LinkId, ShareName)> = self.links.iter().flat_map(|(id, link)| link.exchanges.iter().filter(|(_, exchange)| !exchange.completed).map(|(name, _)| (*id, name.clone()))).collect();
+            for (id, name) in exchanges {
+                self.check_completed(now, id, &name);
+            }
         }
         if self.store.is_dirty() && !self.write_down(now) {
             // Nobody is told anything that a crash could take back.
             return;
         }
         self.again = self.stirred;
+        for share in self.shares.values_mut().filter(|share| share.batches.is_empty() && share.landing.is_none()) {
+            if let Some(root) = &share.root {
+                share.staging.close(root);
+            }
+        }
         for link in self.links.values_mut().filter(|link| !link.over) {
             link.flush(now.mono);
         }
@@ -67,8 +76,22 @@ impl<F: Fs> Node<F> {
         self.store_trouble = Some((error, now.mono.plus(limits::LOCK_TIME)));
     }
 
+    /// What this node has of a path is new: what is owed for it may be known by now.
+    pub(crate) fn reconsider(&mut self, name: &ShareName, path: &RelPath) {
+        let owed = self.store.state().shares.get(name).is_some_and(|state| state.owed.keys().any(|(_, owed)| owed == path));
+        if let Some(share) = self.shares.get_mut(name).filter(|_| owed) {
+            share.reconsider.insert(path.clone());
+            self.stirred = true;
+        }
+    }
+
     /// What waited for a path that has been replaced by a later word is tried without it.
     fn end_waits(&mut self, now: Now, name: &ShareName) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let again = std::mem::take(&mut share.reconsider);
+        if !again.is_empty() {
+            self.retry_owed(now, name, false, |_, path, _| again.contains(path));
+        }
         let Some(share) = self.shares.get_mut(name) else { return };
         for (node, batch, path) in std::mem::take(&mut share.waits_over) {
             self.retry_owed(now, name, false, |owner, _, owed| owner == node && owed.batch == batch && matches!(&owed.reason, Reason::WaitsFor(other) if *other == path));

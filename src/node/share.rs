@@ -1,6 +1,6 @@
 //! One share of a running node: its root, what is being looked at, what is on its way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::fs::scan::{Hint, Rules, Scan};
@@ -51,6 +51,8 @@ pub(crate) struct Share<R: Root> {
     pub flaps: Flaps,
     /// Changes that waited for this path of this batch of this node need not wait for it any more.
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
+    /// Paths that changed here and for which something is owed.
+    pub reconsider: BTreeSet<RelPath>,
     /// The next scan gives up what differs here, because a person rejected it.
     pub taking_back: bool,
     /// When the share was last looked at as a whole.
@@ -90,6 +92,7 @@ impl<R: Root> Share<R> {
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             waits_over: Vec::new(),
+            reconsider: BTreeSet::new(),
             taking_back: false,
             last_scan: WallTime(0),
             retry_at: Monotonic::NEVER,
@@ -133,12 +136,20 @@ impl<R: Root> Share<R> {
         }
     }
 
+    /// When to look at it next. What is hinted at does not matter while the root cannot be opened.
+    pub fn look_at(&self, settle: Duration) -> Monotonic {
+        match (&self.scan, &self.root) {
+            (Some(_), _) => Monotonic::NEVER,
+            (None, None) => self.next_poll,
+            (None, Some(_)) => self.hints.due(settle).min(self.next_poll),
+        }
+    }
+
     /// When this share next has something to do by itself.
     pub fn poll_timeout(&self, settle: Duration) -> Monotonic {
         let batches = self.batches.values().map(|batch| batch.not_before).filter(|&at| at > Monotonic(0)).min().unwrap_or(Monotonic::NEVER);
         let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
-        let looking = if self.scan.is_some() { Monotonic::NEVER } else { self.hints.due(settle).min(self.next_poll).min(self.relook_at) };
-        looking.min(self.retry_at).min(batches).min(landing)
+        self.look_at(settle).min(self.relook_at).min(self.retry_at).min(batches).min(landing)
     }
 }
 

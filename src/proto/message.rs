@@ -26,6 +26,8 @@ pub enum Message {
         state: StateId,
         /// Everything above it is wanted.
         since: u64,
+        /// Which Want of this session it is: every Index says which it answers.
+        round: u32,
     },
     /// Entries of a share.
     Index(IndexPart),
@@ -179,6 +181,8 @@ impl ByeCode {
 pub struct IndexPart {
     /// The share.
     pub share: ShareName,
+    /// The Want that it answers: what answers an earlier one is under way by mistake.
+    pub round: u32,
     /// The sender's clock.
     pub wall: WallTime,
     /// With this message the receiver has heard everything up to this sequence.
@@ -259,7 +263,7 @@ impl Message {
         match self {
             Message::Hello(hello) => put(bytes, 1, &WireHello::from(hello)),
             Message::Bye(bye) => put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() }),
-            Message::Want { share, state, since } => put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since }),
+            Message::Want { share, state, since, round } => put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round }),
             Message::Index(part) => put(bytes, 4, &WireIndex::from(part)),
             Message::Request { share, pieces } => put(bytes, 5, &WireRequest { share: share.to_string(), pieces: pieces.iter().map(WirePiece::from).collect() }),
             Message::Data(chunks) => put(bytes, 6, &WireData { chunks: chunks.iter().map(|c| WireChunk { id: c.id, offset: c.offset, bytes: &c.bytes }).collect() }),
@@ -286,7 +290,7 @@ impl Message {
             }
             3 => {
                 let want = take::<WireWant>("Want", body)?;
-                Message::Want { share: share_name(&want.share)?, state: StateId(want.state), since: want.since }
+                Message::Want { share: share_name(&want.share)?, state: StateId(want.state), since: want.since, round: want.round }
             }
             4 => Message::Index(take::<WireIndex>("Index", body)?.try_into()?),
             5 => {
@@ -489,6 +493,8 @@ struct WireWant {
     state: u64,
     #[n(2)]
     since: u64,
+    #[n(3)]
+    round: u32,
 }
 
 #[derive(Encode, Decode)]
@@ -504,6 +510,8 @@ struct WireIndex {
     last: bool,
     #[n(4)]
     entries: Vec<WireOffer>,
+    #[n(5)]
+    round: u32,
 }
 
 /// Keys above 5 are left out when they are as for a plain file nobody quarrelled about.
@@ -544,7 +552,7 @@ struct WireOffer {
 
 impl From<&IndexPart> for WireIndex {
     fn from(part: &IndexPart) -> WireIndex {
-        WireIndex { share: part.share.to_string(), wall: part.wall.0, upto: part.upto, last: part.last, entries: part.entries.iter().map(WireOffer::from).collect() }
+        WireIndex { share: part.share.to_string(), wall: part.wall.0, upto: part.upto, last: part.last, entries: part.entries.iter().map(WireOffer::from).collect(), round: part.round }
     }
 }
 
@@ -556,7 +564,7 @@ impl TryFrom<WireIndex> for IndexPart {
         if entries.windows(2).any(|pair| pair[0].seq >= pair[1].seq) || entries.last().is_some_and(|offer| offer.seq > wire.upto) {
             return Err(BadMessage("sequence numbers do not ascend".into()));
         }
-        Ok(IndexPart { share: share_name(&wire.share)?, wall: WallTime(wire.wall), upto: wire.upto, last: wire.last, entries })
+        Ok(IndexPart { share: share_name(&wire.share)?, wall: WallTime(wire.wall), upto: wire.upto, last: wire.last, entries, round: wire.round })
     }
 }
 

@@ -98,8 +98,9 @@ pub struct ScanCounts {
 /// share, `set_back` a database that was restored or copied.
 pub fn check_scan(counts: ScanCounts, guard: u8, lately: u64, other_mount: bool, first_since_start: bool, set_back: bool) -> Option<Hold> {
     let ScanCounts { known, gone, changed, present } = counts;
-    if other_mount && gone > 0 && gone.saturating_mul(10) >= known.saturating_mul(9) {
-        // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share.
+    if other_mount && gone > 0 {
+        // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share, or
+        // like one where little is left, if a program wrote something there meanwhile.
         return Some(Hold::NotMounted);
     }
     if gone == known && present == 0 && known >= 2 {
@@ -133,6 +134,8 @@ mod tests {
         for (found, other_mount, first, set_back, expected) in [
             (counts(50, 50, 0), false, false, false, "emptied"),
             (counts(50, 50, 0), true, false, false, "not_mounted"),
+            (counts(50, 1, 0), true, false, false, "not_mounted"),
+            (counts(50, 0, 9), true, false, false, "go on"),
             (counts(1, 1, 0), false, false, false, "go on"),
             (counts(2, 2, 0), false, false, false, "emptied"),
             (counts(20, 10, 0), false, false, false, "go on"),

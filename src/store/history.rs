@@ -251,14 +251,14 @@ impl<R: Root> History<R> {
         Ok(())
     }
 
-    /// Drops what the bounds no longer cover; how many versions went.
+    /// Drops what the bounds no longer cover; how many versions went. `now` is `None` while the clock cannot be believed:
+    /// then nothing is dropped for its age, and whatever must be kept for a day is kept.
     ///
     /// # Errors
     /// Of removing contents; what was dropped from the list stays dropped.
-    pub fn prune(&mut self, now: WallTime) -> Result<usize, FsError> {
+    pub fn prune(&mut self, now: Option<WallTime>) -> Result<usize, FsError> {
         let mut doomed: BTreeSet<u64> = BTreeSet::new();
-        // A clock that is wrong by years must not clear the history: nothing is dropped for an age from the future.
-        let age_ms = |item: &Item| now.since_ms(item.at);
+        let age_ms = |item: &Item| now.map_or(0, |now| now.since_ms(item.at));
         let day = i64::try_from(limits::HISTORY_KEEP.as_millis()).unwrap_or(i64::MAX);
         let kept_for_now = |item: &Item| item.why.must_be_kept() && age_ms(item) < day;
         let days = i64::from(self.bounds.days).saturating_mul(86_400_000);

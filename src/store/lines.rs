@@ -165,6 +165,8 @@ pub(crate) struct LineOwed {
     batch: u64,
     reason: LineReason,
     since: i64,
+    #[serde(skip_serializing_if = "is_default", default)]
+    decided: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -263,6 +265,7 @@ impl From<&Change> for Line {
                 batch: owed.batch,
                 reason: LineReason::from(&owed.reason),
                 since: owed.since.0,
+                decided: owed.decided,
             })),
             Change::Paid(share, node, path) => Line::Paid(LinePaid { share: share.to_string(), node: node.to_hex(), path: path.to_text() }),
             Change::Landing(share, landing) => Line::Landing(Box::new(LineLanding {
@@ -337,7 +340,7 @@ impl Line {
             }
             Line::NoLedger { share, node } => Change::NoLedger(share_name(&share)?, node_id(&node)?),
             Line::Owed(owed) => {
-                let whole = Owed { entry: owed.is.into_entry()?, seq: owed.seq, batch: owed.batch, reason: owed.reason.into(), since: WallTime(owed.since) };
+                let whole = Owed { entry: owed.is.into_entry()?, seq: owed.seq, batch: owed.batch, reason: owed.reason.into(), since: WallTime(owed.since), decided: owed.decided };
                 Change::Owed(share_name(&owed.share)?, node_id(&owed.node)?, rel_path(&owed.path)?, Box::new(whole))
             }
             Line::Paid(paid) => Change::Paid(share_name(&paid.share)?, node_id(&paid.node)?, rel_path(&paid.path)?),

@@ -101,6 +101,8 @@ pub struct Owed {
     pub reason: Reason,
     /// Since when.
     pub since: WallTime,
+    /// A person here chose their content: the entry is this node's decision, which they have not heard of.
+    pub decided: bool,
 }
 
 /// A batch on its way into place: enough to complete it after a crash.
