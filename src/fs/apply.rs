@@ -258,10 +258,30 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
     Ok(root.rename(&aside, staged, Rename::Replace)?)
 }
 
+/// What the name of an old file continues with while it lies beside the staged one.
+pub const OLD: &str = "-old";
+
+/// Finishes an exchange that was done by a second name, and that a crash interrupted: the old file goes to the staging
+/// name if the new one has left it, back to its path if nothing lies there, and else loses its second name.
+///
+/// # Errors
+/// Of looking or renaming.
+pub fn finish_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
+    let aside = beside(staged)?;
+    if root.stat(&aside)?.is_none() {
+        return Ok(());
+    }
+    match (root.stat(staged)?, root.stat(path)?) {
+        (None, _) => root.rename(&aside, staged, Rename::Replace),
+        (Some(_), None) => root.rename(&aside, path, Rename::Replace),
+        (Some(_), Some(_)) => root.remove(&aside),
+    }
+}
+
 /// A second name in the staging area, made from a first one.
 fn beside(staged: &RelPath) -> Result<RelPath, FsError> {
     let mut name = staged.as_bytes().to_vec();
-    name.extend_from_slice(b"-old");
+    name.extend_from_slice(OLD.as_bytes());
     RelPath::parse(&name).map_err(|_| FsError::new("stage", Some(staged), libc::ENAMETOOLONG))
 }
 

@@ -46,8 +46,11 @@ impl Staging {
         }
         let mut removed = 0;
         self.made = true;
+        let keep_all = !keep.is_empty();
         for path in left {
-            if keep.contains(&path) {
+            // The old file of an exchange that this filesystem cannot do lies beside the staged one.
+            let base = path.as_bytes().strip_suffix(crate::fs::apply::OLD.as_bytes()).and_then(|base| RelPath::parse(base).ok());
+            if keep.contains(&path) || base.is_some_and(|base| keep.contains(&base)) {
                 let number = std::str::from_utf8(path.name()).ok().and_then(|name| u64::from_str_radix(name, 16).ok());
                 self.next = self.next.max(number.unwrap_or(0).saturating_add(1));
             } else {
@@ -55,7 +58,9 @@ impl Staging {
                 removed += 1;
             }
         }
-        self.close(root);
+        if !keep_all && root.remove_dir(&self.dir).is_ok() {
+            self.made = false;
+        }
         Ok(removed)
     }
 
@@ -75,11 +80,19 @@ impl Staging {
         Ok(path)
     }
 
-    /// Removes the directory if nothing is staged.
+    /// Removes the directory, and what a failed removal left in it: nothing is staged any more.
     pub fn close<R: Root>(&mut self, root: &R) {
-        // Not empty is the usual case, and any other error will show when something is staged again.
-        if self.made && root.remove_dir(&self.dir).is_ok() {
-            self.made = false;
+        if !self.made {
+            return;
+        }
+        match root.remove_dir(&self.dir) {
+            Ok(()) => self.made = false,
+            Err(error) if error.is_missing() => self.made = false,
+            Err(error) if error.is_not_empty() => {
+                // What cannot be removed now will be at the next close, or the next start.
+                let _ = self.sweep(root, &BTreeSet::new());
+            }
+            Err(_) => {}
         }
     }
 

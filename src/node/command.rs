@@ -409,6 +409,7 @@ impl<F: Fs> Node<F> {
                 mode: seen.stat.mode,
                 owner: record.entry.owner,
                 at: now.wall,
+                doubtful: self.clock.is_doubtful(),
                 why: Why::Given,
                 by: None,
                 run: self.next_run,

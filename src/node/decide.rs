@@ -314,7 +314,7 @@ impl<F: Fs> Node<F> {
                 _ => {
                     if op.outcome == Outcome::Done {
                         if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
-                            self.history.adopt_object(item_of(now, name, &op.step.path, &record.entry, op.step.why.unwrap_or(Why::Replaced), landing.from, landing.run))?;
+                            self.history.adopt_object(item_of(now, self.clock.is_doubtful(), name, &op.step.path, &record.entry, op.step.why.unwrap_or(Why::Replaced), landing.from, landing.run))?;
                         }
                     }
                     continue;
@@ -340,7 +340,7 @@ impl<F: Fs> Node<F> {
                 root.remove(aside)?;
                 dropped.push((op.step.path.clone(), stat.size));
             } else {
-                self.history.keep(root, aside, item_of(now, name, &op.step.path, &entry, why, landing.from, landing.run))?;
+                self.history.keep(root, aside, item_of(now, self.clock.is_doubtful(), name, &op.step.path, &entry, why, landing.from, landing.run))?;
             }
         }
         self.history.commit()?;
@@ -354,7 +354,7 @@ impl<F: Fs> Node<F> {
     #[allow(clippy::too_many_arguments)]
     fn keep(&mut self, now: Now, name: &ShareName, staged: &RelPath, path: &RelPath, entry: &Entry, why: Why, by: Option<NodeId>, run: u64) {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
-        let kept = self.history.keep(root, staged, item_of(now, name, path, entry, why, by, run)).and_then(|_| self.history.commit());
+        let kept = self.history.keep(root, staged, item_of(now, self.clock.is_doubtful(), name, path, entry, why, by, run)).and_then(|_| self.history.commit());
         if let Err(error) = kept {
             self.log(Level::Error, format!("share {name}: {path} cannot be kept in history: {error}"));
         }
@@ -613,7 +613,7 @@ fn attributes_differ<F: Fs>(fs: &F, record: Option<&Record>, entry: &Entry, allo
     wanted.mode.is_some_and(|wanted| wanted != mode) || wanted.owner.is_some_and(|wanted| wanted != (uid, gid)) || wanted.mtime.is_some_and(|wanted| Some(wanted) != mtime)
 }
 
-fn item_of(now: Now, name: &ShareName, path: &RelPath, entry: &Entry, why: Why, by: Option<NodeId>, run: u64) -> Item {
+fn item_of(now: Now, doubtful: bool, name: &ShareName, path: &RelPath, entry: &Entry, why: Why, by: Option<NodeId>, run: u64) -> Item {
     Item {
         number: 0,
         share: name.clone(),
@@ -625,6 +625,7 @@ fn item_of(now: Now, name: &ShareName, path: &RelPath, entry: &Entry, why: Why, 
         mode: entry.mode,
         owner: entry.owner.clone(),
         at: now.wall,
+        doubtful,
         why,
         by,
         run,

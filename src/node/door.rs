@@ -119,6 +119,7 @@ impl<F: Fs> Node<F> {
             link.public_key = public_key;
             link.opened = now.mono;
             link.last_sent = now.mono;
+            link.told_held = hello.shares.iter().filter(|share| share.held.is_some()).map(|share| share.name.clone()).collect();
             link.session.send(&Message::Hello(hello));
         }
     }

@@ -34,6 +34,11 @@ impl Clock {
         self.trusted = true;
     }
 
+    /// Whether times noted now may be wrong by days.
+    pub fn is_doubtful(&self) -> bool {
+        !self.trusted
+    }
+
     pub fn latest(&self) -> Now {
         self.latest
     }

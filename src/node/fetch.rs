@@ -155,7 +155,7 @@ impl<F: Fs> Node<F> {
             let id = link.next_request;
             link.next_request = link.next_request.wrapping_add(1);
             let (offset, end) = (arriving.asked, arriving.asked + length);
-            link.requests.insert(id, Requested { share: name.clone(), path: path.clone(), digest: pending.entry.digest, next: offset, end });
+            link.requests.insert(id, Requested { share: name.clone(), batch: batch_id, path: path.clone(), digest: pending.entry.digest, next: offset, end });
             link.outstanding += length;
             arriving.asked = end;
             arriving.last = now.mono;
@@ -180,24 +180,21 @@ impl<F: Fs> Node<F> {
             request.next += length;
             link.outstanding = link.outstanding.saturating_sub(length);
             let done = request.next == request.end;
-            let (name, path, digest) = (request.share.clone(), request.path.clone(), request.digest);
+            let (name, batch, path, digest) = (request.share.clone(), request.batch, request.path.clone(), request.digest);
             if done {
                 link.requests.remove(&chunk.id);
             }
             self.counters.received += length;
-            self.take_chunk(now, &name, path, digest, &chunk);
+            self.take_chunk(now, &name, batch, &path, digest, &chunk);
         }
         self.stirred = true;
     }
 
     /// Writes a chunk where it belongs; it may belong nowhere any more.
-    fn take_chunk(&mut self, now: Now, name: &ShareName, path: RelPath, digest: Digest, chunk: &Chunk) {
+    fn take_chunk(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath, digest: Digest, chunk: &Chunk) {
         let Some(share) = self.shares.get_mut(name) else { return };
-        let key = (path, digest);
-        let Some(&batch_id) = share.fetching.get(&key) else { return };
-        let path = key.0;
         let Some(root) = &share.root else { return };
-        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(&path)) else { return };
+        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)).filter(|pending| pending.entry.digest == digest) else { return };
         let Content::Arriving(arriving) = &mut pending.content else { return };
         if arriving.incoming.arrived() != chunk.offset {
             // A piece of an attempt that was given up.
@@ -205,11 +202,11 @@ impl<F: Fs> Node<F> {
         }
         arriving.last = now.mono;
         match arriving.incoming.take(root, chunk.offset, &chunk.bytes) {
-            Ok(()) if arriving.incoming.is_complete() => self.complete(now, name, batch_id, &path),
+            Ok(()) if arriving.incoming.is_complete() => self.complete(now, name, batch_id, path),
             Ok(()) => {}
             Err(error) => {
                 let reason = self.arrival_reason(name, error);
-                self.fail_path(now, name, batch_id, &path, reason);
+                self.fail_path(now, name, batch_id, path, reason);
             }
         }
     }
@@ -252,8 +249,9 @@ impl<F: Fs> Node<F> {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(asked) = link.requests.remove(&request) else { return };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
-        let Some(&batch_id) = self.shares.get(&asked.share).and_then(|share| share.fetching.get(&(asked.path.clone(), asked.digest))) else { return };
-        let decided = self.shares.get(&asked.share).and_then(|share| share.batches.get(&batch_id)).is_some_and(|batch| batch.offers.get(&asked.path).is_some_and(|pending| pending.decided));
+        let batch_id = asked.batch;
+        let pending = self.shares.get(&asked.share).and_then(|share| share.batches.get(&batch_id)).and_then(|batch| batch.offers.get(&asked.path));
+        let Some(decided) = pending.filter(|pending| pending.entry.digest == asked.digest).map(|pending| pending.decided) else { return };
         if decided {
             // A person here chose what the peer no longer has: the choice is void, and the peer's next word counts.
             self.void_decision(&asked.share, batch_id, &asked.path);

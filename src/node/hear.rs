@@ -246,6 +246,10 @@ impl<F: Fs> Node<F> {
                     if mine {
                         share.fetching.insert(key, number);
                     }
+                    if matches!(pending.content, Content::Arriving(_)) {
+                        let requests = self.links.values_mut().flat_map(|link| link.requests.values_mut());
+                        requests.filter(|asked| asked.batch == *id && asked.share == *name && asked.path == *path).for_each(|asked| asked.batch = number);
+                    }
                     handed_over = match pending.content {
                         Content::Wanted | Content::Unneeded => None,
                         // It was staged with the mode, owner and time of the earlier word.
@@ -400,9 +404,14 @@ impl<F: Fs> Node<F> {
             .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))
             .collect();
         remaining.sort_unstable();
+        // What was deleted before anybody had a claim needs no tombstone: whoever was shown it was told that it is gone.
+        let gone: Vec<RelPath> = state.index.iter().filter(|(_, record)| !receives && !record.entry.is_live() && record.entry.version.is_unversioned()).map(|(path, _)| path.clone()).collect();
         let meta = crate::store::state::ShareMeta { past: true, ..state.meta.clone() };
         self.store.change(Change::Share(name.clone(), meta));
         self.store.change(Change::Stamped(name.clone(), now.wall));
+        for path in gone {
+            self.store.change(Change::Drop(name.clone(), path));
+        }
         self.version_paths(now, name, remaining.into_iter().map(|(_, path)| path));
     }
 

@@ -82,6 +82,7 @@ impl Landing {
         let mut landing = Landing::new(record, seen, None);
         for op in &mut landing.ops {
             let Some(staged) = &op.step.staged else { continue };
+            apply::finish_exchange(root, staged, &op.step.path)?;
             let staged_digest = match root.stat(staged)? {
                 Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => Some(apply::digest_of(root, staged, stat.kind)?),
                 _ => None,

@@ -40,6 +40,8 @@ pub(crate) struct Link<R: Root> {
     pub probe: Option<Monotonic>,
     /// When it last answered such a question.
     pub probed: Option<Monotonic>,
+    /// Shares that our Hello said are held.
+    pub told_held: Vec<ShareName>,
     /// The session is over and only waits to be forgotten.
     pub over: bool,
 }
@@ -88,6 +90,8 @@ pub(crate) struct Exchange {
 /// A piece of content that was asked for.
 pub(crate) struct Requested {
     pub share: ShareName,
+    /// The batch it is for.
+    pub batch: u64,
     pub path: RelPath,
     pub digest: Digest,
     /// Where the next byte of it goes.
@@ -126,6 +130,7 @@ impl<R: Root> Link<R> {
             open_file: None,
             probe: None,
             probed: None,
+            told_held: Vec::new(),
             over: false,
         }
     }

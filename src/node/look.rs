@@ -326,8 +326,7 @@ impl<F: Fs> Node<F> {
     /// A recorded path is gone from the disk.
     fn record_gone(&mut self, now: Now, name: &ShareName, path: RelPath, edit: &mut Edit) {
         let Some(old) = self.record_of(name, &path) else { return };
-        if edit.giving_up || (!edit.past && old.entry.version.is_unversioned()) {
-            // Nobody has a claim on it, and nobody was told it is anything more than unversioned.
+        if edit.giving_up {
             self.store.change(Change::Drop(name.clone(), path));
             edit.count += 1;
             return;
@@ -441,7 +440,7 @@ impl<F: Fs> Node<F> {
         } else {
             entry.stamp.rank = 0;
         }
-        if !entry.version.is_unversioned() || entry.is_live() || receives {
+        if !edit.giving_up || entry.is_live() {
             let mut record = Record { recorded: now.wall, draft: Some(base), young, ..Record::new(entry, disk) };
             if flapping {
                 record.sleep = Some(Sleep::Flapping);

@@ -17,8 +17,7 @@ fn is_offered(record: &Record, share: Direction, to: Direction, peer: NodeId) ->
         Direction::Receive => versioned,
         Direction::Observe => false,
     };
-    // An unversioned deletion is nobody's business: it only waits for the next version of the path.
-    goes && to.sends() && record.sleep.is_none() && (record.entry.is_live() || versioned) && record.from != Some(peer)
+    goes && to.sends() && record.sleep.is_none() && record.from != Some(peer)
 }
 
 impl<F: Fs> Node<F> {
@@ -55,7 +54,12 @@ impl<F: Fs> Node<F> {
         if ledger != before {
             self.store.change_lazily(Change::Ledger(name.clone(), node, ledger.clone()));
         }
+        let held = self.hold_text(name);
         if let Some(link) = self.links.get_mut(&id) {
+            if link.told_held.contains(name) != held.is_some() {
+                // That changed between our Hello and theirs.
+                link.say(Message::ShareNews { share: name.clone(), held });
+            }
             link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, ledger.heard));
         }
         if ready && self.hold_of(name).is_none() {

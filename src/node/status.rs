@@ -284,6 +284,8 @@ impl<F: Fs> Node<F> {
             .with_some("since", exchange.in_sync_since)
             .with_some("reason", lag.as_ref().map(|lag| lag.code))
             .with_some("message", lag.as_ref().map(|lag| lag.text.clone()));
+        let told = exchange.told.unwrap_or_default();
+        tree = tree.with("offered", exchange.offered.unwrap_or(0)).with("applied_there", exchange.their_applied).with("heard", exchange.heard).with("applied", told.1);
         if !owed.is_empty() {
             tree = tree.with("owed", owed);
         }

@@ -662,9 +662,6 @@ impl TryFrom<WireOffer> for Offer {
             stamp: Stamp { rank: wire.rank, ms: wire.stamp },
             lost,
         };
-        if kind == Kind::Tombstone && entry.version.is_unversioned() {
-            return Err(bad("a deletion without a version"));
-        }
         let batch = wire.seq.checked_sub(wire.batch_back.unwrap_or(0)).ok_or_else(|| bad("a batch number below 0"))?;
         Ok(Offer { path, entry, seq: wire.seq, batch })
     }

@@ -68,7 +68,12 @@ pub enum Verdict {
 
 /// Decides what this node must come to when it has `local` and a peer offers `remote`.
 pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -> Verdict {
-    let Some(local) = local else {
+    let no_say = |entry: &Entry| !entry.is_live() && entry.version.is_unversioned();
+    if no_say(remote) {
+        // A node without a past no longer has what it once showed. That takes nothing from anybody.
+        return Verdict::Known;
+    }
+    let Some(local) = local.filter(|local| !no_say(local)) else {
         // Nothing is known here, so nothing can be lost. A tombstone is taken too: it must be relayed.
         return Verdict::Agree { entry: remote.clone(), source: Source::There, loser: None, set_back: false };
     };
@@ -231,6 +236,9 @@ mod tests {
             ("two fresh clusters meet, ask", Some(file("x", a, 0, 3)), file("y", b, 0, 4), ASK, "ask"),
             ("a fresh cluster meets the reference, older", Some(file("x", a, 0, 99)), file("y", b, 1, 4), ASK, "There Some(Conflict)"),
             ("one cluster, both edited", Some(file("x", &[(1, 5), (3, 1)], 0, 3)), file("y", &[(2, 5), (3, 1)], 0, 4), ASK, "There Some(Conflict)"),
+            ("a node without a past no longer has it", Some(file("x", &[], 0, 3)), gone(&[], 0, 9), NEWEST, "known"),
+            ("it was never here, and is not there any more", None, gone(&[], 0, 9), NEWEST, "known"),
+            ("we have no past and deleted it", Some(gone(&[], 0, 9)), file("x", &[], 0, 3), ASK, "There None"),
             ("one version, two contents", Some(file("x", a, 1, 3)), file("y", a, 1, 4), NEWEST, "There Some(Conflict) set back"),
         ];
         for (claim, local, remote, contact, expected) in rows {

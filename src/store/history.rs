@@ -42,6 +42,8 @@ pub struct Item {
     pub owner: Option<Rc<Owner>>,
     /// When it was replaced here.
     pub at: WallTime,
+    /// The clock was not to be believed then: its age counts from when it is.
+    pub doubtful: bool,
     /// Why.
     pub why: Why,
     /// The node whose change replaced it; `None`: this one.
@@ -93,6 +95,8 @@ struct LineItem {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     group: Option<String>,
     at: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    doubtful: bool,
     why: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     by: Option<String>,
@@ -257,6 +261,13 @@ impl<R: Root> History<R> {
     /// # Errors
     /// Of removing contents; what was dropped from the list stays dropped.
     pub fn prune(&mut self, now: Option<WallTime>) -> Result<usize, FsError> {
+        if let Some(now) = now {
+            for item in self.items.values_mut().filter(|item| item.doubtful) {
+                item.at = now;
+                item.doubtful = false;
+                self.stale = true;
+            }
+        }
         let mut doomed: BTreeSet<u64> = BTreeSet::new();
         let age_ms = |item: &Item| now.map_or(0, |now| now.since_ms(item.at));
         let day = i64::try_from(limits::HISTORY_KEEP.as_millis()).unwrap_or(i64::MAX);
@@ -423,6 +434,7 @@ impl From<&Item> for LineItem {
             user: item.owner.as_ref().map(|owner| owner.user.to_string()),
             group: item.owner.as_ref().map(|owner| owner.group.to_string()),
             at: item.at.0,
+            doubtful: item.doubtful,
             why: item.why.word().into(),
             by: item.by.map(NodeId::to_hex),
             run: item.run,
@@ -449,6 +461,7 @@ impl TryFrom<LineItem> for Item {
             mode: u32::from_str_radix(&line.mode, 8).map_err(|_| BadLine("mode"))?,
             owner,
             at: WallTime(line.at),
+            doubtful: line.doubtful,
             why: lines::why_from(&line.why)?,
             by: line.by.as_deref().and_then(NodeId::from_hex),
             run: line.run,

@@ -166,6 +166,10 @@ impl Story {
                     let name = self.name();
                     let shared = self.dice.chance(30);
                     let content = if shared { format!("the same {name}") } else { self.content(id) };
+                    if shared {
+                        // Written on several machines, so nobody who replaces it on one has seen all of them.
+                        self.excused.insert(content.clone().into_bytes());
+                    }
                     self.user_writes(id, &name, content.into_bytes());
                 }
             }
@@ -248,9 +252,8 @@ impl Story {
     /// What users did on a machine goes with it, as far as nobody else has heard of it: what they replaced may come back.
     fn forget_acts(&mut self, id: MachineId) {
         let current: Vec<BTreeMap<RelPath, Vec<u8>>> = (0..self.machines()).filter(|other| *other != id).map(|other| self.world.machines[other].disk.user("/share")).filter(|user| user.exists()).map(|user| user.files()).collect();
-        let mine = self.world.machines[id].disk.user("/share");
-        let mine = if mine.exists() { mine.files() } else { BTreeMap::new() };
-        let only_here = |name: &RelPath, content: &Vec<u8>| mine.get(name) == Some(content) && !current.iter().any(|files| files.get(name) == Some(content));
+        let mine: BTreeSet<Vec<u8>> = self.everything(id).into_iter().collect();
+        let only_here = |name: &RelPath, content: &Vec<u8>| mine.contains(content) && !current.iter().any(|files| files.get(name) == Some(content));
         self.written.retain(|(name, content), replaced| replaced.is_some() || !only_here(name, content));
         for ((name, content), replaced) in &mut self.written {
             if *replaced == Some(id) && current.iter().any(|files| files.get(name) == Some(content)) {
@@ -466,6 +469,7 @@ impl Story {
     }
 
     fn reset(&mut self, id: MachineId) {
+        self.mount(id);
         let lost = self.everything(id);
         self.excuse(id, lost);
         self.forget_acts(id);
@@ -497,6 +501,11 @@ impl Story {
                 if self.world.machines[id].node.is_some() {
                     self.world.stop(id);
                 }
+                // The database no longer knows what lies on the disk, so whoever replaces it has, for all it knows, seen
+                // something older: against an edit elsewhere either may win.
+                let seen = self.everything(id);
+                self.excused.extend(seen);
+                self.forget_acts(id);
                 state.remove(&path("owsync.db"));
                 state.remove(&path("owsync.db-journal"));
                 for (p, bytes) in files {
@@ -584,6 +593,12 @@ impl Story {
             }
             let status = self.world.status(id);
             if status.get("in_sync") != Some(&Tree::Bool(true)) {
+                if self.world.trace {
+                    for id in 0..self.machines() {
+                        let peers = self.world.status(id);
+                        println!("STATUS m{id} {}", format!("{:?}", peers.get("peers")).replace("Text(", "").replace("Int(", "").replace("Map([", "{").replace("\"", ""));
+                    }
+                }
                 return Err(format!("m{id} is not in sync: {:?}", status.get("summary")));
             }
             let node = self.world.machines[id].node.as_ref().unwrap();
@@ -596,7 +611,8 @@ impl Story {
                 return Err(format!("m{id} is still landing"));
             }
             if let Some(left) = self.world.user(id).paths().into_iter().find(|p| p.as_bytes().starts_with(b".owsync-")) {
-                return Err(format!("m{id} left {left}"));
+                let all: Vec<RelPath> = self.world.user(id).paths().into_iter().filter(|p| p.as_bytes().starts_with(b".owsync-")).collect();
+                return Err(format!("m{id} left {left} {all:?}"));
             }
         }
         let view = |id: MachineId| {

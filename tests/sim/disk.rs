@@ -262,7 +262,7 @@ impl State {
         let number = self.operations;
         self.operations += 1;
         if let Some(intrusion) = self.intrusions.remove(&number) {
-            if let Some((root, _)) = self.roots.get(&intrusion.root).cloned() {
+            if let Some((root, _)) = self.roots.get(&intrusion.root).cloned().filter(|_| !self.hidden.contains_key(&intrusion.root)) {
                 let old = self.walk(root, &intrusion.path).ok().and_then(|ino| match &self.inodes[&ino].body {
                     Body::File(bytes) => Some(bytes.clone()),
                     _ => None,
