@@ -288,7 +288,9 @@ impl<F: Fs> Node<F> {
     /// Everything is in place: old files to history, then the records, then everybody may know.
     fn keep_and_record(&mut self, now: Now, name: &ShareName) {
         let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
-        if let Err(error) = self.keep_replaced(now, name, &landing).and_then(|()| self.flush_dirs(name, &landing)) {
+        // The new files must be there for good before the old ones are touched: a history object has another mode, and after
+        // a power cut it could otherwise lie where the old file lay.
+        if let Err(error) = self.flush_dirs(name, &landing).and_then(|()| self.keep_replaced(now, name, &landing)) {
             self.log(Level::Error, format!("share {name}: what was replaced cannot be kept in history: {error}; tried again"));
             if let Some(share) = self.shares.get_mut(name) {
                 let mut landing = landing;
@@ -320,12 +322,13 @@ impl<F: Fs> Node<F> {
                     continue;
                 }
             };
-            if op.outcome == Outcome::Changed && op.step.entry.has_content() {
+            let stray = op.outcome == Outcome::Changed;
+            if stray && !op.holds_a_stray(root)? {
                 // Still the new content, waiting to be decided again.
                 continue;
             }
-            let why = if op.outcome == Outcome::Changed { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
-            let digest = if op.outcome == Outcome::Changed { apply::digest_of(root, aside, stat.kind)? } else { old };
+            let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
+            let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
             let before = index.and_then(|index| index.get(&op.step.path)).map(|record| &record.entry);
             let entry = Entry {
                 kind: stat.kind,
@@ -348,6 +351,20 @@ impl<F: Fs> Node<F> {
             self.log(Level::Notice, format!("share {name}: the former {path} ({size} bytes) does not fit into history_size and was not kept"));
         }
         Ok(())
+    }
+
+    /// Keeps what an undone landing could not put back.
+    fn keep_strays(&mut self, now: Now, name: &ShareName, landing: &Landing) {
+        for op in &landing.ops {
+            let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+            let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else { continue };
+            let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(aside) else { continue };
+            let Ok(digest) = apply::digest_of(root, aside, stat.kind) else { continue };
+            let bare = Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default());
+            let entry = Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+            self.keep(now, name, aside, &op.step.path, &entry, Why::Conflict, landing.from, landing.run);
+            self.log(Level::Error, format!("share {name}: {} could not be put back and is in history: `owsync restore` brings it back", op.step.path));
+        }
     }
 
     /// Keeps one staged content in history, as well as it goes.
@@ -391,6 +408,7 @@ impl<F: Fs> Node<F> {
             let Op { step, outcome, disk, in_place, .. } = op;
             if !matches!(outcome, Outcome::Done | Outcome::Noted) {
                 self.remove_staged_unless(name, batch_id, step.staged.as_ref());
+                self.want_again(name, batch_id, &step.path, step.staged.as_ref());
                 again.push(step.path);
                 continue;
             }
@@ -496,6 +514,7 @@ impl<F: Fs> Node<F> {
     /// A batch could not be put in place, and is not: it is owed, or tried again.
     fn undone(&mut self, now: Now, name: &ShareName, path: &RelPath, reason: Reason) {
         let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
+        self.keep_strays(now, name, &landing);
         self.store.change(Change::Landed(name.clone()));
         self.stirred = true;
         let Some(id) = landing.batch else {
@@ -517,6 +536,17 @@ impl<F: Fs> Node<F> {
         if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
             // What is left of it need not wait for the one path.
             batch.busy_since = None;
+        }
+    }
+
+    /// A path is decided again; if its content is no longer staged, it must come again.
+    fn want_again(&mut self, name: &ShareName, batch: Option<u64>, path: &RelPath, staged: Option<&RelPath>) {
+        let (Some(staged), Some(share)) = (staged, self.shares.get_mut(name)) else { return };
+        let there = share.root.as_ref().is_some_and(|root| root.stat(staged).is_ok_and(|found| found.is_some()));
+        let Some(batch) = batch.and_then(|id| share.batches.get_mut(&id)).filter(|_| !there) else { return };
+        if let Some(pending) = batch.offers.get_mut(path).filter(|pending| matches!(pending.content, Content::Staged(_))) {
+            pending.content = Content::Wanted;
+            batch.unasked.push_back(path.clone());
         }
     }
 

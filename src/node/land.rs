@@ -32,6 +32,8 @@ pub(crate) struct Op {
     pub outcome: Outcome,
     /// What lies there now.
     pub disk: Option<DiskStat>,
+    /// The staged file, as it was before it went into place.
+    ready: Option<DiskStat>,
     /// Directories that had to be made above it.
     made: Vec<RelPath>,
     /// Written in place, so a write of somebody else at the same moment may hide behind our time.
@@ -69,7 +71,7 @@ pub(crate) struct Landing {
 impl Landing {
     /// A landing of these paths, in this order.
     pub fn new(record: &LandingRecord, seen: Vec<Option<Seen>>, batch: Option<u64>) -> Landing {
-        let ops = record.steps.iter().cloned().zip(seen).map(|(step, seen)| Op { step, seen, outcome: Outcome::Todo, disk: None, made: Vec::new(), in_place: false }).collect();
+        let ops = record.steps.iter().cloned().zip(seen).map(|(step, seen)| Op { step, seen, outcome: Outcome::Todo, disk: None, ready: None, made: Vec::new(), in_place: false }).collect();
         Landing { run: record.run, from: record.from, batch, ops, next: 0, phase: Phase::Applying, retry_at: Monotonic(0), touched: Default::default() }
     }
 
@@ -229,6 +231,7 @@ impl Op {
             }
             (Kind::File | Kind::Symlink, old, Some(staged)) => {
                 let ready = synced(root, staged)?.ok_or(Refusal::Changed)?;
+                self.ready = Some(ready);
                 let dir = self.seen.filter(|_| old == Some(Kind::Dir));
                 if dir.is_some() {
                     apply::remove_dir(root, path)?;
@@ -252,6 +255,19 @@ impl Op {
         }
         self.disk = synced(root, path)?;
         Ok(Outcome::Done)
+    }
+
+    /// Whether the staging name holds something else than the content that was staged, although the path did not land:
+    /// putting back what came out of an exchange failed, and it must not be thrown away.
+    pub fn holds_a_stray<R: Root>(&self, root: &R) -> Result<bool, FsError> {
+        let Some(staged) = self.step.staged.as_ref().filter(|_| self.outcome != Outcome::Done) else { return Ok(false) };
+        let there = synced(root, staged)?;
+        Ok(match (there, self.ready) {
+            (None, _) => false,
+            (Some(there), Some(ready)) => !there.same_file(&ready),
+            // Nothing was staged for it, so what lies there was moved aside.
+            (Some(_), None) => !self.step.entry.has_content(),
+        })
     }
 
     fn unmake_parents<R: Root>(&mut self, root: &R) {

@@ -134,7 +134,8 @@ impl<F: Fs> Node<F> {
                 self.stirred = true;
             }
             if share.retry_at <= now.mono {
-                share.retry_at = crate::model::Monotonic::NEVER;
+                let owes = self.store.state().shares.get(&name).is_some_and(|state| !state.owed.is_empty());
+                share.retry_at = if owes { now.mono.plus(limits::RETRY_OWED) } else { crate::model::Monotonic::NEVER };
                 self.retry_owed(now, &name, false, |_, _, _| true);
             }
             let Some(share) = self.shares.get_mut(&name) else { continue };
