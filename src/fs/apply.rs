@@ -173,20 +173,26 @@ pub fn make_parents<R: Root>(root: &R, path: &RelPath) -> Result<Vec<RelPath>, R
     Ok(missing)
 }
 
-/// Sets attributes of what lies at `path`, if it still is what was seen.
+/// Sets attributes of what lies at `path`, if it still is what was seen; what the disk then says of that very file,
+/// whatever somebody put at its path meanwhile.
 ///
 /// # Errors
 /// A [`Refusal`].
-pub fn set_attributes<R: Root>(root: &R, path: &RelPath, attributes: Attributes, seen: Seen) -> Result<(), Refusal> {
-    if seen.stat.kind != Kind::File {
-        let attributes = if seen.stat.kind == Kind::Symlink { Attributes { owner: attributes.owner, ..Attributes::default() } } else { attributes };
-        return Ok(root.set_path(path, Attributes { mtime: None, ..attributes })?);
+pub fn set_attributes<R: Root>(root: &R, path: &RelPath, attributes: Attributes, seen: Seen) -> Result<DiskStat, Refusal> {
+    if seen.stat.kind == Kind::File {
+        let file = root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
+        if root.stat_file(&file)? != seen.stat {
+            return Err(Refusal::Changed);
+        }
+        root.set_file(&file, attributes)?;
+        return Ok(root.stat_file(&file)?);
     }
-    let file = root.open_file(path)?;
-    if root.stat_file(&file)? != seen.stat {
-        return Err(Refusal::Changed);
+    let mode = attributes.mode.filter(|_| seen.stat.kind == Kind::Dir);
+    root.set_path(path, Attributes { mode, mtime: None, ..attributes })?;
+    match root.stat(path)? {
+        Some(Found::Synced(stat)) if stat.kind == seen.stat.kind => Ok(stat),
+        _ => Err(Refusal::Changed),
     }
-    Ok(root.set_file(&file, attributes)?)
 }
 
 /// Locks what lies at `path`, if it is what was seen; starts over when another file lies there after the lock.
@@ -254,8 +260,10 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
             }
         }
     }
-    // The caller finds the old file under the staging name, as after an exchange.
-    Ok(root.rename(&aside, staged, Rename::Replace)?)
+    // The caller finds the old file under the staging name, as after an exchange. If it cannot get there, it goes back
+    // to its path: what it replaced can come again.
+    root.rename(&aside, staged, Rename::Replace).or_else(|error| root.rename(&aside, path, Rename::Replace).and(Err(error)))?;
+    Ok(())
 }
 
 /// What the name of an old file continues with while it lies beside the staged one.

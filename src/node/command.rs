@@ -479,6 +479,7 @@ impl<F: Fs> Node<F> {
         }
         let names: Vec<ShareName> = self.store.state().shares.keys().cloned().collect();
         for name in names {
+            self.disown(now, &name, node, None);
             self.store.change(Change::NoLedger(name, node));
         }
         self.store.change(Change::NoPeer(node));

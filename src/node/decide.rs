@@ -357,6 +357,9 @@ impl<F: Fs> Node<F> {
     fn keep_strays(&mut self, now: Now, name: &ShareName, landing: &Landing) {
         for op in &landing.ops {
             let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+            if let Some(staged) = &op.step.staged {
+                let _ = apply::finish_exchange(root, staged, &op.step.path);
+            }
             let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else { continue };
             let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(aside) else { continue };
             let Ok(digest) = apply::digest_of(root, aside, stat.kind) else { continue };

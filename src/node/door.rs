@@ -322,7 +322,7 @@ impl<F: Fs> Node<F> {
             details: Tree::map().with("peer", name).with("up", true),
         });
         self.clock.confirm(now);
-        self.begin_exchanges(id);
+        self.begin_exchanges(now, id);
     }
 
     /// A node has taken the place of another in its section: it was reinstalled. What was heard from the other, and never

@@ -2,7 +2,7 @@
 
 use crate::fs::{Fs, Root};
 use crate::model::settings::{FirstSync, Symlinks};
-use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
+use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
@@ -85,6 +85,7 @@ impl<F: Fs> Node<F> {
             self.discard(name, left);
             match sorted {
                 Sorted::LeftOut => {}
+                Sorted::Known if !entry.is_live() && entry.version.is_unversioned() => self.disown(now, name, node, Some(&path)),
                 Sorted::Known => self.note_equal(name, node, &path, &entry),
                 Sorted::Owe(reason) => self.owe(now, name, node, path, Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false }),
                 Sorted::Take { wanted } => batch.add(path, Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false, decided: false }, wanted, arrived),
@@ -227,6 +228,27 @@ impl<F: Fs> Node<F> {
         }
         if !entry.version.is_unversioned() || smaller {
             record.from = Some(node);
+        }
+    }
+
+    /// A peer no longer has what it gave (one path, or all of it): what has no version yet would have got it there, and
+    /// gets it here instead.
+    pub(crate) fn disown(&mut self, now: Now, name: &ShareName, node: NodeId, path: Option<&RelPath>) {
+        let Some(index) = self.store.index_mut(name) else { return };
+        let mut orphans = Vec::new();
+        let given = |(other, record): &(&RelPath, &mut Record)| record.from == Some(node) && path.is_none_or(|path| path == *other);
+        for (other, record) in index.iter_mut().filter(given) {
+            record.from = None;
+            if record.entry.version.is_unversioned() && record.entry.is_live() {
+                orphans.push((record.seq, other.clone()));
+            }
+        }
+        orphans.sort_unstable();
+        let past = self.store.state().shares.get(name).is_some_and(|state| state.meta.past);
+        let receives = self.shares.get(name).is_none_or(|share| share.settings.direction == Direction::Receive);
+        if past && !receives {
+            self.version_paths(now, name, orphans.into_iter().map(|(_, path)| path));
+            self.stirred = true;
         }
     }
 

@@ -95,7 +95,12 @@ impl Landing {
                 (true, _) => true,
                 // What went lies aside.
                 (false, Some(_)) => true,
-                (false, None) => op.step.old.is_some() && root.stat(&op.step.path)?.is_none(),
+                // Nothing lies aside: either the old file is still where it was, or it is in history already.
+                (false, None) => match (op.step.old, root.stat(&op.step.path)?) {
+                    (None, _) => false,
+                    (Some(old), Some(Found::Synced(stat))) if matches!(stat.kind, Kind::File | Kind::Symlink) => apply::digest_of(root, &op.step.path, stat.kind)? != old,
+                    (Some(_), _) => true,
+                },
             };
             if done {
                 // Its stat stays unknown, so the first scan reads it and sees whatever somebody did since.
@@ -226,8 +231,9 @@ impl Op {
             }
             (Kind::File | Kind::Symlink, Some(_), None) => {
                 let Some(seen) = self.seen else { return Err(Refusal::Changed) };
-                apply::set_attributes(root, path, attributes, seen)?;
+                self.disk = Some(apply::set_attributes(root, path, attributes, seen)?);
                 self.in_place = entry.kind == Kind::File;
+                return Ok(Outcome::Done);
             }
             (Kind::File | Kind::Symlink, old, Some(staged)) => {
                 let ready = synced(root, staged)?.ok_or(Refusal::Changed)?;

@@ -170,8 +170,8 @@ impl<F: Fs> Node<F> {
     /// Goes on with a share's scan.
     pub(crate) fn look_on(&mut self, now: Now, name: &ShareName, budget: usize) {
         let Some(share) = self.shares.get_mut(name) else { return };
-        // An interrupted batch is completed before its paths are looked at.
-        if share.landing.is_some() && !share.ready {
+        // What is in place and not recorded yet would be taken for an edit made here.
+        if share.landing.is_some() {
             return;
         }
         let (Some(mut scan), Some(root)) = (share.scan.take(), &share.root) else { return };
@@ -223,7 +223,7 @@ impl<F: Fs> Node<F> {
         if self.hold_of(name).is_some() {
             self.release_share(name);
         }
-        self.become_ready(name);
+        self.become_ready(now, name);
     }
 
     /// What a scan found becomes entries.
@@ -480,7 +480,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// A scan was recorded: the share may take part from here on.
-    fn become_ready(&mut self, name: &ShareName) {
+    fn become_ready(&mut self, now: Now, name: &ShareName) {
         let Some(share) = self.shares.get_mut(name) else { return };
         share.unseen = false;
         share.set_back = false;
@@ -494,7 +494,7 @@ impl<F: Fs> Node<F> {
             if self.links.get(&id).is_some_and(|link| link.exchanges.contains_key(name)) {
                 self.listen(id, name);
             } else {
-                self.begin_exchange(id, name);
+                self.begin_exchange(now, id, name);
             }
         }
     }

@@ -354,8 +354,8 @@ impl<F: Fs> Node<F> {
     pub fn has_work(&self) -> bool {
         let now = self.clock.latest();
         let shares = self.shares.values().any(|share| {
-            let waits_for_landing = share.landing.is_some() && !share.ready;
-            (share.scan.is_some() && !waits_for_landing) || share.landing.as_ref().is_some_and(|landing| landing.can_work(now.mono))
+            // A scan waits for a landing, and a landing may wait for its next attempt.
+            share.landing.as_ref().map_or(share.scan.is_some(), |landing| landing.can_work(now.mono))
         });
         let serves = |link: &Link<F::Root>| !link.over && !link.is_full() && (!link.serving.is_empty() || link.exchanges.iter().any(|(name, exchange)| !exchange.queue.is_empty() && self.may_offer(name)));
         self.again || shares || self.links.values().any(serves)

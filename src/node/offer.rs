@@ -22,16 +22,16 @@ fn is_offered(record: &Record, share: Direction, to: Direction, peer: NodeId) ->
 
 impl<F: Fs> Node<F> {
     /// The peer was let in: begin with every share that both have.
-    pub(crate) fn begin_exchanges(&mut self, id: LinkId) {
+    pub(crate) fn begin_exchanges(&mut self, now: Now, id: LinkId) {
         let names: Vec<ShareName> = self.shares.keys().cloned().collect();
         for name in names {
-            self.begin_exchange(id, &name);
+            self.begin_exchange(now, id, &name);
         }
         self.stirred = true;
     }
 
     /// Begins to exchange a share with a peer, if both have it and may.
-    pub(crate) fn begin_exchange(&mut self, id: LinkId, name: &ShareName) {
+    pub(crate) fn begin_exchange(&mut self, now: Now, id: LinkId, name: &ShareName) {
         let Some(direction) = self.direction_with(id, name) else { return };
         let (Some(link), Some(share)) = (self.links.get(&id), self.shares.get(name)) else { return };
         let ready = share.ready;
@@ -47,9 +47,7 @@ impl<F: Fs> Node<F> {
             ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
             self.forget_owed_to(name, node);
             // Nor does it still have what it once gave.
-            if let Some(index) = self.store.index_mut(name) {
-                index.iter_mut().filter(|(_, record)| record.from == Some(node)).for_each(|(_, record)| record.from = None);
-            }
+            self.disown(now, name, node, None);
         }
         if ledger != before {
             self.store.change_lazily(Change::Ledger(name.clone(), node, ledger.clone()));
@@ -116,6 +114,10 @@ impl<F: Fs> Node<F> {
             self.log(Level::Debug, format!("a peer asks for the share {name}, in which it has no part"));
             return;
         };
+        if let Some(index) = self.store.index_mut(name) {
+            // It may have given up what it once gave us: whatever it asks for, it hears.
+            index.iter_mut().filter(|(_, record)| record.seq > since && record.from == Some(node)).for_each(|(_, record)| record.from = None);
+        }
         exchange.offered = Some(since);
         exchange.their_round = round;
         exchange.queue.clear();

@@ -201,6 +201,10 @@ impl<R: Root> History<R> {
         if listed || self.root.stat(&object)?.is_none() {
             return Ok(listed);
         }
+        // What came between its move and its line may also have come between its move and its mode.
+        let file = self.root.open_file(&object)?;
+        self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() })?;
+        self.fresh.push(object);
         item.number = self.next;
         self.next += 1;
         lines::push_line(&mut self.pending, &LineItem::from(&item));

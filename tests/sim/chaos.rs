@@ -255,9 +255,11 @@ impl Story {
         let mine: BTreeSet<Vec<u8>> = self.everything(id).into_iter().collect();
         let only_here = |name: &RelPath, content: &Vec<u8>| mine.contains(content) && !current.iter().any(|files| files.get(name) == Some(content));
         self.written.retain(|(name, content), replaced| replaced.is_some() || !only_here(name, content));
-        for ((name, content), replaced) in &mut self.written {
-            if *replaced == Some(id) && current.iter().any(|files| files.get(name) == Some(content)) {
+        for ((_, content), replaced) in &mut self.written {
+            // Also behind a mount that hides it at this moment.
+            if *replaced == Some(id) {
                 *replaced = None;
+                self.excused.insert(content.clone());
             }
         }
     }
