@@ -1,0 +1,175 @@
+//! The last step of a configuration: what only the machine can tell.
+//!
+//! Reads the key files, finds the place of the database, and works out which files of owsync's own lie inside a share and
+//! must never be synced.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::config::{Config, Flavour, Outcome, Place, Problem, Told};
+use crate::model::{Key, RelPath, ShareName};
+use crate::reconcile::filter::Reserved;
+
+/// Where OpenWrt, and any Linux whose /var/lib is cleared by a reboot, keeps what must survive.
+pub const ETC: &str = "/etc/owsync";
+
+/// Where UCI keeps its configuration files.
+const ETC_CONFIG: &str = "/etc/config";
+
+/// What the surroundings of a configuration are.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The file it was read from.
+    pub file: Option<PathBuf>,
+    /// The value of OWSYNC_KEY.
+    pub env_key: Option<Zeroizing<String>>,
+}
+
+/// Completes a configuration.
+pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Config> {
+    let mut errors = Vec::new();
+    let mut warnings = Vec::new();
+    let mut settings = told.settings;
+    let key_file = told.key_file.clone().unwrap_or_else(|| Path::new(ETC).join("key"));
+    let mut key_problem = None;
+    match find_key(told.key, told.key_file.as_deref(), around, &key_file, &mut warnings) {
+        Ok(Some((_, from))) if settings.plain_mode && from != From::Default => errors.push(problem("plain_mode", "a key and plain_mode exclude each other: remove one")),
+        Ok(_) if settings.plain_mode => {}
+        Ok(Some((key, _))) => settings.key = Some(key),
+        Ok(None) => key_problem = Some(format!("no key: put one into {} (`owsync genkey` makes one), or set plain_mode", key_file.display())),
+        Err(reason) => key_problem = Some(reason),
+    }
+    if !cfg!(feature = "encryption") && !settings.plain_mode {
+        key_problem = Some("this owsync was built without encryption and supports plain_mode only".into());
+    }
+    if let Some(file) = &told.previous_key_file {
+        match read_key(file, &mut warnings) {
+            Ok(Some(key)) => settings.previous_key = Some(key),
+            Ok(None) => errors.push(problem("previous_key_file", &format!("{} does not exist", file.display()))),
+            Err(reason) => errors.push(problem("previous_key_file", &reason)),
+        }
+    }
+    if let (Flavour::Conf, Some(reason)) = (flavour, &key_problem) {
+        errors.push(problem("key", reason));
+    }
+    for share in &mut settings.shares {
+        // A service manager's working directory is nobody's choice, so a relative path means the same from now on.
+        if let Ok(absolute) = std::path::absolute(&share.dir) {
+            share.dir = absolute;
+        }
+    }
+    let database = told.database.map_or_else(|| default_database(flavour), |database| std::path::absolute(&database).unwrap_or(database));
+    let own: Vec<&Path> = [around.file.as_deref(), Some(key_file.as_path()), told.previous_key_file.as_deref()].into_iter().flatten().collect();
+    let reserved = settings.shares.iter().map(|share| (share.name.clone(), reserved_in(&share.dir, &own, &database))).collect::<Vec<(ShareName, Vec<Reserved>)>>();
+    let config = Config {
+        settings,
+        bind_host: told.bind_host,
+        port: told.port,
+        log_level: told.log_level,
+        database,
+        key_file,
+        key_problem,
+        reserved,
+        file: around.file.clone(),
+        flavour,
+        enabled: told.enabled,
+    };
+    Outcome { result: if errors.is_empty() { Ok(config) } else { Err(errors) }, warnings }
+}
+
+fn problem(key: &str, reason: &str) -> Problem {
+    Problem { place: Place::Argument, key: key.into(), reason: reason.into() }
+}
+
+#[derive(PartialEq)]
+enum From {
+    Explicit,
+    Default,
+}
+
+/// The key: from the configuration, an explicit key file, the environment, or the default key file, in this order.
+fn find_key(key: Option<Key>, explicit: Option<&Path>, around: &Surroundings, default: &Path, warnings: &mut Vec<Problem>) -> Result<Option<(Key, From)>, String> {
+    if let Some(key) = key {
+        if let Some(file) = &around.file {
+            warn_if_readable(file, warnings);
+        }
+        return Ok(Some((key, From::Explicit)));
+    }
+    if let Some(file) = explicit {
+        return match read_key(file, warnings)? {
+            Some(key) => Ok(Some((key, From::Explicit))),
+            None => Err(format!("the key file {} does not exist (`owsync genkey` makes a key)", file.display())),
+        };
+    }
+    if let Some(text) = &around.env_key {
+        return match Key::from_hex(text) {
+            Some(key) => Ok(Some((key, From::Explicit))),
+            None => Err("OWSYNC_KEY does not hold a key: 64 hexadecimal digits".into()),
+        };
+    }
+    Ok(read_key(default, warnings)?.map(|key| (key, From::Default)))
+}
+
+/// Reads a key file; `None` when there is none.
+///
+/// # Errors
+/// It cannot be read, or holds no key; the text never repeats what it holds.
+pub fn read_key(file: &Path, warnings: &mut Vec<Problem>) -> Result<Option<Key>, String> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("the key file {} cannot be read: {error}", file.display())),
+    };
+    warn_if_readable(file, warnings);
+    match Key::from_hex(&text) {
+        Some(key) => Ok(Some(key)),
+        None => Err(format!("the key file {} does not hold a key: 64 hexadecimal digits", file.display())),
+    }
+}
+
+fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
+    let mode = std::fs::metadata(file).map(|meta| meta.mode()).unwrap_or(0);
+    if mode & 0o077 != 0 {
+        warnings.push(problem("", &format!("{} holds a key and can be read by others: chmod 600 {}", file.display(), file.display())));
+    }
+}
+
+/// /var/lib/owsync, unless a reboot clears that.
+fn default_database(flavour: Flavour) -> PathBuf {
+    let volatile = || nix::sys::statfs::statfs("/var/lib").or_else(|_| nix::sys::statfs::statfs("/var")).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC);
+    if flavour == Flavour::Uci || volatile() { Path::new(ETC).join("owsync.db") } else { PathBuf::from("/var/lib/owsync/owsync.db") }
+}
+
+/// What of owsync's own lies inside a share.
+fn reserved_in(dir: &Path, own: &[&Path], database: &Path) -> Vec<Reserved> {
+    let dir = canonical(dir);
+    let inside = |path: &Path| {
+        let path = canonical(path);
+        path.strip_prefix(&dir).ok().and_then(|rel| RelPath::parse(rel.as_os_str().as_bytes()).ok())
+    };
+    let mut reserved: Vec<Reserved> = own.iter().filter_map(|path| inside(path)).map(Reserved::Path).collect();
+    reserved.extend(inside(database).map(Reserved::Database));
+    let etc_config = canonical(Path::new(ETC_CONFIG));
+    if dir.starts_with(&etc_config) {
+        reserved.push(Reserved::UciDir(None));
+    } else if let Some(rel) = inside(&etc_config) {
+        reserved.push(Reserved::UciDir(Some(rel)));
+    }
+    reserved
+}
+
+/// The path without symlinks, as far as it exists.
+fn canonical(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    if let Ok(whole) = std::fs::canonicalize(&path) {
+        return whole;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if parent != path => canonical(parent).join(name),
+        _ => path,
+    }
+}

@@ -1,0 +1,154 @@
+//! From what an administrator wrote to checked [`Settings`], or every error at once.
+//!
+//! Two sources give the same [`Section`]s: a config file (`conf`) and UCI (`uci`). One table ([`options`]) says which
+//! option may stand where, what it means and what is wrong with a value; so both have the same names, and nothing is
+//! accepted in one place that is ignored in another. Nothing here starts anything: reading a configuration, also a broken
+//! one, has no effect.
+
+pub mod conf;
+pub mod finish;
+pub mod options;
+pub mod values;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::model::{Key, Settings, ShareName};
+use crate::reconcile::filter::Reserved;
+
+/// Where a section or an option stands, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A line of a config file.
+    Line(usize),
+    /// A UCI section.
+    Section(String),
+    /// The command line.
+    Argument,
+}
+
+/// What a section describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The node, and the share `main`.
+    Main,
+    /// A peer with this name.
+    Peer(String),
+    /// A share with this name.
+    Share(String),
+}
+
+/// An option as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// Where.
+    pub place: Place,
+    /// Its name.
+    pub key: String,
+    /// Its value, or the values of a list.
+    pub values: Vec<Vec<u8>>,
+}
+
+/// A section as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// What it describes.
+    pub kind: Kind,
+    /// Where it begins.
+    pub place: Place,
+    /// Its options.
+    pub options: Vec<Raw>,
+}
+
+/// Something wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// The option, if it is about one.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.place, self.key.is_empty()) {
+            (Place::Line(line), true) => write!(f, "line {line}: {}", self.reason),
+            (Place::Line(line), false) => write!(f, "line {line}: {}: {}", self.key, self.reason),
+            (Place::Section(section), true) => write!(f, "{section}: {}", self.reason),
+            (Place::Section(section), false) => write!(f, "{section}.{}: {}", self.key, self.reason),
+            (Place::Argument, true) => f.write_str(&self.reason),
+            (Place::Argument, false) => write!(f, "{}: {}", self.key, self.reason),
+        }
+    }
+}
+
+/// Which defaults and which tolerance apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// A config file, or options alone: as the predecessor's, which tolerated some nonsense.
+    Conf,
+    /// UCI: stricter, and more careful with strangers.
+    Uci,
+}
+
+/// A configuration as it was told, before the outside world was asked anything.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The node's settings, without key.
+    pub settings: Settings,
+    /// The addresses to listen on, and the port.
+    pub bind_host: String,
+    /// The port to listen on, and to dial where a peer names none.
+    pub port: u16,
+    /// 0 error to 3 debug.
+    pub log_level: u8,
+    /// The key itself.
+    pub key: Option<Key>,
+    /// Where the key lies.
+    pub key_file: Option<PathBuf>,
+    /// Where the second key lies.
+    pub previous_key_file: Option<PathBuf>,
+    /// Where the database lies; the default depends on the machine.
+    pub database: Option<PathBuf>,
+    /// UCI: whether the service is wanted at all.
+    pub enabled: bool,
+    /// The share `main` was given a directory.
+    pub has_main_dir: bool,
+}
+
+/// A configuration that can be started.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The node's settings.
+    pub settings: Settings,
+    /// The addresses to listen on.
+    pub bind_host: String,
+    /// The port to listen on.
+    pub port: u16,
+    /// 0 error to 3 debug.
+    pub log_level: u8,
+    /// Where the database lies.
+    pub database: PathBuf,
+    /// Where the key lies, or would lie.
+    pub key_file: PathBuf,
+    /// Why there is no key, although one is needed: under UCI the node idles and says so.
+    pub key_problem: Option<String>,
+    /// Names that must never be synced, per share.
+    pub reserved: Vec<(ShareName, Vec<Reserved>)>,
+    /// The file it came from, if it came from one.
+    pub file: Option<PathBuf>,
+    /// Which defaults applied.
+    pub flavour: Flavour,
+    /// UCI: whether the service is wanted at all.
+    pub enabled: bool,
+}
+
+/// What reading a configuration gave.
+pub struct Outcome<T> {
+    /// It, or every error.
+    pub result: Result<T, Vec<Problem>>,
+    /// What was tolerated.
+    pub warnings: Vec<Problem>,
+}

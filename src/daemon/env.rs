@@ -1,0 +1,73 @@
+//! The only reader of clocks, host name, environment and randomness.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::model::{Monotonic, Now, WallTime};
+
+/// This process's time.
+#[derive(Debug, Clone, Copy)]
+pub struct Env {
+    start: Instant,
+}
+
+/// Monotonic time begins well above zero, so that subtracting a timeout from it never meets the end of the range.
+const FIRST: u64 = 86_400_000;
+
+impl Env {
+    /// Time begins now.
+    #[allow(clippy::disallowed_methods)]
+    pub fn new() -> Env {
+        Env { start: Instant::now() }
+    }
+
+    /// This moment.
+    #[allow(clippy::disallowed_methods)]
+    pub fn now(&self) -> Now {
+        let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        };
+        Now { mono: Monotonic(FIRST + passed), wall: WallTime(wall) }
+    }
+
+    /// When the machine will have been up for `time`, on this process's monotonic clock.
+    pub fn up_for(&self, time: Duration) -> Monotonic {
+        let uptime = std::fs::read_to_string("/proc/uptime").ok();
+        let seconds = uptime.and_then(|text| text.split('.').next()?.parse::<u64>().ok()).unwrap_or(0);
+        Monotonic(self.now().mono.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).saturating_sub(seconds.saturating_mul(1000)))
+    }
+}
+
+impl Default for Env {
+    fn default() -> Env {
+        Env::new()
+    }
+}
+
+/// A variable of the environment.
+#[allow(clippy::disallowed_methods)]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The machine's name, as people know it.
+pub fn hostname() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
+}
+
+/// 32 random bytes from the kernel.
+///
+/// # Errors
+/// The kernel has none, which no kernel that owsync runs on says.
+pub fn random() -> Result<[u8; 32], String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| format!("no randomness from the kernel: {error}"))?;
+    Ok(bytes)
+}
+
+/// The kernel's id of this boot.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
+}

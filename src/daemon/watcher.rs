@@ -1,0 +1,174 @@
+//! inotify: what changed in the shares, as it changes.
+//!
+//! Every directory that may hold something synced has a watch. Where the kernel has none left, or the filesystem tells
+//! nothing, the share's rescan is the detector, and status says so. Events only ever say where to look; what changed is
+//! found by looking.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use crate::fs::scan::Hint;
+use crate::model::{RelPath, ShareName};
+use crate::reconcile::filter::Filter;
+
+/// The watches of all shares.
+pub struct Watcher {
+    inotify: Inotify,
+    watches: BTreeMap<WatchDescriptor, Watched>,
+    /// What a share's watches are made by: its root, and what may lie in it.
+    shares: BTreeMap<ShareName, (PathBuf, Filter)>,
+}
+
+#[derive(Clone)]
+struct Watched {
+    share: ShareName,
+    /// `None`: the root.
+    dir: Option<RelPath>,
+}
+
+/// What happened.
+#[derive(Debug, PartialEq)]
+pub enum Seen {
+    /// Something at, or below, a path of a share.
+    Hint(ShareName, Hint),
+    /// Anything in a share: events were lost, or its root itself went.
+    Anything(ShareName),
+}
+
+const EVENTS: AddWatchFlags = AddWatchFlags::IN_MODIFY
+    .union(AddWatchFlags::IN_ATTRIB)
+    .union(AddWatchFlags::IN_CLOSE_WRITE)
+    .union(AddWatchFlags::IN_CREATE)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_MOVED_FROM)
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR)
+    .union(AddWatchFlags::IN_DONT_FOLLOW)
+    .union(AddWatchFlags::IN_EXCL_UNLINK);
+
+impl Watcher {
+    /// A watcher without watches; `None` where the kernel has no inotify.
+    pub fn new() -> Option<Watcher> {
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
+        Some(Watcher { inotify, watches: BTreeMap::new(), shares: BTreeMap::new() })
+    }
+
+    /// To wait on.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
+    }
+
+    /// Watches a share anew; whether all of it is watched.
+    pub fn watch_share(&mut self, share: &ShareName, root: &Path, filter: &Filter) -> bool {
+        self.forget_share(share);
+        self.shares.insert(share.clone(), (root.into(), filter.clone()));
+        self.watch_below(share, None)
+    }
+
+    /// Watches a share no more.
+    pub fn forget_share(&mut self, share: &ShareName) {
+        let gone: Vec<WatchDescriptor> = self.watches.iter().filter(|(_, watched)| watched.share == *share).map(|(wd, _)| *wd).collect();
+        for wd in gone {
+            self.watches.remove(&wd);
+            // It may have gone with its directory.
+            let _ = self.inotify.rm_watch(wd);
+        }
+        self.shares.remove(share);
+    }
+
+    /// Watches a directory and what is below it; whether all of it is watched.
+    fn watch_below(&mut self, share: &ShareName, dir: Option<RelPath>) -> bool {
+        let Some((root, filter)) = self.shares.get(share).cloned() else { return false };
+        let mut todo = vec![dir];
+        while let Some(dir) = todo.pop() {
+            let path = path_of(&root, dir.as_ref());
+            // The root itself may be a symlink, and is resolved; nothing below it is followed.
+            let target = if dir.is_none() { std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()) } else { path.clone() };
+            match self.inotify.add_watch(&target, EVENTS) {
+                Ok(wd) => {
+                    self.watches.insert(wd, Watched { share: share.clone(), dir: dir.clone() });
+                }
+                // It went before it could be watched, or is no directory any more: its parent tells.
+                Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP) if dir.is_some() => continue,
+                Err(_) => return false,
+            }
+            let Ok(names) = std::fs::read_dir(&path) else { continue };
+            for entry in names.flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                let Ok(below) = RelPath::below(dir.as_ref(), entry.file_name().as_bytes()) else { continue };
+                if filter.holds(&below) || filter.may_hold_below(&below) {
+                    todo.push(Some(below));
+                }
+            }
+        }
+        true
+    }
+
+    /// What happened since the last call.
+    pub fn read(&mut self) -> Vec<Seen> {
+        let mut seen: Vec<Seen> = Vec::new();
+        while let Ok(events) = self.inotify.read_events() {
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                self.take(event, &mut seen);
+            }
+        }
+        seen
+    }
+
+    fn take(&mut self, event: InotifyEvent, seen: &mut Vec<Seen>) {
+        if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+            seen.extend(self.shares.keys().cloned().map(Seen::Anything));
+            return;
+        }
+        let Some(Watched { share, dir }) = self.watches.get(&event.wd).cloned() else { return };
+        if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            self.watches.remove(&event.wd);
+            return;
+        }
+        let Some(name) = event.name else {
+            // Of the directory itself: its attributes, or that it went.
+            match dir {
+                Some(path) => push(seen, Seen::Hint(share, Hint { path, deep: event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF) })),
+                None => push(seen, Seen::Anything(share)),
+            }
+            return;
+        };
+        let Ok(path) = RelPath::below(dir.as_ref(), &name.into_vec()) else { return };
+        let is_dir = event.mask.contains(AddWatchFlags::IN_ISDIR);
+        let came = event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO);
+        if is_dir && came {
+            let wanted = self.shares.get(&share).is_some_and(|(_, filter)| filter.holds(&path) || filter.may_hold_below(&path));
+            if wanted {
+                self.watch_below(&share, Some(path.clone()));
+            }
+        }
+        // What came or went as a directory came or went with everything below it.
+        let deep = is_dir && !event.mask.contains(AddWatchFlags::IN_ATTRIB);
+        push(seen, Seen::Hint(share, Hint { path, deep }));
+    }
+}
+
+/// A program that writes in small pieces gives one hint, not thousands.
+fn push(seen: &mut Vec<Seen>, new: Seen) {
+    if seen.last() != Some(&new) {
+        seen.push(new);
+    }
+}
+
+fn path_of(root: &Path, dir: Option<&RelPath>) -> PathBuf {
+    match dir {
+        None => root.to_path_buf(),
+        Some(dir) => root.join(Path::new(std::ffi::OsStr::from_bytes(dir.as_bytes()))),
+    }
+}
