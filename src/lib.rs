@@ -2,6 +2,7 @@
 //! for each other.
 
 pub mod config;
+pub mod daemon;
 pub mod fs;
 pub mod model;
 pub mod node;

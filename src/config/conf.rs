@@ -37,7 +37,10 @@ pub fn parse(text: &[u8]) -> (Vec<Section>, Vec<Problem>) {
                 (Some("share"), Some(name), None) => Kind::Share(name.into()),
                 (Some("peer"), Some(name), None) => Kind::Peer(name.into()),
                 _ => {
-                    warn(format!("'[{}]' is neither [share NAME] nor [peer NAME]; what follows it is ignored", escape::escape(inside.as_bytes())));
+                    warn(format!(
+                        "'[{}]' is neither [share NAME] nor [peer NAME]; what follows it is ignored",
+                        escape::escape(inside.as_bytes())
+                    ));
                     // Options of an unknown section must not become the node's own.
                     Kind::Share(String::new())
                 }
@@ -89,7 +92,8 @@ mod tests {
 
     #[test]
     fn what_the_predecessor_tolerated_is_a_warning() {
-        let (told, warnings) = read("nonsense\nfoo=bar\npoll_interval=not_a_number\nlog_level=abc\nplain_mode=maybe\nsync_dir=/x\n");
+        let (told, warnings) =
+            read("nonsense\nfoo=bar\npoll_interval=not_a_number\nlog_level=abc\nplain_mode=maybe\nsync_dir=/x\n");
         let told = told.unwrap();
         assert_eq!(told.settings.poll_interval.as_secs(), 60);
         assert_eq!(told.log_level, 2);
@@ -107,7 +111,9 @@ mod tests {
 
     #[test]
     fn all_errors_are_reported_at_once_with_line_and_reason() {
-        let (told, _) = read("port=70000\nencryption_key=abcd\nmax_file_size=lots\n[share a b]\n[share bad/name]\ndir=/x\n[share vpn]\ninclude=*\n[peer r2]\naddress=1:2:3\n");
+        let (told, _) = read(
+            "port=70000\nencryption_key=abcd\nmax_file_size=lots\n[share a b]\n[share bad/name]\ndir=/x\n[share vpn]\ninclude=*\n[peer r2]\naddress=1:2:3\n",
+        );
         assert_eq!(
             told.unwrap_err(),
             [
@@ -130,7 +136,9 @@ mod tests {
 
     #[test]
     fn sections_describe_peers_and_shares() {
-        let (told, warnings) = read("peer=10.0.0.9\n[peer r2]\naddress=10.0.0.2:9\nsource_address=10.0.0.1\nshare=vpn\ndirection=send\n[share vpn]\ndir=/etc/openvpn\ninclude=*\nmin_free=2M\n");
+        let (told, warnings) = read(
+            "peer=10.0.0.9\n[peer r2]\naddress=10.0.0.2:9\nsource_address=10.0.0.1\nshare=vpn\ndirection=send\n[share vpn]\ndir=/etc/openvpn\ninclude=*\nmin_free=2M\n",
+        );
         let told = told.unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         let peer = &told.settings.peers[1];

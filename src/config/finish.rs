@@ -37,10 +37,17 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     let key_file = told.key_file.clone().unwrap_or_else(|| Path::new(ETC).join("key"));
     let mut key_problem = None;
     match find_key(told.key, told.key_file.as_deref(), around, &key_file, &mut warnings) {
-        Ok(Some((_, from))) if settings.plain_mode && from != From::Default => errors.push(problem("plain_mode", "a key and plain_mode exclude each other: remove one")),
+        Ok(Some((_, from))) if settings.plain_mode && from != From::Default => {
+            errors.push(problem("plain_mode", "a key and plain_mode exclude each other: remove one"))
+        }
         Ok(_) if settings.plain_mode => {}
         Ok(Some((key, _))) => settings.key = Some(key),
-        Ok(None) => key_problem = Some(format!("no key: put one into {} (`owsync genkey` makes one), or set plain_mode", key_file.display())),
+        Ok(None) => {
+            key_problem = Some(format!(
+                "no key: put one into {} (`owsync genkey` makes one), or set plain_mode",
+                key_file.display()
+            ))
+        }
         Err(reason) => key_problem = Some(reason),
     }
     if !cfg!(feature = "encryption") && !settings.plain_mode {
@@ -62,9 +69,18 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
             share.dir = absolute;
         }
     }
-    let database = told.database.map_or_else(|| default_database(flavour), |database| std::path::absolute(&database).unwrap_or(database));
-    let own: Vec<&Path> = [around.file.as_deref(), Some(key_file.as_path()), told.previous_key_file.as_deref()].into_iter().flatten().collect();
-    let reserved = settings.shares.iter().map(|share| (share.name.clone(), reserved_in(&share.dir, &own, &database))).collect::<Vec<(ShareName, Vec<Reserved>)>>();
+    let database = told
+        .database
+        .map_or_else(|| default_database(flavour), |database| std::path::absolute(&database).unwrap_or(database));
+    let own: Vec<&Path> = [around.file.as_deref(), Some(key_file.as_path()), told.previous_key_file.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let reserved = settings
+        .shares
+        .iter()
+        .map(|share| (share.name.clone(), reserved_in(&share.dir, &own, &database)))
+        .collect::<Vec<(ShareName, Vec<Reserved>)>>();
     let config = Config {
         settings,
         bind_host: told.bind_host,
@@ -92,7 +108,13 @@ enum From {
 }
 
 /// The key: from the configuration, an explicit key file, the environment, or the default key file, in this order.
-fn find_key(key: Option<Key>, explicit: Option<&Path>, around: &Surroundings, default: &Path, warnings: &mut Vec<Problem>) -> Result<Option<(Key, From)>, String> {
+fn find_key(
+    key: Option<Key>,
+    explicit: Option<&Path>,
+    around: &Surroundings,
+    default: &Path,
+    warnings: &mut Vec<Problem>,
+) -> Result<Option<(Key, From)>, String> {
     if let Some(key) = key {
         if let Some(file) = &around.file {
             warn_if_readable(file, warnings);
@@ -134,14 +156,25 @@ pub fn read_key(file: &Path, warnings: &mut Vec<Problem>) -> Result<Option<Key>,
 fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
     let mode = std::fs::metadata(file).map(|meta| meta.mode()).unwrap_or(0);
     if mode & 0o077 != 0 {
-        warnings.push(problem("", &format!("{} holds a key and can be read by others: chmod 600 {}", file.display(), file.display())));
+        warnings.push(problem(
+            "",
+            &format!("{} holds a key and can be read by others: chmod 600 {}", file.display(), file.display()),
+        ));
     }
 }
 
 /// /var/lib/owsync, unless a reboot clears that.
 fn default_database(flavour: Flavour) -> PathBuf {
-    let volatile = || nix::sys::statfs::statfs("/var/lib").or_else(|_| nix::sys::statfs::statfs("/var")).is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC);
-    if flavour == Flavour::Uci || volatile() { Path::new(ETC).join("owsync.db") } else { PathBuf::from("/var/lib/owsync/owsync.db") }
+    let volatile = || {
+        nix::sys::statfs::statfs("/var/lib")
+            .or_else(|_| nix::sys::statfs::statfs("/var"))
+            .is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+    };
+    if flavour == Flavour::Uci || volatile() {
+        Path::new(ETC).join("owsync.db")
+    } else {
+        PathBuf::from("/var/lib/owsync/owsync.db")
+    }
 }
 
 /// What of owsync's own lies inside a share.

@@ -54,7 +54,11 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["symlinks"], places: MAIN | SHARE, meaning: "ignore, copy" },
     Known { names: &["max_file_size"], places: MAIN | SHARE, meaning: "largest file; 0: any" },
     Known { names: &["allow_setuid"], places: MAIN | SHARE, meaning: "whether set-user-id bits land" },
-    Known { names: &["delete_guard"], places: MAIN | SHARE, meaning: "percent of files vanishing at once that hold the share" },
+    Known {
+        names: &["delete_guard"],
+        places: MAIN | SHARE,
+        meaning: "percent of files vanishing at once that hold the share",
+    },
     Known { names: &["min_free"], places: MAIN | SHARE, meaning: "bytes that must stay free" },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
@@ -96,7 +100,10 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
                 told.has_main_dir = true;
                 reader.share_option("dir", raw, &mut main_share);
             }
-            Some(name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid" | "delete_guard" | "min_free")) => reader.share_option(name, raw, &mut main_share),
+            Some(
+                name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid"
+                | "delete_guard" | "min_free"),
+            ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}
         }
@@ -107,10 +114,21 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
             Kind::Peer(name) => reader.peer(name, section, &mut told),
             Kind::Share(name) => {
                 let Some(parsed) = ShareName::parse(name) else {
-                    reader.error(&section.place, "", format!("'{name}' cannot name a share: letters, digits, '_', '-' and '.', at most {} of them", limits::LABEL_MAX));
+                    reader.error(
+                        &section.place,
+                        "",
+                        format!(
+                            "'{name}' cannot name a share: letters, digits, '_', '-' and '.', at most {} of them",
+                            limits::LABEL_MAX
+                        ),
+                    );
                     continue;
                 };
-                let share = if name == ShareName::MAIN { &mut main_share } else { shares.entry(name.clone()).or_insert_with(|| ShareSettings::new(parsed, PathBuf::new())) };
+                let share = if name == ShareName::MAIN {
+                    &mut main_share
+                } else {
+                    shares.entry(name.clone()).or_insert_with(|| ShareSettings::new(parsed, PathBuf::new()))
+                };
                 for raw in &section.options {
                     if let Some(option) = reader.find(raw, SHARE) {
                         told.has_main_dir |= option == "dir" && name == ShareName::MAIN;
@@ -200,13 +218,24 @@ impl Reader {
     }
 
     /// As [`Reader::one`], for what the predecessor tolerated in a config file: there it is a warning.
-    fn tolerant<T: std::fmt::Debug>(&mut self, raw: &Raw, what: &str, default: T, shown: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn tolerant<T: std::fmt::Debug>(
+        &mut self,
+        raw: &Raw,
+        what: &str,
+        default: T,
+        shown: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         if self.flavour == Flavour::Uci {
             return self.one(raw, what, read);
         }
         let text = self.text(raw)?;
         Some(read(text).unwrap_or_else(|| {
-            self.warnings.push(Problem { place: raw.place.clone(), key: raw.key.clone(), reason: format!("'{}' is not {what}; {shown} is used", escape::escape(text.as_bytes())) });
+            self.warnings.push(Problem {
+                place: raw.place.clone(),
+                key: raw.key.clone(),
+                reason: format!("'{}' is not {what}; {shown} is used", escape::escape(text.as_bytes())),
+            });
             default
         }))
     }
@@ -220,12 +249,18 @@ impl Reader {
                 }
             }
             "name" => {
-                if let Some(value) = self.one(raw, "a name of at most 64 printable characters", |text| (!text.is_empty() && text.len() <= limits::LABEL_MAX && !text.contains(char::is_control)).then(|| text.to_string())) {
+                if let Some(value) = self.one(raw, "a name of at most 64 printable characters", |text| {
+                    (!text.is_empty() && text.len() <= limits::LABEL_MAX && !text.contains(char::is_control))
+                        .then(|| text.to_string())
+                }) {
                     settings.name = value;
                 }
             }
             "bind_host" => {
-                if let Some(value) = self.one(raw, "a host name or address", |text| (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| text.trim_matches(['[', ']']).to_string())) {
+                if let Some(value) = self.one(raw, "a host name or address", |text| {
+                    (!text.is_empty() && !text.contains(char::is_whitespace))
+                        .then(|| text.trim_matches(['[', ']']).to_string())
+                }) {
                     told.bind_host = value;
                 }
             }
@@ -251,23 +286,32 @@ impl Reader {
                 }
             }
             "accept" => {
-                if let Some(value) = self.one(raw, "'known' or 'key'", |text| [Accept::Known, Accept::Key].into_iter().find(|a| a.word() == text)) {
+                if let Some(value) = self.one(raw, "'known' or 'key'", |text| {
+                    [Accept::Known, Accept::Key].into_iter().find(|a| a.word() == text)
+                }) {
                     settings.accept = value;
                 }
             }
             "first_sync" => {
-                if let Some(value) = self.one(raw, "'ask' or 'newest'", |text| [FirstSync::Ask, FirstSync::Newest].into_iter().find(|f| f.word() == text)) {
+                if let Some(value) = self.one(raw, "'ask' or 'newest'", |text| {
+                    [FirstSync::Ask, FirstSync::Newest].into_iter().find(|f| f.word() == text)
+                }) {
                     settings.first_sync = value;
                 }
             }
             "poll_interval" => {
-                let read = |text: &str| values::duration(text).filter(|d| !d.is_zero() && *d <= Duration::from_secs(30 * 86_400));
-                if let Some(value) = self.tolerant(raw, "a time from 1 s to 30 d", Duration::from_secs(60), "60", read) {
+                let read = |text: &str| {
+                    values::duration(text).filter(|d| !d.is_zero() && *d <= Duration::from_secs(30 * 86_400))
+                };
+                if let Some(value) = self.tolerant(raw, "a time from 1 s to 30 d", Duration::from_secs(60), "60", read)
+                {
                     settings.poll_interval = value;
                 }
             }
             "settle_ms" => {
-                if let Some(value) = self.one(raw, "a number of milliseconds from 0 to 60000", |text| values::number(text).filter(|&ms| ms <= 60_000)) {
+                if let Some(value) = self.one(raw, "a number of milliseconds from 0 to 60000", |text| {
+                    values::number(text).filter(|&ms| ms <= 60_000)
+                }) {
                     settings.settle = Duration::from_millis(value);
                 }
             }
@@ -278,8 +322,14 @@ impl Reader {
             }
             "log_level" => {
                 let read = |text: &str| values::number(text).map(|level| u8::try_from(level.min(3)).unwrap_or(3));
-                let strict = |text: &str| values::number(text).filter(|&level| level <= 3).and_then(|level| u8::try_from(level).ok());
-                let value = if self.flavour == Flavour::Uci { self.one(raw, "a number from 0 to 3", strict) } else { self.tolerant(raw, "a number from 0 to 3", 2, "2", read) };
+                let strict = |text: &str| {
+                    values::number(text).filter(|&level| level <= 3).and_then(|level| u8::try_from(level).ok())
+                };
+                let value = if self.flavour == Flavour::Uci {
+                    self.one(raw, "a number from 0 to 3", strict)
+                } else {
+                    self.tolerant(raw, "a number from 0 to 3", 2, "2", read)
+                };
                 if let Some(value) = value {
                     told.log_level = value;
                 }
@@ -301,12 +351,16 @@ impl Reader {
                 }
             }
             "history_days" => {
-                if let Some(value) = self.one(raw, "a number of days", |text| values::number(text).and_then(|n| u32::try_from(n).ok())) {
+                if let Some(value) =
+                    self.one(raw, "a number of days", |text| values::number(text).and_then(|n| u32::try_from(n).ok()))
+                {
                     settings.history.days = value;
                 }
             }
             "history_versions" => {
-                if let Some(value) = self.one(raw, "a number from 1", |text| values::number(text).and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0)) {
+                if let Some(value) = self.one(raw, "a number from 1", |text| {
+                    values::number(text).and_then(|n| u32::try_from(n).ok()).filter(|&n| n > 0)
+                }) {
                     settings.history.versions = value;
                 }
             }
@@ -329,7 +383,9 @@ impl Reader {
             "include" | "exclude" => {
                 for value in &raw.values {
                     match filter::pattern_error(value) {
-                        Some(error) => self.error(&raw.place, &raw.key, format!("the pattern '{}' {error}", escape::escape(value))),
+                        Some(error) => {
+                            self.error(&raw.place, &raw.key, format!("the pattern '{}' {error}", escape::escape(value)))
+                        }
                         None if name == "include" => share.include.push(value.clone()),
                         None => share.exclude.push(value.clone()),
                     }
@@ -344,7 +400,9 @@ impl Reader {
                 }
             }
             "symlinks" => {
-                if let Some(value) = self.one(raw, "'ignore' or 'copy'", |text| [Symlinks::Ignore, Symlinks::Copy].into_iter().find(|s| s.word() == text)) {
+                if let Some(value) = self.one(raw, "'ignore' or 'copy'", |text| {
+                    [Symlinks::Ignore, Symlinks::Copy].into_iter().find(|s| s.word() == text)
+                }) {
                     share.symlinks = value;
                 }
             }
@@ -359,7 +417,9 @@ impl Reader {
                 }
             }
             "delete_guard" => {
-                if let Some(value) = self.one(raw, "a percentage from 0 to 100", |text| values::number(text).filter(|&n| n <= 100).and_then(|n| u8::try_from(n).ok())) {
+                if let Some(value) = self.one(raw, "a percentage from 0 to 100", |text| {
+                    values::number(text).filter(|&n| n <= 100).and_then(|n| u8::try_from(n).ok())
+                }) {
                     share.delete_guard = value;
                 }
             }
@@ -378,7 +438,14 @@ impl Reader {
             self.error(&section.place, "", format!("'{}' cannot name a peer", escape::escape(name.as_bytes())));
             return;
         }
-        let mut peer = PeerSettings { name: PeerName(name.into()), enabled: true, address: None, public_key: None, shares: None, direction: Direction::Both };
+        let mut peer = PeerSettings {
+            name: PeerName(name.into()),
+            enabled: true,
+            address: None,
+            public_key: None,
+            shares: None,
+            direction: Direction::Both,
+        };
         let mut port = None;
         let mut source = None;
         for raw in &section.options {
@@ -400,15 +467,25 @@ impl Reader {
                 Some("public_key") => {
                     // An empty one pins nothing, as the shipped configuration has it.
                     if raw.values.iter().any(|value| !value.is_empty()) {
-                        peer.public_key = self.one(raw, "a public key: 64 hexadecimal digits, as `owsync identity` prints them", escape::unhex);
+                        peer.public_key = self.one(
+                            raw,
+                            "a public key: 64 hexadecimal digits, as `owsync identity` prints them",
+                            escape::unhex,
+                        );
                     }
                 }
                 Some("share") => {
-                    let names = raw.values.iter().flat_map(|value| String::from_utf8_lossy(value).split_whitespace().map(str::to_string).collect::<Vec<_>>());
+                    let names = raw.values.iter().flat_map(|value| {
+                        String::from_utf8_lossy(value).split_whitespace().map(str::to_string).collect::<Vec<_>>()
+                    });
                     for share in names {
                         match ShareName::parse(&share) {
                             Some(share) => peer.shares.get_or_insert_with(Vec::new).push(share),
-                            None => self.error(&raw.place, &raw.key, format!("'{}' cannot name a share", escape::escape(share.as_bytes()))),
+                            None => self.error(
+                                &raw.place,
+                                &raw.key,
+                                format!("'{}' cannot name a share", escape::escape(share.as_bytes())),
+                            ),
                         }
                     }
                 }
@@ -434,7 +511,14 @@ impl Reader {
         match values::address(text, told.port) {
             Ok(address) => {
                 let name = text.split(',').next().unwrap_or(text);
-                let peer = PeerSettings { name: PeerName(name.into()), enabled: true, address: Some(address), public_key: None, shares: None, direction: Direction::Both };
+                let peer = PeerSettings {
+                    name: PeerName(name.into()),
+                    enabled: true,
+                    address: Some(address),
+                    public_key: None,
+                    shares: None,
+                    direction: Direction::Both,
+                };
                 self.add_peer(&raw.place, peer, told);
             }
             Err(error) => self.error(&raw.place, &raw.key, error),
@@ -444,9 +528,15 @@ impl Reader {
     /// A peer given twice is one peer; the section says more than the short form.
     fn add_peer(&mut self, place: &Place, peer: PeerSettings, told: &mut Told) {
         let peers = &mut told.settings.peers;
-        let same = |other: &PeerSettings| other.name == peer.name || (other.address.is_some() && other.address == peer.address);
+        let same = |other: &PeerSettings| {
+            other.name == peer.name || (other.address.is_some() && other.address == peer.address)
+        };
         match peers.iter().position(same) {
-            Some(at) if *peers[at].name.0 == *peer.name.0 && peers[at].address != peer.address && peers[at].address.is_some() => {
+            Some(at)
+                if *peers[at].name.0 == *peer.name.0
+                    && peers[at].address != peer.address
+                    && peers[at].address.is_some() =>
+            {
                 self.error(place, "peer", format!("'{}' names two peers", peer.name));
             }
             Some(at) => {
@@ -474,7 +564,11 @@ impl Reader {
         for (n, a) in shares.iter().enumerate() {
             for b in &shares[n + 1..] {
                 if a.dir == b.dir {
-                    self.error(&Place::Argument, "dir", format!("the shares {} and {} have the same directory", a.name, b.name));
+                    self.error(
+                        &Place::Argument,
+                        "dir",
+                        format!("the shares {} and {} have the same directory", a.name, b.name),
+                    );
                 }
             }
         }

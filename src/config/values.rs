@@ -59,7 +59,13 @@ pub fn address(text: &str, default_port: u16) -> Result<Address, String> {
     };
     let source = match source {
         None | Some("") => None,
-        Some(source) => Some(source.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().map_err(|_| format!("the source '{source}' is not an IP address"))?),
+        Some(source) => Some(
+            source
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .parse::<IpAddr>()
+                .map_err(|_| format!("the source '{source}' is not an IP address"))?,
+        ),
     };
     let bad_port = |text: &str| format!("'{text}' is not a port (1 to 65535)");
     let (host, port_text) = if let Some(rest) = target.strip_prefix('[') {

@@ -36,7 +36,13 @@ impl Env {
     pub fn up_for(&self, time: Duration) -> Monotonic {
         let uptime = std::fs::read_to_string("/proc/uptime").ok();
         let seconds = uptime.and_then(|text| text.split('.').next()?.parse::<u64>().ok()).unwrap_or(0);
-        Monotonic(self.now().mono.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).saturating_sub(seconds.saturating_mul(1000)))
+        Monotonic(
+            self.now()
+                .mono
+                .0
+                .saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+                .saturating_sub(seconds.saturating_mul(1000)),
+        )
     }
 }
 
@@ -54,7 +60,11 @@ pub fn variable(name: &str) -> Option<OsString> {
 
 /// The machine's name, as people know it.
 pub fn hostname() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 /// 32 random bytes from the kernel.

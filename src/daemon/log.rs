@@ -30,7 +30,8 @@ impl Log {
     pub fn new(level: u8, syslog: bool, stderr: Form) -> Log {
         if syslog {
             // Without it lines go out under the program's name as well; the facility is what it is for.
-            let _ = nix::syslog::openlog(Some(c"owsync"), LogFlags::LOG_PID | LogFlags::LOG_NDELAY, Facility::LOG_DAEMON);
+            let _ =
+                nix::syslog::openlog(Some(c"owsync"), LogFlags::LOG_PID | LogFlags::LOG_NDELAY, Facility::LOG_DAEMON);
         }
         Log { most: level_of(level), syslog, stderr }
     }

@@ -49,8 +49,7 @@ const EVENTS: AddWatchFlags = AddWatchFlags::IN_MODIFY
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_ONLYDIR)
-    .union(AddWatchFlags::IN_DONT_FOLLOW)
-    .union(AddWatchFlags::IN_EXCL_UNLINK);
+    .union(AddWatchFlags::IN_DONT_FOLLOW);
 
 impl Watcher {
     /// A watcher without watches; `None` where the kernel has no inotify.
@@ -73,7 +72,8 @@ impl Watcher {
 
     /// Watches a share no more.
     pub fn forget_share(&mut self, share: &ShareName) {
-        let gone: Vec<WatchDescriptor> = self.watches.iter().filter(|(_, watched)| watched.share == *share).map(|(wd, _)| *wd).collect();
+        let gone: Vec<WatchDescriptor> =
+            self.watches.iter().filter(|(_, watched)| watched.share == *share).map(|(wd, _)| *wd).collect();
         for wd in gone {
             self.watches.remove(&wd);
             // It may have gone with its directory.
@@ -89,13 +89,21 @@ impl Watcher {
         while let Some(dir) = todo.pop() {
             let path = path_of(&root, dir.as_ref());
             // The root itself may be a symlink, and is resolved; nothing below it is followed.
-            let target = if dir.is_none() { std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()) } else { path.clone() };
+            let target = if dir.is_none() {
+                std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone())
+            } else {
+                path.clone()
+            };
             match self.inotify.add_watch(&target, EVENTS) {
                 Ok(wd) => {
                     self.watches.insert(wd, Watched { share: share.clone(), dir: dir.clone() });
                 }
                 // It went before it could be watched, or is no directory any more: its parent tells.
-                Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP) if dir.is_some() => continue,
+                Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP)
+                    if dir.is_some() =>
+                {
+                    continue;
+                }
                 Err(_) => return false,
             }
             let Ok(names) = std::fs::read_dir(&path) else { continue };
@@ -139,7 +147,16 @@ impl Watcher {
         let Some(name) = event.name else {
             // Of the directory itself: its attributes, or that it went.
             match dir {
-                Some(path) => push(seen, Seen::Hint(share, Hint { path, deep: event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF) })),
+                Some(path) => push(
+                    seen,
+                    Seen::Hint(
+                        share,
+                        Hint {
+                            path,
+                            deep: event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF),
+                        },
+                    ),
+                ),
                 None => push(seen, Seen::Anything(share)),
             }
             return;
@@ -148,7 +165,8 @@ impl Watcher {
         let is_dir = event.mask.contains(AddWatchFlags::IN_ISDIR);
         let came = event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO);
         if is_dir && came {
-            let wanted = self.shares.get(&share).is_some_and(|(_, filter)| filter.holds(&path) || filter.may_hold_below(&path));
+            let wanted =
+                self.shares.get(&share).is_some_and(|(_, filter)| filter.holds(&path) || filter.may_hold_below(&path));
             if wanted {
                 self.watch_below(&share, Some(path.clone()));
             }

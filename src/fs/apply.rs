@@ -71,7 +71,8 @@ pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<See
         return match root.rename(staged, path, Rename::New) {
             Err(error) if error.is_unsupported() => {
                 // link(2) also refuses to replace; then the file has two names for a moment.
-                root.link(staged, path).map_err(|error| if error.exists() { Refusal::Changed } else { error.into() })?;
+                root.link(staged, path)
+                    .map_err(|error| if error.exists() { Refusal::Changed } else { error.into() })?;
                 Ok(root.remove(staged)?)
             }
             Err(error) if error.exists() => Err(something_there(root, path)),
@@ -94,7 +95,8 @@ pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<See
     // either, somebody wrote again, and theirs is the latest: it must be the one that stays.
     for _ in 0..16 {
         root.rename(staged, path, Rename::Exchange)?;
-        if matches!((root.stat(staged), ours), (Ok(Some(Found::Synced(out))), Some(Found::Synced(ours))) if out.same_file(&ours)) {
+        if matches!((root.stat(staged), ours), (Ok(Some(Found::Synced(out))), Some(Found::Synced(ours))) if out.same_file(&ours))
+        {
             break;
         }
     }
@@ -178,9 +180,15 @@ pub fn make_parents<R: Root>(root: &R, path: &RelPath) -> Result<Vec<RelPath>, R
 ///
 /// # Errors
 /// A [`Refusal`].
-pub fn set_attributes<R: Root>(root: &R, path: &RelPath, attributes: Attributes, seen: Seen) -> Result<DiskStat, Refusal> {
+pub fn set_attributes<R: Root>(
+    root: &R,
+    path: &RelPath,
+    attributes: Attributes,
+    seen: Seen,
+) -> Result<DiskStat, Refusal> {
     if seen.stat.kind == Kind::File {
-        let file = root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
+        let file =
+            root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
         if root.stat_file(&file)? != seen.stat {
             return Err(Refusal::Changed);
         }
@@ -204,7 +212,8 @@ fn hold_still<R: Root>(root: &R, path: &RelPath, seen: Seen) -> Result<Option<R:
     if seen.stat.kind != Kind::File {
         return Ok(None);
     }
-    let file = root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
+    let file =
+        root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
     let lock = root.lock(&file).map_err(|error| if error.is_busy() { Refusal::Busy } else { error.into() })?;
     // libuci may have renamed another file there while it held the lock: then the lock is on a file without a name.
     match root.stat(path)? {
@@ -219,7 +228,8 @@ fn is_what_was_seen<R: Root>(root: &R, aside: &RelPath, seen: Seen) -> bool {
         Ok(Some(Found::Synced(stat))) if stat.same_file(&seen.stat) => {}
         _ => return false,
     }
-    seen.stat.size > limits::LOOK_AGAIN || digest_of(root, aside, seen.stat.kind).is_ok_and(|digest| digest == seen.digest)
+    seen.stat.size > limits::LOOK_AGAIN
+        || digest_of(root, aside, seen.stat.kind).is_ok_and(|digest| digest == seen.digest)
 }
 
 /// The digest of what lies at `path`.
@@ -262,7 +272,8 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
     }
     // The caller finds the old file under the staging name, as after an exchange. If it cannot get there, it goes back
     // to its path: what it replaced can come again.
-    root.rename(&aside, staged, Rename::Replace).or_else(|error| root.rename(&aside, path, Rename::Replace).and(Err(error)))?;
+    root.rename(&aside, staged, Rename::Replace)
+        .or_else(|error| root.rename(&aside, path, Rename::Replace).and(Err(error)))?;
     Ok(())
 }
 

@@ -151,7 +151,14 @@ impl<R: Root> Scan<R> {
     ///
     /// # Errors
     /// The root itself could not be read: nothing that was seen so far may be used.
-    pub fn step(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, now: Now, budget: usize) -> Result<Option<Scanned>, FsError> {
+    pub fn step(
+        &mut self,
+        root: &R,
+        index: &mut Index,
+        rules: &Rules<'_>,
+        now: Now,
+        budget: usize,
+    ) -> Result<Option<Scanned>, FsError> {
         let mut allowance = Allowance(budget);
         while allowance.0 > 0 {
             if self.hashing.is_some() {
@@ -252,10 +259,14 @@ impl<R: Root> Scan<R> {
             Some(record) => {
                 record.seen = self.generation;
                 let same = record.disk.is_some_and(|disk| disk.unchanged(&stat)) && !record.young;
-                let kept_dir = stat.kind == Kind::Dir && !record.entry.is_live() && record.disk.is_some_and(|disk| disk.inode == stat.inode);
+                let kept_dir = stat.kind == Kind::Dir
+                    && !record.entry.is_live()
+                    && record.disk.is_some_and(|disk| disk.inode == stat.inode);
                 // A deleted directory that still holds unsynced things stays, and was not created again. What flaps
                 // waits for a person. Everything else that sleeps is awake again, whether it changed or not.
-                if record.sleep == Some(Sleep::Flapping) || (record.sleep.is_none() && ((same && record.entry.is_live()) || kept_dir)) {
+                if record.sleep == Some(Sleep::Flapping)
+                    || (record.sleep.is_none() && ((same && record.entry.is_live()) || kept_dir))
+                {
                     return;
                 }
             }
@@ -313,7 +324,11 @@ impl<R: Root> Scan<R> {
             self.outcome.restless.push(path);
             return;
         }
-        let (sleep, reason) = if error.crosses() { (Sleep::Skipped, Reason::OtherFilesystem) } else { (Sleep::Unreadable, Reason::Unreadable(error.cause())) };
+        let (sleep, reason) = if error.crosses() {
+            (Sleep::Skipped, Reason::OtherFilesystem)
+        } else {
+            (Sleep::Unreadable, Reason::Unreadable(error.cause()))
+        };
         self.put_to_sleep(index, &path, sleep);
         self.skip(path, reason);
     }
@@ -326,7 +341,11 @@ impl<R: Root> Scan<R> {
             self.outcome.restless.push(dir);
             return Ok(());
         }
-        let (sleep, reason) = if error.crosses() { (Sleep::Skipped, Reason::OtherFilesystem) } else { (Sleep::Unreadable, Reason::Unreadable(error.cause())) };
+        let (sleep, reason) = if error.crosses() {
+            (Sleep::Skipped, Reason::OtherFilesystem)
+        } else {
+            (Sleep::Unreadable, Reason::Unreadable(error.cause()))
+        };
         self.blocked.push((dir.clone(), sleep));
         self.outcome.found.remove(&dir);
         self.skip(dir, reason);
@@ -399,7 +418,9 @@ impl<R: Root> Scan<R> {
         outcome.gone = gone;
         outcome.counts.known = index.live_files().0;
         for (path, finding) in &outcome.found {
-            let changed = index.get(path).is_some_and(|record| record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest);
+            let changed = index.get(path).is_some_and(|record| {
+                record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest
+            });
             outcome.counts.changed += u64::from(changed);
         }
         outcome
@@ -411,7 +432,10 @@ pub fn is_young(stat: &DiskStat, now: WallTime) -> bool {
     // A filesystem that keeps whole seconds shows no nanoseconds.
     let coarse = stat.ctime_ns.rem_euclid(1_000_000_000) == 0;
     let span = if coarse { limits::YOUNG_COARSE } else { limits::YOUNG };
-    let near = |ns: i64| now.since_ms(WallTime(ns.div_euclid(1_000_000))).unsigned_abs() < u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let near = |ns: i64| {
+        now.since_ms(WallTime(ns.div_euclid(1_000_000))).unsigned_abs()
+            < u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+    };
     // A time far in the future is not young: the next write would bring it back to the present.
     near(stat.mtime_ns) || near(stat.ctime_ns)
 }

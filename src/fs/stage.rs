@@ -49,7 +49,10 @@ impl Staging {
         let keep_all = !keep.is_empty();
         for path in left {
             // The old file of an exchange that this filesystem cannot do lies beside the staged one.
-            let base = path.as_bytes().strip_suffix(crate::fs::apply::OLD.as_bytes()).and_then(|base| RelPath::parse(base).ok());
+            let base = path
+                .as_bytes()
+                .strip_suffix(crate::fs::apply::OLD.as_bytes())
+                .and_then(|base| RelPath::parse(base).ok());
             if keep.contains(&path) || base.is_some_and(|base| keep.contains(&base)) {
                 let number = std::str::from_utf8(path.name()).ok().and_then(|name| u64::from_str_radix(name, 16).ok());
                 self.next = self.next.max(number.unwrap_or(0).saturating_add(1));
@@ -75,7 +78,10 @@ impl Staging {
                 _ => self.made = true,
             }
         }
-        let path = self.dir.join(format!("{:x}", self.next).as_bytes()).map_err(|_| FsError::new("stage", Some(&self.dir), libc::ENAMETOOLONG))?;
+        let path = self
+            .dir
+            .join(format!("{:x}", self.next).as_bytes())
+            .map_err(|_| FsError::new("stage", Some(&self.dir), libc::ENAMETOOLONG))?;
         self.next += 1;
         Ok(path)
     }
@@ -171,7 +177,9 @@ impl<R: Root> Incoming<R> {
         }
         match &mut self.target {
             Target::File(file) => root.write(file, offset, bytes).map_err(ArrivalError::Fs)?,
-            Target::Text(text) if text.len() + bytes.len() > limits::LINK_TEXT_MAX => return Err(ArrivalError::OutOfPlace),
+            Target::Text(text) if text.len() + bytes.len() > limits::LINK_TEXT_MAX => {
+                return Err(ArrivalError::OutOfPlace);
+            }
             Target::Text(text) => text.extend_from_slice(bytes),
         }
         self.hasher.update(bytes);

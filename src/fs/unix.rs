@@ -49,9 +49,13 @@ impl Fs for UnixFs {
 
     fn open(&self, dir: &Path) -> Result<UnixRoot, FsError> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = nix::fcntl::open(dir, flags, Mode::empty()).map_err(|errno| FsError::new("open", None, errno as i32))?;
+        let fd =
+            nix::fcntl::open(dir, flags, Mode::empty()).map_err(|errno| FsError::new("open", None, errno as i32))?;
         // Old kernels do not know it, some sandboxes forbid it; asked once, because later EPERM can mean the file.
-        let no_openat2 = matches!(openat2(fd.as_fd(), c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC), Err(libc::ENOSYS | libc::EPERM));
+        let no_openat2 = matches!(
+            openat2(fd.as_fd(), c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC),
+            Err(libc::ENOSYS | libc::EPERM)
+        );
         Ok(UnixRoot { fd, no_openat2, parent: RefCell::new(None) })
     }
 
@@ -94,7 +98,9 @@ impl Names {
         self.by_name.clear();
         for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
             let mut fields = line.split(':');
-            let (Some(name), Some(id)) = (fields.next(), fields.nth(1).and_then(|id| id.parse().ok())) else { continue };
+            let (Some(name), Some(id)) = (fields.next(), fields.nth(1).and_then(|id| id.parse().ok())) else {
+                continue;
+            };
             if name.is_empty() || name.len() > crate::model::limits::OWNER_MAX {
                 continue;
             }
@@ -125,7 +131,10 @@ impl Owners {
     fn name(&mut self, uid: u32, gid: u32) -> Rc<Owner> {
         self.refresh();
         let (users, groups) = (&self.users, &self.groups);
-        self.known.entry((uid, gid)).or_insert_with(|| Rc::new(Owner { user: users.name(uid), group: groups.name(gid) })).clone()
+        self.known
+            .entry((uid, gid))
+            .or_insert_with(|| Rc::new(Owner { user: users.name(uid), group: groups.name(gid) }))
+            .clone()
     }
 
     fn ids(&mut self, owner: &Owner) -> Option<(u32, u32)> {
@@ -170,8 +179,13 @@ impl UnixRoot {
         let mut components = path.as_bytes().split(|&b| b == b'/').peekable();
         while let Some(name) = components.next() {
             let at = dir.as_ref().map_or(self.fd.as_fd(), |fd| fd.as_fd());
-            let flags = if components.peek().is_some() { OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC } else { flags };
-            let next = nix::fcntl::openat(at, OsStr::from_bytes(name), flags, Mode::empty()).map_err(|errno| error(errno as i32))?;
+            let flags = if components.peek().is_some() {
+                OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
+            } else {
+                flags
+            };
+            let next = nix::fcntl::openat(at, OsStr::from_bytes(name), flags, Mode::empty())
+                .map_err(|errno| error(errno as i32))?;
             dir = Some(next);
         }
         dir.ok_or_else(|| error(libc::ENOENT))
@@ -217,7 +231,8 @@ impl Root for UnixRoot {
     }
 
     fn free(&self) -> Result<u64, FsError> {
-        let stat = nix::sys::statvfs::fstatvfs(&self.fd).map_err(|errno| FsError::new("ask for free space of", None, errno as i32))?;
+        let stat = nix::sys::statvfs::fstatvfs(&self.fd)
+            .map_err(|errno| FsError::new("ask for free space of", None, errno as i32))?;
         // c_ulong is 32 bits on many routers, so the product is taken in 64.
         #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
         Ok((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
@@ -242,7 +257,8 @@ impl Root for UnixRoot {
             None => {
                 // A handle of its own, because reading a directory moves its position.
                 let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-                nix::fcntl::openat(&self.fd, ".", flags, Mode::empty()).map_err(|errno| FsError::new("open", None, errno as i32))?
+                nix::fcntl::openat(&self.fd, ".", flags, Mode::empty())
+                    .map_err(|errno| FsError::new("open", None, errno as i32))?
             }
         };
         let names = nix::dir::Dir::from_fd(fd).map_err(|errno| FsError::new("open", dir, errno as i32))?;
@@ -306,14 +322,17 @@ impl Root for UnixRoot {
 
     fn read_link(&self, path: &RelPath) -> Result<Vec<u8>, FsError> {
         let parent = self.parent("read", path)?;
-        let text = nix::fcntl::readlinkat(parent.fd(), OsStr::from_bytes(path.name())).map_err(|errno| FsError::new("read", Some(path), errno as i32))?;
+        let text = nix::fcntl::readlinkat(parent.fd(), OsStr::from_bytes(path.name()))
+            .map_err(|errno| FsError::new("read", Some(path), errno as i32))?;
         Ok(text.as_bytes().to_vec())
     }
 
     fn create(&self, path: &RelPath) -> Result<File, FsError> {
         let parent = self.parent("create", path)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = nix::fcntl::openat(parent.fd(), OsStr::from_bytes(path.name()), flags, Mode::from_bits_truncate(0o600)).map_err(|errno| FsError::new("create", Some(path), errno as i32))?;
+        let fd =
+            nix::fcntl::openat(parent.fd(), OsStr::from_bytes(path.name()), flags, Mode::from_bits_truncate(0o600))
+                .map_err(|errno| FsError::new("create", Some(path), errno as i32))?;
         Ok(File::from(fd))
     }
 
@@ -331,11 +350,13 @@ impl Root for UnixRoot {
 
     fn set_file(&self, file: &File, attributes: Attributes) -> Result<(), FsError> {
         if let Some((uid, gid)) = attributes.owner {
-            std::os::unix::fs::fchown(file, Some(uid), Some(gid)).map_err(|error| io_error("change the owner of", None, &error))?;
+            std::os::unix::fs::fchown(file, Some(uid), Some(gid))
+                .map_err(|error| io_error("change the owner of", None, &error))?;
         }
         // After the owner, because changing that clears the set-user-id bits.
         if let Some(mode) = attributes.mode {
-            nix::sys::stat::fchmod(file, mode_of(mode)).map_err(|errno| FsError::new("change the mode of", None, errno as i32))?;
+            nix::sys::stat::fchmod(file, mode_of(mode))
+                .map_err(|errno| FsError::new("change the mode of", None, errno as i32))?;
         }
         if let Some(mtime) = attributes.mtime {
             file.set_modified(system_time(mtime)).map_err(|error| io_error("set the time of", None, &error))?;
@@ -354,7 +375,8 @@ impl Root for UnixRoot {
         if let Some(mode) = attributes.mode {
             // Through an open handle: fchmodat cannot refuse to follow a symlink on older kernels.
             let dir = self.open_below("change the mode of", path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-            nix::sys::stat::fchmod(&dir, mode_of(mode)).map_err(|errno| FsError::new("change the mode of", Some(path), errno as i32))?;
+            nix::sys::stat::fchmod(&dir, mode_of(mode))
+                .map_err(|errno| FsError::new("change the mode of", Some(path), errno as i32))?;
         }
         if let Some(mtime) = attributes.mtime {
             let time = TimeSpec::from_duration(Duration::from_millis(u64::try_from(mtime.0).unwrap_or(0)));
@@ -366,12 +388,14 @@ impl Root for UnixRoot {
 
     fn make_link(&self, path: &RelPath, text: &[u8]) -> Result<(), FsError> {
         let parent = self.parent("create", path)?;
-        nix::unistd::symlinkat(OsStr::from_bytes(text), parent.fd(), OsStr::from_bytes(path.name())).map_err(|errno| FsError::new("create", Some(path), errno as i32))
+        nix::unistd::symlinkat(OsStr::from_bytes(text), parent.fd(), OsStr::from_bytes(path.name()))
+            .map_err(|errno| FsError::new("create", Some(path), errno as i32))
     }
 
     fn make_dir(&self, path: &RelPath) -> Result<(), FsError> {
         let parent = self.parent("create", path)?;
-        nix::sys::stat::mkdirat(parent.fd(), OsStr::from_bytes(path.name()), Mode::from_bits_truncate(0o700)).map_err(|errno| FsError::new("create", Some(path), errno as i32))
+        nix::sys::stat::mkdirat(parent.fd(), OsStr::from_bytes(path.name()), Mode::from_bits_truncate(0o700))
+            .map_err(|errno| FsError::new("create", Some(path), errno as i32))
     }
 
     fn remove(&self, path: &RelPath) -> Result<(), FsError> {
@@ -386,14 +410,21 @@ impl Root for UnixRoot {
     fn rename(&self, from: &RelPath, to: &RelPath, how: Rename) -> Result<(), FsError> {
         let source = self.parent("rename", from)?;
         let target = self.parent("rename", to)?;
-        renameat2(source.fd(), from.name(), target.fd(), to.name(), how).map_err(|errno| FsError::new("rename to", Some(to), errno))
+        renameat2(source.fd(), from.name(), target.fd(), to.name(), how)
+            .map_err(|errno| FsError::new("rename to", Some(to), errno))
     }
 
     fn link(&self, from: &RelPath, to: &RelPath) -> Result<(), FsError> {
         let source = self.parent("link", from)?;
         let target = self.parent("link", to)?;
-        nix::unistd::linkat(source.fd(), OsStr::from_bytes(from.name()), target.fd(), OsStr::from_bytes(to.name()), AtFlags::empty())
-            .map_err(|errno| FsError::new("link", Some(to), errno as i32))
+        nix::unistd::linkat(
+            source.fd(),
+            OsStr::from_bytes(from.name()),
+            target.fd(),
+            OsStr::from_bytes(to.name()),
+            AtFlags::empty(),
+        )
+        .map_err(|errno| FsError::new("link", Some(to), errno as i32))
     }
 
     fn adopt(&self, from: &UnixRoot, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
@@ -411,7 +442,8 @@ impl Root for UnixRoot {
 
     fn lock(&self, file: &File) -> Result<nix::fcntl::Flock<File>, FsError> {
         let handle = file.try_clone().map_err(|error| io_error("lock", None, &error))?;
-        nix::fcntl::Flock::lock(handle, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| FsError::new("lock", None, errno as i32))
+        nix::fcntl::Flock::lock(handle, nix::fcntl::FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, errno)| FsError::new("lock", None, errno as i32))
     }
 
     fn sync(&self, file: &File) -> Result<(), FsError> {
@@ -428,14 +460,19 @@ impl Root for UnixRoot {
 
     fn sync_all(&self) -> Result<(), FsError> {
         // SAFETY: syncfs takes a file descriptor that is open as long as `self`, and no memory.
-        if unsafe { libc::syncfs(self.fd.as_raw_fd()) } == 0 { Ok(()) } else { Err(io_error("flush", None, &io::Error::last_os_error())) }
+        if unsafe { libc::syncfs(self.fd.as_raw_fd()) } == 0 {
+            Ok(())
+        } else {
+            Err(io_error("flush", None, &io::Error::last_os_error()))
+        }
     }
 }
 
 impl UnixRoot {
     fn unlink(&self, path: &RelPath, flags: nix::unistd::UnlinkatFlags) -> Result<(), FsError> {
         let parent = self.parent("remove", path)?;
-        nix::unistd::unlinkat(parent.fd(), OsStr::from_bytes(path.name()), flags).map_err(|errno| FsError::new("remove", Some(path), errno as i32))
+        nix::unistd::unlinkat(parent.fd(), OsStr::from_bytes(path.name()), flags)
+            .map_err(|errno| FsError::new("remove", Some(path), errno as i32))
     }
 }
 
@@ -518,7 +555,9 @@ fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, i3
     let how = OpenHow { flags: u64::from(flags.bits() as u32), mode: 0, resolve: u64::from(resolve) };
     for _ in 0..3 {
         // SAFETY: the path is a NUL-terminated string and `how` a struct of the size given; both outlive the call.
-        let fd = unsafe { libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>()) };
+        let fd = unsafe {
+            libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
+        };
         if fd >= 0 {
             // SAFETY: the kernel just returned this descriptor, and nobody else has it.
             return Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
@@ -540,7 +579,9 @@ fn renameat2(from_dir: BorrowedFd<'_>, from: &[u8], to_dir: BorrowedFd<'_>, to: 
         Rename::Exchange => libc::RENAME_EXCHANGE,
     };
     // SAFETY: both names are NUL-terminated strings that outlive the call, both descriptors are open.
-    let result = unsafe { libc::syscall(libc::SYS_renameat2, from_dir.as_raw_fd(), from.as_ptr(), to_dir.as_raw_fd(), to.as_ptr(), flags) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_renameat2, from_dir.as_raw_fd(), from.as_ptr(), to_dir.as_raw_fd(), to.as_ptr(), flags)
+    };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) }
 }
 

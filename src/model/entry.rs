@@ -71,7 +71,17 @@ pub struct Entry {
 impl Entry {
     /// A tombstone of this version and stamp.
     pub fn tombstone(version: Version, stamp: Stamp) -> Entry {
-        Entry { kind: Kind::Tombstone, digest: Digest::NONE, size: 0, mtime: WallTime(0), mode: 0, owner: None, version, stamp, lost: None }
+        Entry {
+            kind: Kind::Tombstone,
+            digest: Digest::NONE,
+            size: 0,
+            mtime: WallTime(0),
+            mode: 0,
+            owner: None,
+            version,
+            stamp,
+            lost: None,
+        }
     }
 
     /// Whether something is there: everything but a tombstone.
@@ -91,7 +101,11 @@ impl Entry {
 
     /// Whether everything but version, stamp and history of conflicts is equal.
     pub fn same_fields(&self, other: &Entry) -> bool {
-        self.same_content(other) && self.size == other.size && self.mtime == other.mtime && self.mode == other.mode && self.owner == other.owner
+        self.same_content(other)
+            && self.size == other.size
+            && self.mtime == other.mtime
+            && self.mode == other.mode
+            && self.owner == other.owner
     }
 
     /// Whether what `other` holds lost a conflict on the way to this entry, so that nobody replaced it knowingly.
@@ -101,13 +115,17 @@ impl Entry {
     pub fn has_lost(&self, other: &Entry) -> bool {
         // Whoever knows of the loss holds what won, not what lost.
         let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.number(id) == number);
-        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number && !known(id, number)))
+        self.lost.as_ref().is_some_and(|lost| {
+            lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number && !known(id, number))
+        })
     }
 
     /// Whether this entry tells of a conflict that `known` does not tell of.
     pub fn tells_more_than(&self, known: Option<&Entry>) -> bool {
         let known = known.and_then(|entry| entry.lost.as_ref());
-        self.lost.as_ref().is_some_and(|lost| lost.pairs().iter().any(|&(id, number)| known.is_none_or(|known| known.number(id) < number)))
+        self.lost.as_ref().is_some_and(|lost| {
+            lost.pairs().iter().any(|&(id, number)| known.is_none_or(|known| known.number(id) < number))
+        })
     }
 
     /// The total order by which a conflict is decided: stamp, digest, then every remaining field.

@@ -87,7 +87,8 @@ pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// Whether `c` shows nothing of its own: control characters, and Unicode's direction and width-less format characters.
 fn hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn push_hex(text: &mut String, b: u8) {

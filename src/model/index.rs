@@ -44,7 +44,10 @@ impl DiskStat {
 
     /// Whether both are of one file with one content, wherever it was renamed to: a rename changes the change time.
     pub fn same_file(&self, other: &DiskStat) -> bool {
-        self.kind == other.kind && self.inode == other.inode && self.size == other.size && self.mtime_ns == other.mtime_ns
+        self.kind == other.kind
+            && self.inode == other.inode
+            && self.size == other.size
+            && self.mtime_ns == other.mtime_ns
     }
 }
 
@@ -92,7 +95,18 @@ pub struct Record {
 impl Record {
     /// A record of `entry` as found on disk, not numbered yet.
     pub fn new(entry: Entry, disk: Option<DiskStat>) -> Record {
-        Record { entry, disk, seq: 0, batch: 0, recorded: WallTime(0), sleep: None, draft: None, from: None, young: false, seen: 0 }
+        Record {
+            entry,
+            disk,
+            seq: 0,
+            batch: 0,
+            recorded: WallTime(0),
+            sleep: None,
+            draft: None,
+            from: None,
+            young: false,
+            seen: 0,
+        }
     }
 
     /// Whether the entry stands for something that should lie on disk here.

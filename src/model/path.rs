@@ -200,7 +200,8 @@ mod tests {
     fn subtree_holds_exactly_what_lies_below() {
         let p = |s: &str| RelPath::parse(s.as_bytes()).unwrap();
         let (from, to) = p("a").subtree();
-        for (path, below) in [("a", false), ("a/b", true), ("a/b/c", true), ("a-b", false), ("a0", false), ("b", false)] {
+        for (path, below) in [("a", false), ("a/b", true), ("a/b/c", true), ("a-b", false), ("a0", false), ("b", false)]
+        {
             assert_eq!(p(path) >= from && p(path) < to, below, "{path}");
             assert_eq!(p(path).is_below(&p("a")), below, "{path}");
         }

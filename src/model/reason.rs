@@ -312,13 +312,31 @@ impl Reason {
 
     /// Whether the path was left out by what this node was told, so that nothing went wrong.
     pub fn is_choice(&self) -> bool {
-        matches!(self, Reason::Special(_) | Reason::SymlinkIgnored | Reason::SymlinkOutside | Reason::TooLarge { .. } | Reason::OtherFilesystem | Reason::OnlySends | Reason::OnlyObserves)
+        matches!(
+            self,
+            Reason::Special(_)
+                | Reason::SymlinkIgnored
+                | Reason::SymlinkOutside
+                | Reason::TooLarge { .. }
+                | Reason::OtherFilesystem
+                | Reason::OnlySends
+                | Reason::OnlyObserves
+        )
     }
 
     /// Whether the rest of a batch must wait while this path cannot land: what this node's own filter or
     /// `max_file_size` leaves out, or its direction, delays nothing.
     pub fn delays_batch(&self) -> bool {
-        !matches!(self, Reason::TooLarge { .. } | Reason::OnlySends | Reason::OnlyObserves | Reason::FirstContact | Reason::LongAway | Reason::Flapping | Reason::SymlinkIgnored)
+        !matches!(
+            self,
+            Reason::TooLarge { .. }
+                | Reason::OnlySends
+                | Reason::OnlyObserves
+                | Reason::FirstContact
+                | Reason::LongAway
+                | Reason::Flapping
+                | Reason::SymlinkIgnored
+        )
     }
 }
 

@@ -17,7 +17,9 @@ impl Rng {
 
     /// 32 random bytes.
     pub fn bytes32(&mut self) -> [u8; 32] {
-        let step = |label: u8, state: &[u8; 32]| -> [u8; 32] { Sha256::new().chain_update(state).chain_update([label]).finalize().into() };
+        let step = |label: u8, state: &[u8; 32]| -> [u8; 32] {
+            Sha256::new().chain_update(state).chain_update([label]).finalize().into()
+        };
         let drawn = step(0, &self.0);
         self.0 = step(1, &self.0);
         drawn

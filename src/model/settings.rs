@@ -86,7 +86,9 @@ impl Direction {
 
     /// Reads the word in a configuration.
     pub fn parse(word: &str) -> Option<Direction> {
-        [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe].into_iter().find(|d| d.word() == word)
+        [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe]
+            .into_iter()
+            .find(|d| d.word() == word)
     }
 
     /// Whether changes made here leave the node.
@@ -180,7 +182,11 @@ pub struct Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 

@@ -82,7 +82,17 @@ pub(crate) struct Arriving<R: Root> {
 impl<R: Root> Batch<R> {
     /// A batch without paths.
     pub fn new(from: NodeId, link: LinkId, contact: FirstContact, now: Monotonic) -> Batch<R> {
-        Batch { from, link: Some(link), contact, opened: now, offers: BTreeMap::new(), by_person: false, not_before: Monotonic(0), unasked: VecDeque::new(), busy_since: None }
+        Batch {
+            from,
+            link: Some(link),
+            contact,
+            opened: now,
+            offers: BTreeMap::new(),
+            by_person: false,
+            not_before: Monotonic(0),
+            unasked: VecDeque::new(),
+            busy_since: None,
+        }
     }
 
     /// Adds a path; `arrived` is content of it that an earlier offer brought.

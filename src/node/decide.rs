@@ -19,10 +19,20 @@ impl<F: Fs> Node<F> {
     pub(crate) fn try_land(&mut self, now: Now, name: &ShareName) {
         loop {
             let Some(share) = self.shares.get(name) else { return };
-            if !share.ready || share.paused || share.landing.is_some() || share.root.is_none() || self.hold_of(name).is_some() || self.store_trouble.is_some() {
+            if !share.ready
+                || share.paused
+                || share.landing.is_some()
+                || share.root.is_none()
+                || self.hold_of(name).is_some()
+                || self.store_trouble.is_some()
+            {
                 return;
             }
-            let next = share.batches.iter().find(|(_, batch)| batch.is_complete() && batch.not_before <= now.mono).map(|(id, _)| *id);
+            let next = share
+                .batches
+                .iter()
+                .find(|(_, batch)| batch.is_complete() && batch.not_before <= now.mono)
+                .map(|(id, _)| *id);
             let Some(id) = next else { return };
             if !self.decide(now, name, id) {
                 return;
@@ -62,8 +72,15 @@ impl<F: Fs> Node<F> {
         let min_free = share.settings.min_free;
         let Some(state) = self.store.state().shares.get(name) else { return false };
         for step in &steps {
-            let line = format!("share {name}: {}: {} from {node}, loser {:?}, version {:?}", step.path, step.entry.kind.word(), step.loser, step.entry.version);
-            self.outputs.push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
+            let line = format!(
+                "share {name}: {}: {} from {node}, loser {:?}, version {:?}",
+                step.path,
+                step.entry.kind.word(),
+                step.loser,
+                step.entry.version
+            );
+            self.outputs
+                .push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
         }
         let mut record = LandingRecord { run: self.next_run, from: Some(node), steps: Vec::with_capacity(steps.len()) };
         let mut seen = Vec::with_capacity(steps.len());
@@ -75,13 +92,23 @@ impl<F: Fs> Node<F> {
             if let Some(old) = replaces {
                 if self.history.room(old.digest, old.stat.size, why, min_free) == Room::Full {
                     let path = step.path;
-                    self.owe_batch(now, name, id, |p| if *p == path { Reason::HistoryFull } else { Reason::WaitsFor(path.clone()) });
+                    self.owe_batch(now, name, id, |p| {
+                        if *p == path { Reason::HistoryFull } else { Reason::WaitsFor(path.clone()) }
+                    });
                     return true;
                 }
             }
-            let changes = step.source == Source::There || attributes_differ(&self.fs, state.index.get(&step.path), &step.entry, share.settings.allow_setuid);
-            let staged = match share.batches.get(&id).and_then(|batch| batch.offers.get(&step.path)).map(|pending| &pending.content) {
-                Some(Content::Staged(staged)) if step.source == Source::There && step.entry.has_content() => Some(staged.clone()),
+            let changes = step.source == Source::There
+                || attributes_differ(&self.fs, state.index.get(&step.path), &step.entry, share.settings.allow_setuid);
+            let staged = match share
+                .batches
+                .get(&id)
+                .and_then(|batch| batch.offers.get(&step.path))
+                .map(|pending| &pending.content)
+            {
+                Some(Content::Staged(staged)) if step.source == Source::There && step.entry.has_content() => {
+                    Some(staged.clone())
+                }
                 _ if replaces.is_some() => match share.staging.name(root) {
                     Ok(aside) => Some(aside),
                     Err(error) => {
@@ -93,7 +120,13 @@ impl<F: Fs> Node<F> {
                 _ => None,
             };
             on_disk |= changes && (old.is_some() || step.entry.is_live());
-            record.steps.push(LandingStep { path: step.path, entry: step.entry, staged, old: replaces.map(|old| old.digest), why: replaces.map(|_| why) });
+            record.steps.push(LandingStep {
+                path: step.path,
+                entry: step.entry,
+                staged,
+                old: replaces.map(|old| old.digest),
+                why: replaces.map(|_| why),
+            });
             seen.push(if changes { Some(old) } else { None });
         }
         self.next_run += 1;
@@ -123,11 +156,19 @@ impl<F: Fs> Node<F> {
     fn journal_landing(&mut self, now: Now, name: &ShareName, id: u64, record: &LandingRecord) -> bool {
         let Some(share) = self.shares.get_mut(name) else { return false };
         let Some(root) = &share.root else { return false };
-        let staged: Vec<&RelPath> = record.steps.iter().filter(|step| step.entry.kind == Kind::File).filter_map(|step| step.staged.as_ref()).collect();
+        let staged: Vec<&RelPath> = record
+            .steps
+            .iter()
+            .filter(|step| step.entry.kind == Kind::File)
+            .filter_map(|step| step.staged.as_ref())
+            .collect();
         let flushed = if staged.len() > limits::FLUSH_EACH {
             root.sync_all()
         } else {
-            staged.iter().try_for_each(|path| root.sync(&root.open_file(path)?)).and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
+            staged
+                .iter()
+                .try_for_each(|path| root.sync(&root.open_file(path)?))
+                .and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
         };
         self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));
         let result = flushed.and_then(|()| self.store.commit());
@@ -161,7 +202,11 @@ impl<F: Fs> Node<F> {
                 Verdict::Agree { entry, source, loser, set_back } => {
                     if record.is_some_and(|record| record.sleep.is_some()) {
                         owed.push((path.clone(), Reason::Other("what lies there is not synced now".into())));
-                    } else if source == Source::There && entry.has_content() && !same_content && !matches!(pending.content, Content::Staged(_)) {
+                    } else if source == Source::There
+                        && entry.has_content()
+                        && !same_content
+                        && !matches!(pending.content, Content::Staged(_))
+                    {
                         missing.push(path.clone());
                     } else {
                         let replaces_content = record.is_some_and(|record| record.entry.has_content());
@@ -210,7 +255,12 @@ impl<F: Fs> Node<F> {
     fn keep_trees_whole(&mut self, now: Now, name: &ShareName, id: u64, steps: &mut Vec<Step>) {
         let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return };
         let after: BTreeMap<&RelPath, &Entry> = steps.iter().map(|step| (&step.path, &step.entry)).collect();
-        let entry_of = |path: &RelPath| after.get(path).copied().or_else(|| index.get(path).filter(|record| record.sleep.is_none()).map(|record| &record.entry));
+        let entry_of = |path: &RelPath| {
+            after
+                .get(path)
+                .copied()
+                .or_else(|| index.get(path).filter(|record| record.sleep.is_none()).map(|record| &record.entry))
+        };
         let mut turned: BTreeMap<RelPath, Entry> = BTreeMap::new();
         for step in steps.iter().filter(|step| step.entry.is_live()) {
             for above in step.path.ancestors() {
@@ -221,14 +271,18 @@ impl<F: Fs> Node<F> {
             if step.entry.has_content() {
                 let (from, to) = step.path.subtree();
                 let below_after = after.range::<RelPath, _>(&from..&to).any(|(_, entry)| entry.is_live());
-                let below_before = index.below(Some(&step.path)).any(|(path, record)| record.is_awake_and_live() && !after.contains_key(path));
+                let below_before = index
+                    .below(Some(&step.path))
+                    .any(|(path, record)| record.is_awake_and_live() && !after.contains_key(path));
                 if below_after || below_before {
                     turned.insert(step.path.clone(), step.entry.clone());
                 }
             }
         }
         for (path, entry) in turned {
-            let Some(record) = self.store.state().shares.get(name).map(|state| state.index.get(&path).cloned()) else { return };
+            let Some(record) = self.store.state().shares.get(name).map(|state| state.index.get(&path).cloned()) else {
+                return;
+            };
             let number = self.store.next_number(now.wall);
             let me = &self.store.state().me;
             let dir = Entry {
@@ -239,12 +293,22 @@ impl<F: Fs> Node<F> {
                 mode: 0o755,
                 owner: None,
                 version: entry.version.edited(me.state, number, limits::VERSION_IDS),
-                stamp: reconcile::edit_stamp(me.rank, crate::model::WallTime(entry.stamp.ms), now.wall, Some(entry.stamp)),
+                stamp: reconcile::edit_stamp(
+                    me.rank,
+                    crate::model::WallTime(entry.stamp.ms),
+                    now.wall,
+                    Some(entry.stamp),
+                ),
                 lost: entry.lost.clone(),
             };
             self.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, the file is in history"));
             let from = self.shares.get(name).and_then(|share| share.batches.get(&id)).map(|batch| batch.from);
-            let staged = match self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)).and_then(|batch| batch.offers.get_mut(&path)) {
+            let staged = match self
+                .shares
+                .get_mut(name)
+                .and_then(|share| share.batches.get_mut(&id))
+                .and_then(|batch| batch.offers.get_mut(&path))
+            {
                 Some(pending) => match std::mem::replace(&mut pending.content, Content::Unneeded) {
                     Content::Staged(staged) => Some(staged),
                     other => {
@@ -257,8 +321,16 @@ impl<F: Fs> Node<F> {
             if let Some(staged) = staged {
                 self.keep(now, name, &staged, &path, &entry, Why::Conflict, from, self.next_run);
             }
-            let replaces_content = record.as_ref().is_some_and(|record| record.entry.has_content() && record.sleep.is_none());
-            let step = Step { path: path.clone(), entry: dir, source: Source::There, loser: replaces_content.then_some(Loser::Conflict), set_back: false, replaces_content };
+            let replaces_content =
+                record.as_ref().is_some_and(|record| record.entry.has_content() && record.sleep.is_none());
+            let step = Step {
+                path: path.clone(),
+                entry: dir,
+                source: Source::There,
+                loser: replaces_content.then_some(Loser::Conflict),
+                set_back: false,
+                replaces_content,
+            };
             match steps.iter_mut().find(|known| known.path == path) {
                 Some(known) => *known = step,
                 None => steps.push(step),
@@ -291,7 +363,10 @@ impl<F: Fs> Node<F> {
         // The new files must be there for good before the old ones are touched: a history object has another mode, and after
         // a power cut it could otherwise lie where the old file lay.
         if let Err(error) = self.flush_dirs(name, &landing).and_then(|()| self.keep_replaced(now, name, &landing)) {
-            self.log(Level::Error, format!("share {name}: what was replaced cannot be kept in history: {error}; tried again"));
+            self.log(
+                Level::Error,
+                format!("share {name}: what was replaced cannot be kept in history: {error}; tried again"),
+            );
             if let Some(share) = self.shares.get_mut(name) {
                 let mut landing = landing;
                 landing.wait(now.mono, limits::LOCK_TIME);
@@ -316,7 +391,16 @@ impl<F: Fs> Node<F> {
                 _ => {
                     if op.outcome == Outcome::Done {
                         if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
-                            self.history.adopt_object(item_of(now, self.clock.is_doubtful(), name, &op.step.path, &record.entry, op.step.why.unwrap_or(Why::Replaced), landing.from, landing.run))?;
+                            self.history.adopt_object(item_of(
+                                now,
+                                self.clock.is_doubtful(),
+                                name,
+                                &op.step.path,
+                                &record.entry,
+                                op.step.why.unwrap_or(Why::Replaced),
+                                landing.from,
+                                landing.run,
+                            ))?;
                         }
                     }
                     continue;
@@ -343,12 +427,21 @@ impl<F: Fs> Node<F> {
                 root.remove(aside)?;
                 dropped.push((op.step.path.clone(), stat.size));
             } else {
-                self.history.keep(root, aside, item_of(now, self.clock.is_doubtful(), name, &op.step.path, &entry, why, landing.from, landing.run))?;
+                self.history.keep(
+                    root,
+                    aside,
+                    item_of(now, self.clock.is_doubtful(), name, &op.step.path, &entry, why, landing.from, landing.run),
+                )?;
             }
         }
         self.history.commit()?;
         for (path, size) in dropped {
-            self.log(Level::Notice, format!("share {name}: the former {path} ({size} bytes) does not fit into history_size and was not kept"));
+            self.log(
+                Level::Notice,
+                format!(
+                    "share {name}: the former {path} ({size} bytes) does not fit into history_size and was not kept"
+                ),
+            );
         }
         Ok(())
     }
@@ -360,21 +453,43 @@ impl<F: Fs> Node<F> {
             if let Some(staged) = &op.step.staged {
                 let _ = apply::finish_exchange(root, staged, &op.step.path);
             }
-            let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else { continue };
+            let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else {
+                continue;
+            };
             let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(aside) else { continue };
             let Ok(digest) = apply::digest_of(root, aside, stat.kind) else { continue };
             let bare = Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default());
-            let entry = Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+            let entry =
+                Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
             self.keep(now, name, aside, &op.step.path, &entry, Why::Conflict, landing.from, landing.run);
-            self.log(Level::Error, format!("share {name}: {} could not be put back and is in history: `owsync restore` brings it back", op.step.path));
+            self.log(
+                Level::Error,
+                format!(
+                    "share {name}: {} could not be put back and is in history: `owsync restore` brings it back",
+                    op.step.path
+                ),
+            );
         }
     }
 
     /// Keeps one staged content in history, as well as it goes.
     #[allow(clippy::too_many_arguments)]
-    fn keep(&mut self, now: Now, name: &ShareName, staged: &RelPath, path: &RelPath, entry: &Entry, why: Why, by: Option<NodeId>, run: u64) {
+    fn keep(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        staged: &RelPath,
+        path: &RelPath,
+        entry: &Entry,
+        why: Why,
+        by: Option<NodeId>,
+        run: u64,
+    ) {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
-        let kept = self.history.keep(root, staged, item_of(now, self.clock.is_doubtful(), name, path, entry, why, by, run)).and_then(|_| self.history.commit());
+        let kept = self
+            .history
+            .keep(root, staged, item_of(now, self.clock.is_doubtful(), name, path, entry, why, by, run))
+            .and_then(|_| self.history.commit());
         if let Err(error) = kept {
             self.log(Level::Error, format!("share {name}: {path} cannot be kept in history: {error}"));
         }
@@ -399,10 +514,17 @@ impl<F: Fs> Node<F> {
     fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
         let batch_id = landing.batch;
         let from = landing.from;
-        let offered: BTreeMap<RelPath, (Option<Entry>, bool)> = match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
-            Some(batch) => batch.offers.iter().map(|(path, pending)| (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))).collect(),
-            None => BTreeMap::new(),
-        };
+        let offered: BTreeMap<RelPath, (Option<Entry>, bool)> =
+            match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
+                Some(batch) => batch
+                    .offers
+                    .iter()
+                    .map(|(path, pending)| {
+                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))
+                    })
+                    .collect(),
+                None => BTreeMap::new(),
+            };
         let mut number = None;
         let mut landed = Vec::new();
         let mut deleted = 0;
@@ -443,7 +565,9 @@ impl<F: Fs> Node<F> {
                 }
             }
             self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
-            deleted += u64::from(before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live());
+            deleted += u64::from(
+                before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
+            );
             if before.is_none_or(|b| !b.entry.same_fields(&record.entry)) {
                 landed.push(step.path.clone());
             }
@@ -457,7 +581,8 @@ impl<F: Fs> Node<F> {
             self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
-        let by_person = batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
+        let by_person =
+            batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {
             if !by_person {
                 share.note_deletions(now.mono, deleted);
@@ -492,12 +617,24 @@ impl<F: Fs> Node<F> {
         let list = if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") };
         self.log(Level::Notice, format!("share {name}: {list} from {peer}"));
         let paths: Vec<Tree> = landed.iter().take(limits::OWED_TOLD).map(|path| Tree::Text(path.to_text())).collect();
-        let details = Tree::map().with("share", name.to_string()).with("peer", peer).with("files", landed.len()).with("paths", paths);
+        let details = Tree::map()
+            .with("share", name.to_string())
+            .with("peer", peer)
+            .with("files", landed.len())
+            .with("paths", paths);
         self.tell(Event { name: "owsync.synced", at: now.wall, text: format!("{name}: {list}"), details });
     }
 
     /// Reports conflicts, once per conflict and node, and losers.
-    fn note_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, path: &RelPath, before: Option<&Record>, record: &Record) {
+    fn note_landed(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        from: Option<NodeId>,
+        path: &RelPath,
+        before: Option<&Record>,
+        record: &Record,
+    ) {
         if record.sleep == Some(Sleep::Flapping) {
             self.report_flapping(now, name, path);
         }
@@ -507,10 +644,20 @@ impl<F: Fs> Node<F> {
         self.counters.conflicts += 1;
         let lost_here = before.is_some_and(|before| record.entry.has_lost(&before.entry) && before.entry.is_live());
         let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
-        let what = if lost_here { "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back" } else { "the other version is in the history of the node that had it" };
-        let text = format!("share {name}: conflict: {path} was changed on two nodes before they saw each other; the newer one stays, {what}");
+        let what = if lost_here {
+            "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back"
+        } else {
+            "the other version is in the history of the node that had it"
+        };
+        let text = format!(
+            "share {name}: conflict: {path} was changed on two nodes before they saw each other; the newer one stays, {what}"
+        );
         self.log(Level::Warning, text.clone());
-        let details = Tree::map().with("share", name.to_string()).with("path", path.to_text()).with("peer", peer).with("lost_here", lost_here);
+        let details = Tree::map()
+            .with("share", name.to_string())
+            .with("path", path.to_text())
+            .with("peer", peer)
+            .with("lost_here", lost_here);
         self.tell(Event { name: "owsync.conflict", at: now.wall, text, details });
     }
 
@@ -533,7 +680,8 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
-        let free = self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
+        let free =
+            self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
         let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
         self.fail_path(now, name, id, path, reason);
         if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
@@ -547,7 +695,9 @@ impl<F: Fs> Node<F> {
         let (Some(staged), Some(share)) = (staged, self.shares.get_mut(name)) else { return };
         let there = share.root.as_ref().is_some_and(|root| root.stat(staged).is_ok_and(|found| found.is_some()));
         let Some(batch) = batch.and_then(|id| share.batches.get_mut(&id)).filter(|_| !there) else { return };
-        if let Some(pending) = batch.offers.get_mut(path).filter(|pending| matches!(pending.content, Content::Staged(_))) {
+        if let Some(pending) =
+            batch.offers.get_mut(path).filter(|pending| matches!(pending.content, Content::Staged(_)))
+        {
             pending.content = Content::Wanted;
             batch.unasked.push_back(path.clone());
         }
@@ -643,10 +793,21 @@ fn attributes_differ<F: Fs>(fs: &F, record: Option<&Record>, entry: &Entry, allo
     let wanted = attributes_of(fs, entry, allow_setid);
     let Some(DiskStat { mode, uid, gid, .. }) = record.disk else { return true };
     let mtime = record.disk.map(|disk| disk.mtime());
-    wanted.mode.is_some_and(|wanted| wanted != mode) || wanted.owner.is_some_and(|wanted| wanted != (uid, gid)) || wanted.mtime.is_some_and(|wanted| Some(wanted) != mtime)
+    wanted.mode.is_some_and(|wanted| wanted != mode)
+        || wanted.owner.is_some_and(|wanted| wanted != (uid, gid))
+        || wanted.mtime.is_some_and(|wanted| Some(wanted) != mtime)
 }
 
-fn item_of(now: Now, doubtful: bool, name: &ShareName, path: &RelPath, entry: &Entry, why: Why, by: Option<NodeId>, run: u64) -> Item {
+fn item_of(
+    now: Now,
+    doubtful: bool,
+    name: &ShareName,
+    path: &RelPath,
+    entry: &Entry,
+    why: Why,
+    by: Option<NodeId>,
+    run: u64,
+) -> Item {
     Item {
         number: 0,
         share: name.clone(),

@@ -30,7 +30,15 @@ pub(crate) struct Dial {
 
 impl Dial {
     pub fn new(at: Monotonic) -> Dial {
-        Dial { at, backoff: limits::BACKOFF_FIRST, with_previous: false, trouble: None, link: None, last_ok: None, paused: false }
+        Dial {
+            at,
+            backoff: limits::BACKOFF_FIRST,
+            with_previous: false,
+            trouble: None,
+            link: None,
+            last_ok: None,
+            paused: false,
+        }
     }
 
     pub fn poll_timeout(&self) -> Monotonic {
@@ -51,7 +59,8 @@ impl<F: Fs> Node<F> {
     /// Brings the dials in line with the configured peers.
     pub(crate) fn set_up_dials(&mut self, now: Now) {
         let wanted = |peer: &&crate::model::settings::PeerSettings| peer.enabled;
-        let names: std::collections::BTreeSet<PeerName> = self.settings.peers.iter().filter(wanted).map(|peer| peer.name.clone()).collect();
+        let names: std::collections::BTreeSet<PeerName> =
+            self.settings.peers.iter().filter(wanted).map(|peer| peer.name.clone()).collect();
         self.dials.retain(|name, _| names.contains(name));
         for peer in self.settings.peers.iter().filter(wanted) {
             let at = if peer.address.is_some() { now.mono } else { Monotonic::NEVER };
@@ -64,10 +73,20 @@ impl<F: Fs> Node<F> {
 
     /// Calls whom it is time to call.
     pub(crate) fn time_dials(&mut self, now: Now) {
-        let due: Vec<PeerName> = self.dials.iter().filter(|(_, dial)| dial.poll_timeout() <= now.mono).map(|(name, _)| name.clone()).collect();
+        let due: Vec<PeerName> = self
+            .dials
+            .iter()
+            .filter(|(_, dial)| dial.poll_timeout() <= now.mono)
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in due {
-            let address = self.settings.peers.iter().find(|peer| peer.name == name).and_then(|peer| peer.address.clone());
-            let reached = self.links.iter().find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&name)).map(|(id, _)| *id);
+            let address =
+                self.settings.peers.iter().find(|peer| peer.name == name).and_then(|peer| peer.address.clone());
+            let reached = self
+                .links
+                .iter()
+                .find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&name))
+                .map(|(id, _)| *id);
             let Some(dial) = self.dials.get_mut(&name) else { continue };
             dial.at = Monotonic::NEVER;
             if let Some(link) = reached {
@@ -80,7 +99,8 @@ impl<F: Fs> Node<F> {
             self.next_link += 1;
             dial.link = Some(id);
             let session = Session::dial(now.mono, self.identity.mode.clone(), dial.with_previous, self.rng.bytes32());
-            let mut link = Link::new(session, std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), Some(name), now.mono);
+            let mut link =
+                Link::new(session, std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), Some(name), now.mono);
             link.connected = false;
             self.links.insert(id, link);
             self.outputs.push_back(Output::Dial { link: id, address });
@@ -90,7 +110,8 @@ impl<F: Fs> Node<F> {
     /// The connection stands: the handshake's time starts now.
     pub(crate) fn start_handshake(&mut self, now: Now, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let with_previous = link.dialled_for.as_ref().and_then(|name| self.dials.get(name)).is_some_and(|dial| dial.with_previous);
+        let with_previous =
+            link.dialled_for.as_ref().and_then(|name| self.dials.get(name)).is_some_and(|dial| dial.with_previous);
         link.session = Session::dial(now.mono, self.identity.mode.clone(), with_previous, self.rng.bytes32());
     }
 

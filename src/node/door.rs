@@ -40,7 +40,12 @@ impl<F: Fs> Node<F> {
             self.drop_oldest_stranger(now, id, |link| link.remote == remote);
         }
         if self.links.values().filter(|link| strangers(link)).count() > limits::STRANGERS_MAX {
-            let addresses: Vec<IpAddr> = self.links.values().map(|link| link.remote).filter(|remote| self.is_configured_address(*remote)).collect();
+            let addresses: Vec<IpAddr> = self
+                .links
+                .values()
+                .map(|link| link.remote)
+                .filter(|remote| self.is_configured_address(*remote))
+                .collect();
             // Configured peers are never dropped for strangers.
             if !self.drop_oldest_stranger(now, id, |link| !addresses.contains(&link.remote)) && !configured {
                 self.refuse(now, id, Alert::Full, Trouble::TooManySessions);
@@ -53,7 +58,12 @@ impl<F: Fs> Node<F> {
     }
 
     fn drop_oldest_stranger(&mut self, now: Now, except: LinkId, which: impl Fn(&Link<F::Root>) -> bool) -> bool {
-        let oldest = self.links.iter().filter(|(id, link)| **id != except && link.is_stranger() && link.dialled_for.is_none() && which(link)).min_by_key(|(_, link)| link.opened).map(|(id, _)| *id);
+        let oldest = self
+            .links
+            .iter()
+            .filter(|(id, link)| **id != except && link.is_stranger() && link.dialled_for.is_none() && which(link))
+            .min_by_key(|(_, link)| link.opened)
+            .map(|(id, _)| *id);
         if let Some(id) = oldest {
             if let Some(link) = self.links.get_mut(&id) {
                 link.session.end(Trouble::TooManySessions);
@@ -73,8 +83,14 @@ impl<F: Fs> Node<F> {
     fn is_configured_address(&self, remote: IpAddr) -> bool {
         let remote = remote.to_canonical();
         let literal = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == remote);
-        self.settings.peers.iter().any(|peer| peer.enabled && peer.address.as_ref().is_some_and(|address| literal(&address.host)))
-            || self.links.values().any(|link| link.dialled_for.is_some() && link.connected && link.remote.to_canonical() == remote)
+        self.settings
+            .peers
+            .iter()
+            .any(|peer| peer.enabled && peer.address.as_ref().is_some_and(|address| literal(&address.host)))
+            || self
+                .links
+                .values()
+                .any(|link| link.dialled_for.is_some() && link.connected && link.remote.to_canonical() == remote)
     }
 
     /// Takes everything that a session has to say.
@@ -99,7 +115,13 @@ impl<F: Fs> Node<F> {
                 let name = &share.settings.name;
                 let mut filter = [0; 8];
                 filter.copy_from_slice(&share.rules_digest().0[..8]);
-                ShareHello { name: name.clone(), seq: share.top, direction: share.settings.direction, filter, held: self.hold_text(name) }
+                ShareHello {
+                    name: name.clone(),
+                    seq: share.top,
+                    direction: share.settings.direction,
+                    filter,
+                    held: self.hold_text(name),
+                }
             })
             .collect();
         let hello = Hello {
@@ -119,7 +141,8 @@ impl<F: Fs> Node<F> {
             link.public_key = public_key;
             link.opened = now.mono;
             link.last_sent = now.mono;
-            link.told_held = hello.shares.iter().filter(|share| share.held.is_some()).map(|share| share.name.clone()).collect();
+            link.told_held =
+                hello.shares.iter().filter(|share| share.held.is_some()).map(|share| share.name.clone()).collect();
             link.session.send(&Message::Hello(hello));
         }
     }
@@ -136,9 +159,14 @@ impl<F: Fs> Node<F> {
                 let trouble = trouble_of(bye);
                 link.session.end(trouble);
             }
-            (Message::Unknown(number), _) => self.log(Level::Debug, format!("a message of type {number}, which this version does not know, was skipped")),
+            (Message::Unknown(number), _) => self.log(
+                Level::Debug,
+                format!("a message of type {number}, which this version does not know, was skipped"),
+            ),
             (_, false) => self.misbehaved(now, id, "a message before Hello".into()),
-            (Message::Want { share, state, since, round }, true) => self.handle_want(now, id, &share, state, since, round),
+            (Message::Want { share, state, since, round }, true) => {
+                self.handle_want(now, id, &share, state, since, round)
+            }
             (Message::Index(part), true) => self.handle_index(now, id, part),
             (Message::Request { share, pieces }, true) => self.handle_request(now, id, &share, pieces),
             (Message::Data(chunks), true) => self.handle_data(now, id, chunks),
@@ -199,7 +227,9 @@ impl<F: Fs> Node<F> {
         let section = self.section_of(link, node);
         let public_key = link.public_key;
         if let Some(name) = &section {
-            let Some(peer) = self.settings.peers.iter().find(|peer| peer.name == *name) else { return Err(Trouble::DisabledHere) };
+            let Some(peer) = self.settings.peers.iter().find(|peer| peer.name == *name) else {
+                return Err(Trouble::DisabledHere);
+            };
             if !peer.enabled {
                 return Err(Trouble::DisabledHere);
             }
@@ -208,7 +238,9 @@ impl<F: Fs> Node<F> {
             let known_other = self.settings.accept == Accept::Known
                 && public_key.is_some()
                 && peer.public_key.is_none()
-                && self.store.state().peers.iter().any(|(other, known)| *other != node && known.accepted && known.section.as_deref() == Some(&name.0));
+                && self.store.state().peers.iter().any(|(other, known)| {
+                    *other != node && known.accepted && known.section.as_deref() == Some(&name.0)
+                });
             if (pinned_to_other && public_key.is_some()) || known_other {
                 return Err(Trouble::IdentityRefusedHere);
             }
@@ -228,7 +260,9 @@ impl<F: Fs> Node<F> {
     fn section_of(&self, link: &Link<F::Root>, node: NodeId) -> Option<PeerName> {
         let peers = &self.settings.peers;
         let pinned = peers.iter().find(|peer| peer.public_key.is_some() && peer.public_key == link.public_key);
-        let known = || self.store.state().peers.get(&node).filter(|known| known.accepted).and_then(|known| known.section.clone());
+        let known = || {
+            self.store.state().peers.get(&node).filter(|known| known.accepted).and_then(|known| known.section.clone())
+        };
         let remembered = || known().and_then(|section| peers.iter().find(|peer| *peer.name.0 == *section));
         let dialled = || link.dialled_for.as_ref().and_then(|name| peers.iter().find(|peer| peer.name == *name));
         let remote = link.remote.to_canonical();
@@ -254,11 +288,21 @@ impl<F: Fs> Node<F> {
     }
 
     fn other_link_of(&self, id: LinkId, node: NodeId) -> Option<LinkId> {
-        self.links.iter().find(|(other, link)| **other != id && link.node == Some(node) && link.is_admitted()).map(|(other, _)| *other)
+        self.links
+            .iter()
+            .find(|(other, link)| **other != id && link.node == Some(node) && link.is_admitted())
+            .map(|(other, _)| *other)
     }
 
     /// Two sessions with one node: the one opened by the smaller id stays.
-    fn settle_duplicate(&mut self, now: Now, id: LinkId, other: LinkId, node: NodeId, hello: &Hello) -> Result<(), Trouble> {
+    fn settle_duplicate(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        other: LinkId,
+        node: NodeId,
+        hello: &Hello,
+    ) -> Result<(), Trouble> {
         let opener = |dialled: bool| if dialled { self.identity.id } else { node };
         let (Some(link), Some(old)) = (self.links.get(&id), self.links.get(&other)) else { return Ok(()) };
         let (new_opener, old_opener) = (opener(link.session.dialled()), opener(old.session.dialled()));
@@ -329,7 +373,14 @@ impl<F: Fs> Node<F> {
     /// landed, can come from nobody any more.
     fn replace_predecessors(&mut self, node: NodeId, section: Option<&PeerName>) {
         let Some(section) = section else { return };
-        let before: Vec<(NodeId, KnownPeer)> = self.store.state().peers.iter().filter(|(other, known)| **other != node && known.section.as_deref() == Some(&section.0)).map(|(other, known)| (*other, known.clone())).collect();
+        let before: Vec<(NodeId, KnownPeer)> = self
+            .store
+            .state()
+            .peers
+            .iter()
+            .filter(|(other, known)| **other != node && known.section.as_deref() == Some(&section.0))
+            .map(|(other, known)| (*other, known.clone()))
+            .collect();
         for (other, known) in before {
             self.store.change(Change::Peer(other, KnownPeer { section: None, ..known }));
             let names: Vec<_> = self.store.state().shares.keys().cloned().collect();
@@ -343,32 +394,58 @@ impl<F: Fs> Node<F> {
     fn remember_peer(&mut self, now: Now, node: NodeId, known: KnownPeer) {
         let before = self.store.state().peers.get(&node);
         let week = 7 * 86_400_000;
-        let same = before.is_some_and(|b| b.public_key == known.public_key && b.name == known.name && (b.section == known.section || known.section.is_none()) && b.accepted && now.wall.since_ms(b.met).abs() < week);
+        let same = before.is_some_and(|b| {
+            b.public_key == known.public_key
+                && b.name == known.name
+                && (b.section == known.section || known.section.is_none())
+                && b.accepted
+                && now.wall.since_ms(b.met).abs() < week
+        });
         if same {
             return;
         }
         let section = known.section.clone().or_else(|| before.and_then(|b| b.section.clone()));
         if before.is_none() && self.store.state().peers.len() >= limits::PEERS_KNOWN {
             // The one that was not met for longest makes room.
-            if let Some(oldest) = self.store.state().peers.iter().min_by_key(|(_, peer)| peer.met).map(|(node, _)| *node) {
+            if let Some(oldest) =
+                self.store.state().peers.iter().min_by_key(|(_, peer)| peer.met).map(|(node, _)| *node)
+            {
                 self.store.change(Change::NoPeer(oldest));
             }
         }
         self.store.change(Change::Peer(node, KnownPeer { section, ..known }));
     }
 
-    fn note_waiting(&mut self, now: Now, node: NodeId, hello: &Hello, remote: IpAddr, public_key: Option<[u8; 32]>, trouble: Trouble) {
+    fn note_waiting(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        hello: &Hello,
+        remote: IpAddr,
+        public_key: Option<[u8; 32]>,
+        trouble: Trouble,
+    ) {
         let news = !self.waiting.contains_key(&node);
         if news && self.waiting.len() >= limits::WAITING_MAX {
             let oldest = self.waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(node, _)| *node);
             oldest.and_then(|node| self.waiting.remove(&node));
         }
         let since = self.waiting.get(&node).map_or(now.wall, |known| known.since);
-        self.waiting.insert(node, Waiting { name: hello.name.clone(), remote, public_key, trouble: trouble.clone(), since });
+        self.waiting
+            .insert(node, Waiting { name: hello.name.clone(), remote, public_key, trouble: trouble.clone(), since });
         if news && trouble != Trouble::Duplicate {
             self.log(Level::Warning, format!("{} ({remote}): {trouble}", hello.name));
-            let details = Tree::map().with("peer", hello.name.clone()).with("up", false).with("waiting", true).with("address", remote.to_string());
-            self.tell(Event { name: "owsync.peer", at: now.wall, text: format!("{} waits to be accepted", hello.name), details });
+            let details = Tree::map()
+                .with("peer", hello.name.clone())
+                .with("up", false)
+                .with("waiting", true)
+                .with("address", remote.to_string());
+            self.tell(Event {
+                name: "owsync.peer",
+                at: now.wall,
+                text: format!("{} waits to be accepted", hello.name),
+                details,
+            });
         }
     }
 
@@ -398,7 +475,9 @@ impl<F: Fs> Node<F> {
         }
         let (code, number, text) = match &trouble {
             Trouble::ClockSkew(ms) => (ByeCode::ClockSkew, ms.saturating_neg(), String::new()),
-            Trouble::Version { .. } => (ByeCode::Version, i64::from(proto::VERSIONS.0) << 16 | i64::from(proto::VERSIONS.1), String::new()),
+            Trouble::Version { .. } => {
+                (ByeCode::Version, i64::from(proto::VERSIONS.0) << 16 | i64::from(proto::VERSIONS.1), String::new())
+            }
             Trouble::NotAcceptedHere => (ByeCode::NotAccepted, 0, String::new()),
             Trouble::IdentityRefusedHere => (ByeCode::IdentityRefused, 0, String::new()),
             Trouble::SameIdentity => (ByeCode::SameIdentity, 0, String::new()),
@@ -421,7 +500,8 @@ impl<F: Fs> Node<F> {
         if std::mem::replace(&mut link.over, true) {
             return;
         }
-        let (section, dialled_for, node, remote) = (link.section.clone(), link.dialled_for.clone(), link.node, link.remote);
+        let (section, dialled_for, node, remote) =
+            (link.section.clone(), link.dialled_for.clone(), link.node, link.remote);
         let stood = now.mono.since(link.opened);
         let opened = link.session.dialled() || link.hello.is_some();
         self.outputs.push_back(Output::Close { link: id, linger: trouble == Trouble::Predecessor });
@@ -431,8 +511,17 @@ impl<F: Fs> Node<F> {
             let label = self.peer_label(id);
             if trouble != Trouble::Duplicate {
                 self.log(Level::Notice, format!("peer {label}: disconnected: {trouble}"));
-                let details = Tree::map().with("peer", label.clone()).with("up", false).with("reason", trouble.code()).with("message", trouble.to_string());
-                self.tell(Event { name: "owsync.peer", at: now.wall, text: format!("{label} disconnected: {trouble}"), details });
+                let details = Tree::map()
+                    .with("peer", label.clone())
+                    .with("up", false)
+                    .with("reason", trouble.code())
+                    .with("message", trouble.to_string());
+                self.tell(Event {
+                    name: "owsync.peer",
+                    at: now.wall,
+                    text: format!("{label} disconnected: {trouble}"),
+                    details,
+                });
             }
         } else if dialled_for.is_none() {
             // A stranger: one line, and only a debug one for what is no owsync at all, like a port scan.
@@ -455,7 +544,12 @@ impl<F: Fs> Node<F> {
             return;
         }
         let remote = remote.to_canonical();
-        let literal = |peer: &&crate::model::settings::PeerSettings| peer.address.as_ref().and_then(|a| a.host.parse::<IpAddr>().ok()).is_some_and(|ip| ip.to_canonical() == remote);
+        let literal = |peer: &&crate::model::settings::PeerSettings| {
+            peer.address
+                .as_ref()
+                .and_then(|a| a.host.parse::<IpAddr>().ok())
+                .is_some_and(|ip| ip.to_canonical() == remote)
+        };
         if let Some(peer) = self.settings.peers.iter().find(literal) {
             if let Some(dial) = self.dials.get_mut(&peer.name).filter(|dial| dial.link.is_none()) {
                 dial.trouble = Some((trouble.clone(), now.wall));
@@ -500,7 +594,9 @@ impl<F: Fs> Node<F> {
                         self.say_bye(now, id, Trouble::Silent);
                         continue;
                     }
-                    if link.session.dialled() && now.mono.since(link.last_sent.max(link.last_heard)) >= limits::KEEPALIVE {
+                    if link.session.dialled()
+                        && now.mono.since(link.last_sent.max(link.last_heard)) >= limits::KEEPALIVE
+                    {
                         // Also when the state cannot be written now and nothing may be said.
                         link.last_sent = now.mono;
                         link.say(Message::Ping(now.wall));

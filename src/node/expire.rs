@@ -59,7 +59,8 @@ impl<F: Fs> Node<F> {
             }
             self.bound_tombstones(&name);
         }
-        let tokens: Vec<_> = self.store.state().tokens.iter().filter(|token| now.wall < token.expires).cloned().collect();
+        let tokens: Vec<_> =
+            self.store.state().tokens.iter().filter(|token| now.wall < token.expires).cloned().collect();
         if tokens.len() < self.store.state().tokens.len() {
             self.store.change(Change::Tokens(tokens));
         }
@@ -78,7 +79,8 @@ impl<F: Fs> Node<F> {
     /// Whoever is connected is met, also in a session that stands for months.
     fn note_met(&mut self, now: Now) {
         let week = 7 * 86_400_000;
-        let connected: Vec<NodeId> = self.links.values().filter(|link| link.is_admitted()).filter_map(|link| link.node).collect();
+        let connected: Vec<NodeId> =
+            self.links.values().filter(|link| link.is_admitted()).filter_map(|link| link.node).collect();
         for node in connected {
             if let Some(peer) = self.store.state().peers.get(&node).filter(|peer| now.wall.since_ms(peer.met) > week) {
                 let peer = KnownPeer { met: now.wall, ..peer.clone() };
@@ -96,16 +98,27 @@ impl<F: Fs> Node<F> {
             let met = self.store.state().peers.get(node).map_or(WallTime(0), |peer| peer.met);
             ledger.met && ledger.sends && !is_older(now.wall, met, limits::FORGOTTEN_AFTER)
         };
-        let waiting: Vec<u64> = state.ledgers.iter().filter(|(node, ledger)| waited_for(node, ledger)).map(|(_, ledger)| if ledger.our_state == Some(me) { ledger.acked } else { 0 }).collect();
+        let waiting: Vec<u64> = state
+            .ledgers
+            .iter()
+            .filter(|(node, ledger)| waited_for(node, ledger))
+            .map(|(_, ledger)| if ledger.our_state == Some(me) { ledger.acked } else { 0 })
+            .collect();
         let expired: Vec<RelPath> = state
             .index
             .iter()
             .filter(|(_, record)| !record.entry.is_live() && record.disk.is_none())
-            .filter(|(_, record)| is_older(now.wall, record.recorded, limits::TOMBSTONE_LIFE) && waiting.iter().all(|acked| *acked >= record.seq))
+            .filter(|(_, record)| {
+                is_older(now.wall, record.recorded, limits::TOMBSTONE_LIFE)
+                    && waiting.iter().all(|acked| *acked >= record.seq)
+            })
             .map(|(path, _)| path.clone())
             .collect();
         if !expired.is_empty() {
-            self.log(Level::Debug, format!("share {name}: {} deletions are known to everybody and forgotten", expired.len()));
+            self.log(
+                Level::Debug,
+                format!("share {name}: {} deletions are known to everybody and forgotten", expired.len()),
+            );
         }
         for path in expired {
             self.store.change(Change::Drop(name.clone(), path));
@@ -116,14 +129,31 @@ impl<F: Fs> Node<F> {
     fn bound_tombstones(&mut self, name: &ShareName) {
         let me = self.store.state().me.state;
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let mut tombstones: Vec<(WallTime, u64, RelPath)> = state.index.iter().filter(|(_, r)| !r.entry.is_live() && r.disk.is_none()).map(|(path, r)| (r.recorded, r.seq, path.clone())).collect();
-        let Some(excess) = tombstones.len().checked_sub(limits::TOMBSTONES_MAX).filter(|&excess| excess > 0) else { return };
+        let mut tombstones: Vec<(WallTime, u64, RelPath)> = state
+            .index
+            .iter()
+            .filter(|(_, r)| !r.entry.is_live() && r.disk.is_none())
+            .map(|(path, r)| (r.recorded, r.seq, path.clone()))
+            .collect();
+        let Some(excess) = tombstones.len().checked_sub(limits::TOMBSTONES_MAX).filter(|&excess| excess > 0) else {
+            return;
+        };
         tombstones.sort_unstable();
         tombstones.truncate(excess);
         let newest = tombstones.iter().map(|(_, seq, _)| *seq).max().unwrap_or(0);
-        let behind: Vec<(NodeId, Ledger)> =
-            state.ledgers.iter().filter(|(_, ledger)| ledger.met && !ledger.away && (ledger.our_state != Some(me) || ledger.acked < newest)).map(|(node, ledger)| (*node, ledger.clone())).collect();
-        self.log(Level::Warning, format!("share {name}: more than {} deletions are remembered; the oldest {excess} are forgotten", limits::TOMBSTONES_MAX));
+        let behind: Vec<(NodeId, Ledger)> = state
+            .ledgers
+            .iter()
+            .filter(|(_, ledger)| ledger.met && !ledger.away && (ledger.our_state != Some(me) || ledger.acked < newest))
+            .map(|(node, ledger)| (*node, ledger.clone()))
+            .collect();
+        self.log(
+            Level::Warning,
+            format!(
+                "share {name}: more than {} deletions are remembered; the oldest {excess} are forgotten",
+                limits::TOMBSTONES_MAX
+            ),
+        );
         for (_, _, path) in tombstones {
             self.store.change(Change::Drop(name.clone(), path));
         }
@@ -138,7 +168,15 @@ impl<F: Fs> Node<F> {
         if !is_older(now.wall, met, limits::FORGOTTEN_AFTER) {
             return;
         }
-        let shares: Vec<(ShareName, Ledger)> = self.store.state().shares.iter().filter_map(|(name, state)| state.ledgers.get(&node).filter(|ledger| ledger.met).map(|ledger| (name.clone(), ledger.clone()))).collect();
+        let shares: Vec<(ShareName, Ledger)> = self
+            .store
+            .state()
+            .shares
+            .iter()
+            .filter_map(|(name, state)| {
+                state.ledgers.get(&node).filter(|ledger| ledger.met).map(|ledger| (name.clone(), ledger.clone()))
+            })
+            .collect();
         for (name, ledger) in shares {
             self.store.change(Change::Ledger(name, node, Ledger { away: true, ..ledger }));
         }

@@ -4,8 +4,8 @@
 //! large file streams and small ones fill records together. No content is asked for twice at a time, unless whoever was
 //! asked has been quiet for [`limits::FETCH_PATIENCE`]. A broken transfer goes on at its offset.
 
-use crate::fs::{Fs, Root, form};
 use crate::fs::stage::{ArrivalError, Incoming};
+use crate::fs::{Fs, Root, form};
 use crate::model::{Digest, Kind, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::batch::{Arriving, Content};
@@ -20,7 +20,11 @@ impl<F: Fs> Node<F> {
     pub(crate) fn fetch(&mut self, now: Now) {
         let names: Vec<ShareName> = self.shares.keys().cloned().collect();
         for name in names {
-            let ids: Vec<u64> = self.shares.get(&name).map(|share| share.batches.keys().copied().take(limits::BATCHES_OPEN * limits::SESSIONS_MAX).collect()).unwrap_or_default();
+            let ids: Vec<u64> = self
+                .shares
+                .get(&name)
+                .map(|share| share.batches.keys().copied().take(limits::BATCHES_OPEN * limits::SESSIONS_MAX).collect())
+                .unwrap_or_default();
             let mut open: std::collections::BTreeMap<LinkId, usize> = Default::default();
             for id in ids {
                 let Some(batch) = self.shares.get(&name).and_then(|share| share.batches.get(&id)) else { continue };
@@ -56,7 +60,9 @@ impl<F: Fs> Node<F> {
             }
         }
         loop {
-            let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) else { break };
+            let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) else {
+                break;
+            };
             let Some(path) = batch.unasked.front().cloned() else { break };
             if !batch.offers.get(&path).is_some_and(|pending| matches!(pending.content, Content::Wanted)) {
                 batch.unasked.pop_front();
@@ -64,7 +70,9 @@ impl<F: Fs> Node<F> {
             }
             if !self.may_ask(now, name, batch_id, &path) {
                 // Somebody else is bringing it. It comes up again when that has landed, or failed.
-                let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) else { break };
+                let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) else {
+                    break;
+                };
                 batch.not_before = now.mono.plus(limits::FETCH_PATIENCE);
                 break;
             }
@@ -119,12 +127,25 @@ impl<F: Fs> Node<F> {
         let Some(root) = &share.root else { return false };
         let Some(batch) = share.batches.get_mut(&batch_id) else { return false };
         // What the rest of the batch still brings must fit as well, or nothing of it should begin.
-        let need: u64 = batch.offers.values().filter(|p| matches!(p.content, Content::Wanted | Content::Arriving(_))).map(|p| p.entry.size).fold(0, u64::saturating_add);
+        let need: u64 = batch
+            .offers
+            .values()
+            .filter(|p| matches!(p.content, Content::Wanted | Content::Arriving(_)))
+            .map(|p| p.entry.size)
+            .fold(0, u64::saturating_add);
         let Some(pending) = batch.offers.get_mut(path) else { return false };
         let (kind, size, digest) = (pending.entry.kind, pending.entry.size, pending.entry.digest);
         let started = match Self::has_room(root, need, min_free) {
             Err(free) => Err(Reason::NoRoom { need, free }),
-            Ok(_) => share.staging.name(root).and_then(|staged| Incoming::start(root, staged, kind, size)).map_err(|error| if error.is_full() { Reason::NoRoom { need, free: root.free().unwrap_or(0) } } else { Reason::Unwritable(error.cause()) }),
+            Ok(_) => {
+                share.staging.name(root).and_then(|staged| Incoming::start(root, staged, kind, size)).map_err(|error| {
+                    if error.is_full() {
+                        Reason::NoRoom { need, free: root.free().unwrap_or(0) }
+                    } else {
+                        Reason::Unwritable(error.cause())
+                    }
+                })
+            }
         };
         match started {
             Ok(incoming) => {
@@ -143,9 +164,24 @@ impl<F: Fs> Node<F> {
     }
 
     /// Asks for the next pieces of a content; `false` when the window is full.
-    fn ask(&mut self, now: Now, name: &ShareName, batch_id: u64, link_id: LinkId, path: &RelPath, pieces: &mut Vec<Piece>) -> bool {
+    fn ask(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        batch_id: u64,
+        link_id: LinkId,
+        path: &RelPath,
+        pieces: &mut Vec<Piece>,
+    ) -> bool {
         let Some(link) = self.links.get_mut(&link_id) else { return false };
-        let Some(pending) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)).and_then(|batch| batch.offers.get_mut(path)) else { return true };
+        let Some(pending) = self
+            .shares
+            .get_mut(name)
+            .and_then(|share| share.batches.get_mut(&batch_id))
+            .and_then(|batch| batch.offers.get_mut(path))
+        else {
+            return true;
+        };
         let Content::Arriving(arriving) = &mut pending.content else { return true };
         while arriving.asked < pending.entry.size {
             if link.requests.len() >= limits::REQUESTS_MAX || link.outstanding >= limits::REQUEST_WINDOW {
@@ -155,7 +191,17 @@ impl<F: Fs> Node<F> {
             let id = link.next_request;
             link.next_request = link.next_request.wrapping_add(1);
             let (offset, end) = (arriving.asked, arriving.asked + length);
-            link.requests.insert(id, Requested { share: name.clone(), batch: batch_id, path: path.clone(), digest: pending.entry.digest, next: offset, end });
+            link.requests.insert(
+                id,
+                Requested {
+                    share: name.clone(),
+                    batch: batch_id,
+                    path: path.clone(),
+                    digest: pending.entry.digest,
+                    next: offset,
+                    end,
+                },
+            );
             link.outstanding += length;
             arriving.asked = end;
             arriving.last = now.mono;
@@ -180,7 +226,8 @@ impl<F: Fs> Node<F> {
             request.next += length;
             link.outstanding = link.outstanding.saturating_sub(length);
             let done = request.next == request.end;
-            let (name, batch, path, digest) = (request.share.clone(), request.batch, request.path.clone(), request.digest);
+            let (name, batch, path, digest) =
+                (request.share.clone(), request.batch, request.path.clone(), request.digest);
             if done {
                 link.requests.remove(&chunk.id);
             }
@@ -194,7 +241,14 @@ impl<F: Fs> Node<F> {
     fn take_chunk(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath, digest: Digest, chunk: &Chunk) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(root) = &share.root else { return };
-        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)).filter(|pending| pending.entry.digest == digest) else { return };
+        let Some(pending) = share
+            .batches
+            .get_mut(&batch_id)
+            .and_then(|batch| batch.offers.get_mut(path))
+            .filter(|pending| pending.entry.digest == digest)
+        else {
+            return;
+        };
         let Content::Arriving(arriving) = &mut pending.content else { return };
         if arriving.incoming.arrived() != chunk.offset {
             // A piece of an attempt that was given up.
@@ -212,7 +266,8 @@ impl<F: Fs> Node<F> {
     }
 
     fn arrival_reason(&self, name: &ShareName, error: ArrivalError) -> Reason {
-        let free = self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
+        let free =
+            self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
         match error {
             ArrivalError::Fs(error) if error.is_full() => Reason::NoRoom { need: 0, free },
             ArrivalError::Fs(error) => Reason::Unwritable(error.cause()),
@@ -226,10 +281,13 @@ impl<F: Fs> Node<F> {
         let Some(share) = self.shares.get_mut(name) else { return };
         let allow_setid = share.settings.allow_setuid;
         let Some(root) = &share.root else { return };
-        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)) else { return };
+        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)) else {
+            return;
+        };
         let Content::Arriving(arriving) = std::mem::replace(&mut pending.content, Content::Wanted) else { return };
         let attributes = attributes_of(&self.fs, &pending.entry, allow_setid);
-        let outside = pending.entry.kind == Kind::Symlink && !arriving.incoming.text().is_some_and(|text| form::link_stays_inside(path, text));
+        let outside = pending.entry.kind == Kind::Symlink
+            && !arriving.incoming.text().is_some_and(|text| form::link_stays_inside(path, text));
         if outside {
             arriving.incoming.discard(root);
             self.fail_path(now, name, batch_id, path, Reason::SymlinkOutside);
@@ -250,8 +308,16 @@ impl<F: Fs> Node<F> {
         let Some(asked) = link.requests.remove(&request) else { return };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
         let batch_id = asked.batch;
-        let pending = self.shares.get(&asked.share).and_then(|share| share.batches.get(&batch_id)).and_then(|batch| batch.offers.get(&asked.path));
-        let Some(decided) = pending.filter(|pending| pending.entry.digest == asked.digest).map(|pending| pending.decided) else { return };
+        let pending = self
+            .shares
+            .get(&asked.share)
+            .and_then(|share| share.batches.get(&batch_id))
+            .and_then(|batch| batch.offers.get(&asked.path));
+        let Some(decided) =
+            pending.filter(|pending| pending.entry.digest == asked.digest).map(|pending| pending.decided)
+        else {
+            return;
+        };
         if decided {
             // A person here chose what the peer no longer has: the choice is void, and the peer's next word counts.
             self.void_decision(&asked.share, batch_id, &asked.path);
@@ -273,7 +339,10 @@ impl<F: Fs> Node<F> {
         if batch.offers.is_empty() {
             share.batches.remove(&batch_id);
         }
-        self.log(Level::Warning, format!("share {name}: {path}: what was picked is no longer there; pick again if both sides still differ"));
+        self.log(
+            Level::Warning,
+            format!("share {name}: {path}: what was picked is no longer there; pick again if both sides still differ"),
+        );
         self.store.change(Change::Paid(name.clone(), node, path.clone()));
         self.stirred = true;
     }
@@ -283,7 +352,8 @@ impl<F: Fs> Node<F> {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(batch) = share.batches.get_mut(&batch_id) else { return };
         let node = batch.from;
-        let failed: Vec<RelPath> = if reason.delays_batch() { batch.offers.keys().cloned().collect() } else { vec![path.clone()] };
+        let failed: Vec<RelPath> =
+            if reason.delays_batch() { batch.offers.keys().cloned().collect() } else { vec![path.clone()] };
         let mut owed = Vec::new();
         for each in failed {
             let Some(pending) = batch.offers.remove(&each) else { continue };

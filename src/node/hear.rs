@@ -65,8 +65,18 @@ impl<F: Fs> Node<F> {
     /// Sorts one batch of offers: known, owed, or on its way.
     fn open_batch(&mut self, now: Now, id: LinkId, node: NodeId, name: &ShareName, offers: Vec<Offer>) {
         let contact = self.contact_with(now, id);
-        let Some(direction) = self.links.get(&id).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction) else { return };
-        let long_away = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).is_some_and(|ledger| ledger.away);
+        let Some(direction) =
+            self.links.get(&id).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
+        else {
+            return;
+        };
+        let long_away = self
+            .store
+            .state()
+            .shares
+            .get(name)
+            .and_then(|share| share.ledgers.get(&node))
+            .is_some_and(|ledger| ledger.away);
         let number = self.next_batch;
         self.next_batch += 1;
         let mut batch: Batch<F::Root> = Batch::new(node, id, contact, now.mono);
@@ -75,7 +85,9 @@ impl<F: Fs> Node<F> {
             // A later word on a path replaces the earlier one; content that is on its way may be the same.
             let arrived = self.supersede(name, node, &path, &entry, number);
             let unknown = self.store.state().shares.get(name).is_some_and(|state| state.index.get(&path).is_none());
-            if unknown && self.store.state().shares.get(name).is_some_and(|state| state.index.len() >= limits::INDEX_MAX) {
+            if unknown
+                && self.store.state().shares.get(name).is_some_and(|state| state.index.len() >= limits::INDEX_MAX)
+            {
                 self.misbehaved(now, id, format!("more than {} paths in one share", limits::INDEX_MAX));
                 return;
             }
@@ -85,18 +97,41 @@ impl<F: Fs> Node<F> {
             self.discard(name, left);
             match sorted {
                 Sorted::LeftOut => {}
-                Sorted::Known if !entry.is_live() && entry.version.is_unversioned() => self.disown(now, name, node, Some(&path)),
+                Sorted::Known if !entry.is_live() && entry.version.is_unversioned() => {
+                    self.disown(now, name, node, Some(&path))
+                }
                 Sorted::Known => self.note_equal(name, node, &path, &entry),
-                Sorted::Owe(reason) => self.owe(now, name, node, path, Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false }),
-                Sorted::Take { wanted } => batch.add(path, Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false, decided: false }, wanted, arrived),
+                Sorted::Owe(reason) => self.owe(
+                    now,
+                    name,
+                    node,
+                    path,
+                    Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false },
+                ),
+                Sorted::Take { wanted } => batch.add(
+                    path,
+                    Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false, decided: false },
+                    wanted,
+                    arrived,
+                ),
             }
         }
         self.add_batch(name, number, batch);
     }
 
     /// What becomes of an offer, as things stand now.
-    fn sort_offer(&self, name: &ShareName, path: &RelPath, entry: &Entry, contact: FirstContact, direction: Direction, long_away: bool) -> Sorted {
-        let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else { return Sorted::LeftOut };
+    fn sort_offer(
+        &self,
+        name: &ShareName,
+        path: &RelPath,
+        entry: &Entry,
+        contact: FirstContact,
+        direction: Direction,
+        long_away: bool,
+    ) -> Sorted {
+        let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else {
+            return Sorted::LeftOut;
+        };
         if !share.filter.holds(path) {
             return Sorted::LeftOut;
         }
@@ -121,26 +156,50 @@ impl<F: Fs> Node<F> {
         }
         match self.refuses(name, path, entry) {
             Some(reason) => Sorted::Owe(reason),
-            None => Sorted::Take { wanted: lands && entry.has_content() && !record.is_some_and(|record| record.entry.same_content(entry)) },
+            None => Sorted::Take {
+                wanted: lands && entry.has_content() && !record.is_some_and(|record| record.entry.same_content(entry)),
+            },
         }
     }
 
     /// Tries owed changes again, those that `which` picks, as far as their peers are there.
-    pub(crate) fn retry_owed(&mut self, now: Now, name: &ShareName, by_person: bool, which: impl Fn(NodeId, &RelPath, &Owed) -> bool) {
+    pub(crate) fn retry_owed(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        by_person: bool,
+        which: impl Fn(NodeId, &RelPath, &Owed) -> bool,
+    ) {
         let Some(share) = self.shares.get(name) else { return };
         if !share.ready || self.hold_of(name).is_some() {
             return;
         }
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let on_its_way = |node: NodeId, path: &RelPath| share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path));
+        let on_its_way = |node: NodeId, path: &RelPath| {
+            share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path))
+        };
         let mut groups: std::collections::BTreeMap<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
-        for ((node, path), owed) in state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path)) {
+        for ((node, path), owed) in
+            state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path))
+        {
             groups.entry((*node, owed.batch)).or_default().push((path.clone(), owed.clone()));
         }
         for ((node, _), items) in groups {
-            let link = self.links.iter().find(|(_, link)| link.node == Some(node) && link.is_admitted() && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)).map(|(id, _)| *id);
+            let link = self
+                .links
+                .iter()
+                .find(|(_, link)| {
+                    link.node == Some(node)
+                        && link.is_admitted()
+                        && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
+                })
+                .map(|(id, _)| *id);
             let Some(link) = link else { continue };
-            let Some(direction) = self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction) else { continue };
+            let Some(direction) =
+                self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
+            else {
+                continue;
+            };
             let contact = self.contact_with(now, link);
             let number = self.next_batch;
             self.next_batch += 1;
@@ -159,7 +218,19 @@ impl<F: Fs> Node<F> {
                         self.owe(now, name, node, path, Owed { reason, ..owed });
                     }
                     Sorted::Take { wanted } => {
-                        batch.add(path, Pending { entry: owed.entry, seq: owed.seq, batch: owed.batch, content: Content::Unneeded, owed: true, decided: owed.decided }, wanted, None);
+                        batch.add(
+                            path,
+                            Pending {
+                                entry: owed.entry,
+                                seq: owed.seq,
+                                batch: owed.batch,
+                                content: Content::Unneeded,
+                                owed: true,
+                                decided: owed.decided,
+                            },
+                            wanted,
+                            None,
+                        );
                     }
                 }
             }
@@ -167,7 +238,13 @@ impl<F: Fs> Node<F> {
                 // One of them still cannot land, so the others still wait for it, unless a person said otherwise.
                 Some(path) if !by_person => {
                     for (other, pending) in batch.offers {
-                        self.owe(now, name, node, other, pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall));
+                        self.owe(
+                            now,
+                            name,
+                            node,
+                            other,
+                            pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall),
+                        );
                     }
                 }
                 _ => self.add_batch(name, number, batch),
@@ -198,7 +275,11 @@ impl<F: Fs> Node<F> {
         let asks = self.settings.first_sync == FirstSync::Ask || hello.is_some_and(|hello| hello.asks);
         let opened = self.links.get(&id).map_or(now.mono, |link| link.opened);
         // Both sides said at Hello how long they had been up, and both decide by that, not by how long it is now.
-        FirstContact { rule: if asks { FirstSync::Ask } else { FirstSync::Newest }, settled_here: opened >= self.settled_at, settled_there: hello.is_some_and(|hello| hello.settled) }
+        FirstContact {
+            rule: if asks { FirstSync::Ask } else { FirstSync::Newest },
+            settled_here: opened >= self.settled_at,
+            settled_there: hello.is_some_and(|hello| hello.settled),
+        }
     }
 
     /// Why this share does not take an entry, by what it was told.
@@ -210,11 +291,15 @@ impl<F: Fs> Node<F> {
             Kind::Symlink if share.settings.symlinks == Symlinks::Ignore => Some(Reason::SymlinkIgnored),
             _ => {
                 // An ignored symlink, or a fifo, that no scan made an entry of can lie there too.
-                share.skipped.get(path).map(|reason| match reason {
-                    Reason::SymlinkIgnored | Reason::SymlinkOutside => Reason::InTheWay("symlink"),
-                    Reason::Special(word) => Reason::InTheWay(word),
-                    other => other.clone(),
-                }).filter(|reason| !matches!(reason, Reason::UnknownOwner(_)))
+                share
+                    .skipped
+                    .get(path)
+                    .map(|reason| match reason {
+                        Reason::SymlinkIgnored | Reason::SymlinkOutside => Reason::InTheWay("symlink"),
+                        Reason::Special(word) => Reason::InTheWay(word),
+                        other => other.clone(),
+                    })
+                    .filter(|reason| !matches!(reason, Reason::UnknownOwner(_)))
             }
         }
     }
@@ -236,7 +321,9 @@ impl<F: Fs> Node<F> {
     pub(crate) fn disown(&mut self, now: Now, name: &ShareName, node: NodeId, path: Option<&RelPath>) {
         let Some(index) = self.store.index_mut(name) else { return };
         let mut orphans = Vec::new();
-        let given = |(other, record): &(&RelPath, &mut Record)| record.from == Some(node) && path.is_none_or(|path| path == *other);
+        let given = |(other, record): &(&RelPath, &mut Record)| {
+            record.from == Some(node) && path.is_none_or(|path| path == *other)
+        };
         for (other, record) in index.iter_mut().filter(given) {
             record.from = None;
             if record.entry.version.is_unversioned() && record.entry.is_live() {
@@ -254,12 +341,21 @@ impl<F: Fs> Node<F> {
 
     /// A later word on a path: what was on its way, or owed, is no more. Content that is on its way and is the same is
     /// handed over to the batch `number`.
-    fn supersede(&mut self, name: &ShareName, node: NodeId, path: &RelPath, entry: &Entry, number: u64) -> Option<Content<F::Root>> {
+    fn supersede(
+        &mut self,
+        name: &ShareName,
+        node: NodeId,
+        path: &RelPath,
+        entry: &Entry,
+        number: u64,
+    ) -> Option<Content<F::Root>> {
         let mut handed_over = None;
         if let Some(share) = self.shares.get_mut(name) {
             let landing = share.landing.as_ref().and_then(|landing| landing.batch);
             let mut emptied = false;
-            for (id, batch) in share.batches.iter_mut().filter(|(id, batch)| batch.from == node && landing != Some(**id)) {
+            for (id, batch) in
+                share.batches.iter_mut().filter(|(id, batch)| batch.from == node && landing != Some(**id))
+            {
                 let Some(pending) = batch.offers.remove(path) else { continue };
                 emptied |= batch.offers.is_empty();
                 let key = (path.clone(), pending.entry.digest);
@@ -270,15 +366,20 @@ impl<F: Fs> Node<F> {
                     }
                     if matches!(pending.content, Content::Arriving(_)) {
                         let requests = self.links.values_mut().flat_map(|link| link.requests.values_mut());
-                        requests.filter(|asked| asked.batch == *id && asked.share == *name && asked.path == *path).for_each(|asked| asked.batch = number);
+                        requests
+                            .filter(|asked| asked.batch == *id && asked.share == *name && asked.path == *path)
+                            .for_each(|asked| asked.batch = number);
                     }
                     handed_over = match pending.content {
                         Content::Wanted | Content::Unneeded => None,
                         // It was staged with the mode, owner and time of the earlier word.
                         Content::Staged(staged) if !pending.entry.same_fields(entry) => {
                             let attributes = attributes_of(&self.fs, entry, share.settings.allow_setuid);
-                            let set = |root: &F::Root| root.open_file(&staged).and_then(|file| root.set_file(&file, attributes));
-                            let set = share.root.as_ref().is_some_and(|root| entry.kind == Kind::File && set(root).is_ok());
+                            let set = |root: &F::Root| {
+                                root.open_file(&staged).and_then(|file| root.set_file(&file, attributes))
+                            };
+                            let set =
+                                share.root.as_ref().is_some_and(|root| entry.kind == Kind::File && set(root).is_ok());
                             if let (false, Some(root)) = (set, &share.root) {
                                 let _ = root.remove(&staged);
                             }
@@ -299,7 +400,13 @@ impl<F: Fs> Node<F> {
                 share.batches.retain(|_, batch| !batch.offers.is_empty());
             }
         }
-        let owed = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone()))).map(|owed| owed.batch);
+        let owed = self
+            .store
+            .state()
+            .shares
+            .get(name)
+            .and_then(|share| share.owed.get(&(node, path.clone())))
+            .map(|owed| owed.batch);
         if let Some(batch) = owed {
             self.store.change_lazily(Change::Paid(name.clone(), node, path.clone()));
             // What waited for it need not wait any more.
@@ -317,16 +424,31 @@ impl<F: Fs> Node<F> {
             share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
         }
         let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
-        if before.is_some_and(|before| before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry) {
+        if before.is_some_and(|before| {
+            before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry
+        }) {
             return;
         }
         if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
             let label = self.node_label(node);
-            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) { Level::Debug } else { Level::Warning };
+            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) {
+                Level::Debug
+            } else {
+                Level::Warning
+            };
             self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
             if owed.reason.needs_person() {
-                let details = Tree::map().with("share", name.to_string()).with("path", path.to_text()).with("reason", owed.reason.code()).with("peer", label);
-                self.tell(Event { name: "owsync.hold", at: now.wall, text: format!("{name}: {path}: {}", owed.reason), details });
+                let details = Tree::map()
+                    .with("share", name.to_string())
+                    .with("path", path.to_text())
+                    .with("reason", owed.reason.code())
+                    .with("peer", label);
+                self.tell(Event {
+                    name: "owsync.hold",
+                    at: now.wall,
+                    text: format!("{name}: {path}: {}", owed.reason),
+                    details,
+                });
             }
         }
         self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
@@ -336,7 +458,8 @@ impl<F: Fs> Node<F> {
     /// Nothing is owed to a node any more.
     pub(crate) fn forget_owed_to(&mut self, name: &ShareName, node: NodeId) {
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let paths: Vec<RelPath> = state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();
+        let paths: Vec<RelPath> =
+            state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();
         for path in paths {
             self.store.change_lazily(Change::Paid(name.clone(), node, path));
         }
@@ -368,7 +491,12 @@ impl<F: Fs> Node<F> {
     pub(crate) fn drop_batches(&mut self, name: &ShareName, which: impl Fn(&Batch<F::Root>) -> bool) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let landing = share.landing.as_ref().and_then(|landing| landing.batch);
-        let doomed: Vec<u64> = share.batches.iter().filter(|(id, batch)| landing != Some(**id) && which(batch)).map(|(id, _)| *id).collect();
+        let doomed: Vec<u64> = share
+            .batches
+            .iter()
+            .filter(|(id, batch)| landing != Some(**id) && which(batch))
+            .map(|(id, _)| *id)
+            .collect();
         for id in doomed {
             let Some(batch) = share.batches.remove(&id) else { continue };
             share.fetching.retain(|_, by| *by != id);
@@ -416,18 +544,32 @@ impl<F: Fs> Node<F> {
             return;
         }
         let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
-        let on_its_way = |path: &RelPath| self.shares.get(name).is_some_and(|share| share.batches.values().any(|batch| batch.offers.contains_key(path)));
+        let on_its_way = |path: &RelPath| {
+            self.shares
+                .get(name)
+                .is_some_and(|share| share.batches.values().any(|batch| batch.offers.contains_key(path)))
+        };
         let owed = |path: &RelPath| state.owed.keys().any(|(_, owed)| owed == path);
         let mut remaining: Vec<(u64, RelPath)> = state
             .index
             .iter()
-            .filter(|(_, record)| record.entry.version.is_unversioned() && record.entry.is_live() && record.sleep.is_none() && record.from != Some(node))
+            .filter(|(_, record)| {
+                record.entry.version.is_unversioned()
+                    && record.entry.is_live()
+                    && record.sleep.is_none()
+                    && record.from != Some(node)
+            })
             .map(|(path, record)| (record.seq, path.clone()))
             .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))
             .collect();
         remaining.sort_unstable();
         // What was deleted before anybody had a claim needs no tombstone: whoever was shown it was told that it is gone.
-        let gone: Vec<RelPath> = state.index.iter().filter(|(_, record)| !receives && !record.entry.is_live() && record.entry.version.is_unversioned()).map(|(path, _)| path.clone()).collect();
+        let gone: Vec<RelPath> = state
+            .index
+            .iter()
+            .filter(|(_, record)| !receives && !record.entry.is_live() && record.entry.version.is_unversioned())
+            .map(|(path, _)| path.clone())
+            .collect();
         let meta = crate::store::state::ShareMeta { past: true, ..state.meta.clone() };
         self.store.change(Change::Share(name.clone(), meta));
         self.store.change(Change::Stamped(name.clone(), now.wall));
@@ -442,7 +584,11 @@ impl<F: Fs> Node<F> {
         let state_id = self.store.state().me.state;
         let mut batches: Option<(u64, u64)> = None;
         for path in paths {
-            let Some(mut record) = self.store.state().shares.get(name).and_then(|share| share.index.get(&path)).cloned() else { continue };
+            let Some(mut record) =
+                self.store.state().shares.get(name).and_then(|share| share.index.get(&path)).cloned()
+            else {
+                continue;
+            };
             let number = self.store.next_number(now.wall);
             record.entry.version = record.entry.version.edited(state_id, number, limits::VERSION_IDS);
             record.seq = self.store.next_seq(now.wall);

@@ -71,8 +71,31 @@ pub(crate) struct Landing {
 impl Landing {
     /// A landing of these paths, in this order.
     pub fn new(record: &LandingRecord, seen: Vec<Option<Seen>>, batch: Option<u64>) -> Landing {
-        let ops = record.steps.iter().cloned().zip(seen).map(|(step, seen)| Op { step, seen, outcome: Outcome::Todo, disk: None, ready: None, made: Vec::new(), in_place: false }).collect();
-        Landing { run: record.run, from: record.from, batch, ops, next: 0, phase: Phase::Applying, retry_at: Monotonic(0), touched: Default::default() }
+        let ops = record
+            .steps
+            .iter()
+            .cloned()
+            .zip(seen)
+            .map(|(step, seen)| Op {
+                step,
+                seen,
+                outcome: Outcome::Todo,
+                disk: None,
+                ready: None,
+                made: Vec::new(),
+                in_place: false,
+            })
+            .collect();
+        Landing {
+            run: record.run,
+            from: record.from,
+            batch,
+            ops,
+            next: 0,
+            phase: Phase::Applying,
+            retry_at: Monotonic(0),
+            touched: Default::default(),
+        }
     }
 
     /// A landing that a crash interrupted: what was done is told apart from what was not by what lies where.
@@ -86,7 +109,9 @@ impl Landing {
             let Some(staged) = &op.step.staged else { continue };
             apply::finish_exchange(root, staged, &op.step.path)?;
             let staged_digest = match root.stat(staged)? {
-                Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => Some(apply::digest_of(root, staged, stat.kind)?),
+                Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
+                    Some(apply::digest_of(root, staged, stat.kind)?)
+                }
                 _ => None,
             };
             let done = match (op.step.entry.has_content(), staged_digest) {
@@ -98,7 +123,9 @@ impl Landing {
                 // Nothing lies aside: either the old file is still where it was, or it is in history already.
                 (false, None) => match (op.step.old, root.stat(&op.step.path)?) {
                     (None, _) => false,
-                    (Some(old), Some(Found::Synced(stat))) if matches!(stat.kind, Kind::File | Kind::Symlink) => apply::digest_of(root, &op.step.path, stat.kind)? != old,
+                    (Some(old), Some(Found::Synced(stat))) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
+                        apply::digest_of(root, &op.step.path, stat.kind)? != old
+                    }
                     (Some(_), _) => true,
                 },
             };
@@ -257,7 +284,9 @@ impl Op {
                 self.disk = Some(synced(root, path)?.filter(|stat| stat.same_file(&ready)).unwrap_or(ready));
                 return Ok(Outcome::Done);
             }
-            (Kind::File | Kind::Symlink, None, None) | (Kind::Tombstone, Some(_), None) => return Err(Refusal::Changed),
+            (Kind::File | Kind::Symlink, None, None) | (Kind::Tombstone, Some(_), None) => {
+                return Err(Refusal::Changed);
+            }
         }
         self.disk = synced(root, path)?;
         Ok(Outcome::Done)
@@ -266,7 +295,9 @@ impl Op {
     /// Whether the staging name holds something else than the content that was staged, although the path did not land:
     /// putting back what came out of an exchange failed, and it must not be thrown away.
     pub fn holds_a_stray<R: Root>(&self, root: &R) -> Result<bool, FsError> {
-        let Some(staged) = self.step.staged.as_ref().filter(|_| self.outcome != Outcome::Done) else { return Ok(false) };
+        let Some(staged) = self.step.staged.as_ref().filter(|_| self.outcome != Outcome::Done) else {
+            return Ok(false);
+        };
         let there = synced(root, staged)?;
         Ok(match (there, self.ready) {
             (None, _) => false,
@@ -297,15 +328,27 @@ impl Op {
         // Errors here leave the new content in place: the next scan takes it for a local edit, and nothing is lost.
         let result = match (entry.kind, self.seen, staged) {
             (Kind::File, Some(seen), None) => root.open_file(path).and_then(|file| {
-                let _ = root.set_file(&file, Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() });
-                root.set_file(&file, Attributes { mode: Some(seen.stat.mode), mtime: Some(seen.stat.mtime()), owner: None })
+                let _ = root.set_file(
+                    &file,
+                    Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() },
+                );
+                root.set_file(
+                    &file,
+                    Attributes { mode: Some(seen.stat.mode), mtime: Some(seen.stat.mtime()), owner: None },
+                )
             }),
-            (Kind::Symlink, Some(seen), None) => root.set_path(path, Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() }),
-            (Kind::File | Kind::Symlink, Some(seen), Some(staged)) if seen.stat.kind != Kind::Dir => exchange_back(root, staged, path, self.disk),
-            (Kind::File | Kind::Symlink, seen, Some(staged)) => root.rename(path, staged, Rename::New).and_then(|()| match seen {
-                Some(seen) => remake_dir(root, path, seen.stat),
-                None => Ok(()),
-            }),
+            (Kind::Symlink, Some(seen), None) => {
+                root.set_path(path, Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() })
+            }
+            (Kind::File | Kind::Symlink, Some(seen), Some(staged)) if seen.stat.kind != Kind::Dir => {
+                exchange_back(root, staged, path, self.disk)
+            }
+            (Kind::File | Kind::Symlink, seen, Some(staged)) => {
+                root.rename(path, staged, Rename::New).and_then(|()| match seen {
+                    Some(seen) => remake_dir(root, path, seen.stat),
+                    None => Ok(()),
+                })
+            }
             (Kind::Tombstone, Some(seen), None) => remake_dir(root, path, seen.stat),
             (Kind::Tombstone, Some(_), Some(aside)) => root.rename(aside, path, Rename::New),
             (Kind::Dir, Some(seen), Some(aside)) if seen.stat.kind != Kind::Dir => {

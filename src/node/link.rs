@@ -174,10 +174,25 @@ impl<R: Root> Link<R> {
             return Monotonic::NEVER;
         }
         let quiet = if self.is_admitted() {
-            let keepalive = if self.session.dialled() { self.last_sent.max(self.last_heard).plus(limits::KEEPALIVE) } else { Monotonic::NEVER };
-            let answer = self.exchanges.values().filter_map(|e| e.unanswered).map(|at| at.plus(limits::ANSWER_TIME)).min().unwrap_or(Monotonic::NEVER);
-            let stall = if self.requests.is_empty() { Monotonic::NEVER } else { self.last_heard.plus(limits::TRANSFER_STALL) };
-            keepalive.min(self.last_heard.plus(limits::SILENCE)).min(self.probe.unwrap_or(Monotonic::NEVER)).min(answer).min(stall)
+            let keepalive = if self.session.dialled() {
+                self.last_sent.max(self.last_heard).plus(limits::KEEPALIVE)
+            } else {
+                Monotonic::NEVER
+            };
+            let answer = self
+                .exchanges
+                .values()
+                .filter_map(|e| e.unanswered)
+                .map(|at| at.plus(limits::ANSWER_TIME))
+                .min()
+                .unwrap_or(Monotonic::NEVER);
+            let stall =
+                if self.requests.is_empty() { Monotonic::NEVER } else { self.last_heard.plus(limits::TRANSFER_STALL) };
+            keepalive
+                .min(self.last_heard.plus(limits::SILENCE))
+                .min(self.probe.unwrap_or(Monotonic::NEVER))
+                .min(answer)
+                .min(stall)
         } else if self.connected {
             // Between the handshake and Hello.
             self.opened.plus(limits::HANDSHAKE_TIME)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::fs::scan::{Finding, Hint, Scan, Scanned};
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Hold;
-use crate::model::{Digest, Direction, Entry, Kind, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, WallTime, limits};
+use crate::model::{
+    Digest, Direction, Entry, Kind, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, WallTime, limits,
+};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::land::Landing;
 use crate::node::share::Share;
@@ -17,7 +19,13 @@ use crate::store::state::{Change, Ledger, ShareMeta};
 impl<F: Fs> Node<F> {
     /// Brings the shares in line with the settings.
     pub(crate) fn set_up_shares(&mut self, now: Now, set_back: bool) {
-        let wanted: BTreeMap<ShareName, _> = self.settings.shares.iter().filter(|share| share.enabled).map(|share| (share.name.clone(), share.clone())).collect();
+        let wanted: BTreeMap<ShareName, _> = self
+            .settings
+            .shares
+            .iter()
+            .filter(|share| share.enabled)
+            .map(|share| (share.name.clone(), share.clone()))
+            .collect();
         let gone: Vec<ShareName> = self.shares.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in gone {
             self.close_share(&name);
@@ -84,13 +92,20 @@ impl<F: Fs> Node<F> {
                 }
                 share.place = place;
                 let landing = self.store.state().shares.get(name).and_then(|state| state.landing.clone());
-                let keep = landing.iter().flat_map(|landing| landing.steps.iter().filter_map(|step| step.staged.clone())).collect();
+                let keep = landing
+                    .iter()
+                    .flat_map(|landing| landing.steps.iter().filter_map(|step| step.staged.clone()))
+                    .collect();
                 let swept = share.staging.sweep(&root, &keep);
                 if let (Some(record), None) = (&landing, &share.landing) {
                     // A crash interrupted it: complete it before anything is looked at.
-                    match self.store.state().shares.get(name).map(|state| Landing::resume(record, &root, &state.index)) {
+                    match self.store.state().shares.get(name).map(|state| Landing::resume(record, &root, &state.index))
+                    {
                         Some(Ok(landing)) => share.landing = Some(landing),
-                        Some(Err(error)) => self.outputs.push_back(Output::Log(crate::node::api::LogLine { level: Level::Error, text: format!("share {name}: an interrupted batch cannot be looked at: {error}") })),
+                        Some(Err(error)) => self.outputs.push_back(Output::Log(crate::node::api::LogLine {
+                            level: Level::Error,
+                            text: format!("share {name}: an interrupted batch cannot be looked at: {error}"),
+                        })),
                         None => {}
                     }
                 }
@@ -99,8 +114,14 @@ impl<F: Fs> Node<F> {
                 self.outputs.push_back(Output::Watch { share: name.clone() });
                 match swept {
                     Ok(0) => {}
-                    Ok(count) => self.log(Level::Notice, format!("share {name}: removed {count} temporary files that an earlier run left")),
-                    Err(error) => self.log(Level::Warning, format!("share {name}: temporary files of an earlier run cannot be removed: {error}")),
+                    Ok(count) => self.log(
+                        Level::Notice,
+                        format!("share {name}: removed {count} temporary files that an earlier run left"),
+                    ),
+                    Err(error) => self.log(
+                        Level::Warning,
+                        format!("share {name}: temporary files of an earlier run cannot be removed: {error}"),
+                    ),
                 }
             }
             Err(error) => self.lose_root(now, name, &error),
@@ -129,7 +150,11 @@ impl<F: Fs> Node<F> {
                 self.land_on(now, &name);
             }
             let Some(share) = self.shares.get_mut(&name) else { continue };
-            for batch in share.batches.values_mut().filter(|batch| batch.not_before > crate::model::Monotonic(0) && batch.not_before <= now.mono) {
+            for batch in share
+                .batches
+                .values_mut()
+                .filter(|batch| batch.not_before > crate::model::Monotonic(0) && batch.not_before <= now.mono)
+            {
                 batch.not_before = crate::model::Monotonic(0);
                 self.stirred = true;
             }
@@ -190,7 +215,8 @@ impl<F: Fs> Node<F> {
     fn take_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let lately = share.deleted_lately(now.mono);
-        let known_mount = self.store.state().shares.get(name).map(|state| state.meta.filesystem.clone()).unwrap_or_default();
+        let known_mount =
+            self.store.state().shares.get(name).map(|state| state.meta.filesystem.clone()).unwrap_or_default();
         let other_mount = !known_mount.is_empty() && known_mount != share.place.filesystem;
         let unseen = share.unseen;
         let first = unseen && !self.attended;
@@ -217,7 +243,14 @@ impl<F: Fs> Node<F> {
         }
         if self.attended && unseen && set_back_report(&scanned) {
             let counts = scanned.counts;
-            self.log(Level::Warning, format!("share {name}: {} of {} files changed or vanished since owsync last ran", counts.gone + counts.changed, counts.known));
+            self.log(
+                Level::Warning,
+                format!(
+                    "share {name}: {} of {} files changed or vanished since owsync last ran",
+                    counts.gone + counts.changed,
+                    counts.known
+                ),
+            );
         }
         self.record_scan(now, name, scanned, started);
         if self.hold_of(name).is_some() {
@@ -252,7 +285,8 @@ impl<F: Fs> Node<F> {
             }
         }
         let span = limits::YOUNG_COARSE;
-        let young: Vec<RelPath> = found.iter().filter(|(_, finding)| finding.young).map(|(path, _)| path.clone()).collect();
+        let young: Vec<RelPath> =
+            found.iter().filter(|(_, finding)| finding.young).map(|(path, _)| path.clone()).collect();
         if !young.is_empty() {
             // Read once more when another write could no longer hide behind the same time.
             let coarse = young.iter().any(|path| found[path].stat.ctime_ns.rem_euclid(1_000_000_000) == 0);
@@ -314,7 +348,12 @@ impl<F: Fs> Node<F> {
             self.store.change(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
         }
         self.drop_batches(name, |_| true);
-        let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.exchanges.get(name).is_some_and(|exchange| exchange.listening)).map(|(id, _)| *id).collect();
+        let links: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.exchanges.get(name).is_some_and(|exchange| exchange.listening))
+            .map(|(id, _)| *id)
+            .collect();
         for id in links {
             self.listen(id, name);
         }
@@ -335,7 +374,11 @@ impl<F: Fs> Node<F> {
         // When it happened is known only as nearly as the directory above tells, or the last time it was seen.
         let parent = path.parent();
         let last_seen = self.shares.get(name).map_or(edit.started, |share| share.last_scan);
-        let dir_time = self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| dir_mtime(root, parent.as_ref()));
+        let dir_time = self
+            .shares
+            .get(name)
+            .and_then(|share| share.root.as_ref())
+            .and_then(|root| dir_mtime(root, parent.as_ref()));
         let when = dir_time.filter(|time| *time > last_seen && *time <= now.wall).unwrap_or(last_seen);
         let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: when.0 });
         self.record_edit(now, name, path, Some(old), entry, None, false, edit);
@@ -347,7 +390,9 @@ impl<F: Fs> Node<F> {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
         let Some(state) = self.store.state().shares.get(name) else { return };
         let past = state.meta.past;
-        let kept = state.index.iter().rev().filter(|(_, record)| !record.entry.is_live() && record.sleep.is_none() && record.disk.is_some_and(|disk| disk.kind == Kind::Dir));
+        let kept = state.index.iter().rev().filter(|(_, record)| {
+            !record.entry.is_live() && record.sleep.is_none() && record.disk.is_some_and(|disk| disk.kind == Kind::Dir)
+        });
         let mut empty = Vec::new();
         let mut alive = Vec::new();
         for (path, record) in kept {
@@ -423,7 +468,17 @@ impl<F: Fs> Node<F> {
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.
     #[allow(clippy::too_many_arguments)]
-    fn record_edit(&mut self, now: Now, name: &ShareName, path: RelPath, old: Option<Record>, mut entry: Entry, disk: Option<crate::model::DiskStat>, young: bool, edit: &mut Edit) {
+    fn record_edit(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        path: RelPath,
+        old: Option<Record>,
+        mut entry: Entry,
+        disk: Option<crate::model::DiskStat>,
+        young: bool,
+        edit: &mut Edit,
+    ) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
         let flapping = content && share.flaps.note(now.mono, &path, true);
@@ -433,7 +488,8 @@ impl<F: Fs> Node<F> {
         let base = replaced.map_or(i64::MIN, |entry| entry.stamp.ms);
         entry.stamp.rank = me.rank.max(replaced.map_or(0, |entry| entry.stamp.rank));
         // Whoever edits what has a version has seen it, past or no past.
-        if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up {
+        if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up
+        {
             let version = replaced.map_or(Version::UNVERSIONED, |entry| entry.version.clone());
             let number = self.store.next_number(now.wall);
             entry.version = version.edited(me.state, number, limits::VERSION_IDS);
@@ -452,7 +508,17 @@ impl<F: Fs> Node<F> {
             }
             self.number(now, name, &mut record, edit);
             self.reconsider(name, &path);
-            self.log(Level::Debug, format!("share {name}: {path}: {} here, {:?} {:o} {} version {:?}", record.entry.kind.word(), record.entry.digest, record.entry.mode, record.entry.mtime.0, record.entry.version));
+            self.log(
+                Level::Debug,
+                format!(
+                    "share {name}: {path}: {} here, {:?} {:o} {} version {:?}",
+                    record.entry.kind.word(),
+                    record.entry.digest,
+                    record.entry.mode,
+                    record.entry.mtime.0,
+                    record.entry.version
+                ),
+            );
             self.store.change(Change::Record(name.clone(), path, record));
         } else {
             self.store.change(Change::Drop(name.clone(), path));
@@ -464,7 +530,10 @@ impl<F: Fs> Node<F> {
     fn number(&mut self, now: Now, name: &ShareName, record: &mut Record, edit: &mut Edit) {
         record.seq = self.store.next_seq(now.wall);
         // A first contact goes in batches that a small router can stage; what changes later lands as it changed.
-        let full = !edit.past && edit.batch.is_some() && (edit.files >= limits::BATCH_FILES || edit.bytes.saturating_add(record.entry.size) > limits::BATCH_BYTES);
+        let full = !edit.past
+            && edit.batch.is_some()
+            && (edit.files >= limits::BATCH_FILES
+                || edit.bytes.saturating_add(record.entry.size) > limits::BATCH_BYTES);
         if edit.batch.is_none() || full || edit.files >= limits::BATCH_MAX {
             edit.batch = Some(record.seq);
             edit.files = 0;
@@ -532,7 +601,10 @@ impl<F: Fs> Node<F> {
         self.stirred = true;
         if news {
             self.log(Level::Error, format!("share {name} is held: {hold}"));
-            let details = Tree::map().with("share", name.to_string()).with("reason", hold.code()).with("message", hold.to_string());
+            let details = Tree::map()
+                .with("share", name.to_string())
+                .with("reason", hold.code())
+                .with("message", hold.to_string());
             self.tell(Event { name: "owsync.hold", at: now.wall, text: format!("{name} is held: {hold}"), details });
         }
     }
@@ -545,7 +617,8 @@ impl<F: Fs> Node<F> {
         }
         self.store.change(Change::Share(name.clone(), ShareMeta { hold: None, ..meta }));
         self.log(Level::Notice, format!("share {name} goes on"));
-        let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
+        let links: Vec<LinkId> =
+            self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
         let ready = self.shares.get(name).is_some_and(|share| share.ready);
         for id in links {
             if let Some(link) = self.links.get_mut(&id) {
@@ -561,7 +634,10 @@ impl<F: Fs> Node<F> {
     pub(crate) fn report_flapping(&mut self, now: Now, name: &ShareName, path: &RelPath) {
         let text = format!("share {name}: {path}: {}", Reason::Flapping);
         self.log(Level::Error, text.clone());
-        let details = Tree::map().with("share", name.to_string()).with("path", path.to_text()).with("reason", Reason::Flapping.code());
+        let details = Tree::map()
+            .with("share", name.to_string())
+            .with("path", path.to_text())
+            .with("reason", Reason::Flapping.code());
         self.tell(Event { name: "owsync.hold", at: now.wall, text, details });
     }
 }

@@ -332,7 +332,12 @@ impl<F: Fs> Node<F> {
     /// When to call [`Node::handle_timeout`], if nothing else happens before.
     pub fn poll_timeout(&self) -> Monotonic {
         let links = self.links.values().map(Link::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let shares = self.shares.values().map(|share| share.poll_timeout(self.settings.settle)).min().unwrap_or(Monotonic::NEVER);
+        let shares = self
+            .shares
+            .values()
+            .map(|share| share.poll_timeout(self.settings.settle))
+            .min()
+            .unwrap_or(Monotonic::NEVER);
         let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
         let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
         let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
@@ -343,7 +348,9 @@ impl<F: Fs> Node<F> {
     pub fn timers(&self) -> Vec<(String, Monotonic)> {
         let mut timers = vec![("expiry".to_string(), self.next_expiry)];
         timers.extend(self.links.iter().map(|(id, link)| (format!("session {id}"), link.poll_timeout())));
-        timers.extend(self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))));
+        timers.extend(
+            self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
+        );
         timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
         timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
         timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
@@ -357,7 +364,12 @@ impl<F: Fs> Node<F> {
             // A scan waits for a landing, and a landing may wait for its next attempt.
             share.landing.as_ref().map_or(share.scan.is_some(), |landing| landing.can_work(now.mono))
         });
-        let serves = |link: &Link<F::Root>| !link.over && !link.is_full() && (!link.serving.is_empty() || link.exchanges.iter().any(|(name, exchange)| !exchange.queue.is_empty() && self.may_offer(name)));
+        let serves = |link: &Link<F::Root>| {
+            !link.over
+                && !link.is_full()
+                && (!link.serving.is_empty()
+                    || link.exchanges.iter().any(|(name, exchange)| !exchange.queue.is_empty() && self.may_offer(name)))
+        };
         self.again || shares || self.links.values().any(serves)
     }
 

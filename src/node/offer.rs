@@ -38,7 +38,8 @@ impl<F: Fs> Node<F> {
         let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
         let Some(theirs) = hello.shares.iter().find(|theirs| theirs.name == *name).cloned() else { return };
         let their_state = hello.state;
-        let before = self.store.state().shares.get(name).and_then(|state| state.ledgers.get(&node)).cloned().unwrap_or_default();
+        let before =
+            self.store.state().shares.get(name).and_then(|state| state.ledgers.get(&node)).cloned().unwrap_or_default();
         // Whoever only receives still relays, and so could bring back what was deleted.
         let sends = theirs.direction != Direction::Observe;
         let mut ledger = Ledger { sends, ..before.clone() };
@@ -69,7 +70,8 @@ impl<F: Fs> Node<F> {
     pub(crate) fn direction_with(&self, id: LinkId, name: &ShareName) -> Option<Direction> {
         let share = self.shares.get(name)?;
         let link = self.links.get(&id)?;
-        let peer = link.section.as_ref().and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
+        let peer =
+            link.section.as_ref().and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
         let paused = link.section.as_ref().and_then(|section| self.dials.get(section)).is_some_and(|dial| dial.paused);
         if paused || peer.is_some_and(|peer| !peer.allows(name)) {
             return None;
@@ -97,7 +99,15 @@ impl<F: Fs> Node<F> {
     }
 
     /// A peer wants to hear what changed here.
-    pub(crate) fn handle_want(&mut self, now: Now, id: LinkId, name: &ShareName, state: StateId, since: u64, round: u32) {
+    pub(crate) fn handle_want(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        name: &ShareName,
+        state: StateId,
+        since: u64,
+        round: u32,
+    ) {
         let me = self.store.state().me.clone();
         if state != me.state {
             // It said Hello to another life of our database, which it also forgets with the session.
@@ -116,20 +126,32 @@ impl<F: Fs> Node<F> {
         };
         if let Some(index) = self.store.index_mut(name) {
             // It may have given up what it once gave us: whatever it asks for, it hears.
-            index.iter_mut().filter(|(_, record)| record.seq > since && record.from == Some(node)).for_each(|(_, record)| record.from = None);
+            index
+                .iter_mut()
+                .filter(|(_, record)| record.seq > since && record.from == Some(node))
+                .for_each(|(_, record)| record.from = None);
         }
         exchange.offered = Some(since);
         exchange.their_round = round;
         exchange.queue.clear();
         exchange.catch_up = None;
-        let acked = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).filter(|ledger| ledger.our_state == Some(me.state)).map_or(0, |ledger| ledger.acked);
+        let acked = self
+            .store
+            .state()
+            .shares
+            .get(name)
+            .and_then(|share| share.ledgers.get(&node))
+            .filter(|ledger| ledger.our_state == Some(me.state))
+            .map_or(0, |ledger| ledger.acked);
         exchange.their_applied = exchange.their_applied.max(acked.min(since));
         self.stirred = true;
     }
 
     /// Whether a share may say what it has. While a batch is on its way into place its records are not the disk.
     pub(crate) fn may_offer(&self, name: &ShareName) -> bool {
-        self.shares.get(name).is_some_and(|share| share.ready && !share.paused && share.landing.is_none()) && self.hold_of(name).is_none() && self.store_trouble.is_none()
+        self.shares.get(name).is_some_and(|share| share.ready && !share.paused && share.landing.is_none())
+            && self.hold_of(name).is_none()
+            && self.store_trouble.is_none()
     }
 
     /// Offers everything that is new to whoever wants to hear it. Called when the state is about to be written.
@@ -139,7 +161,12 @@ impl<F: Fs> Node<F> {
             if !self.may_offer(&name) {
                 continue;
             }
-            let ids: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.is_admitted() && link.exchanges.contains_key(&name)).map(|(id, _)| *id).collect();
+            let ids: Vec<LinkId> = self
+                .links
+                .iter()
+                .filter(|(_, link)| link.is_admitted() && link.exchanges.contains_key(&name))
+                .map(|(id, _)| *id)
+                .collect();
             for id in ids {
                 self.push_offers_to(now, id, &name);
             }
@@ -161,19 +188,24 @@ impl<F: Fs> Node<F> {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
                 .iter()
-                .filter(|(_, record)| record.seq > offered && is_offered(record, share.settings.direction, exchange.direction, node))
+                .filter(|(_, record)| {
+                    record.seq > offered && is_offered(record, share.settings.direction, exchange.direction, node)
+                })
                 .map(|(path, record)| (record.seq, path.clone()))
                 .collect();
             fresh.sort_unstable();
             exchange.queue = fresh.into();
         }
         // What was never offered has a provisional stamp, which is made final now that the clock was checked.
-        let drafts = exchange.queue.iter().any(|(_, path)| state.index.get(path).is_some_and(|record| record.draft.is_some()));
+        let drafts =
+            exchange.queue.iter().any(|(_, path)| state.index.get(path).is_some_and(|record| record.draft.is_some()));
         if drafts {
             self.store.change(Change::Stamped(name.clone(), now.wall));
         }
         loop {
-            let (Some(link), Some(state)) = (self.links.get_mut(&id), self.store.state().shares.get(name)) else { return };
+            let (Some(link), Some(state)) = (self.links.get_mut(&id), self.store.state().shares.get(name)) else {
+                return;
+            };
             if link.is_full() {
                 // Goes on when some of it was sent.
                 return;
@@ -183,14 +215,21 @@ impl<F: Fs> Node<F> {
             let mut size = 0;
             while entries.len() < limits::INDEX_CHUNK {
                 let Some((seq, path)) = exchange.queue.front() else { break };
-                let record = state.index.get(path).filter(|record| record.seq == *seq && is_offered(record, share.settings.direction, exchange.direction, node));
+                let record = state.index.get(path).filter(|record| {
+                    record.seq == *seq && is_offered(record, share.settings.direction, exchange.direction, node)
+                });
                 // What changed again since will come under its new number.
                 if let Some(record) = record {
                     size += message::offer_size(path, &record.entry);
                     if size > limits::DATA_MAX {
                         break;
                     }
-                    entries.push(Offer { path: path.clone(), entry: record.entry.clone(), seq: *seq, batch: record.batch.min(*seq) });
+                    entries.push(Offer {
+                        path: path.clone(),
+                        entry: record.entry.clone(),
+                        seq: *seq,
+                        batch: record.batch.min(*seq),
+                    });
                 }
                 exchange.queue.pop_front();
             }
@@ -234,7 +273,14 @@ impl<F: Fs> Node<F> {
             exchange.unanswered = Some(now.mono);
         }
         let name = progress.share;
-        let before = self.store.state().shares.get(&name).and_then(|share| share.ledgers.get(&node)).cloned().unwrap_or_default();
+        let before = self
+            .store
+            .state()
+            .shares
+            .get(&name)
+            .and_then(|share| share.ledgers.get(&node))
+            .cloned()
+            .unwrap_or_default();
         let acked = if before.our_state == Some(state) { before.acked.max(progress.applied) } else { progress.applied };
         let ledger = Ledger { our_state: Some(state), acked, ..before.clone() };
         if ledger != before {

@@ -1,8 +1,8 @@
 //! Supplying content that peers ask for, in order and in bounded steps.
 
+use crate::fs::Fs;
 use crate::fs::form::Content;
 use crate::fs::scan::Hint;
-use crate::fs::Fs;
 use crate::model::{Now, Reason, ShareName, limits};
 use crate::node::link::Serving;
 use crate::node::{LinkId, Node};
@@ -84,12 +84,22 @@ impl<F: Fs> Node<F> {
     }
 
     /// Reads part of a piece, if the file is still what was offered.
-    fn read_piece(&mut self, now: Now, id: LinkId, name: &ShareName, piece: &Piece, sent: u64, want: usize) -> Result<Vec<u8>, Reason> {
+    fn read_piece(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        name: &ShareName,
+        piece: &Piece,
+        sent: u64,
+        want: usize,
+    ) -> Result<Vec<u8>, Reason> {
         let share = self.shares.get_mut(name).ok_or(Reason::ShareHeld)?;
         let root = share.root.as_ref().ok_or(Reason::ShareHeld)?;
         // The filter holds for requests as for offers: what is not offered is not supplied.
         let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&piece.path));
-        let record = record.filter(|record| record.sleep.is_none() && record.entry.has_content() && record.entry.digest == piece.digest);
+        let record = record.filter(|record| {
+            record.sleep.is_none() && record.entry.has_content() && record.entry.digest == piece.digest
+        });
         let Some(record) = record.filter(|_| share.filter.holds(&piece.path)) else {
             return Err(Reason::Other("it changed".into()));
         };
@@ -97,7 +107,8 @@ impl<F: Fs> Node<F> {
         let link = self.links.get_mut(&id).ok_or_else(changed)?;
         let kept = matches!(&link.open_file, Some((share, path, digest, _)) if share == name && *path == piece.path && *digest == piece.digest);
         if !kept {
-            let content = Content::open(root, &piece.path, record.entry.kind).map_err(|error| if error.is_missing() { changed() } else { Reason::Unreadable(error.cause()) })?;
+            let content = Content::open(root, &piece.path, record.entry.kind)
+                .map_err(|error| if error.is_missing() { changed() } else { Reason::Unreadable(error.cause()) })?;
             if !record.disk.is_some_and(|disk| disk.unchanged(&content.stat())) {
                 // Written since it was looked at: look again, and offer what is there then.
                 share.hints.add(now.mono, Hint { path: piece.path.clone(), deep: false });
@@ -107,7 +118,8 @@ impl<F: Fs> Node<F> {
         }
         let Some((_, _, _, content)) = &link.open_file else { return Err(changed()) };
         let mut bytes = vec![0; want];
-        let count = content.read(root, piece.offset + sent, &mut bytes).map_err(|error| Reason::Unreadable(error.cause()))?;
+        let count =
+            content.read(root, piece.offset + sent, &mut bytes).map_err(|error| Reason::Unreadable(error.cause()))?;
         if count < want {
             share.hints.add(now.mono, Hint { path: piece.path.clone(), deep: false });
             return Err(changed());

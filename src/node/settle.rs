@@ -26,7 +26,16 @@ impl<F: Fs> Node<F> {
                 self.note_progress(name);
             }
             self.push_offers(now);
-            let exchanges: Vec<(LinkId, ShareName)> = self.links.iter().flat_map(|(id, link)| link.exchanges.iter().filter(|(_, exchange)| !exchange.completed).map(|(name, _)| (*id, name.clone()))).collect();
+            let exchanges: Vec<(LinkId, ShareName)> = self
+                .links
+                .iter()
+                .flat_map(|(id, link)| {
+                    link.exchanges
+                        .iter()
+                        .filter(|(_, exchange)| !exchange.completed)
+                        .map(|(name, _)| (*id, name.clone()))
+                })
+                .collect();
             for (id, name) in exchanges {
                 self.check_completed(now, id, &name);
             }
@@ -78,7 +87,8 @@ impl<F: Fs> Node<F> {
 
     /// What this node has of a path is new: what is owed for it may be known by now.
     pub(crate) fn reconsider(&mut self, name: &ShareName, path: &RelPath) {
-        let owed = self.store.state().shares.get(name).is_some_and(|state| state.owed.keys().any(|(_, owed)| owed == path));
+        let owed =
+            self.store.state().shares.get(name).is_some_and(|state| state.owed.keys().any(|(_, owed)| owed == path));
         if let Some(share) = self.shares.get_mut(name).filter(|_| owed) {
             share.reconsider.insert(path.clone());
             self.stirred = true;
@@ -94,7 +104,11 @@ impl<F: Fs> Node<F> {
         }
         let Some(share) = self.shares.get_mut(name) else { return };
         for (node, batch, path) in std::mem::take(&mut share.waits_over) {
-            self.retry_owed(now, name, false, |owner, _, owed| owner == node && owed.batch == batch && matches!(&owed.reason, Reason::WaitsFor(other) if *other == path));
+            self.retry_owed(now, name, false, |owner, _, owed| {
+                owner == node
+                    && owed.batch == batch
+                    && matches!(&owed.reason, Reason::WaitsFor(other) if *other == path)
+            });
         }
     }
 
@@ -102,7 +116,14 @@ impl<F: Fs> Node<F> {
     fn note_progress(&mut self, name: &ShareName) {
         let Some(share) = self.shares.get(name) else { return };
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let ids: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.is_admitted() && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)).map(|(id, _)| *id).collect();
+        let ids: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| {
+                link.is_admitted() && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
+            })
+            .map(|(id, _)| *id)
+            .collect();
         let mut changes = Vec::new();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
@@ -114,7 +135,11 @@ impl<F: Fs> Node<F> {
             let in_memory = batches().filter_map(|batch| batch.lowest_unowed()).chain(partial).min();
             let heard = exchange.heard.min(below(in_memory));
             let owed_to = || state.owed.iter().filter(|((owner, _), _)| *owner == node);
-            let outstanding = batches().filter_map(|batch| batch.lowest()).chain(partial).chain(owed_to().map(|(_, owed)| owed.seq)).min();
+            let outstanding = batches()
+                .filter_map(|batch| batch.lowest())
+                .chain(partial)
+                .chain(owed_to().map(|(_, owed)| owed.seq))
+                .min();
             let observes = !exchange.direction.takes() && exchange.direction != Direction::Send;
             let applied = if observes { 0 } else { exchange.heard.min(below(outstanding)) };
             if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
@@ -124,7 +149,10 @@ impl<F: Fs> Node<F> {
             let told = (exchange.heard, applied, owed);
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
-                let owed_paths = owed_to().take(limits::OWED_TOLD).map(|((_, path), owed)| (path.clone(), owed.reason.clone())).collect();
+                let owed_paths = owed_to()
+                    .take(limits::OWED_TOLD)
+                    .map(|((_, path), owed)| (path.clone(), owed.reason.clone()))
+                    .collect();
                 link.say(Message::Progress(Progress { share: name.clone(), heard: told.0, applied, owed, owed_paths }));
             }
         }
@@ -136,7 +164,12 @@ impl<F: Fs> Node<F> {
 
     /// A peer that reads nothing for so long that its queue overflows is let go.
     fn drop_the_deaf(&mut self, now: Now) {
-        let deaf: Vec<LinkId> = self.links.iter().filter(|(_, link)| !link.over && link.session.queued() > limits::SEND_MAX).map(|(id, _)| *id).collect();
+        let deaf: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| !link.over && link.session.queued() > limits::SEND_MAX)
+            .map(|(id, _)| *id)
+            .collect();
         for id in deaf {
             self.misbehaved(now, id, "it does not read what it is sent".into());
         }

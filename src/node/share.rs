@@ -147,7 +147,13 @@ impl<R: Root> Share<R> {
 
     /// When this share next has something to do by itself.
     pub fn poll_timeout(&self, settle: Duration) -> Monotonic {
-        let batches = self.batches.values().map(|batch| batch.not_before).filter(|&at| at > Monotonic(0)).min().unwrap_or(Monotonic::NEVER);
+        let batches = self
+            .batches
+            .values()
+            .map(|batch| batch.not_before)
+            .filter(|&at| at > Monotonic(0))
+            .min()
+            .unwrap_or(Monotonic::NEVER);
         let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
         self.look_at(settle).min(self.relook_at).min(self.retry_at).min(batches).min(landing)
     }
@@ -285,7 +291,8 @@ mod tests {
         for at in 0..50 {
             assert!(!flaps.note(Monotonic(at * 1000), &p("log"), true));
         }
-        let held = (0..20).map(|turn| flaps.note(Monotonic(turn * 1000), &p("dhcp"), turn % 2 == 0)).position(|held| held);
+        let held =
+            (0..20).map(|turn| flaps.note(Monotonic(turn * 1000), &p("dhcp"), turn % 2 == 0)).position(|held| held);
         assert_eq!(held, Some(9));
         // The same turns, slowly, are two people at work.
         let mut flaps = Flaps::default();

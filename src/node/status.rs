@@ -47,12 +47,18 @@ impl<F: Fs> Node<F> {
             return Some(Lag::new("looking", "its files are being looked at", true));
         }
         let state = self.store.state().shares.get(name)?;
-        let owed: Vec<(&RelPath, &Reason)> = state.owed.iter().filter(|((owner, _), owed)| *owner == node && !owed.reason.is_choice()).map(|((_, path), owed)| (path, &owed.reason)).collect();
+        let owed: Vec<(&RelPath, &Reason)> = state
+            .owed
+            .iter()
+            .filter(|((owner, _), owed)| *owner == node && !owed.reason.is_choice())
+            .map(|((_, path), owed)| (path, &owed.reason))
+            .collect();
         if let [(path, reason), rest @ ..] = &owed[..] {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             return Some(Lag::new("owed", format!("owed here: {path}: {reason}{more}"), false));
         }
-        let there: Vec<&(RelPath, Reason)> = exchange.owed_there_paths.iter().filter(|(_, reason)| !reason.is_choice()).collect();
+        let there: Vec<&(RelPath, Reason)> =
+            exchange.owed_there_paths.iter().filter(|(_, reason)| !reason.is_choice()).collect();
         if let [(path, reason), rest @ ..] = &there[..] {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             return Some(Lag::new("owed_there", format!("owed there: {path}: {reason}{more}"), false));
@@ -63,12 +69,17 @@ impl<F: Fs> Node<F> {
         if !exchange.listening || !exchange.heard_all || !exchange.completed {
             return Some(Lag::new("exchanging", "exchanging", true));
         }
-        let coming: usize = share.batches.values().filter(|batch| batch.from == node).map(|batch| batch.offers.len()).sum();
+        let coming: usize =
+            share.batches.values().filter(|batch| batch.from == node).map(|batch| batch.offers.len()).sum();
         if coming > 0 || share.landing.as_ref().is_some_and(|landing| landing.from == Some(node)) {
             return Some(Lag::new("receiving", format!("{coming} paths are on their way here"), true));
         }
         let only_choices_there = exchange.owed_there > 0 && there.is_empty();
-        if exchange.offered.unwrap_or(0) < share.top || (exchange.their_applied < exchange.offered.unwrap_or(0) && !only_choices_there && exchange.theirs.direction != Direction::Observe) {
+        if exchange.offered.unwrap_or(0) < share.top
+            || (exchange.their_applied < exchange.offered.unwrap_or(0)
+                && !only_choices_there
+                && exchange.theirs.direction != Direction::Observe)
+        {
             return Some(Lag::new("sending", "changes are on their way there", true));
         }
         None
@@ -76,7 +87,12 @@ impl<F: Fs> Node<F> {
 
     /// Notes since when every pair is in sync.
     pub(crate) fn note_sync_times(&mut self, now: Now) {
-        let pairs: Vec<(LinkId, ShareName)> = self.links.iter().filter(|(_, link)| link.is_admitted()).flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone()))).collect();
+        let pairs: Vec<(LinkId, ShareName)> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_admitted())
+            .flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone())))
+            .collect();
         for (id, name) in pairs {
             let synced = self.lag(id, &name).is_none();
             if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) {
@@ -128,7 +144,8 @@ impl<F: Fs> Node<F> {
     }
 
     pub(crate) fn knows_peer(&self, name: &PeerName) -> bool {
-        self.dials.contains_key(name) || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
+        self.dials.contains_key(name)
+            || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
     }
 
     /// The whole status.
@@ -136,8 +153,20 @@ impl<F: Fs> Node<F> {
         let behind = self.behind(now, None, None);
         let connected = self.links.values().filter(|link| link.is_admitted()).count();
         let in_sync = behind.is_empty() && connected > 0;
-        let since = self.links.values().filter(|link| link.is_admitted()).flat_map(|link| link.exchanges.values().map(|exchange| exchange.in_sync_since)).min_by_key(|since| since.is_some()).flatten();
-        let since = self.links.values().flat_map(|link| link.exchanges.values().filter_map(|exchange| exchange.in_sync_since)).max().filter(|_| in_sync).or(since);
+        let since = self
+            .links
+            .values()
+            .filter(|link| link.is_admitted())
+            .flat_map(|link| link.exchanges.values().map(|exchange| exchange.in_sync_since))
+            .min_by_key(|since| since.is_some())
+            .flatten();
+        let since = self
+            .links
+            .values()
+            .flat_map(|link| link.exchanges.values().filter_map(|exchange| exchange.in_sync_since))
+            .max()
+            .filter(|_| in_sync)
+            .or(since);
         let summary = match behind.first() {
             Some((first, _)) if behind.len() == 1 => format!("not in sync: {first}"),
             Some((first, _)) => format!("not in sync: {first} (and {} more)", behind.len() - 1),
@@ -176,7 +205,13 @@ impl<F: Fs> Node<F> {
                     .with("since", waiting.since)
             })
             .collect();
-        let events: Vec<Tree> = self.events.iter().rev().take(20).map(|event| Tree::map().with("event", event.name).with("time", event.at).with("text", event.text.clone())).collect();
+        let events: Vec<Tree> = self
+            .events
+            .iter()
+            .rev()
+            .take(20)
+            .map(|event| Tree::map().with("event", event.name).with("time", event.at).with("text", event.text.clone()))
+            .collect();
         let c = self.counters;
         let counters = Tree::map()
             .with("edited", c.edited)
@@ -205,7 +240,8 @@ impl<F: Fs> Node<F> {
     pub(crate) fn peers_tree(&self, now: Now) -> Tree {
         let mut tree = Tree::map();
         for peer in &self.settings.peers {
-            let links = self.links.iter().find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
+            let links =
+                self.links.iter().find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
             let mut one = match links {
                 Some((id, link)) => self.linked_tree(now, *id, link),
                 None => self.unlinked_tree(now, &peer.name, peer.enabled),
@@ -218,14 +254,27 @@ impl<F: Fs> Node<F> {
         }
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
             let label = self.peer_label(*id);
-            tree = tree.with(label, self.linked_tree(now, *id, link).with("address", link.remote.to_canonical().to_string()).with("configured", false));
+            tree = tree.with(
+                label,
+                self.linked_tree(now, *id, link)
+                    .with("address", link.remote.to_canonical().to_string())
+                    .with("configured", false),
+            );
         }
         // Whoever was met, is not configured and not here: its state still counts for deletions.
         let connected = |node: &NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
-        for (node, known) in self.store.state().peers.iter().filter(|(node, known)| known.accepted && !connected(node)) {
-            let configured = known.section.as_ref().is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == **section));
+        for (node, known) in self.store.state().peers.iter().filter(|(node, known)| known.accepted && !connected(node))
+        {
+            let configured = known
+                .section
+                .as_ref()
+                .is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == **section));
             if !configured {
-                let one = Tree::map().with("state", "away").with("node", node.to_hex()).with("met", known.met).with("configured", false);
+                let one = Tree::map()
+                    .with("state", "away")
+                    .with("node", node.to_hex())
+                    .with("met", known.met)
+                    .with("configured", false);
                 tree = tree.with(if known.name.is_empty() { node.to_string() } else { known.name.clone() }, one);
             }
         }
@@ -234,7 +283,12 @@ impl<F: Fs> Node<F> {
 
     fn linked_tree(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> Tree {
         let lags: Vec<Lag> = link.exchanges.keys().filter_map(|name| self.lag(id, name)).collect();
-        let since = link.exchanges.values().map(|exchange| exchange.in_sync_since).collect::<Option<Vec<WallTime>>>().and_then(|all| all.into_iter().max());
+        let since = link
+            .exchanges
+            .values()
+            .map(|exchange| exchange.in_sync_since)
+            .collect::<Option<Vec<WallTime>>>()
+            .and_then(|all| all.into_iter().max());
         let state = if lags.is_empty() {
             "in sync"
         } else if lags.iter().all(|lag| lag.moving) {
@@ -285,7 +339,11 @@ impl<F: Fs> Node<F> {
             .with_some("reason", lag.as_ref().map(|lag| lag.code))
             .with_some("message", lag.as_ref().map(|lag| lag.text.clone()));
         let told = exchange.told.unwrap_or_default();
-        tree = tree.with("offered", exchange.offered.unwrap_or(0)).with("applied_there", exchange.their_applied).with("heard", exchange.heard).with("applied", told.1);
+        tree = tree
+            .with("offered", exchange.offered.unwrap_or(0))
+            .with("applied_there", exchange.their_applied)
+            .with("heard", exchange.heard)
+            .with("applied", told.1);
         if !owed.is_empty() {
             tree = tree.with("owed", owed);
         }
@@ -299,24 +357,51 @@ impl<F: Fs> Node<F> {
     }
 
     fn unlinked_tree(&self, now: Now, name: &PeerName, enabled: bool) -> Tree {
-        let known = self.store.state().peers.iter().find(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
+        let known = self
+            .store
+            .state()
+            .peers
+            .iter()
+            .find(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
         let Some(dial) = self.dials.get(name).filter(|_| enabled) else {
-            return Tree::map().with("state", "disabled").with("connected", false).with("in_sync", false).with("reason", "disabled").with("message", "switched off here");
+            return Tree::map()
+                .with("state", "disabled")
+                .with("connected", false)
+                .with("in_sync", false)
+                .with("reason", "disabled")
+                .with("message", "switched off here");
         };
         let mut tree = Tree::map();
         tree = match (&dial.trouble, dial.paused) {
-            (_, true) => tree.with("state", "paused").with("connected", false).with("in_sync", false).with("reason", "paused").with("message", "paused here"),
-            (Some((trouble, since)), _) => {
-                tree.with("state", "not connected").with("connected", false).with("in_sync", false).with("reason", trouble.code()).with("message", trouble.to_string()).with("since", *since)
-            }
-            (None, _) => tree.with("state", "connecting").with("connected", false).with("in_sync", false).with("reason", "connecting").with("message", "not connected yet"),
+            (_, true) => tree
+                .with("state", "paused")
+                .with("connected", false)
+                .with("in_sync", false)
+                .with("reason", "paused")
+                .with("message", "paused here"),
+            (Some((trouble, since)), _) => tree
+                .with("state", "not connected")
+                .with("connected", false)
+                .with("in_sync", false)
+                .with("reason", trouble.code())
+                .with("message", trouble.to_string())
+                .with("since", *since),
+            (None, _) => tree
+                .with("state", "connecting")
+                .with("connected", false)
+                .with("in_sync", false)
+                .with("reason", "connecting")
+                .with("message", "not connected yet"),
         };
         if dial.poll_timeout() > now.mono && dial.poll_timeout() != crate::model::Monotonic::NEVER {
             tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
         }
         tree = tree.with_some("last_ok", dial.last_ok);
         match known {
-            Some((node, known)) => tree.with("node", node.to_hex()).with_some("public_key", known.public_key.map(|key| escape::hex(&key))).with("name", known.name.clone()),
+            Some((node, known)) => tree
+                .with("node", node.to_hex())
+                .with_some("public_key", known.public_key.map(|key| escape::hex(&key)))
+                .with("name", known.name.clone()),
             None => tree,
         }
     }
@@ -328,30 +413,53 @@ impl<F: Fs> Node<F> {
             let Some(state) = self.store.state().shares.get(name) else { continue };
             let (files, bytes) = state.index.live_files();
             let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live()).count();
-            let word = match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
-                (Some(_), ..) => "held",
-                (None, true, ..) => "paused",
-                (None, _, false, ..) => "looking",
-                (None, _, _, _, true) => "applying",
-                (None, _, _, true, _) => "looking",
-                _ => "idle",
-            };
-            let mut one = Tree::map().with("state", word).with("dir", escape::escape(std::os::unix::ffi::OsStrExt::as_bytes(share.settings.dir.as_os_str()))).with("files", files).with("bytes", bytes).with("deleted", tombstones);
+            let word =
+                match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
+                    (Some(_), ..) => "held",
+                    (None, true, ..) => "paused",
+                    (None, _, false, ..) => "looking",
+                    (None, _, _, _, true) => "applying",
+                    (None, _, _, true, _) => "looking",
+                    _ => "idle",
+                };
+            let mut one = Tree::map()
+                .with("state", word)
+                .with("dir", escape::escape(std::os::unix::ffi::OsStrExt::as_bytes(share.settings.dir.as_os_str())))
+                .with("files", files)
+                .with("bytes", bytes)
+                .with("deleted", tombstones);
             if share.settings.direction != Direction::Both {
                 one = one.with("direction", share.settings.direction.word());
             }
             if let Some((hold, since)) = &state.meta.hold {
-                one = one.with("hold", Tree::map().with("reason", hold.code()).with("message", hold.to_string()).with("since", *since).with("needs_person", !hold.ends_by_itself()));
+                one = one.with(
+                    "hold",
+                    Tree::map()
+                        .with("reason", hold.code())
+                        .with("message", hold.to_string())
+                        .with("since", *since)
+                        .with("needs_person", !hold.ends_by_itself()),
+                );
             }
             if share.filter.is_empty() {
                 one = one.with("warning", "no include pattern, so nothing is synced");
             }
-            one = one.with("detector", if share.watched { "inotify" } else { "poll" }).with("next_look", share.next_poll.since(now.mono).as_secs());
+            one = one
+                .with("detector", if share.watched { "inotify" } else { "poll" })
+                .with("next_look", share.next_poll.since(now.mono).as_secs());
             let skipped: Vec<Tree> = share.skipped.iter().map(|(path, reason)| owed_tree(path, reason)).collect();
             if !skipped.is_empty() {
-                one = one.with("skipped", skipped).with("skipped_count", share.skipped.len() as u64 + share.skipped_more);
+                one =
+                    one.with("skipped", skipped).with("skipped_count", share.skipped.len() as u64 + share.skipped_more);
             }
-            let owed: Vec<Tree> = state.owed.iter().take(limits::REPLY_PATHS).map(|((node, path), owed)| owed_tree(path, &owed.reason).with("peer", self.node_label(*node)).with("since", owed.since)).collect();
+            let owed: Vec<Tree> = state
+                .owed
+                .iter()
+                .take(limits::REPLY_PATHS)
+                .map(|((node, path), owed)| {
+                    owed_tree(path, &owed.reason).with("peer", self.node_label(*node)).with("since", owed.since)
+                })
+                .collect();
             if !owed.is_empty() {
                 one = one.with("owed_count", state.owed.len()).with("owed", owed);
             }
@@ -362,7 +470,9 @@ impl<F: Fs> Node<F> {
 
     /// The paths of a share.
     pub(crate) fn files(&self, name: &ShareName, from: Option<&RelPath>) -> Reply {
-        let Some(state) = self.store.state().shares.get(name) else { return Reply::failed(Fault::NotFound, "no such share") };
+        let Some(state) = self.store.state().shares.get(name) else {
+            return Reply::failed(Fault::NotFound, "no such share");
+        };
         let mut files = Vec::new();
         let mut truncated = false;
         for (path, record) in state.index.iter().filter(|(path, _)| from.is_none_or(|from| *path >= from)) {
@@ -389,20 +499,49 @@ impl<F: Fs> Node<F> {
     /// What a sync would do.
     pub(crate) fn preview(&self, peer: Option<&PeerName>, share: Option<&ShareName>) -> Reply {
         let mut list = Vec::new();
-        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && (peer.is_none() || link.section.as_ref() == peer)) {
+        for (id, link) in self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_admitted() && (peer.is_none() || link.section.as_ref() == peer))
+        {
             let label = self.peer_label(*id);
             for (name, exchange) in link.exchanges.iter().filter(|(name, _)| share.is_none_or(|only| only == *name)) {
                 let Some(state) = self.store.state().shares.get(name) else { continue };
-                let base = |path: &RelPath, action: &str| Tree::map().with("peer", label.clone()).with("share", name.to_string()).with("path", path.to_text()).with("action", action);
-                for (path, record) in state.index.iter().filter(|(_, record)| record.seq > exchange.their_applied && record.sleep.is_none() && record.from != link.node) {
-                    list.push(base(path, if record.entry.is_live() { "send" } else { "delete there" }).with("size", record.entry.size));
+                let base = |path: &RelPath, action: &str| {
+                    Tree::map()
+                        .with("peer", label.clone())
+                        .with("share", name.to_string())
+                        .with("path", path.to_text())
+                        .with("action", action)
+                };
+                for (path, record) in state.index.iter().filter(|(_, record)| {
+                    record.seq > exchange.their_applied && record.sleep.is_none() && record.from != link.node
+                }) {
+                    list.push(
+                        base(path, if record.entry.is_live() { "send" } else { "delete there" })
+                            .with("size", record.entry.size),
+                    );
                 }
-                let pending = self.shares.get(name).into_iter().flat_map(|share| share.batches.values()).filter(|batch| Some(batch.from) == link.node).flat_map(|batch| batch.offers.iter());
+                let pending = self
+                    .shares
+                    .get(name)
+                    .into_iter()
+                    .flat_map(|share| share.batches.values())
+                    .filter(|batch| Some(batch.from) == link.node)
+                    .flat_map(|batch| batch.offers.iter());
                 for (path, pending) in pending {
-                    list.push(base(path, if pending.entry.is_live() { "receive" } else { "delete here" }).with("size", pending.entry.size));
+                    list.push(
+                        base(path, if pending.entry.is_live() { "receive" } else { "delete here" })
+                            .with("size", pending.entry.size),
+                    );
                 }
                 for ((_, path), owed) in state.owed.iter().filter(|((owner, _), _)| Some(*owner) == link.node) {
-                    list.push(base(path, "wait").with("size", owed.entry.size).with("reason", owed.reason.code()).with("message", owed.reason.to_string()));
+                    list.push(
+                        base(path, "wait")
+                            .with("size", owed.entry.size)
+                            .with("reason", owed.reason.code())
+                            .with("message", owed.reason.to_string()),
+                    );
                 }
             }
         }
@@ -413,8 +552,18 @@ impl<F: Fs> Node<F> {
 
     /// Former versions, the newest last.
     pub(crate) fn log_tree(&self, share: Option<&ShareName>, path: Option<&RelPath>, limit: usize) -> Reply {
-        let covers = |item: &&Item| share.is_none_or(|name| *name == item.share) && path.is_none_or(|path| item.path == *path || item.path.is_below(path));
-        let mut items: Vec<Tree> = self.history.items().rev().filter(covers).take(limit.min(limits::REPLY_PATHS)).map(|item| self.item_tree(item)).collect();
+        let covers = |item: &&Item| {
+            share.is_none_or(|name| *name == item.share)
+                && path.is_none_or(|path| item.path == *path || item.path.is_below(path))
+        };
+        let mut items: Vec<Tree> = self
+            .history
+            .items()
+            .rev()
+            .filter(covers)
+            .take(limit.min(limits::REPLY_PATHS))
+            .map(|item| self.item_tree(item))
+            .collect();
         items.reverse();
         Reply::Done(Tree::map().with("versions", items))
     }

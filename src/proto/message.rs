@@ -9,7 +9,10 @@ use std::rc::Rc;
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, ShareName, Stamp, StateId, Version, WallTime, entry::MODE_BITS, escape, limits};
+use crate::model::{
+    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, ShareName, Stamp, StateId, Version, WallTime,
+    entry::MODE_BITS, escape, limits,
+};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -262,16 +265,34 @@ impl Message {
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         match self {
             Message::Hello(hello) => put(bytes, 1, &WireHello::from(hello)),
-            Message::Bye(bye) => put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() }),
-            Message::Want { share, state, since, round } => put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round }),
+            Message::Bye(bye) => {
+                put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() })
+            }
+            Message::Want { share, state, since, round } => {
+                put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round })
+            }
             Message::Index(part) => put(bytes, 4, &WireIndex::from(part)),
-            Message::Request { share, pieces } => put(bytes, 5, &WireRequest { share: share.to_string(), pieces: pieces.iter().map(WirePiece::from).collect() }),
-            Message::Data(chunks) => put(bytes, 6, &WireData { chunks: chunks.iter().map(|c| WireChunk { id: c.id, offset: c.offset, bytes: &c.bytes }).collect() }),
-            Message::Unavailable { id, reason } => put(bytes, 7, &WireUnavailable { id: *id, reason: WireReason::from(reason) }),
+            Message::Request { share, pieces } => put(
+                bytes,
+                5,
+                &WireRequest { share: share.to_string(), pieces: pieces.iter().map(WirePiece::from).collect() },
+            ),
+            Message::Data(chunks) => put(
+                bytes,
+                6,
+                &WireData {
+                    chunks: chunks.iter().map(|c| WireChunk { id: c.id, offset: c.offset, bytes: &c.bytes }).collect(),
+                },
+            ),
+            Message::Unavailable { id, reason } => {
+                put(bytes, 7, &WireUnavailable { id: *id, reason: WireReason::from(reason) })
+            }
             Message::Progress(progress) => put(bytes, 8, &WireProgress::from(progress)),
             Message::Ping(wall) => put(bytes, 9, &WirePing { wall: wall.0 }),
             Message::Pong(wall) => put(bytes, 10, &WirePing { wall: wall.0 }),
-            Message::ShareNews { share, held } => put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() }),
+            Message::ShareNews { share, held } => {
+                put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() })
+            }
             Message::Unknown(number) => bytes.push(*number),
         }
     }
@@ -286,11 +307,20 @@ impl Message {
             1 => Message::Hello(take::<WireHello>("Hello", body)?.try_into()?),
             2 => {
                 let bye = take::<WireBye>("Bye", body)?;
-                Message::Bye(Bye { code: ByeCode::from_number(bye.code), number: bye.number, text: foreign_text(&bye.text) })
+                Message::Bye(Bye {
+                    code: ByeCode::from_number(bye.code),
+                    number: bye.number,
+                    text: foreign_text(&bye.text),
+                })
             }
             3 => {
                 let want = take::<WireWant>("Want", body)?;
-                Message::Want { share: share_name(&want.share)?, state: StateId(want.state), since: want.since, round: want.round }
+                Message::Want {
+                    share: share_name(&want.share)?,
+                    state: StateId(want.state),
+                    since: want.since,
+                    round: want.round,
+                }
             }
             4 => Message::Index(take::<WireIndex>("Index", body)?.try_into()?),
             5 => {
@@ -300,7 +330,12 @@ impl Message {
             }
             6 => {
                 let data = take::<WireData<'_>>("Data", body)?;
-                Message::Data(data.chunks.into_iter().map(|c| Chunk { id: c.id, offset: c.offset, bytes: c.bytes.to_vec() }).collect())
+                Message::Data(
+                    data.chunks
+                        .into_iter()
+                        .map(|c| Chunk { id: c.id, offset: c.offset, bytes: c.bytes.to_vec() })
+                        .collect(),
+                )
             }
             7 => {
                 let wire = take::<WireUnavailable>("Unavailable", body)?;
@@ -336,7 +371,11 @@ fn take<'b, T: Decode<'b, ()>>(name: &str, body: &'b [u8]) -> Result<T, BadMessa
     let mut decoder = minicbor::Decoder::new(body);
     let value = decoder.decode().map_err(|error| BadMessage(format!("malformed {name}: {error}")))?;
     // What follows the body would be read by nobody: a sender that puts something there means something else.
-    if decoder.position() == body.len() { Ok(value) } else { Err(BadMessage(format!("malformed {name}: trailing bytes"))) }
+    if decoder.position() == body.len() {
+        Ok(value)
+    } else {
+        Err(BadMessage(format!("malformed {name}: trailing bytes")))
+    }
 }
 
 /// A text from a peer, safe to print: escaped, and cut to a line's length.
@@ -354,7 +393,8 @@ fn share_name(text: &str) -> Result<ShareName, BadMessage> {
 }
 
 fn rel_path(bytes: &[u8]) -> Result<RelPath, BadMessage> {
-    RelPath::parse(bytes).map_err(|error| BadMessage(format!("{error}: {}", escape::escape(&bytes[..bytes.len().min(100)]))))
+    RelPath::parse(bytes)
+        .map_err(|error| BadMessage(format!("{error}: {}", escape::escape(&bytes[..bytes.len().min(100)]))))
 }
 
 #[derive(Encode, Decode)]
@@ -411,7 +451,10 @@ fn direction_number(direction: Direction) -> u8 {
 }
 
 fn direction_from(number: u8) -> Result<Direction, BadMessage> {
-    [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe].get(usize::from(number)).copied().ok_or_else(|| BadMessage("unknown direction".into()))
+    [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe]
+        .get(usize::from(number))
+        .copied()
+        .ok_or_else(|| BadMessage("unknown direction".into()))
 }
 
 impl From<&Hello> for WireHello {
@@ -429,7 +472,13 @@ impl From<&Hello> for WireHello {
             shares: hello
                 .shares
                 .iter()
-                .map(|share| WireShare { name: share.name.to_string(), seq: share.seq, direction: direction_number(share.direction), filter: share.filter, held: share.held.clone() })
+                .map(|share| WireShare {
+                    name: share.name.to_string(),
+                    seq: share.seq,
+                    direction: direction_number(share.direction),
+                    filter: share.filter,
+                    held: share.held.clone(),
+                })
                 .collect(),
             node: hello.node.0,
             program: hello.program.clone(),
@@ -450,13 +499,25 @@ impl TryFrom<WireHello> for Hello {
             if shares.iter().any(|known| known.name == name) {
                 return Err(BadMessage("a share appears twice".into()));
             }
-            shares.push(ShareHello { name, seq: share.seq, direction: direction_from(share.direction)?, filter: share.filter, held: share.held.as_deref().map(foreign_text) });
+            shares.push(ShareHello {
+                name,
+                seq: share.seq,
+                direction: direction_from(share.direction)?,
+                filter: share.filter,
+                held: share.held.as_deref().map(foreign_text),
+            });
         }
         if wire.state == 0 {
             return Err(BadMessage("state id is 0".into()));
         }
         let mut name = foreign_text(&wire.name);
-        name.truncate(name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|&end| end <= limits::LABEL_MAX).last().unwrap_or(0));
+        name.truncate(
+            name.char_indices()
+                .map(|(at, c)| at + c.len_utf8())
+                .take_while(|&end| end <= limits::LABEL_MAX)
+                .last()
+                .unwrap_or(0),
+        );
         Ok(Hello {
             versions: (wire.min, wire.max),
             name,
@@ -552,7 +613,14 @@ struct WireOffer {
 
 impl From<&IndexPart> for WireIndex {
     fn from(part: &IndexPart) -> WireIndex {
-        WireIndex { share: part.share.to_string(), wall: part.wall.0, upto: part.upto, last: part.last, entries: part.entries.iter().map(WireOffer::from).collect(), round: part.round }
+        WireIndex {
+            share: part.share.to_string(),
+            wall: part.wall.0,
+            upto: part.upto,
+            last: part.last,
+            entries: part.entries.iter().map(WireOffer::from).collect(),
+            round: part.round,
+        }
     }
 }
 
@@ -561,10 +629,19 @@ impl TryFrom<WireIndex> for IndexPart {
 
     fn try_from(wire: WireIndex) -> Result<IndexPart, BadMessage> {
         let entries: Vec<Offer> = wire.entries.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?;
-        if entries.windows(2).any(|pair| pair[0].seq >= pair[1].seq) || entries.last().is_some_and(|offer| offer.seq > wire.upto) {
+        if entries.windows(2).any(|pair| pair[0].seq >= pair[1].seq)
+            || entries.last().is_some_and(|offer| offer.seq > wire.upto)
+        {
             return Err(BadMessage("sequence numbers do not ascend".into()));
         }
-        Ok(IndexPart { share: share_name(&wire.share)?, wall: WallTime(wire.wall), upto: wire.upto, last: wire.last, entries, round: wire.round })
+        Ok(IndexPart {
+            share: share_name(&wire.share)?,
+            wall: WallTime(wire.wall),
+            upto: wire.upto,
+            last: wire.last,
+            entries,
+            round: wire.round,
+        })
     }
 }
 
@@ -580,7 +657,11 @@ fn unflat(numbers: &[u64]) -> Result<Version, BadMessage> {
         return Err(BadMessage("a version holds a 0".into()));
     }
     let version = Version::from_pairs(numbers.chunks_exact(2).map(|pair| (StateId(pair[0]), pair[1])));
-    if version.pairs().len() * 2 == numbers.len() { Ok(version) } else { Err(BadMessage("a version holds an id twice".into())) }
+    if version.pairs().len() * 2 == numbers.len() {
+        Ok(version)
+    } else {
+        Err(BadMessage("a version holds an id twice".into()))
+    }
 }
 
 impl From<&Offer> for WireOffer {
@@ -627,7 +708,8 @@ impl TryFrom<WireOffer> for Offer {
         if has_content != wire.digest.is_some() || has_content != wire.size.is_some() {
             return Err(bad("content without digest and size, or the reverse"));
         }
-        if (kind == Kind::File) != wire.mtime.is_some() || matches!(kind, Kind::File | Kind::Dir) != wire.mode.is_some() {
+        if (kind == Kind::File) != wire.mtime.is_some() || matches!(kind, Kind::File | Kind::Dir) != wire.mode.is_some()
+        {
             return Err(bad("mode or mtime missing, or where there is none"));
         }
         if wire.mode.is_some_and(|mode| mode & !MODE_BITS != 0) || wire.rank > 1 {
@@ -638,7 +720,9 @@ impl TryFrom<WireOffer> for Offer {
         }
         let owner = match (wire.user, wire.group) {
             (Some(user), Some(group)) if kind != Kind::Tombstone => {
-                let named = |name: &str| !name.is_empty() && name.len() <= limits::OWNER_MAX && !name.contains([':', '\n', '\0']);
+                let named = |name: &str| {
+                    !name.is_empty() && name.len() <= limits::OWNER_MAX && !name.contains([':', '\n', '\0'])
+                };
                 if !named(&user) || !named(&group) {
                     return Err(bad("owner or group is no name"));
                 }
@@ -693,7 +777,13 @@ struct WirePiece {
 
 impl From<&Piece> for WirePiece {
     fn from(piece: &Piece) -> WirePiece {
-        WirePiece { id: piece.id, path: piece.path.as_bytes().to_vec(), digest: piece.digest.0, offset: piece.offset, length: piece.length }
+        WirePiece {
+            id: piece.id,
+            path: piece.path.as_bytes().to_vec(),
+            digest: piece.digest.0,
+            offset: piece.offset,
+            length: piece.length,
+        }
     }
 }
 
@@ -704,7 +794,13 @@ impl TryFrom<WirePiece> for Piece {
         if wire.length > limits::REQUEST_PIECE || wire.offset.checked_add(wire.length).is_none() {
             return Err(BadMessage("a requested piece is too large".into()));
         }
-        Ok(Piece { id: wire.id, path: rel_path(&wire.path)?, digest: Digest(wire.digest), offset: wire.offset, length: wire.length })
+        Ok(Piece {
+            id: wire.id,
+            path: rel_path(&wire.path)?,
+            digest: Digest(wire.digest),
+            offset: wire.offset,
+            length: wire.length,
+        })
     }
 }
 
@@ -798,7 +894,9 @@ impl From<WireReason> for Reason {
             11 => Reason::Unwritable(text()),
             12 => Reason::Busy,
             13 => Reason::NotSupplied(text()),
-            14 => match escape::unescape(wire.text.as_deref().unwrap_or("")).and_then(|bytes| RelPath::parse(&bytes).ok()) {
+            14 => match escape::unescape(wire.text.as_deref().unwrap_or(""))
+                .and_then(|bytes| RelPath::parse(&bytes).ok())
+            {
                 Some(path) => Reason::WaitsFor(path),
                 None => Reason::Other("it waits for another path".into()),
             },
@@ -848,7 +946,11 @@ impl From<&Progress> for WireProgress {
             heard: progress.heard,
             applied: progress.applied,
             owed: progress.owed,
-            paths: progress.owed_paths.iter().map(|(path, reason)| WireOwed { path: path.as_bytes().to_vec(), reason: reason.into() }).collect(),
+            paths: progress
+                .owed_paths
+                .iter()
+                .map(|(path, reason)| WireOwed { path: path.as_bytes().to_vec(), reason: reason.into() })
+                .collect(),
         }
     }
 }
@@ -860,8 +962,18 @@ impl TryFrom<WireProgress> for Progress {
         if wire.paths.len() > limits::OWED_TOLD {
             return Err(BadMessage("too many owed paths".into()));
         }
-        let owed_paths = wire.paths.into_iter().map(|owed| Ok((rel_path(&owed.path)?, owed.reason.into()))).collect::<Result<_, BadMessage>>()?;
-        Ok(Progress { share: share_name(&wire.share)?, heard: wire.heard, applied: wire.applied, owed: wire.owed, owed_paths })
+        let owed_paths = wire
+            .paths
+            .into_iter()
+            .map(|owed| Ok((rel_path(&owed.path)?, owed.reason.into())))
+            .collect::<Result<_, BadMessage>>()?;
+        Ok(Progress {
+            share: share_name(&wire.share)?,
+            heard: wire.heard,
+            applied: wire.applied,
+            owed: wire.owed,
+            owed_paths,
+        })
     }
 }
 

@@ -289,7 +289,9 @@ impl Session {
             }
             #[cfg(feature = "encryption")]
             Mode::Encrypted(credentials) => {
-                let handshake = self.begun.take().unwrap_or_else(|| Box::new(Handshake::new(false, &credentials.key, &credentials.identity, &self.ephemeral)));
+                let handshake = self.begun.take().unwrap_or_else(|| {
+                    Box::new(Handshake::new(false, &credentials.key, &credentials.identity, &self.ephemeral))
+                });
                 self.state = State::Handshake(handshake);
             }
         }
@@ -350,7 +352,9 @@ impl Session {
             if let State::Handshake(handshake) = std::mem::replace(&mut self.state, State::Ended) {
                 match handshake.finish() {
                     Ok((channel, public_key)) => self.open(Seal::Sealed(Box::new(channel)), Some(public_key)),
-                    Err(error) => self.events.push_back(Event::Ended(Trouble::Misbehaved(format!("handshake without an identity: {error}")))),
+                    Err(error) => self.events.push_back(Event::Ended(Trouble::Misbehaved(format!(
+                        "handshake without an identity: {error}"
+                    )))),
                 }
             }
         }
@@ -403,6 +407,8 @@ fn trouble_of(alert: Alert) -> Trouble {
         Alert::Full => Trouble::TooManySessions,
         Alert::NotConfigured => Trouble::DisabledThere,
         Alert::UnknownForm => Trouble::Version { min: 0, max: 0 },
-        Alert::Unknown(code) => Trouble::Other(format!("it refused with code {code}, which this version does not know")),
+        Alert::Unknown(code) => {
+            Trouble::Other(format!("it refused with code {code}, which this version does not know"))
+        }
     }
 }

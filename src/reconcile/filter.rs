@@ -22,7 +22,8 @@ pub enum Reserved {
 }
 
 /// What owsync makes beside a database `owsync.db`: the name continues with exactly one of these.
-pub const DATABASE_SUFFIXES: [&str; 8] = ["", "-journal", "-history", "-identity", "-lock", "-new", "-journal-new", "-identity-new"];
+pub const DATABASE_SUFFIXES: [&str; 8] =
+    ["", "-journal", "-history", "-identity", "-lock", "-new", "-journal-new", "-identity-new"];
 
 /// Start of the name a damaged database is set aside under; digits follow.
 pub const DAMAGED: &str = ".damaged-";
@@ -61,7 +62,8 @@ impl Filter {
         let (inside, _) = dir.subtree();
         self.include.iter().any(|pattern| {
             let literal = literal_prefix(pattern);
-            literal.starts_with(inside.as_bytes()) || (literal.len() < pattern.len() && inside.as_bytes().starts_with(literal))
+            literal.starts_with(inside.as_bytes())
+                || (literal.len() < pattern.len() && inside.as_bytes().starts_with(literal))
         })
     }
 
@@ -72,7 +74,9 @@ impl Filter {
 
     /// Whether `path` is a name of owsync's or libuci's own, which no status needs to mention.
     pub fn is_reserved(&self, path: &RelPath) -> bool {
-        is_staging(path) || is_libuci_temporary(path.name()) || self.reserved.iter().any(|reserved| reserved.covers(path))
+        is_staging(path)
+            || is_libuci_temporary(path.name())
+            || self.reserved.iter().any(|reserved| reserved.covers(path))
     }
 
     /// A digest of everything that decides: equal digests hold the same paths.
@@ -97,7 +101,9 @@ impl Reserved {
     fn covers(&self, path: &RelPath) -> bool {
         match self {
             Reserved::Path(own) => path == own || path.is_below(own),
-            Reserved::Database(database) => std::iter::once(path.clone()).chain(path.ancestors()).any(|p| beside_database(&p, database)),
+            Reserved::Database(database) => {
+                std::iter::once(path.clone()).chain(path.ancestors()).any(|p| beside_database(&p, database))
+            }
             Reserved::UciDir(dir) => {
                 let inside = match dir {
                     None => true,
@@ -122,13 +128,17 @@ fn beside_database(path: &RelPath, database: &RelPath) -> bool {
 /// Whether `path` is, or lies in, the staging directory of some owsync.
 fn is_staging(path: &RelPath) -> bool {
     let top = path.as_bytes().split(|&b| b == b'/').next().unwrap_or_default();
-    top.strip_prefix(STAGING.as_bytes()).is_some_and(|rest| rest.len() == 16 && rest.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    top.strip_prefix(STAGING.as_bytes())
+        .is_some_and(|rest| rest.len() == 16 && rest.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// libuci writes `.NAME.uci-XXXXXX` (six characters of mkstemp) before it renames: uci, file.c, uci_file_commit.
 fn is_libuci_temporary(name: &[u8]) -> bool {
     let Some(at) = name.len().checked_sub(".uci-XXXXXX".len()) else { return false };
-    at > 1 && name[0] == b'.' && name[at..].starts_with(b".uci-") && name[at + 5..].iter().all(u8::is_ascii_alphanumeric)
+    at > 1
+        && name[0] == b'.'
+        && name[at..].starts_with(b".uci-")
+        && name[at + 5..].iter().all(u8::is_ascii_alphanumeric)
 }
 
 fn covers_any(patterns: &[Vec<u8>], path: &RelPath) -> bool {
@@ -321,7 +331,15 @@ mod tests {
     #[test]
     fn scans_enter_only_where_something_can_match() {
         let f = filter(&["config/*", "rc.local", "ssl/*/cert"], &["config/private"]);
-        for (dir, enter) in [("config", true), ("config/a", true), ("config/private", false), ("rc.d", false), ("ssl", true), ("ssl/x", true), ("ssl2", false)] {
+        for (dir, enter) in [
+            ("config", true),
+            ("config/a", true),
+            ("config/private", false),
+            ("rc.d", false),
+            ("ssl", true),
+            ("ssl/x", true),
+            ("ssl2", false),
+        ] {
             assert_eq!(f.may_hold_below(&p(dir)), enter, "{dir}");
         }
         assert!(filter(&["*.conf"], &[]).may_hold_below(&p("any/where")));
@@ -332,7 +350,11 @@ mod tests {
         let f = Filter::new(
             &[b"*".to_vec()],
             &[],
-            &[Reserved::Database(p("node1/owsync.db")), Reserved::Path(p("owsync.conf")), Reserved::UciDir(Some(p("config")))],
+            &[
+                Reserved::Database(p("node1/owsync.db")),
+                Reserved::Path(p("owsync.conf")),
+                Reserved::UciDir(Some(p("config"))),
+            ],
         );
         for own in [
             "node1/owsync.db",

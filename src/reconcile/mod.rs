@@ -82,7 +82,11 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
         Some(Ordering::Greater) => Verdict::Known,
         Some(Ordering::Equal) if local.same_fields(remote) => {
             // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
-            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)) { agree_here(joined(local, local, remote)) } else { Verdict::Known }
+            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)) {
+                agree_here(joined(local, local, remote))
+            } else {
+                Verdict::Known
+            }
         }
         Some(Ordering::Less) if same_content => {
             // The peer's entry includes ours; only times, mode, owner or the version itself may be new.
@@ -98,7 +102,12 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
             } else {
                 Loser::Seen
             };
-            Verdict::Agree { entry: remote.clone(), source: Source::There, loser: local.is_live().then_some(loser), set_back: false }
+            Verdict::Agree {
+                entry: remote.clone(),
+                source: Source::There,
+                loser: local.is_live().then_some(loser),
+                set_back: false,
+            }
         }
         Some(Ordering::Equal) | None if same_content => {
             // Neither includes the other and the bytes are the same: the conflict order decides the other fields, on
@@ -136,7 +145,12 @@ fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Ve
     let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
     entry.lost = lost(entry.lost.iter().flat_map(|lost| lost.pairs().iter().copied()).chain(unseen));
     let loser = if first_contact { Loser::FirstContact } else { Loser::Conflict };
-    Verdict::Agree { entry, source: if remote_wins { Source::There } else { Source::Here }, loser: other.is_live().then_some(loser), set_back }
+    Verdict::Agree {
+        entry,
+        source: if remote_wins { Source::There } else { Source::Here },
+        loser: other.is_live().then_some(loser),
+        set_back,
+    }
 }
 
 fn agree_here(entry: Entry) -> Verdict {
@@ -145,8 +159,16 @@ fn agree_here(entry: Entry) -> Verdict {
 
 /// `fields`, under a version that includes both, stamped no earlier than either, telling of every conflict of either.
 fn joined(fields: &Entry, local: &Entry, remote: &Entry) -> Entry {
-    let told = [local, remote].into_iter().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.pairs().iter().copied());
-    Entry { version: local.version.join(&remote.version), stamp: local.stamp.max(remote.stamp), lost: lost(told), ..fields.clone() }
+    let told = [local, remote]
+        .into_iter()
+        .filter_map(|entry| entry.lost.as_ref())
+        .flat_map(|lost| lost.pairs().iter().copied());
+    Entry {
+        version: local.version.join(&remote.version),
+        stamp: local.stamp.max(remote.stamp),
+        lost: lost(told),
+        ..fields.clone()
+    }
 }
 
 /// The lost edits that an entry tells of: the latest [`limits::LOST_IDS`] of `pairs`.
@@ -205,7 +227,9 @@ mod tests {
         match verdict {
             Verdict::Known => "known".into(),
             Verdict::Ask => "ask".into(),
-            Verdict::Agree { source, loser, set_back, .. } => format!("{source:?} {loser:?}{}", if *set_back { " set back" } else { "" }),
+            Verdict::Agree { source, loser, set_back, .. } => {
+                format!("{source:?} {loser:?}{}", if *set_back { " set back" } else { "" })
+            }
         }
     }
 
@@ -216,30 +240,84 @@ mod tests {
         let rows: &[(&str, Option<Entry>, Entry, FirstContact, &str)] = &[
             ("new path", None, file("x", a, 1, 10), NEWEST, "There None"),
             ("old news", Some(file("x", ab, 1, 10)), file("y", a, 1, 99), NEWEST, "known"),
-            ("an edit that saw ours, with an older mtime", Some(file("x", a, 1, 99)), file("y", ab, 1, 100), NEWEST, "There Some(Seen)"),
+            (
+                "an edit that saw ours, with an older mtime",
+                Some(file("x", a, 1, 99)),
+                file("y", ab, 1, 100),
+                NEWEST,
+                "There Some(Seen)",
+            ),
             ("a chmod that saw ours", Some(file("x", a, 1, 9)), file("x", ab, 1, 10), NEWEST, "Here None"),
-            ("both edited, theirs newer", Some(file("x", a, 1, 10)), file("y", b, 1, 11), NEWEST, "There Some(Conflict)"),
+            (
+                "both edited, theirs newer",
+                Some(file("x", a, 1, 10)),
+                file("y", b, 1, 11),
+                NEWEST,
+                "There Some(Conflict)",
+            ),
             ("both edited, ours newer", Some(file("x", a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
             ("both edited alike", Some(file("x", a, 1, 12)), file("x", b, 1, 11), NEWEST, "Here None"),
             ("deleted there before our edit", Some(file("x", a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
             ("deleted there after our edit", Some(file("x", a, 1, 12)), gone(b, 1, 13), NEWEST, "There Some(Conflict)"),
             ("deleted here after their edit", Some(gone(a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
             ("deleted on both", Some(gone(a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
-            ("we have no past, they do, and are older", Some(file("x", &[], 0, 99)), file("y", a, 0, 1), ASK, "There Some(FirstContact)"),
+            (
+                "we have no past, they do, and are older",
+                Some(file("x", &[], 0, 99)),
+                file("y", a, 0, 1),
+                ASK,
+                "There Some(FirstContact)",
+            ),
             ("we have a past, they do not", Some(file("x", a, 0, 1)), file("y", &[], 0, 99), ASK, "known"),
-            ("we have no past, they deleted it", Some(file("x", &[], 0, 99)), gone(a, 1, 1), ASK, "There Some(FirstContact)"),
-            ("no past on either, newest, theirs", Some(file("x", &[], 0, 1)), file("y", &[], 0, 2), NEWEST, "There Some(FirstContact)"),
+            (
+                "we have no past, they deleted it",
+                Some(file("x", &[], 0, 99)),
+                gone(a, 1, 1),
+                ASK,
+                "There Some(FirstContact)",
+            ),
+            (
+                "no past on either, newest, theirs",
+                Some(file("x", &[], 0, 1)),
+                file("y", &[], 0, 2),
+                NEWEST,
+                "There Some(FirstContact)",
+            ),
             ("no past on either, newest, ours", Some(file("x", &[], 0, 3)), file("y", &[], 0, 2), NEWEST, "known"),
             ("no past on either, ask", Some(file("x", &[], 0, 3)), file("y", &[], 0, 2), ASK, "ask"),
             ("no past on either, ask, equal", Some(file("x", &[], 0, 3)), file("x", &[], 0, 3), ASK, "known"),
-            ("two fresh clusters meet, newest", Some(file("x", a, 0, 3)), file("y", b, 0, 4), NEWEST, "There Some(FirstContact)"),
+            (
+                "two fresh clusters meet, newest",
+                Some(file("x", a, 0, 3)),
+                file("y", b, 0, 4),
+                NEWEST,
+                "There Some(FirstContact)",
+            ),
             ("two fresh clusters meet, ask", Some(file("x", a, 0, 3)), file("y", b, 0, 4), ASK, "ask"),
-            ("a fresh cluster meets the reference, older", Some(file("x", a, 0, 99)), file("y", b, 1, 4), ASK, "There Some(Conflict)"),
-            ("one cluster, both edited", Some(file("x", &[(1, 5), (3, 1)], 0, 3)), file("y", &[(2, 5), (3, 1)], 0, 4), ASK, "There Some(Conflict)"),
+            (
+                "a fresh cluster meets the reference, older",
+                Some(file("x", a, 0, 99)),
+                file("y", b, 1, 4),
+                ASK,
+                "There Some(Conflict)",
+            ),
+            (
+                "one cluster, both edited",
+                Some(file("x", &[(1, 5), (3, 1)], 0, 3)),
+                file("y", &[(2, 5), (3, 1)], 0, 4),
+                ASK,
+                "There Some(Conflict)",
+            ),
             ("a node without a past no longer has it", Some(file("x", &[], 0, 3)), gone(&[], 0, 9), NEWEST, "known"),
             ("it was never here, and is not there any more", None, gone(&[], 0, 9), NEWEST, "known"),
             ("we have no past and deleted it", Some(gone(&[], 0, 9)), file("x", &[], 0, 3), ASK, "There None"),
-            ("one version, two contents", Some(file("x", a, 1, 3)), file("y", a, 1, 4), NEWEST, "There Some(Conflict) set back"),
+            (
+                "one version, two contents",
+                Some(file("x", a, 1, 3)),
+                file("y", a, 1, 4),
+                NEWEST,
+                "There Some(Conflict) set back",
+            ),
         ];
         for (claim, local, remote, contact, expected) in rows {
             assert_eq!(short(&reconcile(local.as_ref(), remote, *contact)), *expected, "{claim}");
@@ -251,7 +329,9 @@ mod tests {
         let week_old = file("production", &[(1, 5)], 1, 1_000);
         let fresh = file("factory default", &[], 0, 1_000_000);
         assert_eq!(reconcile(Some(&week_old), &fresh, NEWEST), Verdict::Known);
-        let Verdict::Agree { entry, source, loser, .. } = reconcile(Some(&fresh), &week_old, NEWEST) else { panic!("must take") };
+        let Verdict::Agree { entry, source, loser, .. } = reconcile(Some(&fresh), &week_old, NEWEST) else {
+            panic!("must take")
+        };
         assert_eq!((entry, source, loser), (week_old, Source::There, Some(Loser::FirstContact)));
     }
 
@@ -260,7 +340,10 @@ mod tests {
         // A's clock is 40 s behind, and the file it replaces lies in the future: its edit still wins.
         let seen = file("old", &[(2, 1)], 1, 9_999_999);
         let edit = Entry { version: seen.version.edited(StateId(1), 2, 32), ..file("new", &[], 1, 40) };
-        assert!(matches!(reconcile(Some(&seen), &edit, NEWEST), Verdict::Agree { source: Source::There, loser: Some(Loser::Seen), .. }));
+        assert!(matches!(
+            reconcile(Some(&seen), &edit, NEWEST),
+            Verdict::Agree { source: Source::There, loser: Some(Loser::Seen), .. }
+        ));
         assert_eq!(reconcile(Some(&edit), &seen, NEWEST), Verdict::Known);
     }
 
@@ -276,23 +359,30 @@ mod tests {
     #[test]
     fn a_loser_is_kept_although_a_later_edit_includes_it() {
         let (winner, loser) = (file("x", &[(1, 5)], 1, 11), file("y", &[(2, 5)], 1, 10));
-        let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else { panic!("conflict") };
+        let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else {
+            panic!("conflict")
+        };
         assert!(entry.tells_more_than(Some(&winner)));
         // The winner is edited before the loser's node hears of anything: it must not take "y" for seen.
         let edit = Entry { version: entry.version.edited(StateId(1), 6, 32), ..file("z", &[], 1, 12) };
         let edit = Entry { lost: entry.lost.clone(), ..edit };
         assert!(matches!(reconcile(Some(&loser), &edit, NEWEST), Verdict::Agree { loser: Some(Loser::Conflict), .. }));
         // What the loser itself replaced was seen by its author.
-        assert!(matches!(reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST), Verdict::Agree { loser: Some(Loser::Seen), .. }));
+        assert!(matches!(
+            reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST),
+            Verdict::Agree { loser: Some(Loser::Seen), .. }
+        ));
     }
 
     #[test]
     fn three_conflicting_edits_agree_in_any_order() {
         let edits = [file("x", &[(1, 5)], 1, 10), file("y", &[(2, 5)], 1, 11), file("z", &[(3, 5)], 1, 9)];
         let merge = |order: [usize; 3]| {
-            order.iter().fold(None, |local: Option<Entry>, &next| match reconcile(local.as_ref(), &edits[next], NEWEST) {
-                Verdict::Agree { entry, .. } => Some(entry),
-                Verdict::Known | Verdict::Ask => local,
+            order.iter().fold(None, |local: Option<Entry>, &next| {
+                match reconcile(local.as_ref(), &edits[next], NEWEST) {
+                    Verdict::Agree { entry, .. } => Some(entry),
+                    Verdict::Known | Verdict::Ask => local,
+                }
             })
         };
         let first = merge([0, 1, 2]);
@@ -304,7 +394,9 @@ mod tests {
 
     #[test]
     fn stamps_grow_along_a_chain_and_never_lie_in_the_future() {
-        let at = |written, now, replaced: Option<i64>| edit_stamp(0, WallTime(written), WallTime(now), replaced.map(|ms| Stamp { rank: 0, ms })).ms;
+        let at = |written, now, replaced: Option<i64>| {
+            edit_stamp(0, WallTime(written), WallTime(now), replaced.map(|ms| Stamp { rank: 0, ms })).ms
+        };
         assert_eq!(at(100, 200, None), 100);
         assert_eq!(at(900, 200, None), 200);
         assert_eq!(at(100, 200, Some(150)), 151);

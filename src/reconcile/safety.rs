@@ -74,7 +74,9 @@ impl Deletions {
 pub fn approve(steps: Vec<Step>, deletions: Deletions, by_person: bool) -> Result<ApprovedPlan, (Reason, Vec<Step>)> {
     let gone = steps.iter().filter(|step| step.deletes_content()).count() as u64;
     match deletions.check(gone) {
-        Some(known) if !by_person => Err((Reason::MassDeletion { gone: gone.saturating_add(deletions.lately), known }, steps)),
+        Some(known) if !by_person => {
+            Err((Reason::MassDeletion { gone: gone.saturating_add(deletions.lately), known }, steps))
+        }
         _ => Ok(ApprovedPlan(steps)),
     }
 }
@@ -96,7 +98,14 @@ pub struct ScanCounts {
 ///
 /// `lately` counts deletions recorded shortly before, `first_since_start` the first scan of this process over a known
 /// share, `set_back` a database that was restored or copied.
-pub fn check_scan(counts: ScanCounts, guard: u8, lately: u64, other_mount: bool, first_since_start: bool, set_back: bool) -> Option<Hold> {
+pub fn check_scan(
+    counts: ScanCounts,
+    guard: u8,
+    lately: u64,
+    other_mount: bool,
+    first_since_start: bool,
+    set_back: bool,
+) -> Option<Hold> {
     let ScanCounts { known, gone, changed, present } = counts;
     if other_mount && gone > 0 {
         // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share, or
@@ -149,14 +158,21 @@ mod tests {
             (counts(10, 0, 1), false, true, true, "set_back"),
             (counts(10, 0, 0), false, true, true, "go on"),
         ] {
-            assert_eq!(code(found, other_mount, first, set_back), expected, "{found:?} {other_mount} {first} {set_back}");
+            assert_eq!(
+                code(found, other_mount, first, set_back),
+                expected,
+                "{found:?} {other_mount} {first} {set_back}"
+            );
         }
     }
 
     #[test]
     fn many_small_deletions_count_as_one() {
         assert_eq!(check_scan(counts(50, 5, 0), 50, 0, false, false, false), None);
-        assert_eq!(check_scan(counts(50, 5, 0), 50, 49, false, false, false), Some(Hold::MassDeletion { gone: 54, known: 99 }));
+        assert_eq!(
+            check_scan(counts(50, 5, 0), 50, 49, false, false, false),
+            Some(Hold::MassDeletion { gone: 54, known: 99 })
+        );
         assert_eq!(check_scan(counts(50, 0, 0), 50, 80, false, false, false), None);
     }
 

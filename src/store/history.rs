@@ -110,8 +110,21 @@ impl<R: Root> History<R> {
     /// # Errors
     /// Of reading. A line that makes no sense ends the list; what it listed is swept later.
     pub fn load(root: R, dir: RelPath, bounds: HistoryBounds) -> Result<History<R>, FsError> {
-        let mut history = History { root, dir, bounds, items: BTreeMap::new(), next: 1, pending: Vec::new(), index_size: 0, fresh: Vec::new(), stale: false, made: false };
-        let Some(bytes) = crate::fs::read_whole(&history.root, &history.file("index")?, limits::DOCUMENT_MAX)? else { return Ok(history) };
+        let mut history = History {
+            root,
+            dir,
+            bounds,
+            items: BTreeMap::new(),
+            next: 1,
+            pending: Vec::new(),
+            index_size: 0,
+            fresh: Vec::new(),
+            stale: false,
+            made: false,
+        };
+        let Some(bytes) = crate::fs::read_whole(&history.root, &history.file("index")?, limits::DOCUMENT_MAX)? else {
+            return Ok(history);
+        };
         history.made = true;
         let mut position = 0;
         while let Some(length) = bytes[position..].iter().position(|&b| b == b'\n') {
@@ -197,7 +210,10 @@ impl<R: Root> History<R> {
     /// Lists a content whose object a crash left without its line.
     pub fn adopt_object(&mut self, mut item: Item) -> Result<bool, FsError> {
         let object = self.object(item.digest)?;
-        let listed = self.items.values().any(|known| known.digest == item.digest && known.path == item.path && known.share == item.share);
+        let listed = self
+            .items
+            .values()
+            .any(|known| known.digest == item.digest && known.path == item.path && known.share == item.share);
         if listed || self.root.stat(&object)?.is_none() {
             return Ok(listed);
         }
@@ -324,7 +340,12 @@ impl<R: Root> History<R> {
     /// # Errors
     /// Of removing contents.
     pub fn forget(&mut self, share: &ShareName, path: &RelPath) -> Result<usize, FsError> {
-        let doomed = self.items.values().filter(|i| i.share == *share && (i.path == *path || i.path.is_below(path))).map(|i| i.number).collect();
+        let doomed = self
+            .items
+            .values()
+            .filter(|i| i.share == *share && (i.path == *path || i.path.is_below(path)))
+            .map(|i| i.number)
+            .collect();
         self.drop_items(&doomed)
     }
 
@@ -346,7 +367,8 @@ impl<R: Root> History<R> {
             if names.is_empty() {
                 break;
             }
-            let unlisted = names.into_iter().filter(|(name, _)| !listed.contains(String::from_utf8_lossy(name).as_ref()));
+            let unlisted =
+                names.into_iter().filter(|(name, _)| !listed.contains(String::from_utf8_lossy(name).as_ref()));
             doomed.extend(unlisted.filter_map(|(name, _)| objects.join(&name).ok()));
         }
         for object in &doomed {

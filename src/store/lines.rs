@@ -13,7 +13,10 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::reason::Hold;
-use crate::model::{Digest, Direction, DiskStat, Entry, Kind, NodeId, Owner, Reason, Record, RelPath, ShareName, Sleep, Stamp, StateId, Version, WallTime, escape};
+use crate::model::{
+    Digest, Direction, DiskStat, Entry, Kind, NodeId, Owner, Reason, Record, RelPath, ShareName, Sleep, Stamp, StateId,
+    Version, WallTime, escape,
+};
 use crate::store::state::{Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token, Why};
 
 /// A line that says nothing this program understands.
@@ -27,16 +30,26 @@ pub(crate) enum Line {
     Node(LineMe),
     Entry(Box<LineRecord>),
     Drop(LinePath),
-    Stamped { share: String, at: i64 },
+    Stamped {
+        share: String,
+        at: i64,
+    },
     Share(LineShare),
     Peer(LinePeer),
-    Forget { node: String },
+    Forget {
+        node: String,
+    },
     Ledger(LineLedger),
-    NoLedger { share: String, node: String },
+    NoLedger {
+        share: String,
+        node: String,
+    },
     Owed(Box<LineOwed>),
     Paid(LinePaid),
     Landing(Box<LineLanding>),
-    Landed { share: String },
+    Landed {
+        share: String,
+    },
     Tokens(Vec<LineToken>),
     /// Renewed at every write, to notice a database that was restored or copied.
     Mark(String),
@@ -221,7 +234,13 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl From<&Change> for Line {
     fn from(change: &Change) -> Line {
         match change {
-            Change::Me(me) => Line::Node(LineMe { node: me.plain_id.to_hex(), state: me.state.to_hex(), rank: me.rank, number: me.number, seq: me.seq }),
+            Change::Me(me) => Line::Node(LineMe {
+                node: me.plain_id.to_hex(),
+                state: me.state.to_hex(),
+                rank: me.rank,
+                number: me.number,
+                seq: me.seq,
+            }),
             Change::Record(share, path, record) => Line::Entry(Box::new(LineRecord {
                 share: share.to_string(),
                 path: path.to_text(),
@@ -267,7 +286,9 @@ impl From<&Change> for Line {
                 since: owed.since.0,
                 decided: owed.decided,
             })),
-            Change::Paid(share, node, path) => Line::Paid(LinePaid { share: share.to_string(), node: node.to_hex(), path: path.to_text() }),
+            Change::Paid(share, node, path) => {
+                Line::Paid(LinePaid { share: share.to_string(), node: node.to_hex(), path: path.to_text() })
+            }
             Change::Landing(share, landing) => Line::Landing(Box::new(LineLanding {
                 share: share.to_string(),
                 run: landing.run,
@@ -284,7 +305,9 @@ impl From<&Change> for Line {
                 met: peer.met.0,
             }),
             Change::NoPeer(node) => Line::Forget { node: node.to_hex() },
-            Change::Tokens(tokens) => Line::Tokens(tokens.iter().map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0 }).collect()),
+            Change::Tokens(tokens) => Line::Tokens(
+                tokens.iter().map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0 }).collect(),
+            ),
         }
     }
 }
@@ -294,7 +317,13 @@ impl Line {
     pub(crate) fn into_change(self) -> Result<Option<Change>, BadLine> {
         Ok(Some(match self {
             Line::Mark(_) => return Ok(None),
-            Line::Node(me) => Change::Me(Me { plain_id: node_id(&me.node)?, state: state_id(&me.state)?, rank: me.rank.min(1), number: me.number, seq: me.seq }),
+            Line::Node(me) => Change::Me(Me {
+                plain_id: node_id(&me.node)?,
+                state: state_id(&me.state)?,
+                rank: me.rank.min(1),
+                number: me.number,
+                seq: me.seq,
+            }),
             Line::Entry(record) => {
                 let disk = if record.disk.is_empty() { None } else { Some(disk_stat(&record.disk)?) };
                 let sleep = if record.sleep.is_empty() { None } else { Some(sleep_from(&record.sleep)?) };
@@ -316,13 +345,37 @@ impl Line {
                     Some(hold) => Some((hold_from(hold)?, WallTime(hold.since))),
                     None => None,
                 };
-                let rules = if share.rules.is_empty() { None } else { Some(Digest::from_hex(&share.rules).ok_or(BadLine("rules"))?) };
+                let rules = if share.rules.is_empty() {
+                    None
+                } else {
+                    Some(Digest::from_hex(&share.rules).ok_or(BadLine("rules"))?)
+                };
                 let direction = Direction::parse(&share.direction).ok_or(BadLine("direction"))?;
-                Change::Share(share_name(&share.share)?, ShareMeta { past: share.past, rules, direction, filesystem: share.filesystem, hold, scanned: WallTime(share.scanned) })
+                Change::Share(
+                    share_name(&share.share)?,
+                    ShareMeta {
+                        past: share.past,
+                        rules,
+                        direction,
+                        filesystem: share.filesystem,
+                        hold,
+                        scanned: WallTime(share.scanned),
+                    },
+                )
             }
             Line::Peer(peer) => {
-                let public_key = if peer.key.is_empty() { None } else { Some(escape::unhex(&peer.key).ok_or(BadLine("key"))?) };
-                Change::Peer(node_id(&peer.node)?, KnownPeer { public_key, name: peer.name, section: peer.section, accepted: peer.accepted, met: WallTime(peer.met) })
+                let public_key =
+                    if peer.key.is_empty() { None } else { Some(escape::unhex(&peer.key).ok_or(BadLine("key"))?) };
+                Change::Peer(
+                    node_id(&peer.node)?,
+                    KnownPeer {
+                        public_key,
+                        name: peer.name,
+                        section: peer.section,
+                        accepted: peer.accepted,
+                        met: WallTime(peer.met),
+                    },
+                )
             }
             Line::Forget { node } => Change::NoPeer(node_id(&node)?),
             Line::Ledger(ledger) => {
@@ -340,7 +393,14 @@ impl Line {
             }
             Line::NoLedger { share, node } => Change::NoLedger(share_name(&share)?, node_id(&node)?),
             Line::Owed(owed) => {
-                let whole = Owed { entry: owed.is.into_entry()?, seq: owed.seq, batch: owed.batch, reason: owed.reason.into(), since: WallTime(owed.since), decided: owed.decided };
+                let whole = Owed {
+                    entry: owed.is.into_entry()?,
+                    seq: owed.seq,
+                    batch: owed.batch,
+                    reason: owed.reason.into(),
+                    since: WallTime(owed.since),
+                    decided: owed.decided,
+                };
                 Change::Owed(share_name(&owed.share)?, node_id(&owed.node)?, rel_path(&owed.path)?, Box::new(whole))
             }
             Line::Paid(paid) => Change::Paid(share_name(&paid.share)?, node_id(&paid.node)?, rel_path(&paid.path)?),
@@ -354,7 +414,15 @@ impl Line {
             }
             Line::Landed { share } => Change::Landed(share_name(&share)?),
             Line::Tokens(tokens) => Change::Tokens(
-                tokens.iter().map(|t| Ok(Token { token: escape::unhex(&t.token).ok_or(BadLine("token"))?, expires: WallTime(t.expires) })).collect::<Result<_, BadLine>>()?,
+                tokens
+                    .iter()
+                    .map(|t| {
+                        Ok(Token {
+                            token: escape::unhex(&t.token).ok_or(BadLine("token"))?,
+                            expires: WallTime(t.expires),
+                        })
+                    })
+                    .collect::<Result<_, BadLine>>()?,
             ),
         }))
     }
@@ -367,7 +435,11 @@ impl From<&Entry> for LineEntry {
             digest: if entry.has_content() { entry.digest.to_hex() } else { String::new() },
             size: entry.size,
             mtime: entry.mtime.0,
-            mode: if matches!(entry.kind, Kind::File | Kind::Dir) { format!("{:o}", entry.mode) } else { String::new() },
+            mode: if matches!(entry.kind, Kind::File | Kind::Dir) {
+                format!("{:o}", entry.mode)
+            } else {
+                String::new()
+            },
             user: entry.owner.as_ref().map(|owner| owner.user.to_string()),
             group: entry.owner.as_ref().map(|owner| owner.group.to_string()),
             version: version_text(&entry.version),
@@ -387,10 +459,18 @@ impl LineEntry {
         let lost = if self.lost.is_empty() { None } else { Some(Box::new(version_from(&self.lost)?)) };
         Ok(Entry {
             kind: kind_from(&self.kind)?,
-            digest: if self.digest.is_empty() { Digest::NONE } else { Digest::from_hex(&self.digest).ok_or(BadLine("digest"))? },
+            digest: if self.digest.is_empty() {
+                Digest::NONE
+            } else {
+                Digest::from_hex(&self.digest).ok_or(BadLine("digest"))?
+            },
             size: self.size,
             mtime: WallTime(self.mtime),
-            mode: if self.mode.is_empty() { 0 } else { u32::from_str_radix(&self.mode, 8).map_err(|_| BadLine("mode"))? },
+            mode: if self.mode.is_empty() {
+                0
+            } else {
+                u32::from_str_radix(&self.mode, 8).map_err(|_| BadLine("mode"))?
+            },
             owner,
             version: version_from(&self.version)?,
             stamp: Stamp { rank: self.rank.min(1), ms: self.stamp },
@@ -432,11 +512,17 @@ impl TryFrom<LineStep> for LandingStep {
 }
 
 pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {
-    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given].into_iter().find(|why| why.word() == word).ok_or(BadLine("why"))
+    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given]
+        .into_iter()
+        .find(|why| why.word() == word)
+        .ok_or(BadLine("why"))
 }
 
 pub(crate) fn kind_from(word: &str) -> Result<Kind, BadLine> {
-    [Kind::File, Kind::Dir, Kind::Symlink, Kind::Tombstone].into_iter().find(|kind| kind.word() == word).ok_or(BadLine("kind"))
+    [Kind::File, Kind::Dir, Kind::Symlink, Kind::Tombstone]
+        .into_iter()
+        .find(|kind| kind.word() == word)
+        .ok_or(BadLine("kind"))
 }
 
 fn sleep_word(sleep: Sleep) -> &'static str {
@@ -450,7 +536,10 @@ fn sleep_word(sleep: Sleep) -> &'static str {
 }
 
 fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
-    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping].into_iter().find(|&sleep| sleep_word(sleep) == word).ok_or(BadLine("sleep"))
+    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping]
+        .into_iter()
+        .find(|&sleep| sleep_word(sleep) == word)
+        .ok_or(BadLine("sleep"))
 }
 
 fn version_text(version: &Version) -> String {
@@ -469,7 +558,10 @@ fn version_from(text: &str) -> Result<Version, BadLine> {
 fn disk_text(disk: &DiskStat) -> String {
     // A directory may stand where the entry says "deleted": it still holds something that is not synced.
     let kind = disk.kind.word();
-    format!("{kind} {} {} {} {} {:o} {} {}", disk.size, disk.mtime_ns, disk.ctime_ns, disk.inode, disk.mode, disk.uid, disk.gid)
+    format!(
+        "{kind} {} {} {} {} {:o} {} {}",
+        disk.size, disk.mtime_ns, disk.ctime_ns, disk.inode, disk.mode, disk.uid, disk.gid
+    )
 }
 
 fn disk_stat(text: &str) -> Result<DiskStat, BadLine> {
@@ -488,7 +580,13 @@ fn disk_stat(text: &str) -> Result<DiskStat, BadLine> {
 }
 
 fn line_hold(hold: &Hold, since: WallTime) -> LineHold {
-    let line = |text: &str, changed, known| LineHold { why: hold.code().into(), text: text.into(), changed, known, since: since.0 };
+    let line = |text: &str, changed, known| LineHold {
+        why: hold.code().into(),
+        text: text.into(),
+        changed,
+        known,
+        since: since.0,
+    };
     match hold {
         Hold::RootMissing(text) => line(text, 0, 0),
         Hold::NotMounted => line("", 0, 0),
@@ -516,8 +614,14 @@ impl From<&Reason> for LineReason {
         let line = |text: &str, a, b| LineReason { why: reason.code().into(), text: text.into(), a, b };
         match reason {
             Reason::Special(what) | Reason::InTheWay(what) => line(what, 0, 0),
-            Reason::TooLarge { size: a, max: b } | Reason::NoRoom { need: a, free: b } | Reason::MassDeletion { gone: a, known: b } => line("", *a, *b),
-            Reason::Unreadable(text) | Reason::Unwritable(text) | Reason::NotSupplied(text) | Reason::UnknownOwner(text) | Reason::Other(text) => line(text, 0, 0),
+            Reason::TooLarge { size: a, max: b }
+            | Reason::NoRoom { need: a, free: b }
+            | Reason::MassDeletion { gone: a, known: b } => line("", *a, *b),
+            Reason::Unreadable(text)
+            | Reason::Unwritable(text)
+            | Reason::NotSupplied(text)
+            | Reason::UnknownOwner(text)
+            | Reason::Other(text) => line(text, 0, 0),
             Reason::WaitsFor(path) => line(&path.to_text(), 0, 0),
             Reason::SymlinkIgnored
             | Reason::SymlinkOutside

@@ -11,8 +11,8 @@
 //! and gets another [`StateId`].
 
 pub mod history;
-pub mod lines;
 mod import;
+pub mod lines;
 pub mod state;
 
 use std::collections::VecDeque;
@@ -102,7 +102,10 @@ impl<R: Root> Store<R> {
     /// Of reading what is there; a file that is there and makes no sense is no error, but [`News::Damaged`].
     pub fn load(place: Place<R>, now: WallTime) -> Result<(Store<R>, Vec<News>), FsError> {
         let Place { root, name, run, boot, mut rng } = place;
-        let sibling = |suffix: &str| RelPath::parse(&[name.as_bytes(), suffix.as_bytes()].concat()).map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG));
+        let sibling = |suffix: &str| {
+            RelPath::parse(&[name.as_bytes(), suffix.as_bytes()].concat())
+                .map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG))
+        };
         let journal = sibling("-journal")?;
         let new = sibling("-new")?;
         let mut news = Vec::new();
@@ -357,7 +360,8 @@ impl<R: Root> Store<R> {
         let Some(run) = &self.run else { return Ok(()) };
         let name = self.run_name();
         let text = format!("{}\n{:016x}\n{next:016x}\n", self.boot, self.mark);
-        let beside = RelPath::parse(&[name.as_bytes(), b"-new"].concat()).map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG))?;
+        let beside = RelPath::parse(&[name.as_bytes(), b"-new"].concat())
+            .map_err(|_| FsError::new("name", Some(&name), libc::ENAMETOOLONG))?;
         fs::write_whole(run, &name, &beside, text.as_bytes())
     }
 
@@ -406,7 +410,9 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "owsync" => format = Some(map.next_value::<u64>()?),
-                "mark" => loaded.mark = u64::from_str_radix(&map.next_value::<String>()?, 16).map_err(de::Error::custom)?,
+                "mark" => {
+                    loaded.mark = u64::from_str_radix(&map.next_value::<String>()?, 16).map_err(de::Error::custom)?
+                }
                 "state" => {
                     map.next_value_seed(Changes(&mut loaded))?;
                     has_state = true;

@@ -227,7 +227,12 @@ pub enum Change {
 impl State {
     /// The state of a node that remembers nothing.
     pub fn new(plain_id: NodeId, state: StateId) -> State {
-        State { me: Me { plain_id, state, rank: 0, number: 0, seq: 0 }, shares: BTreeMap::new(), peers: BTreeMap::new(), tokens: Vec::new() }
+        State {
+            me: Me { plain_id, state, rank: 0, number: 0, seq: 0 },
+            shares: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            tokens: Vec::new(),
+        }
     }
 
     /// Changes the state. Any change fits any state: replaying a prefix of a journal always works.
@@ -275,14 +280,22 @@ impl State {
 
     /// The changes that make this state of an empty one, in an order a person can read.
     pub fn as_changes(&self) -> impl Iterator<Item = Change> + '_ {
-        let head = std::iter::once(Change::Me(self.me.clone())).chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())));
+        let head = std::iter::once(Change::Me(self.me.clone()))
+            .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())));
         let peers = self.peers.iter().map(|(node, peer)| Change::Peer(*node, peer.clone()));
         let shares = self.shares.iter().flat_map(|(name, share)| {
             let meta = std::iter::once(Change::Share(name.clone(), share.meta.clone()));
-            let ledgers = share.ledgers.iter().map(move |(node, ledger)| Change::Ledger(name.clone(), *node, ledger.clone()));
-            let records = share.index.iter().map(move |(path, record)| Change::Record(name.clone(), path.clone(), record.clone()));
-            let owed = share.owed.iter().map(move |((node, path), owed)| Change::Owed(name.clone(), *node, path.clone(), Box::new(owed.clone())));
-            let landing = share.landing.iter().map(move |landing| Change::Landing(name.clone(), Box::new(landing.clone())));
+            let ledgers =
+                share.ledgers.iter().map(move |(node, ledger)| Change::Ledger(name.clone(), *node, ledger.clone()));
+            let records = share
+                .index
+                .iter()
+                .map(move |(path, record)| Change::Record(name.clone(), path.clone(), record.clone()));
+            let owed = share.owed.iter().map(move |((node, path), owed)| {
+                Change::Owed(name.clone(), *node, path.clone(), Box::new(owed.clone()))
+            });
+            let landing =
+                share.landing.iter().map(move |landing| Change::Landing(name.clone(), Box::new(landing.clone())));
             meta.chain(ledgers).chain(owed).chain(landing).chain(records)
         });
         head.chain(peers).chain(shares)

@@ -75,7 +75,11 @@ fn number(name: &str) -> Option<u64> {
 fn tell_safely(seed: u64) -> Result<(u64, u64), String> {
     let told = std::panic::catch_unwind(|| Story::tell(seed, None, false));
     told.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string())).unwrap_or_default();
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_string()))
+            .unwrap_or_default();
         Err(format!("panic: {}", text.lines().take(6).collect::<Vec<_>>().join(" | ")))
     })
 }
@@ -190,13 +194,29 @@ impl Story {
     }
 
     fn name(&mut self) -> RelPath {
-        let name = *self.dice.pick(&["dhcp", "firewall", "network", "d/a", "d/b", "d/e/f", "vpn", "a b\n", "caf\u{e9}", "vpn/key", "d"]);
+        let name = *self.dice.pick(&[
+            "dhcp",
+            "firewall",
+            "network",
+            "d/a",
+            "d/b",
+            "d/e/f",
+            "vpn",
+            "a b\n",
+            "caf\u{e9}",
+            "vpn/key",
+            "d",
+        ]);
         path(name)
     }
 
     fn content(&mut self, id: MachineId) -> String {
         self.count += 1;
-        let size = if self.dice.chance(6) { 100_000 + self.dice.below(900_000) as usize } else { self.dice.below(200) as usize };
+        let size = if self.dice.chance(6) {
+            100_000 + self.dice.below(900_000) as usize
+        } else {
+            self.dice.below(200) as usize
+        };
         format!("m{id} wrote {} {}", self.count, "x".repeat(size))
     }
 
@@ -207,7 +227,11 @@ impl Story {
             return;
         }
         let old = user.read(name);
-        let written = if self.dice.chance(30) && old.is_some() { user.write_in_place(name, &content) } else { user.write(name, &content) };
+        let written = if self.dice.chance(30) && old.is_some() {
+            user.write_in_place(name, &content)
+        } else {
+            user.write(name, &content)
+        };
         if !written {
             return;
         }
@@ -251,9 +275,16 @@ impl Story {
 
     /// What users did on a machine goes with it, as far as nobody else has heard of it: what they replaced may come back.
     fn forget_acts(&mut self, id: MachineId) {
-        let current: Vec<BTreeMap<RelPath, Vec<u8>>> = (0..self.machines()).filter(|other| *other != id).map(|other| self.world.machines[other].disk.user("/share")).filter(|user| user.exists()).map(|user| user.files()).collect();
+        let current: Vec<BTreeMap<RelPath, Vec<u8>>> = (0..self.machines())
+            .filter(|other| *other != id)
+            .map(|other| self.world.machines[other].disk.user("/share"))
+            .filter(|user| user.exists())
+            .map(|user| user.files())
+            .collect();
         let mine: BTreeSet<Vec<u8>> = self.everything(id).into_iter().collect();
-        let only_here = |name: &RelPath, content: &Vec<u8>| mine.contains(content) && !current.iter().any(|files| files.get(name) == Some(content));
+        let only_here = |name: &RelPath, content: &Vec<u8>| {
+            mine.contains(content) && !current.iter().any(|files| files.get(name) == Some(content))
+        };
         self.written.retain(|(name, content), replaced| replaced.is_some() || !only_here(name, content));
         for ((_, content), replaced) in &mut self.written {
             // Also behind a mount that hides it at this moment.
@@ -285,7 +316,8 @@ impl Story {
             return;
         }
         let below: Vec<RelPath> = user.paths().into_iter().filter(|p| p == name || p.is_below(name)).collect();
-        let contents: Vec<(RelPath, Vec<u8>)> = below.into_iter().filter_map(|p| user.read(&p).map(|c| (p, c))).collect();
+        let contents: Vec<(RelPath, Vec<u8>)> =
+            below.into_iter().filter_map(|p| user.read(&p).map(|c| (p, c))).collect();
         if user.remove(name) {
             self.say(id, &format!("removes {name}"));
             for (p, old) in contents {
@@ -312,7 +344,8 @@ impl Story {
                     self.down.insert(id, at);
                 }
             }
-            let back: Vec<MachineId> = self.down.iter().filter(|(_, at)| **at > 0 && **at <= self.world.now_ms).map(|(id, _)| *id).collect();
+            let back: Vec<MachineId> =
+                self.down.iter().filter(|(_, at)| **at > 0 && **at <= self.world.now_ms).map(|(id, _)| *id).collect();
             for id in back {
                 self.down.remove(&id);
                 self.start(id);
@@ -353,7 +386,11 @@ impl Story {
             53..=57 => {
                 let to = self.name();
                 let user = self.world.user(id);
-                if user.exists() && user.read(&name).is_some() && to != name && !self.world.machines[id].disk.is_hidden("/share") {
+                if user.exists()
+                    && user.read(&name).is_some()
+                    && to != name
+                    && !self.world.machines[id].disk.is_hidden("/share")
+                {
                     let (moved, old) = (user.read(&name), user.read(&to));
                     if user.rename(&name, &to) {
                         self.say(id, &format!("renames {name} to {to}"));
@@ -403,7 +440,8 @@ impl Story {
             89..=90 if self.faults => {
                 let disk = self.world.machines[id].disk.clone();
                 let tight = self.dice.chance(50);
-                disk.0.borrow_mut().capacity = if tight { 70 * 1024 + self.dice.below(400_000) } else { 64 * 1024 * 1024 };
+                disk.0.borrow_mut().capacity =
+                    if tight { 70 * 1024 + self.dice.below(400_000) } else { 64 * 1024 * 1024 };
             }
             91..=92 if self.clocks => {
                 self.world.machines[id].skew_ms = match self.dice.below(4) {
@@ -418,7 +456,11 @@ impl Story {
             95 if self.holds => {
                 let gone = self.dice.chance(50);
                 if self.world.user(id).exists() && !self.world.machines[id].disk.is_hidden("/share") {
-                    if gone { self.world.machines[id].disk.remove_root("/share") } else { self.world.machines[id].disk.unmount("/share") }
+                    if gone {
+                        self.world.machines[id].disk.remove_root("/share")
+                    } else {
+                        self.world.machines[id].disk.unmount("/share")
+                    }
                 }
             }
             96 if self.holds => self.mount(id),
@@ -453,7 +495,8 @@ impl Story {
 
     /// Contents that exist only on this machine are not owsync's to keep.
     fn excuse(&mut self, id: MachineId, mut lost: Vec<Vec<u8>>) {
-        let elsewhere: BTreeSet<Vec<u8>> = (0..self.machines()).filter(|other| *other != id).flat_map(|other| self.everything(other)).collect();
+        let elsewhere: BTreeSet<Vec<u8>> =
+            (0..self.machines()).filter(|other| *other != id).flat_map(|other| self.everything(other)).collect();
         lost.retain(|content| !elsewhere.contains(content));
         self.excused.extend(lost);
     }
@@ -552,7 +595,9 @@ impl Story {
     }
 
     fn anything_owed(&self) -> bool {
-        self.world.machines.iter().any(|machine| machine.node.as_ref().is_some_and(|node| node.state().shares.values().any(|share| !share.owed.is_empty())))
+        self.world.machines.iter().any(|machine| {
+            machine.node.as_ref().is_some_and(|node| node.state().shares.values().any(|share| !share.owed.is_empty()))
+        })
     }
 
     fn approve(&mut self, id: MachineId) {
@@ -565,8 +610,18 @@ impl Story {
             let pick = *self.dice.pick(&[Pick::Mine, Pick::Theirs, Pick::Newest]);
             self.say(id, &format!("picks {pick:?}"));
             // A person confirms one content and gives up another, of which they may never have seen the successor.
-            let open: BTreeSet<RelPath> = state.owed.iter().filter(|(_, owed)| owed.reason == Reason::FirstContact).map(|((_, path), _)| path.clone()).collect();
-            let confirmed: Vec<Vec<u8>> = self.written.keys().filter(|(path, _)| open.contains(path)).map(|(_, content)| content.clone()).collect();
+            let open: BTreeSet<RelPath> = state
+                .owed
+                .iter()
+                .filter(|(_, owed)| owed.reason == Reason::FirstContact)
+                .map(|((_, path), _)| path.clone())
+                .collect();
+            let confirmed: Vec<Vec<u8>> = self
+                .written
+                .keys()
+                .filter(|(path, _)| open.contains(path))
+                .map(|(_, content)| content.clone())
+                .collect();
             self.excused.extend(confirmed);
             self.world.command(id, Command::Approve { share: None, path: None, pick: Some(pick) });
         } else if held || sleeping {
@@ -598,7 +653,14 @@ impl Story {
                 if self.world.trace {
                     for id in 0..self.machines() {
                         let peers = self.world.status(id);
-                        println!("STATUS m{id} {}", format!("{:?}", peers.get("peers")).replace("Text(", "").replace("Int(", "").replace("Map([", "{").replace("\"", ""));
+                        println!(
+                            "STATUS m{id} {}",
+                            format!("{:?}", peers.get("peers"))
+                                .replace("Text(", "")
+                                .replace("Int(", "")
+                                .replace("Map([", "{")
+                                .replace("\"", "")
+                        );
                     }
                 }
                 return Err(format!("m{id} is not in sync: {:?}", status.get("summary")));
@@ -606,14 +668,31 @@ impl Story {
             let node = self.world.machines[id].node.as_ref().unwrap();
             let state = &node.state().shares[&main()];
             if let Some(((node, path), owed)) = state.owed.iter().next() {
-                let there: Vec<String> = self.world.machines.iter().map(|m| m.node.as_ref().unwrap()).map(|n| format!("{}: {:?}", n.id(), n.state().shares[&main()].index.get(path).map(|r| (r.entry.digest, &r.entry.version)))).collect();
-                return Err(format!("m{id} owes {path}: {} to {node}: {:?} {:?} {there:?}", owed.reason, owed.entry.digest, owed.entry.version));
+                let there: Vec<String> = self
+                    .world
+                    .machines
+                    .iter()
+                    .map(|m| m.node.as_ref().unwrap())
+                    .map(|n| {
+                        format!(
+                            "{}: {:?}",
+                            n.id(),
+                            n.state().shares[&main()].index.get(path).map(|r| (r.entry.digest, &r.entry.version))
+                        )
+                    })
+                    .collect();
+                return Err(format!(
+                    "m{id} owes {path}: {} to {node}: {:?} {:?} {there:?}",
+                    owed.reason, owed.entry.digest, owed.entry.version
+                ));
             }
             if state.landing.is_some() {
                 return Err(format!("m{id} is still landing"));
             }
-            if let Some(left) = self.world.user(id).paths().into_iter().find(|p| p.as_bytes().starts_with(b".owsync-")) {
-                let all: Vec<RelPath> = self.world.user(id).paths().into_iter().filter(|p| p.as_bytes().starts_with(b".owsync-")).collect();
+            if let Some(left) = self.world.user(id).paths().into_iter().find(|p| p.as_bytes().starts_with(b".owsync-"))
+            {
+                let all: Vec<RelPath> =
+                    self.world.user(id).paths().into_iter().filter(|p| p.as_bytes().starts_with(b".owsync-")).collect();
                 return Err(format!("m{id} left {left} {all:?}"));
             }
         }
@@ -625,14 +704,29 @@ impl Story {
         for id in 1..self.machines() {
             let other = view(id);
             if other != first {
-                let differing: Vec<String> = first.iter().filter(|x| !other.contains(x)).map(|x| format!("m0 {}", short(x))).chain(other.iter().filter(|x| !first.contains(x)).map(|x| format!("m{id} {}", short(x)))).take(6).collect();
-                let odd = first.iter().find(|x| !other.contains(x)).or(other.iter().find(|x| !first.contains(x))).map(|x| x.2.clone());
-                let record = |id: MachineId| odd.as_ref().and_then(|path| self.world.machines[id].node.as_ref().unwrap().state().shares[&main()].index.get(path).cloned());
+                let differing: Vec<String> = first
+                    .iter()
+                    .filter(|x| !other.contains(x))
+                    .map(|x| format!("m0 {}", short(x)))
+                    .chain(other.iter().filter(|x| !first.contains(x)).map(|x| format!("m{id} {}", short(x))))
+                    .take(6)
+                    .collect();
+                let odd = first
+                    .iter()
+                    .find(|x| !other.contains(x))
+                    .or(other.iter().find(|x| !first.contains(x)))
+                    .map(|x| x.2.clone());
+                let record = |id: MachineId| {
+                    odd.as_ref().and_then(|path| {
+                        self.world.machines[id].node.as_ref().unwrap().state().shares[&main()].index.get(path).cloned()
+                    })
+                };
                 return Err(format!("m0 and m{id} differ: {differing:?} {:?} {:?}", record(0), record(id)));
             }
         }
         let current: BTreeMap<RelPath, Vec<u8>> = self.world.user(0).files();
-        let kept: BTreeSet<Vec<u8>> = (0..self.machines()).flat_map(|id| self.world.history(id)).map(|(_, bytes, _)| bytes).collect();
+        let kept: BTreeSet<Vec<u8>> =
+            (0..self.machines()).flat_map(|id| self.world.history(id)).map(|(_, bytes, _)| bytes).collect();
         for ((name, content), replaced) in &self.written {
             let is_current = current.get(name) == Some(content);
             let text = String::from_utf8_lossy(&content[..content.len().min(40)]).into_owned();
@@ -657,5 +751,9 @@ fn state_held(node: &owsync::node::Node<super::disk::SimFs>) -> bool {
 
 fn short(x: &(Option<u32>, Option<Vec<u8>>, RelPath)) -> String {
     let (mode, content, path) = x;
-    format!("{path} {:o} {:?}", mode.unwrap_or(0), content.as_ref().map(|c| String::from_utf8_lossy(&c[..c.len().min(30)]).into_owned()))
+    format!(
+        "{path} {:o} {:?}",
+        mode.unwrap_or(0),
+        content.as_ref().map(|c| String::from_utf8_lossy(&c[..c.len().min(30)]).into_owned())
+    )
 }

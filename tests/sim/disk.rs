@@ -165,7 +165,8 @@ impl Disk {
             };
             s.durable_inodes.insert(ino, survivor);
         }
-        let dirs: Vec<Ino> = s.durable_inodes.iter().filter(|(_, inode)| inode.body == Body::Dir).map(|(ino, _)| *ino).collect();
+        let dirs: Vec<Ino> =
+            s.durable_inodes.iter().filter(|(_, inode)| inode.body == Body::Dir).map(|(ino, _)| *ino).collect();
         for dir in dirs {
             s.durable_names.entry(dir).or_default();
         }
@@ -250,7 +251,10 @@ impl State {
         if body == Body::Dir {
             self.names.insert(ino, BTreeMap::new());
         }
-        self.inodes.insert(ino, Inode { body, mode, uid: 0, gid: 0, mtime_ns: self.clock_ns, ctime_ns: self.clock_ns, locked: false });
+        self.inodes.insert(
+            ino,
+            Inode { body, mode, uid: 0, gid: 0, mtime_ns: self.clock_ns, ctime_ns: self.clock_ns, locked: false },
+        );
         ino
     }
 
@@ -262,7 +266,9 @@ impl State {
         let number = self.operations;
         self.operations += 1;
         if let Some(intrusion) = self.intrusions.remove(&number) {
-            if let Some((root, _)) = self.roots.get(&intrusion.root).cloned().filter(|_| !self.hidden.contains_key(&intrusion.root)) {
+            if let Some((root, _)) =
+                self.roots.get(&intrusion.root).cloned().filter(|_| !self.hidden.contains_key(&intrusion.root))
+            {
                 let old = self.walk(root, &intrusion.path).ok().and_then(|ino| match &self.inodes[&ino].body {
                     Body::File(bytes) => Some(bytes.clone()),
                     _ => None,
@@ -289,7 +295,8 @@ impl State {
                         self.durable_inodes.insert(ino, inode);
                     }
                 }
-                let there = self.walk(root, &path).ok().is_some_and(|ino| self.inodes[&ino].body == Body::File(new.clone()));
+                let there =
+                    self.walk(root, &path).ok().is_some_and(|ino| self.inodes[&ino].body == Body::File(new.clone()));
                 if there {
                     self.intruded.push((path, old, new));
                 }
@@ -362,7 +369,8 @@ impl State {
                 None => names.remove(&change.name),
             };
         }
-        let dirs: Vec<Ino> = self.inodes.iter().filter(|(_, inode)| inode.body == Body::Dir).map(|(ino, _)| *ino).collect();
+        let dirs: Vec<Ino> =
+            self.inodes.iter().filter(|(_, inode)| inode.body == Body::Dir).map(|(ino, _)| *ino).collect();
         for ino in dirs {
             self.durable_inodes.insert(ino, self.inodes[&ino].clone());
             self.durable_names.entry(ino).or_default();
@@ -374,7 +382,11 @@ impl State {
         for names in self.names.values() {
             named.extend(names.values());
         }
-        self.inodes.iter().filter(|(ino, _)| named.contains(ino)).map(|(_, inode)| if let Body::File(bytes) = &inode.body { bytes.len() as u64 + 512 } else { 512 }).sum()
+        self.inodes
+            .iter()
+            .filter(|(ino, _)| named.contains(ino))
+            .map(|(_, inode)| if let Body::File(bytes) = &inode.body { bytes.len() as u64 + 512 } else { 512 })
+            .sum()
     }
 
     fn touch(&mut self, ino: Ino) {
@@ -500,8 +512,18 @@ impl Root for SimRoot {
             None => self.ino,
         };
         match s.names.get(&ino) {
-            Some(names) if s.inodes[&ino].body == Body::Dir => Ok(SimDir(names.iter().rev().map(|(name, ino)| (name.clone(), *ino)).collect())),
-            _ => Err(FsError::new("open", dir, if matches!(s.inodes.get(&ino).map(|i| &i.body), Some(Body::Link(_))) { libc::ELOOP } else { libc::ENOTDIR })),
+            Some(names) if s.inodes[&ino].body == Body::Dir => {
+                Ok(SimDir(names.iter().rev().map(|(name, ino)| (name.clone(), *ino)).collect()))
+            }
+            _ => Err(FsError::new(
+                "open",
+                dir,
+                if matches!(s.inodes.get(&ino).map(|i| &i.body), Some(Body::Link(_))) {
+                    libc::ELOOP
+                } else {
+                    libc::ENOTDIR
+                },
+            )),
         }
     }
 
@@ -583,7 +605,13 @@ impl Root for SimRoot {
         let end = offset as usize + bytes.len();
         let grows = end.saturating_sub(content.len()) as u64;
         // A failing disk takes part of it; so does a full one.
-        let take = if result.is_err() { bytes.len() / 2 } else if grows > room { (bytes.len() as u64).saturating_sub(grows - room) as usize } else { bytes.len() };
+        let take = if result.is_err() {
+            bytes.len() / 2
+        } else if grows > room {
+            (bytes.len() as u64).saturating_sub(grows - room) as usize
+        } else {
+            bytes.len()
+        };
         if content.len() < offset as usize + take {
             content.resize(offset as usize + take, 0);
         }
@@ -659,7 +687,9 @@ impl Root for SimRoot {
         s.operate("remove", Some(path))?;
         let ino = s.walk(self.ino, path).map_err(Self::error("remove", path))?;
         match s.names.get(&ino) {
-            Some(names) if s.inodes[&ino].body == Body::Dir && !names.is_empty() => return Err(FsError::new("remove", Some(path), libc::ENOTEMPTY)),
+            Some(names) if s.inodes[&ino].body == Body::Dir && !names.is_empty() => {
+                return Err(FsError::new("remove", Some(path), libc::ENOTEMPTY));
+            }
             Some(_) if s.inodes[&ino].body == Body::Dir => {}
             _ => return Err(FsError::new("remove", Some(path), libc::ENOTDIR)),
         }
@@ -682,7 +712,9 @@ impl Root for SimRoot {
         let change = |(dir, name): (Ino, Vec<u8>), to| NameChange { dir, name, to };
         match (how, there) {
             (Rename::New, Some(_)) => return Err(FsError::new("rename", Some(to), libc::EEXIST)),
-            (Rename::Replace, Some(there)) if s.inodes[&there].body == Body::Dir => return Err(FsError::new("rename", Some(to), libc::EISDIR)),
+            (Rename::Replace, Some(there)) if s.inodes[&there].body == Body::Dir => {
+                return Err(FsError::new("rename", Some(to), libc::EISDIR));
+            }
             (Rename::Exchange, None) => return Err(FsError::new("rename", Some(to), libc::ENOENT)),
             (Rename::Exchange, Some(there)) => {
                 s.set_names(vec![change(source, Some(there)), change(target, Some(ino))]);
@@ -716,7 +748,10 @@ impl Root for SimRoot {
         }
         let source = s.walk_parent(from.ino, path).map_err(Self::error("move", path))?;
         let target = s.walk_parent(self.ino, to).map_err(Self::error("move", to))?;
-        s.set_names(vec![NameChange { dir: source.0, name: source.1, to: None }, NameChange { dir: target.0, name: target.1, to: Some(ino) }]);
+        s.set_names(vec![
+            NameChange { dir: source.0, name: source.1, to: None },
+            NameChange { dir: target.0, name: target.1, to: Some(ino) },
+        ]);
         s.touch(ino);
         Ok(true)
     }
@@ -941,11 +976,18 @@ impl User {
         {
             let mut s = self.disk.0.borrow_mut();
             let Ok(ino) = s.walk(self.ino(&s), from) else { return false };
-            let (Ok(source), Ok(target)) = (s.walk_parent(self.ino(&s), from), s.walk_parent(self.ino(&s), to)) else { return false };
-            if s.names[&target.0].get(&target.1).is_some_and(|there| s.inodes[there].body == Body::Dir) || to.is_below(from) {
+            let (Ok(source), Ok(target)) = (s.walk_parent(self.ino(&s), from), s.walk_parent(self.ino(&s), to)) else {
+                return false;
+            };
+            if s.names[&target.0].get(&target.1).is_some_and(|there| s.inodes[there].body == Body::Dir)
+                || to.is_below(from)
+            {
                 return false;
             }
-            s.set_names(vec![NameChange { dir: source.0, name: source.1, to: None }, NameChange { dir: target.0, name: target.1, to: Some(ino) }]);
+            s.set_names(vec![
+                NameChange { dir: source.0, name: source.1, to: None },
+                NameChange { dir: target.0, name: target.1, to: Some(ino) },
+            ]);
             s.touch(ino);
         }
         self.flush();

@@ -213,7 +213,10 @@ impl World {
 
     fn now(&self, id: MachineId) -> Now {
         let machine = &self.machines[id];
-        Now { mono: Monotonic(1_000_000 + self.now_ms - machine.started_ms), wall: WallTime(EPOCH_MS + self.now_ms as i64 + machine.skew_ms) }
+        Now {
+            mono: Monotonic(1_000_000 + self.now_ms - machine.started_ms),
+            wall: WallTime(EPOCH_MS + self.now_ms as i64 + machine.skew_ms),
+        }
     }
 
     pub fn wall(&self, id: MachineId) -> WallTime {
@@ -260,7 +263,13 @@ impl World {
         let machine = &mut self.machines[id];
         let fs = SimFs(machine.disk.clone());
         let open = |dir: &str| fs.open(Path::new(dir)).unwrap();
-        let place = Place { root: open("/state"), name: path("owsync.db"), run: Some(open("/run")), boot: format!("boot-{}", machine.boot), rng: Rng::new(seed) };
+        let place = Place {
+            root: open("/state"),
+            name: path("owsync.db"),
+            run: Some(open("/run")),
+            boot: format!("boot-{}", machine.boot),
+            rng: Rng::new(seed),
+        };
         let (store, news) = match Store::load(place, now.wall) {
             Ok(loaded) => loaded,
             // The disk died under it.
@@ -278,9 +287,16 @@ impl World {
             Some(secret) => {
                 let key = owsync::model::Key::new(secret);
                 let public_key = owsync::proto::handshake::public_key(&key);
-                let credentials =
-                    owsync::proto::Credentials { key: machine.settings.key.clone().unwrap(), previous: machine.settings.previous_key.clone(), identity: key };
-                Identity { mode: Mode::Encrypted(credentials), id: owsync::proto::handshake::node_id(&public_key), public_key: Some(public_key) }
+                let credentials = owsync::proto::Credentials {
+                    key: machine.settings.key.clone().unwrap(),
+                    previous: machine.settings.previous_key.clone(),
+                    identity: key,
+                };
+                Identity {
+                    mode: Mode::Encrypted(credentials),
+                    id: owsync::proto::handshake::node_id(&public_key),
+                    public_key: Some(public_key),
+                }
             }
             _ => Identity { mode: Mode::Plain, id: store.state().me.plain_id, public_key: None },
         };
@@ -431,7 +447,11 @@ impl World {
     }
 
     pub fn read(&self, id: MachineId, name: &str) -> Option<String> {
-        self.machines[id].disk.user("/share").read(&path(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        self.machines[id]
+            .disk
+            .user("/share")
+            .read(&path(name))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Asks a node; the answer must come at once.
@@ -489,7 +509,8 @@ impl World {
                 }
             }
         }
-        let links: Vec<(LinkId, ConnId, usize)> = self.machines[id].links.iter().map(|(link, (conn, side))| (*link, *conn, *side)).collect();
+        let links: Vec<(LinkId, ConnId, usize)> =
+            self.machines[id].links.iter().map(|(link, (conn, side))| (*link, *conn, *side)).collect();
         for (link, conn, side) in links {
             let mut bytes = Vec::new();
             node.transmit(link, &mut bytes);
@@ -501,7 +522,8 @@ impl World {
                 let mut rest = bytes;
                 let mut at = self.now_ms + 1 + delay;
                 while !rest.is_empty() {
-                    let take = if self.dice.chance(10) { 1 + self.dice.below(rest.len() as u64) as usize } else { rest.len() };
+                    let take =
+                        if self.dice.chance(10) { 1 + self.dice.below(rest.len() as u64) as usize } else { rest.len() };
                     let tail = rest.split_off(take);
                     at += self.dice.below(3);
                     if let Some(c) = self.conns.get_mut(&conn) {
@@ -547,11 +569,14 @@ impl World {
         self.now_ms = key.0;
         self.happened += 1;
         if self.happened >= 2_000_000 {
-            let timers: Vec<String> = (0..self.machines.len()).filter_map(|id| {
-                let now = self.now(id).mono;
-                let due: Vec<(String, Monotonic)> = self.machines[id].node.as_ref()?.timers().into_iter().filter(|(_, at)| *at <= now).collect();
-                (!due.is_empty()).then(|| format!("m{id} {now:?} {due:?}"))
-            }).collect();
+            let timers: Vec<String> = (0..self.machines.len())
+                .filter_map(|id| {
+                    let now = self.now(id).mono;
+                    let due: Vec<(String, Monotonic)> =
+                        self.machines[id].node.as_ref()?.timers().into_iter().filter(|(_, at)| *at <= now).collect();
+                    (!due.is_empty()).then(|| format!("m{id} {now:?} {due:?}"))
+                })
+                .collect();
             panic!("the story runs away at {} ms: {happening:?} {timers:?}", self.now_ms);
         }
         match happening {
@@ -580,7 +605,12 @@ impl World {
                         c.horizon[side] = c.horizon[side].max(at);
                         let at = c.horizon[side];
                         // What follows must not overtake it.
-                        let later: Vec<(u64, u64)> = self.queue.iter().filter(|(_, h)| matches!(h, Happening::Deliver(c, s, _) if *c == conn && *s == side)).map(|(key, _)| *key).collect();
+                        let later: Vec<(u64, u64)> = self
+                            .queue
+                            .iter()
+                            .filter(|(_, h)| matches!(h, Happening::Deliver(c, s, _) if *c == conn && *s == side))
+                            .map(|(key, _)| *key)
+                            .collect();
                         self.schedule(at, Happening::Deliver(conn, side, bytes));
                         for key in later {
                             let happening = self.queue.remove(&key).unwrap();
@@ -619,7 +649,9 @@ impl World {
         let target = (0..self.machines.len()).find(|other| Self::address(*other).to_string() == address.host);
         let reached = target.filter(|target| self.machines[*target].node.is_some() && !self.is_cut(id, *target));
         let Some(target) = reached else {
-            self.with(id, |node, now| node.handle_dial_failed(now, link, Trouble::Unreachable("connection refused".into())));
+            self.with(id, |node, now| {
+                node.handle_dial_failed(now, link, Trouble::Unreachable("connection refused".into()))
+            });
             return;
         };
         let conn = self.next_conn;
@@ -667,7 +699,11 @@ impl World {
 
     /// Whether every running node says that it is in sync.
     pub fn is_in_sync(&mut self) -> bool {
-        (0..self.machines.len()).filter(|id| self.machines[*id].node.is_some()).collect::<Vec<_>>().into_iter().all(|id| self.status(id).get("in_sync") == Some(&Tree::Bool(true)))
+        (0..self.machines.len())
+            .filter(|id| self.machines[*id].node.is_some())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .all(|id| self.status(id).get("in_sync") == Some(&Tree::Bool(true)))
     }
 
     /// Time passes until everybody is in sync.
@@ -676,7 +712,12 @@ impl World {
         self.run_ms(700);
         let quiet = self.run_until(Duration::from_secs(900), |world| world.is_in_sync());
         if !quiet {
-            let states: Vec<String> = (0..self.machines.len()).filter(|id| self.machines[*id].node.is_some()).collect::<Vec<_>>().into_iter().map(|id| format!("m{id}: {:?}", self.status(id).get("summary"))).collect();
+            let states: Vec<String> = (0..self.machines.len())
+                .filter(|id| self.machines[*id].node.is_some())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|id| format!("m{id}: {:?}", self.status(id).get("summary")))
+                .collect();
             panic!("not in sync after 15 minutes: {states:#?}");
         }
         self.run_ms(700);
@@ -686,14 +727,25 @@ impl World {
     pub fn assert_equal(&self) -> BTreeMap<RelPath, Vec<u8>> {
         let view = |id: MachineId| {
             let user = self.machines[id].disk.user("/share");
-            let paths: Vec<(RelPath, Option<u32>, Option<Vec<u8>>)> = user.paths().into_iter().map(|p| (p.clone(), user.mode(&p), user.read(&p))).collect();
+            let paths: Vec<(RelPath, Option<u32>, Option<Vec<u8>>)> =
+                user.paths().into_iter().map(|p| (p.clone(), user.mode(&p), user.read(&p))).collect();
             paths
         };
         let first = view(0);
         for id in 1..self.machines.len() {
             let other = view(id);
             if first != other {
-                let show = |v: &Vec<(RelPath, Option<u32>, Option<Vec<u8>>)>| v.iter().map(|(p, m, c)| format!("{p} {:o} {:?}", m.unwrap_or(0), c.as_ref().map(|c| String::from_utf8_lossy(c).into_owned()))).collect::<Vec<_>>();
+                let show = |v: &Vec<(RelPath, Option<u32>, Option<Vec<u8>>)>| {
+                    v.iter()
+                        .map(|(p, m, c)| {
+                            format!(
+                                "{p} {:o} {:?}",
+                                m.unwrap_or(0),
+                                c.as_ref().map(|c| String::from_utf8_lossy(c).into_owned())
+                            )
+                        })
+                        .collect::<Vec<_>>()
+                };
                 panic!("m0 and m{id} differ:\n{:#?}\n{:#?}", show(&first), show(&other));
             }
         }
