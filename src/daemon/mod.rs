@@ -1,6 +1,69 @@
-//! The edges: sockets, clock, signals, inotify, log, around one [`Node`](crate::node::Node).
+//! The edges: sockets, clock, signals, inotify and log around one [`Node`](crate::node::Node).
+//!
+//! [`run`] starts a node and stays with it. Everything that can wake owsync is a descriptor or a time in one wait
+//! ([`poller`]); nothing else blocks. After every input the node's outputs are taken before the next input, so nothing
+//! piles up and an order that a peer sees is the order in which things happened.
+//!
+//! # Reading order
+//! `shell` is the loop. `place` is where the database lies and who has it; `start` makes the node; `conn`, `dial` and
+//! `listener` are its connections, `control` and `request` its questions, `watcher` its eyes, `connect` the command that
+//! ends by itself.
 
+mod conn;
+mod connect;
+pub mod control;
+mod dial;
 pub mod env;
+pub mod json;
+mod listener;
 pub mod log;
+pub mod place;
+mod poller;
+pub mod request;
+mod shell;
 pub mod signals;
-pub mod watcher;
+mod start;
+mod watcher;
+
+use crate::config::{Config, Outcome};
+use crate::model::settings::Address;
+
+/// What a process of owsync is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Keeps going, whatever is missing.
+    Daemon,
+    /// As a daemon, but somebody waits at a terminal: what cannot work ends it.
+    Listen,
+    /// Exchanges with one peer, and ends.
+    Connect {
+        /// The peer.
+        to: Address,
+        /// Print nothing but errors.
+        quiet: bool,
+    },
+}
+
+/// Reads the configuration again.
+pub type Reread = Box<dyn Fn() -> Outcome<Config>>;
+
+/// Everything that a process of owsync starts with.
+pub struct Start {
+    /// What it was told.
+    pub config: Config,
+    /// What it is for.
+    pub role: Role,
+    /// Where lines go.
+    pub log: log::Log,
+    /// How to read the configuration again; `None` where it came from options alone.
+    pub reread: Option<Reread>,
+}
+
+/// Runs until the end; the exit code.
+///
+/// # Errors
+/// What keeps it from starting, as one line for people: exit code 1.
+pub fn run(start: Start) -> Result<u8, String> {
+    let mut shell = start::start(start)?;
+    Ok(shell.run())
+}

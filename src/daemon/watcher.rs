@@ -70,6 +70,12 @@ impl Watcher {
         self.watch_below(share, None)
     }
 
+    /// Watches no other shares than these any more.
+    pub fn keep_only(&mut self, shares: &[ShareName]) {
+        let gone: Vec<ShareName> = self.shares.keys().filter(|name| !shares.contains(name)).cloned().collect();
+        gone.iter().for_each(|name| self.forget_share(name));
+    }
+
     /// Watches a share no more.
     pub fn forget_share(&mut self, share: &ShareName) {
         let gone: Vec<WatchDescriptor> =

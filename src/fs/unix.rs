@@ -262,12 +262,13 @@ impl Root for UnixRoot {
             }
         };
         let names = nix::dir::Dir::from_fd(fd).map_err(|errno| FsError::new("open", dir, errno as i32))?;
-        Ok(UnixDir { names, path: dir.cloned() })
+        Ok(UnixDir { names: names.into_iter(), path: dir.cloned() })
     }
 
     fn read_dir(&self, dir: &mut UnixDir, most: usize) -> Result<Vec<(Vec<u8>, Found)>, FsError> {
         let mut names: Vec<Vec<u8>> = Vec::new();
-        for name in dir.names.iter() {
+        // The borrowing iterator would rewind the directory at its end, and it would never be read to its own.
+        for name in dir.names.by_ref() {
             let name = name.map_err(|errno| FsError::new("read", dir.path.as_ref(), errno as i32))?;
             if !matches!(name.file_name().to_bytes(), b"." | b"..") {
                 names.push(name.file_name().to_bytes().to_vec());
@@ -276,9 +277,11 @@ impl Root for UnixRoot {
                 break;
             }
         }
+        // SAFETY: the descriptor belongs to `dir.names`, which outlives this function.
+        let fd = unsafe { BorrowedFd::borrow_raw(dir.names.as_raw_fd()) };
         let mut found_names = Vec::with_capacity(names.len());
         for name in names {
-            match stat_at(dir.names.as_fd(), &name) {
+            match stat_at(fd, &name) {
                 Ok(stat) => found_names.push((name, found(&stat))),
                 Err(libc::ENOENT) => {}
                 Err(errno) => {
@@ -478,7 +481,7 @@ impl UnixRoot {
 
 /// A directory of this machine, being read.
 pub struct UnixDir {
-    names: nix::dir::Dir,
+    names: nix::dir::OwningIter,
     path: Option<RelPath>,
 }
 

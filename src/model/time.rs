@@ -85,6 +85,15 @@ pub fn short(d: Duration) -> String {
     }
 }
 
+/// `0.34 s`, `12.1 s`, else as [`short`]: for what a person waited for.
+pub fn brief(d: Duration) -> String {
+    match d.as_millis() {
+        ms @ 0..=9_999 => format!("{}.{:02} s", ms / 1000, ms % 1000 / 10),
+        ms @ 10_000..=119_999 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => short(d),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

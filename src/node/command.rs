@@ -129,9 +129,11 @@ impl<F: Fs> Node<F> {
                 continue;
             }
             let run = self.syncs.remove(index);
+            let moving = !looked || behind.iter().any(|(_, moving)| *moving);
             let missing: Vec<Tree> = behind.into_iter().map(|(text, _)| Tree::Text(text)).collect();
             let done = missing.is_empty() && looked;
-            let tree = Tree::map().with("run", run.id).with("in_sync", done).with("missing", missing);
+            let tree =
+                Tree::map().with("run", run.id).with("in_sync", done).with("moving", moving).with("missing", missing);
             if run.command != 0 {
                 self.outputs.push_back(Output::Reply { id: run.command, reply: Reply::Done(tree) });
             }

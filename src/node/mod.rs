@@ -35,6 +35,7 @@ mod serve;
 mod settle;
 mod share;
 mod status;
+mod stopgap;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -224,6 +225,16 @@ impl<F: Fs> Node<F> {
     /// What it was told to do.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether it still has the token of a join text to show.
+    pub fn shows_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// What it did so far.
+    pub fn counters(&self) -> &api::Counters {
+        &self.counters
     }
 
     /// What it remembers.

@@ -22,8 +22,8 @@ pub enum Reserved {
 }
 
 /// What owsync makes beside a database `owsync.db`: the name continues with exactly one of these.
-pub const DATABASE_SUFFIXES: [&str; 8] =
-    ["", "-journal", "-history", "-identity", "-lock", "-new", "-journal-new", "-identity-new"];
+pub const DATABASE_SUFFIXES: [&str; 10] =
+    ["", "-journal", "-history", "-identity", "-lock", "-new", "-journal-new", "-identity-new", "-sock", "-token"];
 
 /// Start of the name a damaged database is set aside under; digits follow.
 pub const DAMAGED: &str = ".damaged-";

@@ -1,0 +1,235 @@
+//! Methods and their arguments, as the control socket and ubus have them, to commands.
+//!
+//! A PATH is `SHARE:PATH`, an absolute local path, or a path in the only share; names are escaped as status prints them.
+//! `PATH@N` is the version with the number N in `log`.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
+use crate::node::api::{Command, Fault, Pick, Reply, Tree};
+
+/// Most versions that `history` lists when nobody says how many.
+const LISTED: usize = 100;
+
+/// What somebody asked for.
+#[derive(Debug, PartialEq)]
+pub enum Request {
+    /// The node answers.
+    Command(Command),
+    /// Read the configuration again.
+    Reload,
+    /// Hear events from now on.
+    Subscribe,
+}
+
+/// Understands a question.
+///
+/// # Errors
+/// The reply that says what is wrong with it.
+pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request, Reply> {
+    let args = Arguments { settings, params };
+    let command = match method {
+        "status" => Command::Status,
+        "peers" => Command::Peers,
+        "shares" => Command::Shares,
+        "files" => {
+            let (share, from) = args.place("from")?;
+            Command::Files { share, from }
+        }
+        "sync" => Command::Sync {
+            peer: args.peer()?,
+            share: args.share()?,
+            dry_run: args.flag("dry_run")?,
+            wait: args.flag("wait")?,
+        },
+        "pause" => Command::Pause { peer: args.peer()?, share: args.share()? },
+        "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
+        "approve" => {
+            let (share, path) = args.place("path")?;
+            Command::Approve { share, path, pick: args.pick()? }
+        }
+        "reject" => {
+            let (share, path) = args.place("path")?;
+            Command::Reject { share, path }
+        }
+        "history" => {
+            let (share, path) = args.place("path")?;
+            Command::Log {
+                share,
+                path,
+                limit: args.number("limit")?.map_or(LISTED, |n| usize::try_from(n).unwrap_or(LISTED)),
+            }
+        }
+        "show" => Command::Show { number: args.version()? },
+        "restore" => Command::Restore { number: args.version()? },
+        "forget" => match args.place("path")? {
+            (share, Some(path)) => Command::Forget { share, path },
+            (_, None) => return Err(Reply::failed(Fault::Argument, "name the path to forget")),
+        },
+        "accept" => Command::Accept { peer: args.text("peer")?.map(str::to_string) },
+        "forget_peer" => match args.text("peer")? {
+            Some(peer) => Command::ForgetPeer { peer: peer.into() },
+            None => return Err(Reply::failed(Fault::Argument, "name the peer to forget")),
+        },
+        "invite" => Command::Invite,
+        "init" => Command::Init,
+        "identity" => Command::Identity,
+        "reload" => return Ok(Request::Reload),
+        "subscribe" => return Ok(Request::Subscribe),
+        _ => {
+            return Err(Reply::failed(
+                Fault::NotFound,
+                format!("there is no method {}", escape::escape(method.as_bytes())),
+            ));
+        }
+    };
+    Ok(Request::Command(command))
+}
+
+struct Arguments<'a> {
+    settings: &'a Settings,
+    params: &'a Tree,
+}
+
+impl Arguments<'_> {
+    fn text(&self, key: &str) -> Result<Option<&str>, Reply> {
+        match self.params.get(key) {
+            None => Ok(None),
+            Some(Tree::Text(text)) if text.is_empty() => Ok(None),
+            Some(Tree::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(wrong(key, "a text")),
+        }
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Reply> {
+        match self.params.get(key) {
+            None => Ok(false),
+            Some(Tree::Bool(value)) => Ok(*value),
+            Some(Tree::Int(value @ (0 | 1))) => Ok(*value == 1),
+            Some(_) => Err(wrong(key, "true or false")),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Reply> {
+        match self.params.get(key) {
+            None => Ok(None),
+            Some(Tree::Int(value)) => u64::try_from(*value).map(Some).map_err(|_| wrong(key, "a number from 0 on")),
+            Some(_) => Err(wrong(key, "a number")),
+        }
+    }
+
+    fn peer(&self) -> Result<Option<PeerName>, Reply> {
+        match self.text("peer")? {
+            None => Ok(None),
+            Some(text) => Ok(Some(PeerName(text.into()))),
+        }
+    }
+
+    fn share(&self) -> Result<Option<ShareName>, Reply> {
+        match self.text("share")? {
+            None => Ok(None),
+            Some(text) => ShareName::parse(text).map(Some).ok_or_else(|| wrong("share", "the name of a share")),
+        }
+    }
+
+    fn pick(&self) -> Result<Option<Pick>, Reply> {
+        match self.text("pick")? {
+            None => Ok(None),
+            Some("mine") => Ok(Some(Pick::Mine)),
+            Some("theirs") => Ok(Some(Pick::Theirs)),
+            Some("newest") => Ok(Some(Pick::Newest)),
+            Some(_) => Err(wrong("pick", "mine, theirs or newest")),
+        }
+    }
+
+    /// The share, and the path in it, that `share` and `key` name together.
+    fn place(&self, key: &str) -> Result<(Option<ShareName>, Option<RelPath>), Reply> {
+        let share = self.share()?;
+        match self.text(key)? {
+            None => Ok((share, None)),
+            Some(text) => {
+                let (found, path) = self.resolve(share.as_ref(), text)?;
+                Ok((Some(found).or(share), path))
+            }
+        }
+    }
+
+    /// The version that `number`, or `path` with its `@N`, names.
+    fn version(&self) -> Result<u64, Reply> {
+        if let Some(number) = self.number("number")? {
+            return Ok(number);
+        }
+        let text = self.text("path")?.ok_or_else(|| Reply::failed(Fault::Argument, "name a version: PATH@N"))?;
+        match split_version(text) {
+            (_, Some(number)) => Ok(number),
+            (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH@N")),
+        }
+    }
+
+    fn resolve(&self, share: Option<&ShareName>, text: &str) -> Result<(ShareName, Option<RelPath>), Reply> {
+        let bytes = escape::unescape(text).ok_or_else(|| wrong("path", "a path as status prints it"))?;
+        let parse = |rest: &[u8]| -> Result<Option<RelPath>, Reply> {
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            RelPath::parse(rest).map(Some).map_err(|_| wrong("path", "a path below the share"))
+        };
+        if bytes.starts_with(b"/") {
+            return self.below_root(share, &bytes, parse);
+        }
+        if let Some(share) = share {
+            return Ok((share.clone(), parse(&bytes)?));
+        }
+        // A file name may hold a colon; what stands before it is a share only where there is such a share.
+        let named = bytes.iter().position(|&b| b == b':').and_then(|colon| {
+            let name = std::str::from_utf8(&bytes[..colon]).ok().and_then(ShareName::parse)?;
+            let known = self.settings.shares.iter().any(|share| share.name == name);
+            known.then(|| (name, bytes[colon + 1..].to_vec()))
+        });
+        match (named, &self.settings.shares[..]) {
+            (Some((name, rest)), _) => Ok((name, parse(&rest)?)),
+            (None, [only]) => Ok((only.name.clone(), parse(&bytes)?)),
+            (None, []) => Err(Reply::failed(Fault::NotFound, "there is no share")),
+            (None, _) => Err(Reply::failed(Fault::Argument, "there are several shares: write SHARE:PATH")),
+        }
+    }
+
+    /// An absolute path, in the share whose root is the longest above it.
+    fn below_root(
+        &self,
+        share: Option<&ShareName>,
+        bytes: &[u8],
+        parse: impl Fn(&[u8]) -> Result<Option<RelPath>, Reply>,
+    ) -> Result<(ShareName, Option<RelPath>), Reply> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(bytes));
+        let mut found: Option<(&ShareName, &Path, usize)> = None;
+        for candidate in self.settings.shares.iter().filter(|c| share.is_none_or(|name| *name == c.name)) {
+            if let Ok(rest) = path.strip_prefix(&candidate.dir) {
+                let depth = candidate.dir.components().count();
+                if found.is_none_or(|(_, _, deepest)| depth > deepest) {
+                    found = Some((&candidate.name, rest, depth));
+                }
+            }
+        }
+        match found {
+            Some((name, rest, _)) => Ok((name.clone(), parse(rest.as_os_str().as_bytes())?)),
+            None => Err(Reply::failed(Fault::NotFound, format!("{} is in no share", path.display()))),
+        }
+    }
+}
+
+/// `PATH@N`: the path and the number. A name may hold an `@`: only digits at the end count.
+fn split_version(text: &str) -> (&str, Option<u64>) {
+    match text.rsplit_once('@') {
+        Some((path, number)) => match number.parse() {
+            Ok(number) => (path, Some(number)),
+            Err(_) => (text, None),
+        },
+        None => (text, None),
+    }
+}
+
+fn wrong(key: &str, what: &str) -> Reply {
+    Reply::failed(Fault::Argument, format!("{key} is not {what}"))
+}

@@ -1,0 +1,609 @@
+//! The loop: whatever happens first, given to the node; whatever the node wants, done.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signalfd::SignalFd;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::daemon::conn::{Conn, Got};
+use crate::daemon::connect::{Progress, Verdict};
+use crate::daemon::control::{ClientId, Control, Question};
+use crate::daemon::dial::{Dialled, Dialler};
+use crate::daemon::env::Env;
+use crate::daemon::listener::Listener;
+use crate::daemon::log::Log;
+use crate::daemon::place::{Lock, Place};
+use crate::daemon::poller::{Interest, Poller};
+use crate::daemon::request::{self, Request};
+use crate::daemon::signals::{self, Wish};
+use crate::daemon::watcher::{Seen, Watcher};
+use crate::daemon::{Reread, Role, start};
+use crate::fs::unix::UnixFs;
+use crate::model::reason::Trouble;
+use crate::model::{Monotonic, Now, ShareName, limits};
+use crate::node::api::{Command, Fault, Level, Reply, Tree};
+use crate::node::{CommandId, LinkId, Node, Output};
+use crate::reconcile::filter::Filter;
+
+/// Bytes read from one connection in one step.
+const READ: usize = 64 * 1024;
+
+/// Such steps before another connection has its turn.
+const READS: usize = 4;
+
+/// Connections of every kind, also those that only wait for their end.
+const CONNS_MAX: usize = limits::SESSIONS_MAX + 2 * limits::STRANGERS_MAX;
+
+/// Time in which sessions are told goodbye at the end.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// What a shell is made of.
+pub struct Pieces {
+    pub env: Env,
+    pub log: Log,
+    pub place: Place,
+    /// Held for as long as the node runs.
+    pub _lock: Lock,
+    pub config: Config,
+    pub role: Role,
+    pub reread: Option<Reread>,
+    pub node: Node<UnixFs>,
+    pub signals: SignalFd,
+    pub listener: Option<Listener>,
+    pub control: Option<Control>,
+    pub dialler: Dialler,
+    pub watcher: Option<Watcher>,
+    pub progress: Option<Progress>,
+    /// A token's file may lie beside the database.
+    pub has_token_file: bool,
+}
+
+/// A running node with its edges.
+pub struct Shell {
+    p: Pieces,
+    conns: BTreeMap<LinkId, Conn>,
+    /// Who waits for which answer.
+    asked: BTreeMap<CommandId, Asker>,
+    next_command: CommandId,
+    /// Why the last reload changed nothing.
+    config_errors: Vec<String>,
+    buffer: Vec<u8>,
+    exit: Option<u8>,
+}
+
+enum Asker {
+    Client { client: ClientId, id: Value, method: String },
+    Progress,
+}
+
+/// Everything that can wake owsync.
+#[derive(Debug, Clone, Copy)]
+enum Token {
+    Signal,
+    Listener(usize),
+    Conn(LinkId),
+    Dialling(LinkId),
+    Resolved,
+    Watch,
+    ControlListener,
+    Control(ClientId),
+}
+
+impl Shell {
+    /// These pieces, put together.
+    pub fn new(pieces: Pieces) -> Shell {
+        Shell {
+            p: pieces,
+            conns: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            // 0 means that nobody waits.
+            next_command: 1,
+            config_errors: Vec::new(),
+            buffer: vec![0; READ],
+            exit: None,
+        }
+    }
+
+    /// Goes on until it is to end; the exit code.
+    pub fn run(&mut self) -> u8 {
+        self.begin();
+        loop {
+            self.drain();
+            if let Some(code) = self.exit {
+                self.shut_down();
+                return code;
+            }
+            let now = self.p.env.now();
+            let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
+            for token in self.wait(now, time) {
+                self.pump(token);
+                self.drain();
+            }
+            self.handle_timeout();
+            if self.p.node.has_work() {
+                self.p.node.work(self.p.env.now(), limits::STEP);
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let listening = match &self.p.listener {
+            Some(listener) => match listener.trouble() {
+                Some(trouble) => {
+                    self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s"));
+                    "not listening yet".to_string()
+                }
+                None => format!("listening on {}", addresses(listener)),
+            },
+            None => "not listening".into(),
+        };
+        if let Some(problem) = &self.p.config.key_problem {
+            self.p.log.say(Level::Error, format!("{problem}; nothing is exchanged until then"));
+        }
+        let settings = self.p.node.settings();
+        if settings.plain_mode && !matches!(self.p.role, Role::Connect { .. }) {
+            let anyone = settings.peers.is_empty();
+            let who = if anyone {
+                "anyone who reaches the port may exchange"
+            } else {
+                "only the configured addresses may exchange"
+            };
+            self.p.log.say(Level::Warning, format!("plain mode: nothing is encrypted or authenticated; {who}"));
+        }
+        if self.p.progress.is_none() {
+            let (name, shares, peers) = (&settings.name, settings.shares.len(), settings.peers.len());
+            let text = format!(
+                "owsync {} started as {name}: {shares} shares, {peers} peers, {listening}",
+                env!("CARGO_PKG_VERSION")
+            );
+            self.p.log.say(Level::Notice, text);
+        }
+        for share in &settings.shares {
+            if share.include.is_empty() {
+                let text =
+                    format!("share {}: no include pattern: nothing of {} is synced", share.name, share.dir.display());
+                self.p.log.say(Level::Warning, text);
+            }
+        }
+        self.ask_for_progress();
+    }
+
+    /// What to wait for, waited for.
+    fn wait(&self, now: Now, time: Duration) -> Vec<Token> {
+        let mut poller = Poller::new();
+        use std::os::fd::AsFd;
+        poller.add(Token::Signal, self.p.signals.as_fd(), Interest::Read);
+        if let Some(watcher) = &self.p.watcher {
+            poller.add(Token::Watch, watcher.fd(), Interest::Read);
+        }
+        for (id, conn) in &self.conns {
+            poller.add(Token::Conn(*id), conn.fd(), conn.interest());
+        }
+        poller.add(Token::Resolved, self.p.dialler.wake_fd(), Interest::Read);
+        for (link, fd) in self.p.dialler.sockets() {
+            poller.add(Token::Dialling(link), fd, Interest::Write);
+        }
+        if let Some(control) = &self.p.control {
+            if let Some(fd) = control.listener_fd() {
+                poller.add(Token::ControlListener, fd, Interest::Read);
+            }
+            for (id, fd, interest) in control.client_fds() {
+                poller.add(Token::Control(id), fd, interest);
+            }
+        }
+        if let Some(listener) = &self.p.listener {
+            for (index, fd) in listener.fds(now.mono) {
+                poller.add(Token::Listener(index), fd, Interest::Read);
+            }
+        }
+        poller.wait(time)
+    }
+
+    fn pump(&mut self, token: Token) {
+        let now = self.p.env.now();
+        match token {
+            Token::Signal => self.handle_signals(),
+            Token::Watch => self.handle_watch(now),
+            Token::Conn(id) => self.handle_conn(id),
+            Token::Listener(index) => self.handle_incoming(now, index),
+            Token::Resolved => {
+                let ended = self.p.dialler.handle_resolved(now.mono);
+                ended.into_iter().for_each(|dialled| self.handle_dialled(now, dialled));
+            }
+            Token::Dialling(link) => {
+                let ended = self.p.dialler.handle_writable(now.mono, link);
+                ended.into_iter().for_each(|dialled| self.handle_dialled(now, dialled));
+            }
+            Token::ControlListener => self.p.control.iter_mut().for_each(Control::accept),
+            Token::Control(client) => {
+                let questions = self.p.control.as_mut().map(|control| control.pump(client)).unwrap_or_default();
+                for question in questions {
+                    self.handle_question(now, question);
+                    self.drain();
+                }
+            }
+        }
+    }
+
+    fn poll_timeout(&self, now: Now) -> Monotonic {
+        let conns = self.conns.values().map(Conn::poll_timeout).min().unwrap_or(Monotonic::NEVER);
+        let listener = self.p.listener.as_ref().map_or(Monotonic::NEVER, |listener| listener.poll_timeout(now.mono));
+        let progress = self.p.progress.as_ref().map_or(Monotonic::NEVER, Progress::poll_timeout);
+        self.p.node.poll_timeout().min(conns).min(listener).min(self.p.dialler.poll_timeout()).min(progress)
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.p.env.now();
+        if self.p.node.poll_timeout() <= now.mono {
+            self.p.node.handle_timeout(now);
+            self.drain();
+        }
+        for dialled in self.p.dialler.handle_timeout(now.mono) {
+            self.handle_dialled(now, dialled);
+            self.drain();
+        }
+        let late: Vec<LinkId> =
+            self.conns.iter().filter(|(_, conn)| conn.poll_timeout() <= now.mono).map(|(id, _)| *id).collect();
+        late.into_iter().for_each(|id| drop(self.conns.remove(&id)));
+        if self.p.listener.as_mut().is_some_and(|listener| listener.handle_timeout(now.mono)) {
+            self.report_listener();
+        }
+        if let Some(progress) = &mut self.p.progress {
+            progress.handle_timeout(now.mono, &self.p.node);
+        }
+    }
+
+    fn report_listener(&self) {
+        let Some(listener) = &self.p.listener else { return };
+        match listener.trouble() {
+            Some(trouble) => self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s")),
+            None => self.p.log.say(Level::Notice, format!("listening on {}", addresses(listener))),
+        }
+    }
+
+    /// Does what the node wants, until it wants nothing more.
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.p.node.poll_output() {
+                self.act(output);
+            }
+            if !self.transmit() {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, output: Output) {
+        let now = self.p.env.now();
+        match output {
+            Output::Log(line) => {
+                if self.p.progress.as_mut().is_none_or(|progress| progress.lets_through(&line)) {
+                    self.p.log.write(&line);
+                }
+            }
+            Output::Dial { link, address } => match &self.p.config.key_problem {
+                Some(problem) => self.p.node.handle_dial_failed(now, link, Trouble::Other(problem.clone())),
+                None => {
+                    let ended = self.p.dialler.start(now.mono, link, &address);
+                    ended.into_iter().for_each(|dialled| self.handle_dialled(now, dialled));
+                }
+            },
+            Output::Close { link, linger } => {
+                self.p.dialler.forget(link);
+                if let Some(conn) = self.conns.get_mut(&link) {
+                    conn.end(now.mono, linger);
+                }
+            }
+            Output::Reply { id, reply } => self.answer(id, reply),
+            Output::Event(event) => self.p.control.iter_mut().for_each(|control| control.tell(&event)),
+            Output::Watch { share } => self.watch(&share),
+        }
+    }
+
+    /// Moves bytes from sessions to connections; whether a connection broke, so that the node has news.
+    fn transmit(&mut self) -> bool {
+        let mut broken = Vec::new();
+        for (id, conn) in &mut self.conns {
+            loop {
+                let Some(out) = conn.room() else { break };
+                let before = out.len();
+                self.p.node.transmit(*id, out);
+                if out.len() == before && !conn.is_ending() {
+                    break;
+                }
+                if !conn.write() {
+                    broken.push(*id);
+                    break;
+                }
+                if conn.is_ending() {
+                    break;
+                }
+            }
+        }
+        let now = self.p.env.now();
+        for id in &broken {
+            self.conns.remove(id);
+            self.p.node.handle_closed(now, *id);
+        }
+        if !self.p.node.shows_token() && self.p.config.settings.key.is_some() {
+            self.drop_token();
+        }
+        !broken.is_empty()
+    }
+
+    /// A token that was shown is worth nothing any more.
+    fn drop_token(&mut self) {
+        if std::mem::take(&mut self.p.has_token_file) {
+            // It is valid once: left behind it is rubbish, no danger.
+            let _ = std::fs::remove_file(self.p.place.token_file());
+        }
+    }
+
+    fn handle_signals(&mut self) {
+        while let Some(wish) = signals::next(&self.p.signals) {
+            match wish {
+                Wish::End => self.exit = Some(if self.p.progress.is_some() { 1 } else { 0 }),
+                Wish::Reload => {
+                    // Nobody waits for the answer; the log has it.
+                    let _ = self.reload();
+                }
+            }
+        }
+    }
+
+    fn handle_watch(&mut self, now: Now) {
+        let Some(watcher) = &mut self.p.watcher else { return };
+        for seen in watcher.read() {
+            match seen {
+                Seen::Hint(share, hint) => self.p.node.handle_change(now, &share, Some(hint)),
+                Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
+            }
+        }
+    }
+
+    fn watch(&mut self, share: &ShareName) {
+        let settings = self.p.node.settings().share(share).cloned();
+        let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
+        let reserved = self.p.config.reserved.iter().find(|(name, _)| name == share);
+        let reserved = reserved.map(|(_, reserved)| reserved.clone()).unwrap_or_default();
+        let filter = Filter::new(&settings.include, &settings.exclude, &reserved);
+        let watched = watcher.watch_share(share, &settings.dir, &filter);
+        if !watched {
+            let text = format!(
+                "share {share}: inotify does not watch all of it; changes are found every {} s",
+                self.p.node.settings().poll_interval.as_secs()
+            );
+            self.p.log.say(Level::Warning, text);
+        }
+        self.p.node.handle_watched(share, watched);
+    }
+
+    fn handle_incoming(&mut self, now: Now, index: usize) {
+        let streams = self.p.listener.as_mut().map(|listener| listener.accept(now.mono, index)).unwrap_or_default();
+        for stream in streams {
+            let Ok(conn) = Conn::new(stream) else { continue };
+            let Some(remote) = conn.remote() else { continue };
+            if self.conns.len() >= CONNS_MAX {
+                // Whoever is on the way out goes first.
+                match self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id) {
+                    Some(id) => drop(self.conns.remove(&id)),
+                    None => continue,
+                }
+            }
+            let id = self.p.node.handle_incoming(now, remote);
+            self.conns.insert(id, conn);
+            self.drain();
+        }
+    }
+
+    fn handle_dialled(&mut self, now: Now, dialled: Dialled) {
+        match dialled {
+            Dialled::Failed(link, trouble) => self.p.node.handle_dial_failed(now, link, trouble),
+            Dialled::Conn(link, conn) => match conn.remote() {
+                Some(remote) => {
+                    self.conns.insert(link, conn);
+                    self.p.node.handle_dialled(now, link, remote);
+                }
+                None => self.p.node.handle_dial_failed(now, link, Trouble::Closed),
+            },
+        }
+    }
+
+    fn handle_conn(&mut self, id: LinkId) {
+        for _ in 0..READS {
+            let now = self.p.env.now();
+            let Some(conn) = self.conns.get_mut(&id) else { return };
+            match conn.read(&mut self.buffer) {
+                Got::Nothing => return,
+                Got::End => {
+                    self.conns.remove(&id);
+                    self.p.node.handle_closed(now, id);
+                    return;
+                }
+                Got::Bytes(count) => {
+                    if !conn.is_ending() {
+                        self.p.node.handle_bytes(now, id, &self.buffer[..count]);
+                    }
+                    if count < READ {
+                        return;
+                    }
+                }
+            }
+            self.drain();
+        }
+    }
+
+    fn handle_question(&mut self, now: Now, question: Question) {
+        let Question { client, id, method, params } = question;
+        let reply = match request::parse(self.p.node.settings(), &method, &params) {
+            Ok(Request::Command(command)) => {
+                self.ask(now, Asker::Client { client, id, method }, command);
+                return;
+            }
+            Ok(Request::Reload) => self.reload(),
+            Ok(Request::Subscribe) => {
+                self.p.control.iter_mut().for_each(|control| control.subscribe(client));
+                Reply::Done(Tree::map().with("subscribed", true))
+            }
+            Err(reply) => reply,
+        };
+        if let Some(control) = &mut self.p.control {
+            control.answer(client, &id, &reply);
+        }
+    }
+
+    fn ask(&mut self, now: Now, asker: Asker, command: Command) {
+        let id = self.next_command;
+        self.next_command += 1;
+        self.asked.insert(id, asker);
+        self.p.node.handle_command(now, id, command);
+    }
+
+    fn ask_for_progress(&mut self) {
+        if let Some(command) = self.p.progress.as_ref().map(Progress::command) {
+            self.ask(self.p.env.now(), Asker::Progress, command);
+        }
+    }
+
+    fn answer(&mut self, id: CommandId, reply: Reply) {
+        match self.asked.remove(&id) {
+            Some(Asker::Client { client, id, method }) => {
+                let reply = match reply {
+                    Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
+                    other => other,
+                };
+                if let Some(control) = &mut self.p.control {
+                    control.answer(client, &id, &reply);
+                }
+            }
+            Some(Asker::Progress) => {
+                let now = self.p.env.now().mono;
+                let verdict =
+                    self.p.progress.as_mut().map(|progress| progress.judge(&self.p.log, now, &self.p.node, &reply));
+                match verdict {
+                    Some(Verdict::GoOn) => self.ask_for_progress(),
+                    Some(Verdict::Over(code)) => self.exit = Some(code),
+                    None => {}
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A status with what only the edges know.
+    fn with_edges(&self, tree: Tree) -> Tree {
+        let mut problems: Vec<Tree> =
+            self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
+        problems.extend(self.p.config.key_problem.clone().map(Tree::Text));
+        problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
+        let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
+        let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
+        let in_order = problems.is_empty();
+        let tree = tree
+            .with("problems", problems)
+            .with("pid", std::process::id())
+            .with("listen", listen)
+            .with("database", self.p.place.database().display().to_string())
+            .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
+        match tree {
+            // A node that nobody can reach is not in sync, whatever it knows.
+            Tree::Map(fields) if !in_order => Tree::Map(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| if key == "in_sync" { (key, Tree::Bool(false)) } else { (key, value) })
+                    .collect(),
+            ),
+            tree => tree,
+        }
+    }
+
+    /// Reads the configuration again. What is wrong with it changes nothing.
+    fn reload(&mut self) -> Reply {
+        let Some(reread) = &self.p.reread else {
+            return Reply::failed(Fault::State, "it was started with options only: there is nothing to read again");
+        };
+        let outcome = reread();
+        for warning in &outcome.warnings {
+            self.p.log.say(Level::Warning, format!("configuration: {warning}"));
+        }
+        let config = match outcome.result {
+            Ok(config) => config,
+            Err(errors) => {
+                self.config_errors = errors.iter().map(ToString::to_string).collect();
+                for error in &self.config_errors {
+                    self.p.log.say(Level::Error, format!("configuration: {error}"));
+                }
+                self.p.log.say(Level::Error, "the configuration is wrong: the one before stays in force");
+                return Reply::failed(Fault::Argument, self.config_errors.join("; "));
+            }
+        };
+        match self.adopt(config) {
+            Ok(()) => {
+                self.config_errors.clear();
+                self.p.log.say(Level::Notice, "the configuration was read again");
+                Reply::Done(Tree::map().with("reloaded", true))
+            }
+            Err(reason) => {
+                self.p.log.say(Level::Error, format!("configuration: {reason}"));
+                self.config_errors = vec![reason.clone()];
+                Reply::failed(Fault::System, reason)
+            }
+        }
+    }
+
+    fn adopt(&mut self, config: Config) -> Result<(), String> {
+        let now = self.p.env.now();
+        let place = Place::new(&config.database);
+        if place != self.p.place {
+            return Err(format!("database: another place ({}) needs a restart", place.database().display()));
+        }
+        let identity = start::identity(&place, &config, self.p.node.state().me.plain_id)?;
+        self.p.log.set_level(config.log_level);
+        if config.key_problem.is_some() {
+            self.p.listener = None;
+        } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&config.bind_host, config.port)) {
+            // The old sockets go first: the new ones may overlap them.
+            self.p.listener = None;
+            self.p.listener = Some(Listener::new(now.mono, &config.bind_host, config.port));
+            self.report_listener();
+        }
+        let reserved = config.reserved.iter().cloned().collect();
+        let settings = config.settings.clone();
+        self.p.config = config;
+        self.p.node.reconfigure(now, settings, identity, reserved);
+        if let Some(watcher) = &mut self.p.watcher {
+            let known: Vec<ShareName> = self.p.node.settings().shares.iter().map(|share| share.name.clone()).collect();
+            watcher.keep_only(&known);
+        }
+        Ok(())
+    }
+
+    /// Ends within a second, whatever others do.
+    fn shut_down(&mut self) {
+        self.p.listener = None;
+        self.p.node.shut_down(self.p.env.now());
+        self.drain();
+        let until = self.p.env.now().mono.plus(GOODBYE);
+        loop {
+            let now = self.p.env.now();
+            if self.conns.is_empty() || now.mono >= until {
+                break;
+            }
+            for token in self.wait(now, until.since(now.mono)) {
+                if let Token::Conn(id) = token {
+                    self.handle_conn(id);
+                }
+            }
+            self.drain();
+        }
+        if self.p.progress.is_none() {
+            self.p.log.say(Level::Notice, "owsync ended");
+        }
+    }
+}
+
+fn addresses(listener: &Listener) -> String {
+    listener.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

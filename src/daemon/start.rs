@@ -1,0 +1,219 @@
+//! From a configuration to a running node.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use crate::config::{Config, Flavour};
+use crate::daemon::control::Control;
+use crate::daemon::dial::Dialler;
+use crate::daemon::env::{self, Env};
+use crate::daemon::listener::Listener;
+use crate::daemon::log::Log;
+use crate::daemon::place::{self, Holder, Lock, Place, Taken, plain};
+use crate::daemon::poller::Poller;
+use crate::daemon::shell::Shell;
+use crate::daemon::watcher::Watcher;
+use crate::daemon::{Role, Start, connect, signals};
+use crate::fs::Fs;
+use crate::fs::unix::UnixFs;
+use crate::model::settings::PeerSettings;
+use crate::model::{Direction, NodeId, PeerName, RelPath, Rng, Settings, limits};
+use crate::node::api::Level;
+use crate::node::{Identity, Node, Parts};
+use crate::proto::session::Mode;
+use crate::store::history::History;
+use crate::store::{self, Store};
+
+/// How often a `connect` that waits for another looks again.
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Makes everything that runs.
+///
+/// # Errors
+/// One line for people: what keeps it from starting.
+pub fn start(start: Start) -> Result<Shell, String> {
+    let Start { mut config, role, log, reread } = start;
+    // Before anything that a signal could interrupt halfway.
+    let signals = signals::listen().map_err(|errno| format!("cannot wait for signals: {}", errno.desc()))?;
+    let env = Env::new();
+    if role != Role::Daemon || config.file.is_none() && config.flavour == Flavour::Conf {
+        check_directories(&config.settings)?;
+    }
+    if let Role::Connect { to, .. } = &role {
+        config.settings.peers = vec![only_peer(to)];
+    }
+    let place = Place::new(&config.database);
+    place.make_directory()?;
+    let lock = take(&place, &role)?;
+    let node = make_node(&env, &place, &config, &role)?;
+    let now = env.now();
+    let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
+    let listener = listens.then(|| Listener::new(now.mono, &config.bind_host, config.port));
+    if let (Role::Listen, Some(trouble)) = (&role, listener.as_ref().and_then(Listener::trouble)) {
+        return Err(trouble.to_string());
+    }
+    let control = if matches!(role, Role::Connect { .. }) { None } else { open_control(&place, &log) };
+    let dialler = Dialler::new().map_err(|error| format!("cannot start: {}", plain(&error)))?;
+    let watcher = Watcher::new();
+    if watcher.is_none() {
+        log.say(Level::Warning, "no inotify: changes are found by rescans only");
+    }
+    let progress = match &role {
+        Role::Connect { to, quiet } => Some(connect::Progress::new(to, *quiet)),
+        _ => None,
+    };
+    let shell = Shell::new(crate::daemon::shell::Pieces {
+        env,
+        log,
+        place,
+        _lock: lock,
+        config,
+        role,
+        reread,
+        node,
+        signals,
+        listener,
+        control,
+        dialler,
+        watcher,
+        progress,
+        has_token_file: true,
+    });
+    Ok(shell)
+}
+
+fn only_peer(to: &crate::model::settings::Address) -> PeerSettings {
+    PeerSettings {
+        name: PeerName(to.host.as_str().into()),
+        enabled: true,
+        address: Some(to.clone()),
+        public_key: None,
+        shares: None,
+        direction: Direction::Both,
+    }
+}
+
+/// A person waits for the answer, so a missing directory is one; a daemon holds the share and waits for it.
+fn check_directories(settings: &Settings) -> Result<(), String> {
+    for share in &settings.shares {
+        let dir = share.dir.display();
+        match std::fs::read_dir(&share.dir) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(format!("directory '{dir}' does not exist"));
+            }
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(format!("'{dir}' is not a directory"));
+            }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(format!("cannot read directory '{dir}': permission denied"));
+            }
+            Err(error) => return Err(format!("cannot read directory '{dir}': {}", plain(&error))),
+        }
+    }
+    Ok(())
+}
+
+/// The database's lock; a `connect` waits for another `connect`.
+fn take(place: &Place, role: &Role) -> Result<Lock, String> {
+    let holder = match role {
+        Role::Daemon => Holder::Daemon,
+        Role::Listen => Holder::Listen,
+        Role::Connect { .. } => Holder::Connect,
+    };
+    loop {
+        match place.lock(holder) {
+            Ok(lock) => return Ok(lock),
+            Err(Taken::Failed(reason)) => return Err(reason),
+            Err(Taken::By { pid, holder: other }) => {
+                let ends = [Holder::Connect.word(), Holder::Setup.word()].contains(&other.as_str()) || other.is_empty();
+                if !ends && holder == Holder::Connect {
+                    return Err(format!("in use by owsync (pid {pid}): use `owsync sync`"));
+                }
+                if !ends {
+                    return Err(format!("{} is in use by owsync (pid {pid})", place.database().display()));
+                }
+            }
+        }
+        Poller::<()>::new().wait(LOCK_AGAIN);
+    }
+}
+
+/// Who this node is, by the configuration.
+///
+/// # Errors
+/// Its identity cannot be read or made.
+pub fn identity(place: &Place, config: &Config, state_id: NodeId) -> Result<Identity, String> {
+    match &config.settings.key {
+        #[cfg(feature = "encryption")]
+        Some(key) => {
+            use crate::proto::handshake;
+            use crate::proto::session::Credentials;
+            let identity = place.identity()?;
+            let public = handshake::public_key(&identity);
+            let credentials =
+                Credentials { key: key.clone(), previous: config.settings.previous_key.clone(), identity };
+            let id = handshake::node_id(&public);
+            Ok(Identity { mode: Mode::Encrypted(credentials), id, public_key: Some(public) })
+        }
+        _ => {
+            // Without a key nothing is dialled or let in, unless plain mode was chosen; so this mode is harmless.
+            let _ = place;
+            Ok(Identity { mode: Mode::Plain, id: state_id, public_key: None })
+        }
+    }
+}
+
+fn make_node(env: &Env, place: &Place, config: &Config, role: &Role) -> Result<Node<UnixFs>, String> {
+    let now = env.now();
+    let fs = UnixFs::new();
+    let name = place.database().file_name().unwrap_or_default();
+    let name = RelPath::parse(name.as_bytes())
+        .map_err(|_| format!("'{}' cannot name a database", place.database().display()))?;
+    let open =
+        || fs.open(place.directory()).map_err(|error| format!("the database's directory cannot be used: {error}"));
+    let run = place.run_directory().and_then(|dir| fs.open(&dir).ok());
+    let place_of_store =
+        store::Place { root: open()?, name: name.clone(), run, boot: env::boot_id(), rng: Rng::new(env::random()?) };
+    let failed = |error| format!("the database {} cannot be read: {error}", place.database().display());
+    let (store, news) = Store::load(place_of_store, now.wall).map_err(failed)?;
+    let history_name =
+        RelPath::parse(&[name.as_bytes(), b"-history"].concat()).map_err(|_| "the database's name is too long")?;
+    let history = History::load(open()?, history_name, config.settings.history).map_err(failed)?;
+    let identity = identity(place, config, store.state().me.plain_id)?;
+    let node = Node::new(
+        Parts {
+            fs,
+            settings: config.settings.clone(),
+            store,
+            news,
+            history,
+            identity,
+            rng: Rng::new(env::random()?),
+            tag: place.tag(),
+            reserved: config.reserved.iter().cloned().collect::<BTreeMap<_, _>>(),
+            settled_at: env.up_for(limits::SETTLED_AFTER),
+            attended: role != &Role::Daemon,
+            token: place.read_token(),
+        },
+        now,
+    );
+    Ok(node)
+}
+
+fn open_control(place: &Place, log: &Log) -> Option<Control> {
+    let paths = place.control_sockets();
+    let Some(path) = place::first_usable(&paths) else {
+        log.say(Level::Warning, "no control socket: no directory for it can be used");
+        return None;
+    };
+    match Control::open(path) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            log.say(Level::Warning, format!("no control socket at {}: {}", path.display(), plain(&error)));
+            None
+        }
+    }
+}
