@@ -1,6 +1,7 @@
 //! owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
 //! for each other.
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod fs;

@@ -164,7 +164,7 @@ fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
 }
 
 /// /var/lib/owsync, unless a reboot clears that.
-fn default_database(flavour: Flavour) -> PathBuf {
+pub fn default_database(flavour: Flavour) -> PathBuf {
     let volatile = || {
         nix::sys::statfs::statfs("/var/lib")
             .or_else(|_| nix::sys::statfs::statfs("/var"))

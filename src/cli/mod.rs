@@ -1,0 +1,113 @@
+//! The command line: arguments in, an exit code out.
+//!
+//! [`table`] says which commands and options there are; parsing ([`args`]) and help ([`help`]) are made from it.
+//! [`setup`] finds the configuration. A command either starts something ([`start`]), works on files alone, or asks the
+//! running daemon. Each gives a [`Done`] or a [`Failure`]; only [`run`] prints. So what a command says is a value, and
+//! what it cost to find out is not mixed with how it looks.
+//!
+//! Keys never come from an argument and never go into a message; the only texts with a key in them are those whose
+//! purpose it is: a new key, and a join text.
+
+pub mod args;
+pub mod help;
+pub mod setup;
+pub mod start;
+pub mod table;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use args::{Invocation, Wish};
+use table::Verb;
+
+/// What a command that did its work has to say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// For standard output.
+    pub text: Vec<u8>,
+    /// For standard error, a line each.
+    pub notes: Vec<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// Why a command did not do its work, as lines for standard error.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The arguments, or the configuration, cannot be used: exit code 2.
+    Usage(Vec<String>),
+    /// It was tried and failed: exit code 1.
+    Failed(Vec<String>),
+}
+
+impl Failure {
+    /// Something failed.
+    pub fn failed(line: impl Into<String>) -> Failure {
+        Failure::Failed(vec![line.into()])
+    }
+
+    /// Something was asked for that cannot be.
+    pub fn usage(line: impl Into<String>) -> Failure {
+        Failure::Usage(vec![line.into()])
+    }
+}
+
+impl Done {
+    /// Done, with this to say.
+    pub fn text(text: impl Into<Vec<u8>>) -> Done {
+        Done { text: text.into(), ..Done::default() }
+    }
+}
+
+/// Runs the command that the arguments (without the program's name) ask for; the exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    match args::parse(arguments) {
+        Ok(Wish::Run(invocation)) => report(command(&invocation)),
+        Ok(Wish::Help(None)) => report(Ok(Done::text(help::overview()))),
+        Ok(Wish::Help(Some(verb))) => report(Ok(Done::text(help::command(table::command(verb))))),
+        Ok(Wish::Version) => report(Ok(Done::text(help::version()))),
+        Ok(Wish::Nothing) => {
+            say(&help::overview());
+            2
+        }
+        Err(error) => {
+            say(&format!("owsync: {error}\nowsync: `owsync --help` lists the commands and options\n"));
+            2
+        }
+    }
+}
+
+fn command(invocation: &Invocation) -> Result<Done, Failure> {
+    match invocation.verb {
+        Verb::Daemon | Verb::Listen | Verb::Connect => start::start(invocation),
+        _ => Err(Failure::failed("not built yet")),
+    }
+}
+
+/// Prints what a command has to say; the exit code.
+fn report(outcome: Result<Done, Failure>) -> u8 {
+    let (lines, code) = match outcome {
+        Ok(done) => {
+            let mut out = io::stdout().lock();
+            // Whoever closed the pipe has seen enough; any other error means that the answer did not arrive.
+            if let Err(error) = out.write_all(&done.text).and_then(|()| out.flush()) {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    say(&format!("owsync: cannot write to standard output: {error}\n"));
+                    return 1;
+                }
+            }
+            (done.notes, done.code)
+        }
+        Err(Failure::Usage(lines)) => (lines, 2),
+        Err(Failure::Failed(lines)) => (lines, 1),
+    };
+    for line in lines {
+        say(&format!("owsync: {line}\n"));
+    }
+    code
+}
+
+/// Writes to standard error; where that is closed there is nobody to tell.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
