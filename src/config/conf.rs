@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(
             told.unwrap_err(),
             [
-                "line 1: port: '70000' is not a port (1 to 65535)",
+                "line 1: port: '70000' is not a port (1 to 65535, or 0: the kernel's choice)",
                 "line 2: encryption_key: a key has 64 hexadecimal digits; this has 4 characters, or others (`owsync genkey` makes one)",
                 "line 3: max_file_size: 'lots' is not a size, as 16777216 or 16M; 0 for any",
                 "line 5: 'bad/name' cannot name a share: letters, digits, '_', '-' and '.', at most 64 of them",

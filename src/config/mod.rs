@@ -118,6 +118,16 @@ pub struct Told {
     pub has_main_dir: bool,
 }
 
+impl Told {
+    /// The port to dial where a peer names none.
+    pub fn dial_port(&self) -> u16 {
+        if self.port == 0 { PORT } else { self.port }
+    }
+}
+
+/// The port that owsync listens on and dials, where nobody says otherwise.
+pub const PORT: u16 = 4321;
+
 /// A configuration that can be started.
 #[derive(Debug, Clone)]
 pub struct Config {

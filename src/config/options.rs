@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, values};
+use crate::config::{Flavour, Kind, Outcome, PORT, Place, Problem, Raw, Section, Told, values};
 use crate::model::settings::{Accept, FirstSync, PeerSettings, ShareSettings, Symlinks};
 use crate::model::{Direction, Key, PeerName, Settings, ShareName, escape, limits};
 use crate::reconcile::filter;
@@ -30,7 +30,7 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["enabled"], places: MAIN | PEER | SHARE, meaning: "whether it is used at all" },
     Known { names: &["name", "node_name"], places: MAIN, meaning: "what people call this node" },
     Known { names: &["bind_host", "host"], places: MAIN, meaning: "address to listen on" },
-    Known { names: &["port"], places: MAIN | PEER, meaning: "port to listen on, and to dial" },
+    Known { names: &["port"], places: MAIN | PEER, meaning: "port to listen on (0: the kernel's choice), and to dial" },
     Known { names: &["key_file"], places: MAIN, meaning: "file that holds the key" },
     Known { names: &["encryption_key", "key"], places: MAIN, meaning: "the key, 64 hexadecimal digits" },
     Known { names: &["previous_key_file"], places: MAIN, meaning: "file that holds a second accepted key" },
@@ -71,7 +71,7 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
     let mut told = Told {
         settings: Settings::new(node_name),
         bind_host: "::".into(),
-        port: 4321,
+        port: PORT,
         log_level: 2,
         key: None,
         key_file: None,
@@ -89,7 +89,7 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
     // The port first: peers without one dial it.
     for raw in main_options(sections) {
         if raw.key == "port" {
-            if let Some(port) = reader.one(raw, "a port (1 to 65535)", values::port) {
+            if let Some(port) = reader.one(raw, "a port (1 to 65535, or 0: the kernel's choice)", values::any_port) {
                 told.port = port;
             }
         }
@@ -457,7 +457,7 @@ impl Reader {
                 }
                 Some("address") => {
                     let Some(text) = self.text(raw) else { continue };
-                    match values::address(text, told.port) {
+                    match values::address(text, told.dial_port()) {
                         Ok(address) => peer.address = Some(address),
                         Err(error) => self.error(&raw.place, &raw.key, error),
                     }
@@ -508,7 +508,7 @@ impl Reader {
     }
 
     fn peer_short(&mut self, raw: &Raw, text: &str, told: &mut Told) {
-        match values::address(text, told.port) {
+        match values::address(text, told.dial_port()) {
             Ok(address) => {
                 let name = text.split(',').next().unwrap_or(text);
                 let peer = PeerSettings {

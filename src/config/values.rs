@@ -48,7 +48,12 @@ pub fn number(text: &str) -> Option<u64> {
 
 /// Reads a port.
 pub fn port(text: &str) -> Option<u16> {
-    number(text).and_then(|n| u16::try_from(n).ok()).filter(|&port| port > 0)
+    any_port(text).filter(|&port| port > 0)
+}
+
+/// A port to listen on: 0 leaves the choice to the kernel.
+pub fn any_port(text: &str) -> Option<u16> {
+    number(text).and_then(|n| u16::try_from(n).ok())
 }
 
 /// Reads `host`, `host:port`, `[v6]:port` or a bare IPv6 address, and after a comma the address to dial from.

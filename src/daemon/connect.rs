@@ -28,7 +28,9 @@ pub struct Progress {
     quiet: bool,
     /// Lines are drawn over each other.
     terminal: bool,
-    started: Option<Monotonic>,
+    started: Monotonic,
+    /// The summary was printed.
+    over: bool,
     next: Monotonic,
     drawn: bool,
     last: Counters,
@@ -46,12 +48,13 @@ pub enum Verdict {
 
 impl Progress {
     /// Nothing has happened yet.
-    pub fn new(to: &Address, quiet: bool) -> Progress {
+    pub fn new(now: Monotonic, to: &Address, quiet: bool) -> Progress {
         Progress {
             to: to.to_string(),
             quiet,
             terminal: !quiet && std::io::stderr().is_terminal(),
-            started: None,
+            started: now,
+            over: false,
             next: Monotonic(0),
             drawn: false,
             last: Counters::default(),
@@ -69,7 +72,7 @@ impl Progress {
         if line.level <= Level::Warning {
             self.wipe();
         }
-        line.level != Level::Notice
+        line.level != Level::Notice && !self.over
     }
 
     /// When [`Progress::handle_timeout`] has something to draw.
@@ -83,10 +86,9 @@ impl Progress {
             return;
         }
         self.next = now.plus(REDRAW);
-        let started = *self.started.get_or_insert(now);
         let counters = node.counters();
         let bytes = counters.received + counters.supplied;
-        let ms = now.since(started).as_millis().max(1);
+        let ms = now.since(self.started).as_millis().max(1);
         let rate = u64::try_from(u128::from(bytes) * 1000 / ms).unwrap_or(u64::MAX);
         self.drawn = true;
         let line = format!("\r{}: {} files, {}, {}/s\x1b[K", self.to, counters.landed, size(bytes), size(rate));
@@ -121,6 +123,7 @@ impl Progress {
             }
         }
         self.wipe();
+        self.over = true;
         let summary = node.summary();
         let failed = self.report(log, &summary);
         if !in_sync {
@@ -129,7 +132,7 @@ impl Progress {
             }
         }
         if !self.quiet {
-            let took = self.started.map_or(Duration::ZERO, |started| now.since(started));
+            let took = now.since(self.started);
             log.say(Level::Notice, self.sentence(&summary, in_sync && failed == 0, took));
         }
         Verdict::Over(if in_sync && failed == 0 { 0 } else { 1 })

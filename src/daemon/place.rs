@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 use crate::daemon::env;
 use crate::model::{Key, escape};
 
-/// What a reboot clears, and where the control sockets lie.
+/// What a reboot clears, and where the control sockets lie; `OWSYNC_RUN_DIR` names another place, for containers and
+/// tests.
 const RUN: &str = "/var/run/owsync";
 
 /// A database, named by its absolute path.
@@ -123,17 +124,14 @@ impl Place {
     /// Where the control socket may be, best first.
     pub fn control_sockets(&self) -> Vec<PathBuf> {
         let name = format!("{}.sock", escape::hex(&self.hash));
-        let mut places = vec![Path::new(RUN).join(&name)];
-        places.extend(env::variable("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("owsync").join(&name)));
+        let mut places: Vec<PathBuf> = run_directories().into_iter().map(|dir| dir.join(&name)).collect();
         places.push(self.beside("-sock"));
         places
     }
 
     /// A directory that a reboot clears, for the copy of the database's mark; `None` where there is none.
     pub fn run_directory(&self) -> Option<PathBuf> {
-        let mut places = vec![PathBuf::from(RUN)];
-        places.extend(env::variable("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("owsync")));
-        places.into_iter().find(|dir| usable(dir))
+        run_directories().into_iter().find(|dir| usable(dir))
     }
 
     /// Takes the database for this process.
@@ -240,6 +238,13 @@ impl Place {
     pub fn read_token(&self) -> Option<[u8; 16]> {
         escape::unhex(std::fs::read_to_string(self.token_file()).ok()?.trim())
     }
+}
+
+/// Where the run directory may be, best first.
+fn run_directories() -> Vec<PathBuf> {
+    let run = env::variable("OWSYNC_RUN_DIR").map_or_else(|| PathBuf::from(RUN), PathBuf::from);
+    let user = env::variable("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("owsync"));
+    [Some(run), user].into_iter().flatten().collect()
 }
 
 /// Whether the directory is there, or could be made, and files can be made in it.

@@ -61,7 +61,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
         log.say(Level::Warning, "no inotify: changes are found by rescans only");
     }
     let progress = match &role {
-        Role::Connect { to, quiet } => Some(connect::Progress::new(to, *quiet)),
+        Role::Connect { to, quiet } => Some(connect::Progress::new(now.mono, to, *quiet)),
         _ => None,
     };
     let shell = Shell::new(crate::daemon::shell::Pieces {
