@@ -10,3 +10,4 @@ pub mod node;
 pub mod proto;
 pub mod reconcile;
 pub mod store;
+pub mod uci;
