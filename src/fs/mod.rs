@@ -9,6 +9,7 @@ pub mod apply;
 pub mod form;
 pub mod scan;
 pub mod stage;
+pub mod uci_file;
 #[allow(unsafe_code)]
 pub mod unix;
 

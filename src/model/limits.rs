@@ -178,3 +178,8 @@ pub const REPLY_PATHS: usize = 1000;
 pub const OWED_TOLD: usize = 32;
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
+
+/// Largest UCI package, or file of changes to one, that is read, in bytes.
+pub const UCI_FILE_MAX: u64 = LOOK_AGAIN;
+/// Packages of one directory whose uncommitted changes are looked at.
+pub const UCI_PENDING_MAX: usize = 256;
