@@ -1,0 +1,361 @@
+//! The rules of the house that no compiler knows: who may import whom, what the core may not touch, how long a file is.
+//!
+//! Each rule is a function from text to complaints, tried below on a planted line that breaks it; then all of them run
+//! over every source file there is. Why not a lint? clippy's disallowed lists hold for the whole crate, and none of them
+//! knows a layer; where they do overlap, this also sees the code that some feature or platform leaves out.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[path = "layers/scan.rs"]
+mod scan;
+
+/// Modules by height: each may import what lies strictly below it, and itself. Siblings do not know each other.
+const HEIGHTS: &[(u8, &[&str])] = &[
+    (0, &["model"]),
+    (1, &["reconcile", "proto", "uci"]),
+    (2, &["fs"]),
+    (3, &["store"]),
+    (4, &["node"]),
+    (5, &["config", "daemon", "cli", "main", "lib"]),
+];
+
+/// The top: its modules know each other.
+const EDGE: u8 = 5;
+
+/// What is decided or simulated must not find by itself, with what it is.
+const ACTS: &[(&str, &str)] = &[
+    ("std::time::SystemTime", "a clock"),
+    ("std::time::Instant", "a clock"),
+    ("std::time::UNIX_EPOCH", "a clock"),
+    ("std::thread", "a thread"),
+    ("std::sync", "something shared between threads"),
+    ("std::process", "a process"),
+    ("std::env", "the environment"),
+    ("std::fs", "a file"),
+    ("std::io::stdin", "a stream"),
+    ("std::io::stdout", "a stream"),
+    ("std::io::stderr", "a stream"),
+    ("std::os::fd", "a file"),
+    ("std::os::unix::fs", "a file"),
+    ("std::os::unix::io", "a file"),
+    ("std::os::unix::net", "a socket"),
+    ("std::os::unix::process", "a process"),
+    ("std::net::TcpStream", "a socket"),
+    ("std::net::TcpListener", "a socket"),
+    ("std::net::UdpSocket", "a socket"),
+    ("std::net::ToSocketAddrs", "name resolution"),
+    ("std::collections::HashMap", "a map without an order"),
+    ("std::collections::HashSet", "a set without an order"),
+    ("std::collections::hash_map", "a map without an order"),
+    ("std::collections::hash_set", "a set without an order"),
+    ("std::hash::RandomState", "randomness"),
+    ("std::hash::DefaultHasher", "randomness"),
+    ("getrandom", "randomness"),
+    ("rand", "randomness"),
+    ("nix", "a system call"),
+];
+
+/// The real disk: the one file below the edge that acts.
+const DISK: &str = "src/fs/unix.rs";
+
+/// Where `unsafe` may stand.
+const UNSAFE: &[&str] = &[DISK, "src/daemon/poller.rs"];
+
+/// Tests that may sleep: none. Whoever waits polls for the condition, on something that wakes it, with a deadline.
+const SLEEPERS: &[&str] = &[];
+
+/// Lines of a file, tests included; above it the question is "two nouns?".
+const LINES: usize = 400;
+
+/// Files that are longer than [`LINES`], with what they have now. A line is only ever lowered, or taken out.
+const CEILINGS: &[(&str, usize)] = &[
+    ("src/config/options.rs", 590),
+    ("src/fs/scan.rs", 441),
+    ("src/fs/unix.rs", 600),
+    ("src/node/command.rs", 710),
+    ("src/node/decide.rs", 827),
+    ("src/node/door.rs", 639),
+    ("src/node/hear.rs", 633),
+    ("src/node/look.rs", 678),
+    ("src/node/mod.rs", 471),
+    ("src/node/status.rs", 591),
+    ("src/proto/message.rs", 994),
+    ("src/proto/session.rs", 414),
+    ("src/reconcile/mod.rs", 405),
+    ("src/store/history.rs", 496),
+    ("src/store/lines.rs", 739),
+    ("src/store/mod.rs", 508),
+    ("tests/sim/chaos.rs", 759),
+    ("tests/sim/disk.rs", 1029),
+    ("tests/sim/world.rs", 775),
+];
+
+/// A ceiling this far above its file must come down.
+const SLACK: usize = 15;
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let mut complaints = Vec::new();
+    let mut lengths = BTreeMap::new();
+    for (name, text) in sources() {
+        lengths.insert(name.clone(), text.lines().count());
+        complaints.extend(imports_upward(&name, &text));
+        complaints.extend(acts_in_the_core(&name, &text));
+        complaints.extend(unsafe_code(&name, &text));
+        complaints.extend(sleeps(&name, &text));
+    }
+    assert!(lengths.contains_key("src/reconcile/mod.rs") && lengths.contains_key("tests/layers.rs"), "{lengths:?}");
+    complaints.extend(too_long(&lengths, CEILINGS));
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+/// Every Rust file of the package, by its path from the package's root.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut todo = vec![root.join("src"), root.join("tests")];
+    let mut found = Vec::new();
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            let skip = path.file_name().is_some_and(|name| name == "target" || name == "node_modules");
+            let inside = std::fs::read_dir(&path).expect("a directory of sources");
+            todo.extend(inside.filter(|_| !skip).map(|entry| entry.expect("a name").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
+            found.push((name, std::fs::read_to_string(&path).expect("a source")));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The module path of a file of src: `["node", "land"]` for src/node/land.rs.
+fn home(name: &str) -> Option<Vec<String>> {
+    let path = PathBuf::from(name.strip_prefix("src/")?).with_extension("");
+    let mut parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    if parts.last().is_some_and(|last| last == "mod") {
+        parts.pop();
+    }
+    Some(parts)
+}
+
+fn named(name: &str, text: &str) -> Vec<scan::Named> {
+    let home = home(name).unwrap_or_default();
+    scan::paths(text, &home.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn height(module: &str) -> Option<u8> {
+    HEIGHTS.iter().find(|(_, modules)| modules.contains(&module)).map(|(height, _)| *height)
+}
+
+fn imports_upward(name: &str, text: &str) -> Vec<String> {
+    let Some(home) = home(name) else { return Vec::new() };
+    let Some(mine) = height(&home[0]) else {
+        return vec![format!("{name}: the module {} has no layer; give it one in tests/layers.rs", home[0])];
+    };
+    let mut complaints = Vec::new();
+    for named in named(name, text) {
+        let module = match named.path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["crate" | "owsync", module, ..] => module,
+            // The whole crate under another name would hide whatever is taken from it.
+            ["crate" | "owsync"] => "everything",
+            _ => continue,
+        };
+        let lower = match height(module) {
+            Some(theirs) => module == home[0] || theirs < mine || mine == EDGE,
+            None => mine == EDGE,
+        };
+        if !lower {
+            complaints.push(format!("{name}:{}: {} does not lie below {}", named.line, named.text(), home[0]));
+        }
+    }
+    complaints
+}
+
+/// L0 to L3, the real disk excepted, take time, chance and input as arguments.
+fn acts_in_the_core(name: &str, text: &str) -> Vec<String> {
+    let core = home(name).and_then(|home| height(&home[0])).is_some_and(|height| height < EDGE);
+    if !core || name == DISK {
+        return Vec::new();
+    }
+    let mut complaints = Vec::new();
+    for named in named(name, text) {
+        let core_text = named.text().replacen("core::", "std::", usize::from(named.path[0] == "core"));
+        let touched = ACTS.iter().find(|(what, _)| {
+            named.touches(what)
+                || core_text.split("::").collect::<Vec<_>>().starts_with(&what.split("::").collect::<Vec<_>>())
+        });
+        if let Some((_, what)) = touched {
+            complaints.push(format!("{name}:{}: {} is {what}", named.line, named.text()));
+        }
+        // Of libc, only names of errors: constants are written in capitals.
+        let call =
+            named.path[0] == "libc" && named.path.iter().skip(1).any(|part| part.chars().any(char::is_lowercase));
+        if call || named.text() == "libc::*" {
+            complaints.push(format!("{name}:{}: {} is a system call", named.line, named.text()));
+        }
+    }
+    // Paths as values are welcome; asking the disk about one is not, and what there is to say is returned.
+    for (line, word) in scan::words(text) {
+        if ["canonicalize", "symlink_metadata", "try_exists", "println", "eprintln"].contains(&word) {
+            complaints.push(format!("{name}:{line}: {word} reaches outside"));
+        }
+    }
+    complaints
+}
+
+fn unsafe_code(name: &str, text: &str) -> Vec<String> {
+    if UNSAFE.contains(&name) {
+        return Vec::new();
+    }
+    let found = scan::words(text).into_iter().filter(|(_, word)| *word == "unsafe");
+    found.map(|(line, _)| format!("{name}:{line}: unsafe outside {}", UNSAFE.join(" and "))).collect()
+}
+
+fn sleeps(name: &str, text: &str) -> Vec<String> {
+    if SLEEPERS.contains(&name) {
+        return Vec::new();
+    }
+    let sleep = |named: &scan::Named| {
+        [
+            "std::thread::sleep",
+            "std::thread::sleep_ms",
+            "std::thread::park_timeout",
+            "nix::unistd::sleep",
+            "libc::sleep",
+        ]
+        .iter()
+        .any(|what| named.text() == *what)
+    };
+    let found = named(name, text).into_iter().filter(sleep);
+    found.map(|named| format!("{name}:{}: {} instead of waiting for a condition", named.line, named.text())).collect()
+}
+
+fn too_long(lengths: &BTreeMap<String, usize>, ceilings: &[(&str, usize)]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (name, &lines) in lengths {
+        match ceilings.iter().find(|(listed, _)| listed == name) {
+            Some((_, ceiling)) if lines > *ceiling => {
+                complaints.push(format!("{name}: {lines} lines, {ceiling} before: it may only shrink (two nouns?)"));
+            }
+            Some(_) if lines <= LINES => complaints.push(format!("{name}: {lines} lines: take it out of CEILINGS")),
+            Some((_, ceiling)) if lines + SLACK < *ceiling => {
+                complaints.push(format!("{name}: {lines} lines, its ceiling is {ceiling}: lower it"));
+            }
+            Some(_) => {}
+            None if lines > LINES => complaints.push(format!("{name}: {lines} lines, more than {LINES} (two nouns?)")),
+            None => {}
+        }
+    }
+    for (name, _) in ceilings {
+        if !lengths.contains_key(*name) {
+            complaints.push(format!("{name}: no such file: take it out of CEILINGS"));
+        }
+    }
+    complaints
+}
+
+#[test]
+fn an_import_upward_is_seen_however_it_is_written() {
+    for (name, text) in [
+        ("src/model/path.rs", "use crate::fs::Root;"),
+        ("src/model/path.rs", "use crate::{model::{self, Digest}, fs::{Root}};"),
+        ("src/model/path.rs", "fn f() { crate::node::api::x() }"),
+        ("src/model/path.rs", "use super::super::store::Store;"),
+        ("src/model/mod.rs", "mod tests { use super::super::reconcile; }"),
+        ("src/model/path.rs", "use crate::*;"),
+        ("src/model/path.rs", "use crate as all;"),
+        ("src/model/path.rs", "use crate::brand_new::X;"),
+        ("src/reconcile/mod.rs", "use crate::proto::Message;"),
+        ("src/proto/frame.rs", "use crate::uci::Package;"),
+        ("src/uci/parse.rs", "use crate::reconcile::filter;"),
+        ("src/fs/scan.rs", "use crate::store::Store;"),
+        ("src/store/mod.rs", "use crate::node;"),
+        ("src/node/land.rs", "use crate::config::Told;"),
+        ("src/brand_new/mod.rs", ""),
+    ] {
+        assert_eq!(imports_upward(name, text).len(), 1, "{name}: {text} {:?}", imports_upward(name, text));
+    }
+    for (name, text) in [
+        ("src/model/path.rs", "use crate::model::{Digest, limits}; use super::*; // use crate::fs::Root;"),
+        ("src/model/path.rs", "mod tests { use super::*; const TEXT: &str = \"crate::fs::Root\"; }"),
+        ("src/model/mod.rs", "mod tests { use super::*; } pub mod path;"),
+        ("src/fs/apply.rs", "use crate::reconcile::filter; use crate::model::RelPath;"),
+        ("src/store/mod.rs", "use crate::fs::Root; /* crate::node */"),
+        ("src/daemon/mod.rs", "use crate::config::Told; use crate::node::Node;"),
+        ("src/main.rs", "use owsync::daemon;"),
+    ] {
+        assert_eq!(imports_upward(name, text), [""; 0], "{name}: {text}");
+    }
+}
+
+#[test]
+fn the_core_cannot_reach_the_world_unseen() {
+    for text in [
+        "fn f() { std::time::SystemTime::now(); }",
+        "use std::time::{Duration, Instant};",
+        "use core::time; use std::time as t; fn f() { t::Instant::now() }",
+        "use std::collections::{BTreeMap, HashMap};",
+        "use std::collections::*;",
+        "use std::collections; fn f() -> collections::HashSet<u8> { todo() }",
+        "use std::net::{IpAddr, TcpStream};",
+        "use std::thread;",
+        "use std::fs::File;",
+        "use std::os::unix::net::UnixStream;",
+        "fn f() { let mut b = [0]; getrandom::fill(&mut b); }",
+        "fn f(p: &Path) { p.canonicalize(); }",
+        "fn f() { libc::time(x) }",
+        "use nix::unistd;",
+    ] {
+        for name in ["src/model/time.rs", "src/proto/session.rs", "src/node/mod.rs", "src/store/mod.rs"] {
+            assert_eq!(acts_in_the_core(name, text).len(), 1, "{name}: {text} {:?}", acts_in_the_core(name, text));
+        }
+        assert_eq!(acts_in_the_core("src/daemon/env.rs", text), [""; 0]);
+        assert_eq!(acts_in_the_core(DISK, text), [""; 0]);
+    }
+    let fine =
+        "use std::net::IpAddr; use std::time::Duration; fn f() { libc::EBUSY; crate::fs::open(); r#\"std::fs\"#; 'x' }";
+    assert_eq!(acts_in_the_core("src/node/mod.rs", fine), [""; 0]);
+}
+
+#[test]
+fn unsafe_stands_only_where_it_is_needed() {
+    assert_eq!(
+        unsafe_code("src/fs/scan.rs", "fn f() {\n unsafe { g() } }"),
+        ["src/fs/scan.rs:2: unsafe outside src/fs/unix.rs and src/daemon/poller.rs"]
+    );
+    assert_eq!(unsafe_code("tests/e2e/main.rs", "unsafe fn f() {}").len(), 1);
+    assert_eq!(unsafe_code(DISK, "unsafe fn f() {}"), [""; 0]);
+    assert_eq!(unsafe_code("src/fs/mod.rs", "#[allow(unsafe_code)] // unsafe\nconst X: &str = \"unsafe\";"), [""; 0]);
+}
+
+#[test]
+fn a_test_that_sleeps_is_seen() {
+    for text in [
+        "fn f() { std::thread::sleep(d) }",
+        "use std::thread; fn f() { thread::sleep(d) }",
+        "use std::thread::sleep;",
+        "use std::{thread::{self as t}}; fn f() { t::sleep(d) }",
+    ] {
+        assert_eq!(sleeps("tests/e2e/main.rs", text).len(), 1, "{text}");
+        assert_eq!(sleeps("src/node/mod.rs", text).len(), 1, "{text}");
+    }
+    assert_eq!(sleeps("tests/x.rs", "fn f() { record.sleep = None; thread_of::sleep_well() }"), [""; 0]);
+}
+
+#[test]
+fn long_files_may_only_shrink() {
+    let lengths = |lines: usize| BTreeMap::from([("src/x.rs".to_string(), lines)]);
+    assert_eq!(too_long(&lengths(400), &[]), [""; 0]);
+    assert_eq!(too_long(&lengths(401), &[]), ["src/x.rs: 401 lines, more than 400 (two nouns?)"]);
+    assert_eq!(too_long(&lengths(600), &[("src/x.rs", 600)]), [""; 0]);
+    assert_eq!(
+        too_long(&lengths(601), &[("src/x.rs", 600)]),
+        ["src/x.rs: 601 lines, 600 before: it may only shrink (two nouns?)"]
+    );
+    assert_eq!(too_long(&lengths(500), &[("src/x.rs", 600)]), ["src/x.rs: 500 lines, its ceiling is 600: lower it"]);
+    assert_eq!(too_long(&lengths(390), &[("src/x.rs", 600)]), ["src/x.rs: 390 lines: take it out of CEILINGS"]);
+    assert_eq!(too_long(&lengths(1), &[("src/y.rs", 600)]), ["src/y.rs: no such file: take it out of CEILINGS"]);
+}
