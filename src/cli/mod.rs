@@ -9,10 +9,15 @@
 //! purpose it is: a new key, and a join text.
 
 pub mod args;
+pub mod ask;
+pub mod asking;
 pub mod help;
+pub mod render;
+pub mod request;
 pub mod setup;
 pub mod start;
 pub mod table;
+pub mod zone;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -80,6 +85,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn command(invocation: &Invocation) -> Result<Done, Failure> {
     match invocation.verb {
         Verb::Daemon | Verb::Listen | Verb::Connect => start::start(invocation),
+        Verb::Status
+        | Verb::Peers
+        | Verb::PeersForget
+        | Verb::Shares
+        | Verb::Sync
+        | Verb::Pause
+        | Verb::Resume
+        | Verb::Approve
+        | Verb::Reject
+        | Verb::Accept
+        | Verb::Log
+        | Verb::Show
+        | Verb::Diff
+        | Verb::Restore
+        | Verb::Forget => asking::asking(invocation),
         _ => Err(Failure::failed("not built yet")),
     }
 }

@@ -27,6 +27,21 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
+/// `text` for a terminal: what shows nothing of its own becomes `\xHH`, everything else stays, also backslashes. For text
+/// whose names are escaped already.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            let mut buffer = [0; 4];
+            c.encode_utf8(&mut buffer).bytes().for_each(|b| push_hex(&mut shown, b));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// The bytes that [`escape`] made `text` from; `None` where `text` has a backslash that [`escape`] never writes.
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -111,6 +126,11 @@ mod tests {
     fn nothing_hidden_reaches_a_terminal() {
         let text = escape(b"\x1b[2Jevil\r\n\xff\xe2\x80\xae");
         assert_eq!(text, "\\x1b[2Jevil\\x0d\\x0a\\xff\\xe2\\x80\\xae");
+    }
+
+    #[test]
+    fn escaped_text_is_shown_once() {
+        assert_eq!(visible("a\\\\b \u{1b}[2J\u{202e}"), "a\\\\b \\x1b[2J\\xe2\\x80\\xae");
     }
 
     #[test]

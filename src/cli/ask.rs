@@ -1,0 +1,161 @@
+//! Finding the running daemon and asking it.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cli::request::Request;
+use crate::daemon::place::{self, Place};
+
+/// Longest answer that is read, in bytes: a status with every list full is far below.
+const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+
+/// A daemon that was found.
+pub struct Daemon {
+    stream: BufReader<UnixStream>,
+    path: PathBuf,
+    next: u64,
+}
+
+/// Why no daemon was found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// There is no socket, or nobody behind it.
+    NotRunning,
+    /// There is one, and this user may not use it.
+    Forbidden(PathBuf),
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The daemon says no.
+    Said {
+        /// The word that scripts test.
+        code: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// It says nothing, or nothing that makes sense.
+    Broken(String),
+}
+
+/// Finds the daemon that has this database.
+///
+/// # Errors
+/// There is none, or this user may not ask it.
+pub fn find(database: &Path) -> Result<Daemon, Absent> {
+    let mut forbidden = None;
+    for path in Place::new(database).control_sockets() {
+        match UnixStream::connect(&path) {
+            Ok(stream) => return Ok(Daemon { stream: BufReader::new(stream), path, next: 1 }),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => forbidden = forbidden.or(Some(path)),
+            Err(_) => {}
+        }
+    }
+    Err(forbidden.map_or(Absent::NotRunning, Absent::Forbidden))
+}
+
+/// What to tell whoever wanted to ask a daemon that was not found.
+pub fn absence(absent: &Absent, database: &Path) -> Vec<String> {
+    match absent {
+        Absent::Forbidden(path) => {
+            vec![format!("owsync runs, and this user may not use {}: ask as the user it runs as", path.display())]
+        }
+        Absent::NotRunning => {
+            let place = Place::new(database);
+            let looked: Vec<String> = place.control_sockets().iter().map(|path| path.display().to_string()).collect();
+            vec![
+                format!("no owsync runs with the database {} (no answer at {})", place.database().display(), looked.join(", ")),
+                "start it: `service owsync start`, `systemctl start owsync`, or `owsync daemon -c FILE`; another one is found with -c FILE or --db FILE".into(),
+            ]
+        }
+    }
+}
+
+impl Daemon {
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// The daemon refuses, or does not answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Value, Refusal> {
+        let id = self.next;
+        self.next += 1;
+        let failed = |path: &Path, what: &str, error: &std::io::Error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                Refusal::Broken(format!("owsync did not answer within {} s", request.patience.as_secs()))
+            }
+            _ => Refusal::Broken(format!("{what} {}: {}", path.display(), place::plain(error))),
+        };
+        let stream = self.stream.get_mut();
+        let line = format!("{}\n", json!({ "id": id, "method": request.method, "params": request.params }));
+        stream
+            .set_read_timeout(Some(request.patience))
+            .and_then(|()| stream.set_write_timeout(Some(request.patience)))
+            .and_then(|()| stream.write_all(line.as_bytes()))
+            .map_err(|error| failed(&self.path, "cannot ask at", &error))?;
+        loop {
+            let mut answer = Vec::new();
+            let mut bounded = (&mut self.stream).take(ANSWER_MAX);
+            bounded.read_until(b'\n', &mut answer).map_err(|error| failed(&self.path, "no answer from", &error))?;
+            if answer.is_empty() {
+                return Err(Refusal::Broken("owsync ended before it answered".into()));
+            }
+            if let Some(outcome) = read_answer(&answer, id) {
+                return outcome;
+            }
+        }
+    }
+}
+
+/// The answer to question `id` in a line; `None` where the line answers another, or is an event.
+fn read_answer(line: &[u8], id: u64) -> Option<Result<Value, Refusal>> {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(line) else {
+        return Some(Err(Refusal::Broken("owsync answered with something that is not JSON".into())));
+    };
+    // What could not be read at the other end is answered without its number.
+    let about = fields.get("id");
+    if !(about == Some(&json!(id)) || (about == Some(&Value::Null) && fields.contains_key("error"))) {
+        return None;
+    }
+    if let Some(result) = fields.remove("result") {
+        return Some(Ok(result));
+    }
+    let text = |name: &str| fields.get("error")?.get(name)?.as_str().map(str::to_string);
+    Some(Err(match (text("code"), text("message")) {
+        (Some(code), Some(message)) => Refusal::Said { code, message },
+        _ => Refusal::Broken("owsync answered with neither a result nor an error".into()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_belong_to_questions() {
+        let said = |code: &str, message: &str| Refusal::Said { code: code.into(), message: message.into() };
+        for (line, outcome) in [
+            (r#"{"id":7,"result":{"a":1}}"#, Some(Ok(json!({"a": 1})))),
+            (r#"{"id":6,"result":{"a":1}}"#, None),
+            (r#"{"event":"owsync.synced","data":{}}"#, None),
+            (r#"{"id":7,"error":{"code":"state","message":"held"}}"#, Some(Err(said("state", "held")))),
+            (r#"{"id":null,"error":{"code":"argument","message":"long"}}"#, Some(Err(said("argument", "long")))),
+        ] {
+            assert_eq!(read_answer(line.as_bytes(), 7), outcome, "{line}");
+        }
+        for broken in ["", "x", r#"{"id":7}"#, r#"{"id":7,"error":{}}"#] {
+            assert!(matches!(read_answer(broken.as_bytes(), 7), Some(Err(Refusal::Broken(_)))), "{broken}");
+        }
+    }
+
+    #[test]
+    fn whoever_asks_nobody_hears_where_it_was_looked_for() {
+        let lines = absence(&Absent::NotRunning, Path::new("/nonexistent/owsync.db"));
+        assert!(lines[0].contains("/nonexistent/owsync.db (no answer at /"), "{lines:?}");
+        assert!(lines[1].contains("owsync daemon -c FILE"), "{lines:?}");
+        assert!(matches!(find(Path::new("/nonexistent/owsync.db")), Err(Absent::NotRunning)));
+    }
+}

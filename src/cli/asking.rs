@@ -1,0 +1,112 @@
+//! The commands that the running daemon answers.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::cli::args::Invocation;
+use crate::cli::ask::{self, Refusal};
+use crate::cli::render::{self, Look, acts, history, status};
+use crate::cli::request::{self, Request};
+use crate::cli::table::{Opt, Verb};
+use crate::cli::zone::Zone;
+use crate::cli::{Done, Failure, setup};
+use crate::daemon::{env, json, place};
+use crate::model::escape;
+use crate::node::api::Tree;
+
+/// Asks the running daemon what a command wants to know, or wants done.
+///
+/// # Errors
+/// There is no daemon, it refuses, or the arguments make no sense.
+pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
+    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    let mut daemon = ask::find(&database).map_err(|absent| Failure::Failed(ask::absence(&absent, &database)))?;
+    let outcome = (|| {
+        let shares =
+            if request::needs_shares(invocation) { names(&daemon.ask(&Request::plain("shares"))?) } else { Vec::new() };
+        match request::request(invocation, &shares) {
+            Ok(request) => daemon.ask(&request),
+            Err(message) => Err(Refusal::Said { code: "argument".into(), message }),
+        }
+    })();
+    match outcome {
+        Ok(answer) => answered(invocation, &answer),
+        Err(refusal) => refused(refusal, invocation.has(Opt::Json)),
+    }
+}
+
+/// The names of the shares in an answer.
+fn names(answer: &Value) -> Vec<String> {
+    answer.get("shares").and_then(Value::as_object).map(|shares| shares.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// A refusal as a failure, or with its code as JSON for scripts.
+pub fn refused(refusal: Refusal, as_json: bool) -> Result<Done, Failure> {
+    let (code, message) = match refusal {
+        Refusal::Said { code, message } => (code, message),
+        Refusal::Broken(message) => ("system".into(), message),
+    };
+    if as_json {
+        let text = format!("{:#}\n", json!({ "error": { "code": code, "message": message } }));
+        let exit = if code == "argument" { 2 } else { 1 };
+        return Ok(Done { text: text.into(), notes: vec![message], code: exit });
+    }
+    Err(if code == "argument" { Failure::usage(message) } else { Failure::failed(message) })
+}
+
+fn answered(invocation: &Invocation, answer: &Value) -> Result<Done, Failure> {
+    let tree = json::from_json(answer);
+    let look = look(invocation);
+    let done = acts::done(invocation.verb, &tree, &look);
+    if invocation.has(Opt::Json) {
+        return Ok(Done { text: format!("{answer:#}\n").into(), code: done.1, ..Done::default() });
+    }
+    let text = match invocation.verb {
+        Verb::Show => return content(&tree),
+        // A diff is content too: what a terminal must not get is left out only there.
+        Verb::Diff => return Ok(Done::text(history::diff(&tree, &look))),
+        Verb::Status => status::status(&tree, &look),
+        Verb::Peers => status::peers(&tree, &look),
+        Verb::Shares => status::shares(&tree, &look),
+        Verb::Log => history::log(&tree, &look),
+        _ => done.0,
+    };
+    Ok(Done { text: render::lines(&text).into(), code: done.1, ..Done::default() })
+}
+
+/// The content of a former version, byte for byte.
+fn content(answer: &Tree) -> Result<Done, Failure> {
+    let named = match answer.get("object") {
+        Some(Tree::Text(text)) => escape::unescape(text),
+        _ => None,
+    };
+    let Some(named) = named else { return Err(Failure::failed("owsync did not say where the content lies")) };
+    let path = PathBuf::from(std::ffi::OsString::from_vec(named));
+    let read = match fs::symlink_metadata(&path) {
+        // The content of a symlink is its text.
+        Ok(meta) if meta.is_symlink() => fs::read_link(&path).map(|text| text.as_os_str().as_bytes().to_vec()),
+        Ok(_) => fs::read(&path),
+        Err(error) => Err(error),
+    };
+    read.map(Done::text)
+        .map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))
+}
+
+/// How answers look to whoever started this command.
+pub fn look(invocation: &Invocation) -> Look {
+    let terminal = io::stdout().is_terminal();
+    Look {
+        now: env::Env::new().now().wall.as_secs(),
+        zone: Zone::local(),
+        verbose: invocation.has(Opt::Verbose),
+        quiet: invocation.has(Opt::Quiet),
+        // https://no-color.org: any value switches colours off.
+        colour: terminal
+            && env::variable("NO_COLOR").is_none()
+            && env::variable("TERM").is_none_or(|term| term != "dumb"),
+    }
+}

@@ -1,0 +1,127 @@
+//! What came of a command that does something.
+
+use crate::cli::render::{Fields, Look, Row, count, size, table};
+use crate::cli::table::Verb;
+use crate::node::api::Tree;
+
+/// What came of a command, and its exit code.
+pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
+    let number = |key: &str| answer.number(key).unwrap_or(0);
+    let share = || match answer.text("share") {
+        "" => String::new(),
+        share => format!("share {share}: "),
+    };
+    let text = match verb {
+        Verb::Sync => return sync(answer, look),
+        Verb::Pause => "paused; `owsync resume` goes on\n".to_string(),
+        Verb::Resume => "resumed\n".to_string(),
+        // A number of paths, or one for the share itself.
+        Verb::Approve => format!("{}approved: {}\n", share(), number("approved")),
+        Verb::Reject => format!("{}rejected: {}\n", share(), number("rejected")),
+        Verb::Accept => format!("accepted {}\n", answer.text("accepted")),
+        Verb::PeersForget => {
+            format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
+        }
+        Verb::Restore => {
+            format!("{}{} is version {} again\n", share(), answer.text("path"), number("restored"))
+        }
+        Verb::Forget => format!("forgot {}\n", count(number("forgotten"), "former version")),
+        _ => String::new(),
+    };
+    (if look.quiet { String::new() } else { text }, 0)
+}
+
+/// What a sync came to, or would.
+fn sync(answer: &Tree, look: &Look) -> (String, u8) {
+    if answer.get("changes").is_some() {
+        return (preview(answer), 0);
+    }
+    if answer.flag("started") {
+        let text = "started; `owsync status` tells how it goes\n";
+        return (if look.quiet { String::new() } else { text.into() }, 0);
+    }
+    if answer.flag("in_sync") {
+        return (if look.quiet { String::new() } else { "in sync\n".into() }, 0);
+    }
+    let missing: Vec<String> = answer
+        .list("missing")
+        .iter()
+        .filter_map(|one| match one {
+            Tree::Text(text) => Some(format!("  {text}\n")),
+            _ => None,
+        })
+        .collect();
+    (format!("not in sync:\n{}", missing.concat()), 1)
+}
+
+/// What would happen, path by path.
+fn preview(answer: &Tree) -> String {
+    let changes = answer.list("changes");
+    if changes.is_empty() {
+        return "nothing to do\n".into();
+    }
+    let rows: Vec<Row> = changes
+        .iter()
+        .map(|change| {
+            Row::Cells(vec![
+                change.text("action").into(),
+                change.text("peer").into(),
+                size(change.number("size").unwrap_or(0)),
+                format!("{}:{}", change.text("share"), change.text("path")),
+                change.text("message").into(),
+            ])
+        })
+        .collect();
+    let mut text = table(&["WHAT", "PEER", "SIZE", "PATH", "WHY"], &rows);
+    if answer.flag("truncated") {
+        text.push_str("and more\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_is_said_in_a_line_and_not_at_all_when_quiet() {
+        for (verb, answer, text) in [
+            (Verb::Approve, Tree::map().with("share", "main").with("approved", 3u64), "share main: approved: 3\n"),
+            (Verb::Reject, Tree::map().with("share", "main").with("rejected", 1u64), "share main: rejected: 1\n"),
+            (Verb::Accept, Tree::map().with("accepted", "r4"), "accepted r4\n"),
+            (
+                Verb::Restore,
+                Tree::map().with("share", "main").with("path", "dhcp").with("restored", 7u64),
+                "share main: dhcp is version 7 again\n",
+            ),
+            (Verb::Forget, Tree::map().with("forgotten", 2u64), "forgot 2 former versions\n"),
+        ] {
+            assert_eq!(done(verb, &answer, &Look::default()), (text.into(), 0));
+            assert_eq!(done(verb, &answer, &Look { quiet: true, ..Look::default() }), (String::new(), 0));
+        }
+    }
+
+    #[test]
+    fn a_sync_that_is_not_complete_fails_and_says_what_is_missing() {
+        let look = Look { quiet: true, ..Look::default() };
+        let missing = Tree::map().with("in_sync", false).with("missing", vec![Tree::from("r3: unreachable")]);
+        assert_eq!(done(Verb::Sync, &missing, &look), ("not in sync:\n  r3: unreachable\n".into(), 1));
+        assert_eq!(done(Verb::Sync, &Tree::map().with("in_sync", true), &Look::default()), ("in sync\n".into(), 0));
+    }
+
+    #[test]
+    fn a_dry_run_lists_what_would_happen() {
+        let change = Tree::map()
+            .with("peer", "r2")
+            .with("share", "main")
+            .with("path", "dhcp")
+            .with("action", "send")
+            .with("size", 900u64);
+        let answer = Tree::map().with("changes", vec![change]).with("truncated", true);
+        assert_eq!(
+            done(Verb::Sync, &answer, &Look::default()).0,
+            "WHAT  PEER  SIZE   PATH\nsend  r2    900 B  main:dhcp\nand more\n"
+        );
+        assert_eq!(done(Verb::Sync, &Tree::map().with("changes", Vec::new()), &Look::default()).0, "nothing to do\n");
+    }
+}

@@ -1,0 +1,99 @@
+//! Former versions, and what changed between them.
+
+use std::fmt::Write as _;
+
+use crate::cli::render::{Fields, Look, Row, size, table};
+use crate::model::escape;
+use crate::node::api::Tree;
+
+/// The list of former versions. Its last column is what `show`, `diff` and `restore` take.
+pub fn log(answer: &Tree, look: &Look) -> String {
+    let versions = answer.list("versions");
+    if versions.is_empty() {
+        return "no former versions\n".into();
+    }
+    let rows: Vec<Row> = versions
+        .iter()
+        .map(|version| {
+            Row::Cells(vec![
+                version.number("number").unwrap_or(0).to_string(),
+                version.number("time").map(|time| look.moment(time)).unwrap_or_default(),
+                version.text("node").into(),
+                version.text("why").into(),
+                size(version.number("size").unwrap_or(0)),
+                version.text("mode").into(),
+                name(version),
+            ])
+        })
+        .collect();
+    table(&["NO", "TIME", "NODE", "WHY", "SIZE", "MODE", "PATH"], &rows)
+}
+
+fn name(version: &Tree) -> String {
+    format!("{}:{}@{}", version.text("share"), version.text("path"), version.number("number").unwrap_or(0))
+}
+
+/// A diff; on a terminal in colours, and without anything that moves its cursor.
+pub fn diff(answer: &Tree, look: &Look) -> String {
+    let text = answer.text("diff");
+    if text.is_empty() {
+        return "no difference\n".into();
+    }
+    if !look.colour {
+        return text.to_string();
+    }
+    let mut shown = String::with_capacity(text.len() * 2);
+    for line in text.lines() {
+        let line = line.split('\t').map(escape::visible).collect::<Vec<_>>().join("\t");
+        // SGR codes of ECMA-48: bold, cyan, red, green, and back to normal.
+        let colour = match line.as_bytes() {
+            [b'-', b'-', b'-', ..] | [b'+', b'+', b'+', ..] => "1",
+            [b'@', b'@', ..] => "36",
+            [b'-', ..] => "31",
+            [b'+', ..] => "32",
+            _ => "",
+        };
+        let _ = match colour {
+            "" => writeln!(shown, "{line}"),
+            colour => writeln!(shown, "\x1b[{colour}m{line}\x1b[0m"),
+        };
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_listed_with_what_restore_takes() {
+        let version = Tree::map()
+            .with("number", 12u64)
+            .with("share", "main")
+            .with("path", "dhcp")
+            .with("time", 1_795_162_500i64)
+            .with("node", "r2")
+            .with("why", "conflict")
+            .with("size", 1200u64)
+            .with("mode", "0644");
+        let look = Look { now: 1_795_162_530, ..Look::default() };
+
+        assert_eq!(
+            log(&Tree::map().with("versions", vec![version]), &look),
+            "NO  TIME      NODE  WHY       SIZE     MODE  PATH\n\
+             12  08:15:00  r2    conflict  1.1 KiB  0644  main:dhcp@12\n"
+        );
+        assert_eq!(log(&Tree::map(), &look), "no former versions\n");
+    }
+
+    #[test]
+    fn a_diff_is_coloured_and_harmless_on_a_terminal_only() {
+        let answer = Tree::map().with("diff", "--- a\n+++ b\n@@ -1 +1 @@\n-x\n+\ty\u{1b}[2J\n z\n");
+        let plain = Look::default();
+        assert_eq!(diff(&answer, &plain), answer.text("diff"));
+        assert_eq!(
+            diff(&answer, &Look { colour: true, ..plain }),
+            "\x1b[1m--- a\x1b[0m\n\x1b[1m+++ b\x1b[0m\n\x1b[36m@@ -1 +1 @@\x1b[0m\n\x1b[31m-x\x1b[0m\n\x1b[32m+\ty\\x1b[2J\x1b[0m\n z\n"
+        );
+    }
+}

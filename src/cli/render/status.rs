@@ -1,0 +1,363 @@
+//! Whether everything is in sync, since when, and if not why not and what to do.
+
+use crate::cli::render::{Fields, Look, Row, count, size, table};
+use crate::node::api::Tree;
+
+/// Paths of a list that are shown unless somebody asks for all.
+const SHOWN: usize = 5;
+
+/// The whole status: a sentence, then peers, shares, and who waits.
+pub fn status(status: &Tree, look: &Look) -> String {
+    let mut text = sentence(status, look);
+    if look.quiet {
+        return text;
+    }
+    if !status.text("database_error").is_empty() {
+        text.push_str(&format!("the database cannot be written: {}\n", status.text("database_error")));
+    }
+    for section in [waiting(status.list("waiting"), look), peers(status, look), shares(status, look)] {
+        if !section.is_empty() {
+            text.push('\n');
+            text.push_str(&section);
+        }
+    }
+    if look.verbose {
+        text.push_str(&details(status, look));
+    }
+    text
+}
+
+/// The answer in a sentence, and what to do where something is to be done.
+fn sentence(status: &Tree, look: &Look) -> String {
+    if status.flag("in_sync") {
+        return match status.number("since") {
+            Some(since) => format!("in sync since {}, for {}\n", look.moment(since), look.ago(since)),
+            None => "in sync\n".into(),
+        };
+    }
+    let mut text = format!("{}\n", status.text("summary"));
+    let meant = |peer: &&(String, Tree)| {
+        let message = peer.1.text("message");
+        !message.is_empty() && status.text("summary").contains(message)
+    };
+    let first = status.table("peers").iter().find(meant);
+    if let Some(advice) = first.and_then(|(_, peer)| advice(peer.text("reason"))) {
+        text.push_str(&format!("what to do: {advice}\n"));
+    } else if status.table("shares").is_empty() {
+        text.push_str("what to do: give the configuration a directory and an include pattern\n");
+    } else if status.table("peers").is_empty() && status.list("waiting").is_empty() {
+        text.push_str("what to do: add a peer, or run `owsync invite` and join another node with what it prints\n");
+    }
+    text
+}
+
+/// What a person can do where the reason's own text does not say.
+fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "unreachable" => "see that owsync runs there and that its port is open; `owsync status` there tells more",
+        "unresolved" => "write the peer's address instead of its name, or mend the name service",
+        "silent" | "closed" => "nothing yet: it is tried again by itself; see the log there if it lasts",
+        "too_many_sessions" => "see which peers are connected with `owsync peers`, on both sides",
+        "protocol" => "update owsync on the older of the two; if both are alike, please report it",
+        "paused" => "`owsync resume` when exchanging may go on",
+        "database" => "free space where the database lies, or see why it is read-only",
+        "disabled" => "set `enabled` to 1 in its section when it may connect again",
+        _ => return None,
+    })
+}
+
+/// The peers.
+pub fn peers(answer: &Tree, look: &Look) -> String {
+    let peers = answer.table("peers");
+    if peers.is_empty() {
+        return "no peers\n".into();
+    }
+    let mut rows = Vec::new();
+    for (name, peer) in peers {
+        let since = peer.number("since").or(peer.number("met"));
+        rows.push(Row::Cells(vec![
+            name.clone(),
+            peer.text("state").into(),
+            since.map(|since| look.since(since)).unwrap_or_default(),
+            peer.text("address").into(),
+            if peer.text("direction").is_empty() { String::new() } else { peer.text("direction").into() },
+        ]));
+        rows.extend(peer_notes(peer, look).into_iter().map(Row::Note));
+    }
+    table(&["PEER", "STATE", "SINCE", "ADDRESS", "DIRECTION"], &rows)
+}
+
+fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
+    let mut notes = Vec::new();
+    let message = peer.text("message");
+    if !message.is_empty() && message != peer.text("state") {
+        let retry = peer.number("retry_in").map(|seconds| format!("; next try in {seconds} s")).unwrap_or_default();
+        notes.push(format!("{message}{retry}"));
+    }
+    if let (false, Some(last)) = (peer.flag("connected"), peer.number("last_ok")) {
+        notes.push(format!("last connected {}", look.since(last)));
+    }
+    for (name, share) in peer.table("shares") {
+        let said = share.text("message");
+        if !said.is_empty() && said != message {
+            notes.push(format!("share {name}: {said}"));
+        }
+        if share.flag("filters_differ") {
+            notes.push(format!(
+                "share {name}: its filters differ from those here: what one leaves out, the other does not get"
+            ));
+        }
+        let there = share.list("owed_there");
+        // The first was said above.
+        if there.len() > 1 || look.verbose {
+            let all = share.number("owed_there_count").unwrap_or(0);
+            notes.extend(paths(there, all, &format!("share {name}: owed there: "), look));
+        }
+    }
+    if look.verbose {
+        let fields = [("name", "calls itself"), ("version", "owsync"), ("node", "node"), ("public_key", "public key")];
+        let said = fields.iter().filter(|(key, _)| !peer.text(key).is_empty());
+        notes.extend(said.map(|(key, word)| format!("{word} {}", peer.text(key))));
+    }
+    notes
+}
+
+/// The shares.
+pub fn shares(answer: &Tree, look: &Look) -> String {
+    let shares = answer.table("shares");
+    if shares.is_empty() {
+        return "no shares\n".into();
+    }
+    let mut rows = Vec::new();
+    for (name, share) in shares {
+        rows.push(Row::Cells(vec![
+            name.clone(),
+            share.text("state").into(),
+            share.number("files").unwrap_or(0).to_string(),
+            size(share.number("bytes").unwrap_or(0)),
+            share.text("detector").into(),
+            share.text("direction").into(),
+            share.text("dir").into(),
+        ]));
+        rows.extend(share_notes(share, look).into_iter().map(Row::Note));
+    }
+    table(&["SHARE", "STATE", "FILES", "SIZE", "CHANGES BY", "DIRECTION", "DIRECTORY"], &rows)
+}
+
+fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(hold) = share.get("hold") {
+        let since = hold.number("since").map(|since| format!(" since {}", look.since(since))).unwrap_or_default();
+        notes.push(format!("held{since}: {}", hold.text("message")));
+    }
+    if !share.text("warning").is_empty() {
+        notes.push(share.text("warning").into());
+    }
+    if share.text("detector") == "poll" {
+        let next = share.number("next_look").unwrap_or(0);
+        notes.push(format!("not watched by inotify: looked at by the poll interval, next in {next} s"));
+    }
+    notes.extend(paths(share.list("owed"), share.number("owed_count").unwrap_or(0), "owed: ", look));
+    notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
+    if look.verbose {
+        notes.push(format!("{} remembered as deleted", count(share.number("deleted").unwrap_or(0), "path")));
+    }
+    notes
+}
+
+/// Paths with their reasons, the first few of them.
+fn paths(list: &[Tree], all: i64, lead: &str, look: &Look) -> Vec<String> {
+    let shown = if look.verbose { list.len() } else { SHOWN.min(list.len()) };
+    let mut notes: Vec<String> = list[..shown]
+        .iter()
+        .map(|one| {
+            let peer = one.text("peer");
+            let from = if peer.is_empty() { String::new() } else { format!(" (from {peer})") };
+            format!("{lead}{}{from}: {}", one.text("path"), one.text("message"))
+        })
+        .collect();
+    let rest = all.max(i64::try_from(list.len()).unwrap_or(0)) - i64::try_from(shown).unwrap_or(0);
+    if rest > 0 {
+        let how = if look.verbose { "" } else { "; -v shows more" };
+        notes.push(format!("{lead}and {} more{how}", count(rest, "path")));
+    }
+    notes
+}
+
+/// Who knocked and was not let in.
+fn waiting(list: &[Tree], look: &Look) -> String {
+    let mut rows = Vec::new();
+    for one in list {
+        rows.push(Row::Cells(vec![
+            one.text("name").into(),
+            one.text("address").into(),
+            one.number("since").map(|since| look.since(since)).unwrap_or_default(),
+            one.text("public_key").get(..16).unwrap_or(one.text("node")).into(),
+        ]));
+        rows.push(Row::Note(one.text("message").into()));
+    }
+    if rows.is_empty() { String::new() } else { table(&["WAITING", "ADDRESS", "SINCE", "KEY BEGINS"], &rows) }
+}
+
+/// Who this node is, what happened lately, and the counters.
+fn details(status: &Tree, look: &Look) -> String {
+    let mut text = format!("\n{}", identity(status));
+    text.push_str(&format!("version        {}\n", status.text("version")));
+    for (name, value) in status.table("counters") {
+        if let Tree::Int(number) = value {
+            let shown = if name.ends_with("_bytes") { size(*number) } else { number.to_string() };
+            text.push_str(&format!("{:<14} {shown}\n", name.trim_end_matches("_bytes")));
+        }
+    }
+    let events: Vec<Row> = status
+        .list("events")
+        .iter()
+        .map(|event| {
+            let time = event.number("time").map(|at| look.moment(at)).unwrap_or_default();
+            Row::Cells(vec![time, event.text("event").into(), event.text("text").into()])
+        })
+        .collect();
+    if !events.is_empty() {
+        text.push_str(&format!("\n{}", table(&["TIME", "EVENT", "WHAT"], &events)));
+    }
+    text
+}
+
+/// Who this node is.
+pub fn identity(identity: &Tree) -> String {
+    let mut text = String::new();
+    let mut line = |word: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("{word:<14} {value}\n"));
+        }
+    };
+    line("name", identity.text("name"));
+    line("node", identity.text("node"));
+    line("public key", identity.text("public_key"));
+    line("key", &fingerprint(identity));
+    let reference = if identity.flag("reference") { "yes" } else { "no" };
+    line("reference", if identity.get("reference").is_some() { reference } else { "" });
+    text
+}
+
+fn fingerprint(identity: &Tree) -> String {
+    match (identity.text("key_fingerprint"), identity.get("encryption")) {
+        ("", Some(Tree::Bool(false))) => "none: plain mode".into(),
+        ("", _) => String::new(),
+        (fingerprint, _) => format!("fingerprint {fingerprint} (compare it on every node)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look() -> Look {
+        Look { now: 1_795_162_530, ..Look::default() }
+    }
+
+    fn share() -> Tree {
+        Tree::map()
+            .with("state", "idle")
+            .with("dir", "/etc/config")
+            .with("files", 52u64)
+            .with("bytes", 320_000u64)
+            .with("deleted", 1u64)
+            .with("detector", "inotify")
+    }
+
+    #[test]
+    fn the_first_line_answers_the_question() {
+        let peer = Tree::map()
+            .with("state", "in sync")
+            .with("connected", true)
+            .with("since", 1_795_151_730i64)
+            .with("address", "192.168.1.2:4321");
+        let answer = Tree::map()
+            .with("in_sync", true)
+            .with("since", 1_795_151_730i64)
+            .with("peers", Tree::map().with("r2", peer))
+            .with("shares", Tree::map().with("main", share()));
+
+        assert_eq!(
+            status(&answer, &look()),
+            "in sync since 05:15:30, for 3 h\n\
+             \n\
+             PEER  STATE    SINCE           ADDRESS\n\
+             r2    in sync  05:15:30 (3 h)  192.168.1.2:4321\n\
+             \n\
+             SHARE  STATE  FILES  SIZE     CHANGES BY  DIRECTORY\n\
+             main   idle   52     312 KiB  inotify     /etc/config\n"
+        );
+        assert_eq!(status(&answer, &Look { quiet: true, ..look() }), "in sync since 05:15:30, for 3 h\n");
+    }
+
+    #[test]
+    fn what_is_wrong_comes_with_its_reason_and_what_to_do() {
+        let peer = Tree::map()
+            .with("state", "not connected")
+            .with("connected", false)
+            .with("reason", "unreachable")
+            .with("message", "unreachable: connection refused")
+            .with("since", 1_795_162_500i64)
+            .with("retry_in", 8u64)
+            .with("last_ok", 1_795_162_400i64)
+            .with("address", "192.168.1.3:4321");
+        let hold = Tree::map().with("message", "emptied: all 9 files are gone").with("since", 1_795_162_500i64);
+        let owed = |path: &str| Tree::map().with("path", path).with("peer", "r3").with("message", "no room");
+        let held = share()
+            .with("hold", hold)
+            .with("owed", (0..7).map(|n| owed(&format!("f{n}"))).collect::<Vec<_>>())
+            .with("owed_count", 9u64)
+            .with("skipped", vec![Tree::map().with("path", "pipe").with("message", "skipped: it is a fifo")])
+            .with("skipped_count", 1u64);
+        let answer = Tree::map()
+            .with("in_sync", false)
+            .with("summary", "not in sync: r3: unreachable: connection refused (and 1 more)")
+            .with("peers", Tree::map().with("r3", peer))
+            .with("shares", Tree::map().with("main", held));
+
+        assert_eq!(
+            status(&answer, &look()),
+            "not in sync: r3: unreachable: connection refused (and 1 more)\n\
+             what to do: see that owsync runs there and that its port is open; `owsync status` there tells more\n\
+             \n\
+             PEER  STATE          SINCE            ADDRESS\n\
+             r3    not connected  08:15:00 (30 s)  192.168.1.3:4321\n    \
+             unreachable: connection refused; next try in 8 s\n    \
+             last connected 08:13:20 (2 min)\n\
+             \n\
+             SHARE  STATE  FILES  SIZE     CHANGES BY  DIRECTORY\n\
+             main   idle   52     312 KiB  inotify     /etc/config\n    \
+             held since 08:15:00 (30 s): emptied: all 9 files are gone\n    \
+             owed: f0 (from r3): no room\n    \
+             owed: f1 (from r3): no room\n    \
+             owed: f2 (from r3): no room\n    \
+             owed: f3 (from r3): no room\n    \
+             owed: f4 (from r3): no room\n    \
+             owed: and 4 paths more; -v shows more\n    \
+             pipe: skipped: it is a fifo\n"
+        );
+    }
+
+    #[test]
+    fn who_waits_is_shown_with_how_to_let_it_in() {
+        let one = Tree::map()
+            .with("name", "r4")
+            .with("address", "10.0.0.4")
+            .with("public_key", "ab".repeat(32))
+            .with("message", "waiting to be accepted here: run `owsync accept`")
+            .with("since", 1_795_162_500i64);
+        let answer = Tree::map().with("summary", "waiting for peers").with("waiting", vec![one]);
+
+        let text = status(&answer, &look());
+
+        assert!(text.contains("WAITING  ADDRESS   SINCE            KEY BEGINS\nr4       10.0.0.4  08:15:00 (30 s)  abababababababab\n    waiting to be accepted here: run `owsync accept`\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_made_of_fields_that_are_not_there() {
+        let text = status(&Tree::map(), &Look { verbose: true, ..look() });
+        assert!(text.contains("no peers") && text.contains("no shares"), "{text}");
+    }
+}

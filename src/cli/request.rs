@@ -1,0 +1,279 @@
+//! From an invocation to a question for the running daemon.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::args::Invocation;
+use crate::cli::table::{Opt, Verb};
+use crate::model::{escape, limits};
+
+/// Versions that `log` lists when nobody says how many.
+const LOG_LINES: u64 = 50;
+
+/// How long an answer may take that the daemon has in memory, or needs a few reads of the disk for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What is asked.
+    pub method: &'static str,
+    /// Its arguments.
+    pub params: Value,
+    /// How long to wait for the answer.
+    pub patience: Duration,
+}
+
+impl Request {
+    /// A question without arguments.
+    pub fn plain(method: &'static str) -> Request {
+        Request { method, params: json!({}), patience: PATIENCE }
+    }
+}
+
+/// Whether the question depends on which shares there are: `approve X` means the share X where there is one.
+pub fn needs_shares(invocation: &Invocation) -> bool {
+    matches!(invocation.verb, Verb::Approve | Verb::Reject) && !invocation.operands.is_empty()
+}
+
+/// The question that a command asks. `shares` are the names of the daemon's shares, where [`needs_shares`].
+///
+/// # Errors
+/// The options contradict each other, or make no sense.
+pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, String> {
+    let mut params = Map::new();
+    let mut patience = PATIENCE;
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            params.insert(name.into(), value);
+        }
+    };
+    let word = |index: usize| invocation.operand(index).map(|word| as_typed(word.as_bytes()));
+    let path = |index: usize| invocation.operand(index).map(|word| path(word, &Place::here()));
+    let share = invocation.last(Opt::Share).map(|share| Value::from(as_typed(share.as_bytes())));
+    let method = match invocation.verb {
+        Verb::Status => "status",
+        Verb::Peers => "peers",
+        Verb::Shares => "shares",
+        Verb::Identity => "identity",
+        Verb::Sync => {
+            let (dry, wait) = (invocation.has(Opt::DryRun), !invocation.has(Opt::NoWait));
+            set("peer", word(0).map(Value::from));
+            set("share", share);
+            set("dry_run", dry.then_some(Value::Bool(true)));
+            set("wait", (wait && !dry).then_some(Value::Bool(true)));
+            patience += limits::SYNC_TIME;
+            "sync"
+        }
+        Verb::Pause | Verb::Resume => {
+            set("peer", word(0).map(Value::from));
+            set("share", share);
+            if invocation.verb == Verb::Pause { "pause" } else { "resume" }
+        }
+        Verb::Approve | Verb::Reject => {
+            let (named, path) = match (invocation.operand(0), path(0)) {
+                (Some(word), _) if shares.iter().any(|share| word.to_str() == Some(share)) => {
+                    (word.to_str().map(Value::from), None)
+                }
+                (_, path) => (None, path.map(Value::from)),
+            };
+            if named.is_some() && share.is_some() && named != share {
+                return Err("two shares are named".into());
+            }
+            set("share", named.or(share));
+            set("path", path);
+            let picks = [(Opt::Mine, "mine"), (Opt::Theirs, "theirs"), (Opt::Newest, "newest")];
+            let given: Vec<&str> =
+                picks.iter().filter(|(opt, _)| invocation.has(*opt)).map(|(_, word)| *word).collect();
+            match given[..] {
+                [] => {}
+                [pick] => set("pick", Some(pick.into())),
+                _ => return Err("--mine, --theirs and --newest exclude each other".into()),
+            }
+            if invocation.verb == Verb::Approve { "approve" } else { "reject" }
+        }
+        Verb::Log => {
+            let limit = match invocation.last(Opt::Limit).map(OsStr::to_str) {
+                None => LOG_LINES,
+                Some(text) => text
+                    .and_then(|text| text.parse().ok())
+                    .filter(|&limit| limit > 0)
+                    .ok_or("--limit needs a number from 1")?,
+            };
+            set("path", path(0).map(Value::from));
+            set("share", share);
+            set("limit", Some(limit.into()));
+            "history"
+        }
+        Verb::Show => {
+            set("path", path(0).map(Value::from));
+            "show"
+        }
+        Verb::Diff => {
+            set("path", path(0).map(Value::from));
+            set("with", path(1).map(Value::from));
+            "diff"
+        }
+        Verb::Restore => {
+            set("path", path(0).map(Value::from));
+            "restore"
+        }
+        Verb::Forget => {
+            set("path", path(0).map(Value::from));
+            "forget"
+        }
+        Verb::Accept => {
+            set("peer", word(0).map(Value::from));
+            "accept"
+        }
+        Verb::PeersForget => {
+            set("peer", word(0).map(Value::from));
+            "forget_peer"
+        }
+        Verb::Invite => "invite",
+        Verb::Init => "init",
+        Verb::Daemon
+        | Verb::Listen
+        | Verb::Connect
+        | Verb::Scan
+        | Verb::Genkey
+        | Verb::Join
+        | Verb::Check
+        | Verb::Help => unreachable!("{:?} asks nobody", invocation.verb),
+    };
+    Ok(Request { method, params: Value::Object(params), patience })
+}
+
+/// Where a typed path is relative to, and what is there.
+struct Place<'a> {
+    current: Option<PathBuf>,
+    exists: &'a dyn Fn(&Path) -> bool,
+}
+
+impl Place<'_> {
+    fn here() -> Place<'static> {
+        Place { current: std::env::current_dir().ok(), exists: &|path| std::fs::symlink_metadata(path).is_ok() }
+    }
+}
+
+/// A path for the daemon, as escaped text.
+///
+/// What comes out of `status` goes in again, so text is taken to be escaped. What the shell completed is not: a path
+/// that begins with `./` or `../`, and an absolute one that exists, is taken as it stands.
+fn path(word: &OsStr, place: &Place<'_>) -> String {
+    let bytes = word.as_bytes();
+    let relative = matches!(bytes, b"." | b"..") || bytes.starts_with(b"./") || bytes.starts_with(b"../");
+    if let (true, Some(current)) = (relative, &place.current) {
+        return escape::escape(tidy(&current.join(word)).as_os_str().as_bytes());
+    }
+    let bare = Path::new(OsStr::from_bytes(without_version(bytes)));
+    if bare.is_absolute() && (place.exists)(bare) {
+        return escape::escape(tidy(Path::new(word)).as_os_str().as_bytes());
+    }
+    as_typed(bytes)
+}
+
+/// The path before `@N`.
+fn without_version(bytes: &[u8]) -> &[u8] {
+    match bytes.iter().rposition(|&b| b == b'@') {
+        Some(at) if bytes[at + 1..].iter().all(u8::is_ascii_digit) => &bytes[..at],
+        _ => bytes,
+    }
+}
+
+/// A path without `.` and `..`, as far as names alone can tell.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                tidy.pop();
+            }
+            other => tidy.push(other),
+        }
+    }
+    tidy
+}
+
+/// Text as it was typed; what is not UTF-8 is escaped, and a backslash is left alone.
+fn as_typed(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.push_str(&escape::escape(chunk.invalid()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Wish, parse};
+
+    fn asked(line: &str) -> Result<(&'static str, Value), String> {
+        match parse(line.split_whitespace().map(Into::into)).unwrap() {
+            Wish::Run(invocation) => {
+                request(&invocation, &["main".into(), "vpn".into()]).map(|request| (request.method, request.params))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_asks_its_question() {
+        for (line, method, params) in [
+            ("status", "status", json!({})),
+            ("sync", "sync", json!({"wait": true})),
+            ("sync r2 --share vpn --no-wait", "sync", json!({"peer": "r2", "share": "vpn"})),
+            ("sync --dry-run", "sync", json!({"dry_run": true})),
+            ("pause --share vpn", "pause", json!({"share": "vpn"})),
+            ("resume r2", "resume", json!({"peer": "r2"})),
+            ("approve", "approve", json!({})),
+            ("approve vpn", "approve", json!({"share": "vpn"})),
+            ("approve dhcp --theirs", "approve", json!({"path": "dhcp", "pick": "theirs"})),
+            ("approve main:vpn", "approve", json!({"path": "main:vpn"})),
+            ("reject --share main", "reject", json!({"share": "main"})),
+            ("log dhcp -n 3", "history", json!({"path": "dhcp", "limit": 3})),
+            ("log", "history", json!({"limit": 50})),
+            ("show dhcp@4", "show", json!({"path": "dhcp@4"})),
+            ("diff dhcp@4 dhcp@5", "diff", json!({"path": "dhcp@4", "with": "dhcp@5"})),
+            ("restore main:dhcp@4", "restore", json!({"path": "main:dhcp@4"})),
+            ("forget dhcp", "forget", json!({"path": "dhcp"})),
+            ("accept", "accept", json!({})),
+            ("peers forget r2", "forget_peer", json!({"peer": "r2"})),
+        ] {
+            assert_eq!(asked(line), Ok((method, params)), "{line}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in ["approve --mine --theirs", "approve vpn --share main", "log -n none", "log -n 0"] {
+            assert!(asked(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_means_what_status_prints_or_what_the_shell_completed() {
+        let place = Place { current: Some("/etc/config".into()), exists: &|path| path == Path::new("/etc/a\\b") };
+        for (typed, meant) in [
+            (&b"dhcp"[..], "dhcp"),
+            (b"main:dhcp@3", "main:dhcp@3"),
+            (b"a\\\\b", "a\\\\b"),
+            (b"a\xff", "a\\xff"),
+            (b"/etc/a\\b", "/etc/a\\\\b"),
+            (b"/etc/a\\b@7", "/etc/a\\\\b@7"),
+            (b"/gone/a\\x41", "/gone/a\\x41"),
+            (b"./dhcp@12", "/etc/config/dhcp@12"),
+            (b"../passwd", "/etc/passwd"),
+            (b".hidden", ".hidden"),
+        ] {
+            assert_eq!(path(OsStr::from_bytes(typed), &place), meant, "{}", String::from_utf8_lossy(typed));
+        }
+    }
+}
