@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -86,12 +86,8 @@ fn content(answer: &Tree) -> Result<Done, Failure> {
     };
     let Some(named) = named else { return Err(Failure::failed("owsync did not say where the content lies")) };
     let path = PathBuf::from(std::ffi::OsString::from_vec(named));
-    let read = match fs::symlink_metadata(&path) {
-        // The content of a symlink is its text.
-        Ok(meta) if meta.is_symlink() => fs::read_link(&path).map(|text| text.as_os_str().as_bytes().to_vec()),
-        Ok(_) => fs::read(&path),
-        Err(error) => Err(error),
-    };
+    // The content of a symlink, its text, lies in history as a file too.
+    let read = fs::read(&path);
     read.map(Done::text)
         .map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))
 }

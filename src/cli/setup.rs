@@ -132,37 +132,52 @@ fn in_words<T>(source: &Source, outcome: Outcome<T>) -> Loaded<T> {
 }
 
 fn told(source: &Source, raws: &[Raw]) -> Outcome<Told> {
-    let (mut sections, mut warnings) = match source.read() {
+    let (sections, mut warnings) = match sections(source, raws) {
         Ok(read) => read,
         Err(errors) => return Outcome { result: Err(errors), warnings: Vec::new() },
     };
-    sections.push(Section { kind: Kind::Main, place: Place::Argument, options: raws.to_vec() });
     let outcome = options::build(&sections, source.flavour(), &env::hostname());
     warnings.extend(outcome.warnings);
     Outcome { result: outcome.result, warnings }
 }
 
+/// What is written in the source, with the options said last.
+fn sections(source: &Source, raws: &[Raw]) -> Result<(Vec<Section>, Vec<Problem>), Vec<Problem>> {
+    let (mut sections, warnings) = source.read()?;
+    sections.push(Section { kind: Kind::Main, place: Place::Argument, options: raws.to_vec() });
+    Ok((sections, warnings))
+}
+
 fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
-    let told = told(source, raws);
-    let mut warnings = told.warnings;
+    let (sections, mut warnings) = match sections(source, raws) {
+        Ok(read) => read,
+        Err(errors) => return Outcome { result: Err(errors), warnings: Vec::new() },
+    };
+    let (told, mut errors, tolerated) = options::read(&sections, source.flavour(), &env::hostname());
+    warnings.extend(tolerated);
     let file = match source {
         Source::File(file) => Some(std::path::absolute(file).unwrap_or_else(|_| file.clone())),
         Source::Uci => Some(UCI.into()),
         Source::Options => None,
     };
-    let mut result = match told.result {
-        Err(errors) => Err(errors),
-        Ok(told) => {
-            let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));
-            let finished = finish::finish(told, source.flavour(), &Surroundings { file, env_key });
-            warnings.extend(finished.warnings);
-            finished.result
+    let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));
+    let finished = finish::finish(told, source.flavour(), &Surroundings { file, env_key });
+    warnings.extend(finished.warnings);
+    let result = match finished.result {
+        Ok(mut config) if errors.is_empty() => {
+            let settings = &mut config.settings;
+            settings.plain_from_anywhere = verb == Verb::Listen && settings.plain_mode && settings.peers.is_empty();
+            Ok(config)
+        }
+        Ok(_) => Err(errors),
+        Err(more) => {
+            // Where the key was written wrongly, that there is none goes without saying.
+            let known = |problem: &Problem| matches!(problem.key.as_str(), "encryption_key" | "key" | "key_file");
+            let said = errors.iter().any(known);
+            errors.extend(more.into_iter().filter(|problem| !(said && known(problem))));
+            Err(errors)
         }
     };
-    if let Ok(config) = &mut result {
-        let settings = &mut config.settings;
-        settings.plain_from_anywhere = verb == Verb::Listen && settings.plain_mode && settings.peers.is_empty();
-    }
     Outcome { result, warnings }
 }
 

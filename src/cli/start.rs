@@ -24,7 +24,10 @@ pub fn start(invocation: &Invocation) -> Result<Done, Failure> {
     let loaded = setup::load(invocation);
     let config = match loaded.result {
         Ok(config) => config,
-        Err(errors) => return Err(Failure::Usage([errors, loaded.warnings].concat())),
+        Err(errors) => {
+            let warnings = loaded.warnings.iter().map(|warning| format!("warning: {warning}"));
+            return Err(Failure::Usage(errors.into_iter().chain(warnings).collect()));
+        }
     };
     let role = role(invocation, &config)?;
     let alone = Source::of(invocation) == Source::Options;
@@ -65,7 +68,7 @@ fn role(invocation: &Invocation, config: &Config) -> Result<Role, Failure> {
         Verb::Connect => {
             let text = invocation.operand(0).map(|peer| peer.to_string_lossy().into_owned()).unwrap_or_default();
             let to = values::address(&text, if config.port == 0 { crate::config::PORT } else { config.port })
-                .map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+                .map_err(|error| Failure::usage(format!("connect: {error}")))?;
             Role::Connect { to, quiet: invocation.has(Opt::Quiet) }
         }
         _ => Role::Daemon,

@@ -67,6 +67,13 @@ pub const KNOWN: &[Known] = &[
 
 /// Reads sections by the table.
 pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome<Told> {
+    let (told, errors, warnings) = read(sections, flavour, node_name);
+    Outcome { result: if errors.is_empty() { Ok(told) } else { Err(errors) }, warnings }
+}
+
+/// As [`build`], with what could be read also where there are errors, so that what the machine has to say to it can be
+/// reported together with them. Nothing may be started with it then.
+pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, Vec<Problem>, Vec<Problem>) {
     let mut reader = Reader { flavour, errors: Vec::new(), warnings: Vec::new() };
     let mut told = Told {
         settings: Settings::new(node_name),
@@ -156,7 +163,7 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
     }
     reader.check_overlap(&told);
     let Reader { errors, warnings, .. } = reader;
-    Outcome { result: if errors.is_empty() { Ok(told) } else { Err(errors) }, warnings }
+    (told, errors, warnings)
 }
 
 fn main_options(sections: &[Section]) -> impl Iterator<Item = &Raw> {
