@@ -472,6 +472,7 @@ impl Shell {
             Some(Asker::Client { client, id, method }) => {
                 let reply = match reply {
                     Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
+                    Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
                     other => other,
                 };
                 if let Some(control) = &mut self.p.control {
@@ -517,6 +518,18 @@ impl Shell {
             ),
             tree => tree,
         }
+    }
+
+    /// A version with the place of its content as anybody can open it: the node knows it relative to the database.
+    fn with_absolute_object(&self, tree: Tree) -> Tree {
+        let Tree::Map(fields) = tree else { return tree };
+        let absolute = |(key, value): (String, Tree)| match value {
+            Tree::Text(object) if key == "object" => {
+                (key, Tree::Text(self.p.place.directory().join(object).display().to_string()))
+            }
+            value => (key, value),
+        };
+        Tree::Map(fields.into_iter().map(absolute).collect())
     }
 
     /// Reads the configuration again. What is wrong with it changes nothing.
