@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,8 @@ use crate::cli::request::{self, Request};
 use crate::cli::table::{Opt, Verb};
 use crate::cli::zone::Zone;
 use crate::cli::{Done, Failure, setup};
-use crate::daemon::{env, json, place};
+use crate::daemon::place::{self, Place};
+use crate::daemon::{env, json};
 use crate::model::escape;
 use crate::node::api::Tree;
 
@@ -34,7 +35,7 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
         }
     })();
     match outcome {
-        Ok(answer) => answered(invocation, &answer),
+        Ok(answer) => answered(invocation, &answer, &database),
         Err(refusal) => refused(refusal, invocation.has(Opt::Json)),
     }
 }
@@ -58,7 +59,7 @@ pub fn refused(refusal: Refusal, as_json: bool) -> Result<Done, Failure> {
     Err(if code == "argument" { Failure::usage(message) } else { Failure::failed(message) })
 }
 
-fn answered(invocation: &Invocation, answer: &Value) -> Result<Done, Failure> {
+fn answered(invocation: &Invocation, answer: &Value, database: &Path) -> Result<Done, Failure> {
     let tree = json::from_json(answer);
     let look = look(invocation);
     let done = acts::done(invocation.verb, &tree, &look);
@@ -66,7 +67,7 @@ fn answered(invocation: &Invocation, answer: &Value) -> Result<Done, Failure> {
         return Ok(Done { text: format!("{answer:#}\n").into(), code: done.1, ..Done::default() });
     }
     let text = match invocation.verb {
-        Verb::Show => return content(&tree),
+        Verb::Show => return content(&tree, database),
         // A diff is content too: what a terminal must not get is left out only there.
         Verb::Diff => return Ok(Done::text(history::diff(&tree, &look))),
         Verb::Status => status::status(&tree, &look),
@@ -79,13 +80,14 @@ fn answered(invocation: &Invocation, answer: &Value) -> Result<Done, Failure> {
 }
 
 /// The content of a former version, byte for byte.
-fn content(answer: &Tree) -> Result<Done, Failure> {
+fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
     let named = match answer.get("object") {
         Some(Tree::Text(text)) => escape::unescape(text),
         _ => None,
     };
     let Some(named) = named else { return Err(Failure::failed("owsync did not say where the content lies")) };
-    let path = PathBuf::from(std::ffi::OsString::from_vec(named));
+    // Where it is not absolute, it is told from where the database lies.
+    let path = Place::new(database).directory().join(std::ffi::OsString::from_vec(named));
     // The content of a symlink, its text, lies in history as a file too.
     let read = fs::read(&path);
     read.map(Done::text)

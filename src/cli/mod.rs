@@ -8,13 +8,24 @@
 //! Keys never come from an argument and never go into a message; the only texts with a key in them are those whose
 //! purpose it is: a new key, and a join text.
 
+pub mod addresses;
 pub mod args;
 pub mod ask;
 pub mod asking;
+pub mod base64;
+pub mod check;
+pub mod conf_text;
 pub mod help;
+pub mod init;
+pub mod join;
+pub mod join_text;
+pub mod keys;
+pub mod offline;
 pub mod render;
 pub mod request;
+pub mod scan;
 pub mod setup;
+pub mod shares;
 pub mod start;
 pub mod table;
 pub mod zone;
@@ -100,7 +111,14 @@ fn command(invocation: &Invocation) -> Result<Done, Failure> {
         | Verb::Diff
         | Verb::Restore
         | Verb::Forget => asking::asking(invocation),
-        _ => Err(Failure::failed("not built yet")),
+        Verb::Scan => scan::scan(invocation),
+        Verb::Genkey => keys::genkey(invocation),
+        Verb::Identity => keys::identity(invocation),
+        Verb::Check => check::check(invocation),
+        Verb::Init => init::init(invocation),
+        Verb::Invite => init::invite(invocation),
+        Verb::Join => join::join(invocation),
+        Verb::Help => unreachable!("help is answered before"),
     }
 }
 

@@ -38,7 +38,7 @@ impl Source {
     pub fn of(invocation: &Invocation) -> Source {
         choose(
             invocation.path(Opt::Config),
-            invocation.has(Opt::Dir) && invocation.verb != Verb::Init,
+            invocation.has(Opt::Dir) && !matches!(invocation.verb, Verb::Init | Verb::Join),
             READS_UCI && Path::new(UCI).exists(),
             Path::new(CONF).exists(),
         )

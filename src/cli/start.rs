@@ -67,7 +67,7 @@ fn role(invocation: &Invocation, config: &Config) -> Result<Role, Failure> {
         Verb::Listen => Role::Listen,
         Verb::Connect => {
             let text = invocation.operand(0).map(|peer| peer.to_string_lossy().into_owned()).unwrap_or_default();
-            let to = values::address(&text, if config.port == 0 { crate::config::PORT } else { config.port })
+            let to = values::address(&text, config.dial_port())
                 .map_err(|error| Failure::usage(format!("connect: {error}")))?;
             Role::Connect { to, quiet: invocation.has(Opt::Quiet) }
         }

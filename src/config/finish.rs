@@ -178,7 +178,7 @@ pub fn default_database(flavour: Flavour) -> PathBuf {
 }
 
 /// What of owsync's own lies inside a share.
-fn reserved_in(dir: &Path, own: &[&Path], database: &Path) -> Vec<Reserved> {
+pub fn reserved_in(dir: &Path, own: &[&Path], database: &Path) -> Vec<Reserved> {
     let dir = canonical(dir);
     let inside = |path: &Path| {
         let path = canonical(path);

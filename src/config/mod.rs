@@ -155,6 +155,13 @@ pub struct Config {
     pub enabled: bool,
 }
 
+impl Config {
+    /// The port to dial where nobody says another.
+    pub fn dial_port(&self) -> u16 {
+        if self.port == 0 { PORT } else { self.port }
+    }
+}
+
 /// What reading a configuration gave.
 pub struct Outcome<T> {
     /// It, or every error.

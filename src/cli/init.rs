@@ -1,0 +1,236 @@
+//! `init` and `invite`: this node becomes the reference, and a join text for the next one.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::args::Invocation;
+use crate::cli::ask::{self, Absent, Refusal};
+use crate::cli::conf_text::ConfText;
+use crate::cli::join_text::{ADDRESSES_MAX, JoinText, Secret};
+use crate::cli::render::Fields;
+use crate::cli::request::Request;
+use crate::cli::setup::{self, Source};
+use crate::cli::table::{Opt, Verb};
+use crate::cli::{Done, Failure, addresses, asking, keys, offline, shares, start};
+use crate::config::{Config, finish, values};
+use crate::daemon::{env, json as trees};
+use crate::model::settings::Address;
+use crate::model::{escape, limits};
+use crate::node::api::{Command, Tree};
+
+/// Declares this node the reference and prints a join text, after making what is missing: configuration, key, identity.
+///
+/// # Errors
+/// Something cannot be made or used; what is there already is never overwritten.
+pub fn init(invocation: &Invocation) -> Result<Done, Failure> {
+    let mut notes = Vec::new();
+    let invocation = &with_configuration(invocation, &mut notes)?;
+    make_key(invocation, &mut notes)?;
+    let config = usable(invocation, &mut notes)?;
+    invite_by(invocation, &config, Command::Init, notes)
+}
+
+/// Prints another join text.
+///
+/// # Errors
+/// The configuration cannot be used, or the node refuses.
+pub fn invite(invocation: &Invocation) -> Result<Done, Failure> {
+    let mut notes = Vec::new();
+    let config = usable(invocation, &mut notes)?;
+    invite_by(invocation, &config, Command::Invite, notes)
+}
+
+fn usable(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Config, Failure> {
+    let loaded = setup::load(&bare(invocation));
+    notes.extend(loaded.warnings.into_iter().map(|warning| format!("warning: {warning}")));
+    loaded.result.map_err(Failure::Usage)
+}
+
+/// The same command, meaning only the configuration that is there by now: its options are written in it.
+fn bare(invocation: &Invocation) -> Invocation {
+    let kept = |(opt, value): &(Opt, _)| {
+        let says_where = *opt == Opt::Config || (*opt == Opt::Database && invocation.verb == Verb::Invite);
+        says_where.then(|| (*opt, std::ffi::OsString::clone(value)))
+    };
+    Invocation {
+        verb: invocation.verb,
+        operands: Vec::new(),
+        options: invocation.options.iter().filter_map(kept).collect(),
+    }
+}
+
+/// Writes the configuration where there is none; the command with the file that there is now.
+fn with_configuration(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Invocation, Failure> {
+    let shaping = invocation
+        .options
+        .iter()
+        .filter(|(opt, _)| !matches!(opt, Opt::Config | Opt::Address | Opt::Json | Opt::Quiet));
+    let file = match Source::of(invocation) {
+        Source::File(file) => file,
+        Source::Options => PathBuf::from(setup::CONF),
+        Source::Uci => {
+            return match shaping.count() {
+                0 => Ok(Invocation { options: invocation.options.clone(), operands: Vec::new(), ..*invocation }),
+                _ => Err(Failure::usage(
+                    "the configuration is UCI's: change it there (uci, LuCI), then run `owsync init` alone",
+                )),
+            };
+        }
+    };
+    if file.exists() {
+        if shaping.count() > 0 {
+            return Err(Failure::usage(format!(
+                "{} exists: what it says holds; change it there, or name another file with -c",
+                file.display()
+            )));
+        }
+    } else {
+        let text = configuration(invocation, &file)?;
+        keys::write_new(&file, &text).map_err(Failure::failed)?;
+        notes.push(format!("wrote {}", file.display()));
+    }
+    let mut options = invocation.options.clone();
+    options.push((Opt::Config, file.into()));
+    Ok(Invocation { options, operands: Vec::new(), ..*invocation })
+}
+
+/// The configuration that the options describe.
+fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failure> {
+    let shares = shares::described(invocation, &[]).map_err(Failure::usage)?;
+    if shares.is_empty() {
+        return Err(Failure::usage("init needs --dir DIR: the directory to keep equal (and -i PATTERN: what of it)"));
+    }
+    let problems: Vec<String> =
+        shares.iter().filter_map(|share| start::directory_problem(&share.dir, share.direction)).collect();
+    if !problems.is_empty() {
+        return Err(Failure::Failed(problems));
+    }
+    let mut text = ConfText::default();
+    text.comment("Written by `owsync init`. What is not here has its default: `owsync check` shows everything.");
+    shares::network_lines(invocation, &mut text);
+    if invocation.has(Opt::Plain) {
+        text.set("plain_mode", "1");
+    } else {
+        text.set("key_file", keys_place(file).as_os_str().as_encoded_bytes());
+    }
+    // Nodes come in by join texts, or because a person accepts them.
+    text.set("accept", "known");
+    for share in &shares {
+        text.section("share", share.name.as_str());
+        text.share(share, false);
+    }
+    let text = text.finish().map_err(Failure::Usage)?;
+    shares::check(&text).map_err(Failure::Usage)?;
+    Ok(text)
+}
+
+/// The key file beside a config file.
+pub fn keys_place(file: &Path) -> PathBuf {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    file.parent().unwrap_or(Path::new("/")).join("key")
+}
+
+/// Makes the key where the configuration wants one and there is none.
+fn make_key(invocation: &Invocation, notes: &mut Vec<String>) -> Result<(), Failure> {
+    let told = setup::load_told(&bare(invocation)).result.map_err(Failure::Usage)?;
+    let file = told.key_file.clone().unwrap_or_else(|| Path::new(finish::ETC).join("key"));
+    let elsewhere = told.key.is_some() || (told.key_file.is_none() && env::variable("OWSYNC_KEY").is_some());
+    if told.settings.plain_mode || elsewhere || file.exists() {
+        return Ok(());
+    }
+    let key = keys::new_key().map_err(Failure::failed)?;
+    keys::write_key(&file, &key).map_err(Failure::failed)?;
+    notes.push(format!("made the key {}", file.display()));
+    Ok(())
+}
+
+/// Asks the node, running or not, and prints what it gave as a join text.
+fn invite_by(
+    invocation: &Invocation,
+    config: &Config,
+    command: Command,
+    mut notes: Vec<String>,
+) -> Result<Done, Failure> {
+    let addresses = reachable_at(invocation, config).map_err(Failure::usage)?;
+    let method = if command == Command::Init { "init" } else { "invite" };
+    let answer = match ask::find(&config.database) {
+        Ok(mut daemon) => daemon.ask(&Request::plain(method)).map(|answer| trees::from_json(&answer)),
+        Err(absent @ Absent::Forbidden(_)) => {
+            return Err(Failure::Failed(ask::absence(&absent, &config.database)));
+        }
+        Err(Absent::NotRunning) => offline::ask(config, command).map(|(tree, warnings)| {
+            notes.extend(warnings);
+            tree
+        }),
+    };
+    let text = match answer.and_then(|answer| join_text(config, &answer, addresses)) {
+        Ok(text) => text,
+        Err(refusal) => return asking::refused(refusal, invocation.has(Opt::Json)),
+    };
+    let expires = asking::look(invocation).moment(text.expires.as_secs());
+    let listed: Vec<String> = text.addresses.iter().map(ToString::to_string).collect();
+    if invocation.has(Opt::Json) {
+        let answer = json!({ "join_text": *text.encode(), "addresses": listed, "expires": text.expires.as_secs() });
+        return Ok(Done { text: format!("{answer:#}\n").into(), ..Done::default() });
+    }
+    if invocation.has(Opt::Quiet) {
+        notes.clear();
+    } else {
+        notes.push(format!("the text is for one more node, until {expires}: there, run `owsync join` and paste it"));
+        notes.push("it is a secret: whoever has it can read and change what is synced".into());
+        notes.push(format!("that node will look for this one at {}", listed.join(", ")));
+        for share in text.shares.iter().filter(|share| share.include.is_empty()) {
+            notes.push(format!("share {}: no include pattern, so nothing is synced", share.name));
+        }
+    }
+    Ok(Done { text: text.encode().as_bytes().to_vec(), notes, code: 0 })
+}
+
+fn join_text(config: &Config, answer: &Tree, addresses: Vec<Address>) -> Result<JoinText, Refusal> {
+    let missing = |what: &str| Refusal::Broken(format!("the node did not say its {what}"));
+    let secret = match &config.settings.key {
+        Some(key) => Some(Secret {
+            key: key.clone(),
+            public_key: escape::unhex(answer.text("public_key")).ok_or_else(|| missing("public key"))?,
+            token: escape::unhex(answer.text("token")).ok_or_else(|| missing("token"))?,
+        }),
+        None => None,
+    };
+    let shares: Vec<_> = config.settings.shares.iter().filter(|share| share.enabled).cloned().collect();
+    if shares.is_empty() {
+        return Err(Refusal::Broken("no share is configured: there is nothing to join".into()));
+    }
+    Ok(JoinText {
+        name: config.settings.name.clone(),
+        addresses,
+        secret,
+        expires: env::Env::new().now().wall.plus(limits::TOKEN_LIFE),
+        shares,
+    })
+}
+
+/// Where others are to dial this node: as told, else where it listens, else the machine's own addresses.
+fn reachable_at(invocation: &Invocation, config: &Config) -> Result<Vec<Address>, String> {
+    let port = config.dial_port();
+    let mut told = Vec::new();
+    for text in invocation.all(Opt::Address) {
+        told.push(values::address(&text.to_string_lossy(), port).map_err(|error| format!("address: {error}"))?);
+    }
+    if told.len() > ADDRESSES_MAX {
+        return Err(format!("more than {ADDRESSES_MAX} addresses"));
+    }
+    if !told.is_empty() {
+        return Ok(told);
+    }
+    let any = ["::", "0.0.0.0", "*"].contains(&config.bind_host.as_str());
+    let hosts: Vec<String> = if any {
+        addresses::own().iter().map(ToString::to_string).take(ADDRESSES_MAX).collect()
+    } else {
+        vec![config.bind_host.clone()]
+    };
+    if hosts.is_empty() {
+        return Err("no address of this machine that others could use was found: name one with --address".into());
+    }
+    Ok(hosts.into_iter().map(|host| Address { host, port, source: None }).collect())
+}

@@ -1,0 +1,171 @@
+//! `genkey` and `identity`, and writing what only its owner may read.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::cli::args::Invocation;
+use crate::cli::ask::{self, Absent};
+use crate::cli::render::status;
+use crate::cli::request::Request;
+use crate::cli::table::Opt;
+use crate::cli::{Done, Failure, asking, setup};
+use crate::config::finish;
+use crate::daemon::place::{Holder, Place, Taken, plain};
+use crate::daemon::{env, json};
+use crate::model::{Key, escape};
+use crate::node::api::Tree;
+
+/// Makes a key: on standard output, or in a new file.
+///
+/// # Errors
+/// There is no randomness, or the file exists or cannot be written.
+pub fn genkey(invocation: &Invocation) -> Result<Done, Failure> {
+    let key = new_key().map_err(Failure::failed)?;
+    match invocation.operand(0).map(Path::new) {
+        None => Ok(Done::text(format!("{}\n", *key.to_hex()))),
+        Some(file) => {
+            write_key(file, &key).map_err(Failure::failed)?;
+            Ok(Done::default())
+        }
+    }
+}
+
+/// A key that nobody else has.
+///
+/// # Errors
+/// The kernel has no randomness.
+pub fn new_key() -> Result<Key, String> {
+    env::random().map(Key::new)
+}
+
+/// Writes a key file that was not there.
+///
+/// # Errors
+/// Something is there, or it cannot be written; the text does not repeat the key.
+pub fn write_key(file: &Path, key: &Key) -> Result<(), String> {
+    let mut text = key.to_hex();
+    text.push('\n');
+    write_new(file, text.as_bytes())
+}
+
+/// Writes a file that was not there, readable by its owner alone, so that it is on disk when this returns.
+///
+/// # Errors
+/// Something is there, or it cannot be written.
+pub fn write_new(file: &Path, bytes: &[u8]) -> Result<(), String> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let write = || -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+        let written = new.write_all(bytes).and_then(|()| new.sync_all());
+        if written.is_err() {
+            // Half a key is worse than none; the first error is the one to tell.
+            let _ = std::fs::remove_file(file);
+        }
+        written?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => format!("{} exists and is not overwritten", file.display()),
+        _ => format!("cannot write {}: {}", file.display(), plain(&error)),
+    })
+}
+
+/// Says who this node is: the running daemon knows best; else what lies beside the database.
+///
+/// # Errors
+/// It cannot be found out, or a new identity cannot be made.
+pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
+    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    if !invocation.has(Opt::New) {
+        match ask::find(&database) {
+            Ok(mut daemon) => {
+                return match daemon.ask(&Request::plain("identity")) {
+                    Ok(answer) => Ok(show(invocation, &json::from_json(&answer))),
+                    Err(refusal) => asking::refused(refusal, invocation.has(Opt::Json)),
+                };
+            }
+            Err(absent @ Absent::Forbidden(_)) => return Err(Failure::Failed(ask::absence(&absent, &database))),
+            Err(Absent::NotRunning) => {}
+        }
+    }
+    let told = setup::load_told(invocation).result.map_err(Failure::Usage)?;
+    if told.settings.plain_mode {
+        return Err(Failure::failed("in plain mode nodes have no identity"));
+    }
+    let place = Place::new(&database);
+    let key = match place.read_identity() {
+        Ok(Some(key)) if !invocation.has(Opt::New) => key,
+        Err(error) if !invocation.has(Opt::New) => return Err(Failure::failed(error)),
+        _ => {
+            place.make_directory().map_err(Failure::failed)?;
+            let _lock = place.lock(Holder::Setup).map_err(|taken| Failure::failed(in_use(&taken)))?;
+            if invocation.has(Opt::New) { place.new_identity() } else { place.identity() }.map_err(Failure::failed)?
+        }
+    };
+    let mut notes = Vec::new();
+    let key_file = told.key_file.unwrap_or_else(|| Path::new(finish::ETC).join("key"));
+    let cluster = told.key.or_else(|| finish::read_key(&key_file, &mut Vec::new()).ok().flatten());
+    if invocation.has(Opt::New) {
+        notes.push(
+            "this node has a new identity: peers that knew the old one must accept it (`owsync accept` there)".into(),
+        );
+    }
+    let tree = describe(&told.settings.name, &key).with_some("key_fingerprint", cluster.map(|key| key.fingerprint()));
+    Ok(Done { notes, ..show(invocation, &tree) })
+}
+
+fn show(invocation: &Invocation, tree: &Tree) -> Done {
+    if invocation.has(Opt::Json) {
+        return Done::text(format!("{:#}\n", json::to_json(tree)));
+    }
+    Done::text(crate::cli::render::lines(&status::identity(tree)))
+}
+
+#[cfg(feature = "encryption")]
+fn describe(name: &str, identity: &Key) -> Tree {
+    use crate::proto::handshake;
+    let public = handshake::public_key(identity);
+    let node = handshake::node_id(&public).to_hex();
+    Tree::map().with("name", name).with("node", node).with("public_key", escape::hex(&public))
+}
+
+#[cfg(not(feature = "encryption"))]
+fn describe(name: &str, _: &Key) -> Tree {
+    let _ = escape::hex;
+    Tree::map().with("name", name)
+}
+
+/// What to say when another process has the database.
+pub fn in_use(taken: &Taken) -> String {
+    match taken {
+        Taken::By { pid, .. } => format!("the database is in use by owsync (pid {pid}): end it first"),
+        Taken::Failed(reason) => reason.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_key_is_written_for_its_owner_alone_and_never_over_another() {
+        let dir = std::env::temp_dir().join(format!("owsync-cli-keys-{}", std::process::id()));
+        let file = dir.join("below/key");
+        write_key(&file, &Key::new([1; 32])).unwrap();
+
+        let again = write_key(&file, &Key::new([2; 32])).unwrap_err();
+
+        assert!(again.ends_with("key exists and is not overwritten"), "{again}");
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(dir.join("below")).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(finish::read_key(&file, &mut Vec::new()), Ok(Some(Key::new([1; 32]))));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
