@@ -1,6 +1,6 @@
 //! UCI packages on a real disk: which file counts, how one is changed, and what waits to be committed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -280,4 +280,22 @@ fn uncommitted_changes_are_found_with_their_package_and_place() {
         told,
         ["dhcp in tmp/.uci: set lan.start, remove lan.limit", "wireless in var/run/rpcd/uci-0123abcd: set radio0.key",]
     );
+}
+
+#[test]
+fn the_configuration_is_read_from_its_package_or_said_to_be_broken() {
+    let router = Router::new();
+    let load = || {
+        owsync::config::uci::load(&router.dirs)
+            .map(|(sections, _)| sections.len())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let path = router.base.join("etc/config/owsync");
+    assert_eq!(load(), Err(vec![format!("{} does not exist", path.display())]));
+
+    router.put("etc/config/owsync", "config owsync 'main'\n\toption port 1 2\n");
+    assert_eq!(load(), Err(vec!["line 2: too many arguments".into()]));
+
+    router.put("etc/config/owsync", "config owsync 'main'\nconfig peer 'r2'\n");
+    assert_eq!(load(), Ok(2));
 }

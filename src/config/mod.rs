@@ -8,6 +8,7 @@
 pub mod conf;
 pub mod finish;
 pub mod options;
+pub mod uci;
 pub mod values;
 
 use std::fmt;

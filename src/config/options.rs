@@ -121,14 +121,15 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
             Kind::Peer(name) => reader.peer(name, section, &mut told),
             Kind::Share(name) => {
                 let Some(parsed) = ShareName::parse(name) else {
-                    reader.error(
-                        &section.place,
-                        "",
+                    let reason = if name.is_empty() {
+                        "a share needs a name, the same on every node".into()
+                    } else {
                         format!(
                             "'{name}' cannot name a share: letters, digits, '_', '-' and '.', at most {} of them",
                             limits::LABEL_MAX
-                        ),
-                    );
+                        )
+                    };
+                    reader.error(&section.place, "", reason);
                     continue;
                 };
                 let share = if name == ShareName::MAIN {
@@ -152,7 +153,8 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
     if told.has_main_dir || (shares.is_empty() && flavour == Flavour::Conf) {
         told.settings.shares.push(main_share);
     } else if !main_share.include.is_empty() {
-        reader.error(&Place::Argument, "include", "the share main has patterns and no directory: set 'dir'".into());
+        let place = main_options(sections).find(|raw| raw.key == "include").map_or(&Place::Argument, |raw| &raw.place);
+        reader.error(place, "include", "the share main has patterns and no directory: set 'dir'".into());
     }
     told.settings.shares.extend(shares.into_values());
     if told.settings.shares.len() > limits::SHARES_MAX {
