@@ -25,6 +25,9 @@ FEATURES := $(if $(filter 0,$(ENABLE_ENCRYPTION)),--no-default-features)
 PROFILE := $(if $(filter 0,$(DEBUG)),--release)
 BINARY := target/$(if $(filter 0,$(DEBUG)),release,debug)/owsync
 
+# Where this machine's systemd looks for units, if it has one.
+SYSTEMD ?= $(firstword $(wildcard /usr/lib/systemd/system /lib/systemd/system))
+
 ifdef MAX_MESSAGE_SIZE
 export OWSYNC_MAX_MESSAGE_SIZE := $(MAX_MESSAGE_SIZE)
 endif
@@ -54,6 +57,11 @@ bench: build
 
 install: $(if $(wildcard $(BINARY)),,build)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/owsync
+ifneq ($(SYSTEMD),)
+	install -d $(DESTDIR)$(SYSTEMD)
+	sed 's|@BINDIR@|$(PREFIX)/bin|' files/owsync.service >$(DESTDIR)$(SYSTEMD)/owsync.service
+	chmod 0644 $(DESTDIR)$(SYSTEMD)/owsync.service
+endif
 
 format:
 	$(CARGO) fmt

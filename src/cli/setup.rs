@@ -10,17 +10,15 @@ use zeroize::Zeroizing;
 use crate::cli::args::Invocation;
 use crate::cli::table::{Opt, Verb};
 use crate::config::finish::{self, Surroundings};
-use crate::config::{Config, Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, conf, options};
+use crate::config::{Config, Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, conf, options, uci};
 use crate::daemon::{env, place};
+use crate::fs::uci_file::Dirs;
 
 /// The config file where there is no UCI.
 pub const CONF: &str = "/etc/owsync/owsync.conf";
 
 /// UCI's configuration of owsync.
 const UCI: &str = "/etc/config/owsync";
-
-/// Whether this build reads UCI.
-const READS_UCI: bool = false;
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +37,7 @@ impl Source {
         choose(
             invocation.path(Opt::Config),
             invocation.has(Opt::Dir) && !matches!(invocation.verb, Verb::Init | Verb::Join),
-            READS_UCI && Path::new(UCI).exists(),
+            uci_dirs().path(&uci::package_name()).exists(),
             Path::new(CONF).exists(),
         )
     }
@@ -71,8 +69,16 @@ impl Source {
                 Ok(text) => Ok(conf::parse(&text)),
                 Err(error) => Err(vec![whole(format!("cannot open {}: {}", file.display(), place::plain(&error)))]),
             },
-            Source::Uci => Err(vec![whole("this owsync does not read UCI: name a config file with -c".into())]),
+            Source::Uci => uci::load(&uci_dirs()),
         }
+    }
+}
+
+/// Where UCI keeps its packages; `OWSYNC_ROOT` is above them in an image of a router, or a test.
+pub fn uci_dirs() -> Dirs {
+    match env::variable("OWSYNC_ROOT") {
+        Some(dir) => Dirs::below(Path::new(&dir)),
+        None => Dirs::default(),
     }
 }
 
@@ -157,7 +163,7 @@ fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
     warnings.extend(tolerated);
     let file = match source {
         Source::File(file) => Some(std::path::absolute(file).unwrap_or_else(|_| file.clone())),
-        Source::Uci => Some(UCI.into()),
+        Source::Uci => Some(uci_dirs().path(&uci::package_name())),
         Source::Options => None,
     };
     let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));

@@ -17,6 +17,7 @@ use crate::daemon::log::Log;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::request::{self, Request};
+use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
 use crate::daemon::watcher::{Seen, Watcher};
 use crate::daemon::{Reread, Role, start};
@@ -55,6 +56,7 @@ pub struct Pieces {
     pub control: Option<Control>,
     pub dialler: Dialler,
     pub watcher: Option<Watcher>,
+    pub self_watch: Option<SelfWatch>,
     pub progress: Option<Progress>,
     /// A token's file may lie beside the database.
     pub has_token_file: bool,
@@ -87,6 +89,7 @@ enum Token {
     Dialling(LinkId),
     Resolved,
     Watch,
+    SelfWatch,
     ControlListener,
     Control(ClientId),
 }
@@ -178,6 +181,9 @@ impl Shell {
         if let Some(watcher) = &self.p.watcher {
             poller.add(Token::Watch, watcher.fd(), Interest::Read);
         }
+        if let Some(watch) = &self.p.self_watch {
+            poller.add(Token::SelfWatch, watch.fd(), Interest::Read);
+        }
         for (id, conn) in &self.conns {
             poller.add(Token::Conn(*id), conn.fd(), conn.interest());
         }
@@ -206,6 +212,7 @@ impl Shell {
         match token {
             Token::Signal => self.handle_signals(),
             Token::Watch => self.handle_watch(now),
+            Token::SelfWatch => self.p.self_watch.iter_mut().for_each(|watch| watch.handle_events(now.mono)),
             Token::Conn(id) => self.handle_conn(id),
             Token::Listener(index) => self.handle_incoming(now, index),
             Token::Resolved => {
@@ -231,7 +238,8 @@ impl Shell {
         let conns = self.conns.values().map(Conn::poll_timeout).min().unwrap_or(Monotonic::NEVER);
         let listener = self.p.listener.as_ref().map_or(Monotonic::NEVER, |listener| listener.poll_timeout(now.mono));
         let progress = self.p.progress.as_ref().map_or(Monotonic::NEVER, Progress::poll_timeout);
-        self.p.node.poll_timeout().min(conns).min(listener).min(self.p.dialler.poll_timeout()).min(progress)
+        let config = self.p.self_watch.as_ref().map_or(Monotonic::NEVER, SelfWatch::poll_timeout);
+        self.p.node.poll_timeout().min(config).min(conns).min(listener).min(self.p.dialler.poll_timeout()).min(progress)
     }
 
     fn handle_timeout(&mut self) {
@@ -249,6 +257,10 @@ impl Shell {
         late.into_iter().for_each(|id| drop(self.conns.remove(&id)));
         if self.p.listener.as_mut().is_some_and(|listener| listener.handle_timeout(now.mono)) {
             self.report_listener();
+        }
+        if self.p.self_watch.as_mut().is_some_and(|watch| watch.has_changed(now.mono)) {
+            // Nobody waits for the answer; the log has it.
+            let _ = self.reload();
         }
         if let Some(progress) = &mut self.p.progress {
             progress.handle_timeout(now.mono, &self.p.node);

@@ -1,7 +1,6 @@
 //! From a configuration to a running node.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -13,13 +12,14 @@ use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::place::{self, Holder, Lock, Place, Taken, plain};
 use crate::daemon::poller::Poller;
+use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::shell::Shell;
 use crate::daemon::watcher::Watcher;
 use crate::daemon::{Role, Start, connect, signals};
 use crate::fs::Fs;
 use crate::fs::unix::UnixFs;
 use crate::model::settings::PeerSettings;
-use crate::model::{Direction, NodeId, PeerName, RelPath, Rng, Settings, limits};
+use crate::model::{Direction, NodeId, PeerName, RelPath, Rng, limits};
 use crate::node::api::Level;
 use crate::node::{Identity, Node, Parts};
 use crate::proto::session::Mode;
@@ -38,9 +38,6 @@ pub fn start(start: Start) -> Result<Shell, String> {
     // Before anything that a signal could interrupt halfway.
     let signals = signals::listen().map_err(|errno| format!("cannot wait for signals: {}", errno.desc()))?;
     let env = Env::new();
-    if role != Role::Daemon || config.file.is_none() && config.flavour == Flavour::Conf {
-        check_directories(&config.settings)?;
-    }
     if let Role::Connect { to, .. } = &role {
         config.settings.peers = vec![only_peer(to)];
     }
@@ -60,6 +57,10 @@ pub fn start(start: Start) -> Result<Shell, String> {
     if watcher.is_none() {
         log.say(Level::Warning, "no inotify: changes are found by rescans only");
     }
+    let self_watch = match (&config.file, config.flavour) {
+        (Some(file), Flavour::Uci) => SelfWatch::new(file),
+        _ => None,
+    };
     let progress = match &role {
         Role::Connect { to, quiet } => Some(connect::Progress::new(now.mono, to, *quiet)),
         _ => None,
@@ -78,6 +79,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
         control,
         dialler,
         watcher,
+        self_watch,
         progress,
         has_token_file: true,
     });
@@ -93,27 +95,6 @@ fn only_peer(to: &crate::model::settings::Address) -> PeerSettings {
         shares: None,
         direction: Direction::Both,
     }
-}
-
-/// A person waits for the answer, so a missing directory is one; a daemon holds the share and waits for it.
-fn check_directories(settings: &Settings) -> Result<(), String> {
-    for share in &settings.shares {
-        let dir = share.dir.display();
-        match std::fs::read_dir(&share.dir) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(format!("directory '{dir}' does not exist"));
-            }
-            Err(error) if error.kind() == ErrorKind::NotADirectory => {
-                return Err(format!("'{dir}' is not a directory"));
-            }
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                return Err(format!("cannot read directory '{dir}': permission denied"));
-            }
-            Err(error) => return Err(format!("cannot read directory '{dir}': {}", plain(&error))),
-        }
-    }
-    Ok(())
 }
 
 /// The database's lock; a `connect` waits for another `connect`.

@@ -110,6 +110,18 @@ struct Spot {
 }
 
 impl Dirs {
+    /// The same places below another root, as an image of a router or a test has them.
+    pub fn below(root: &Path) -> Dirs {
+        let under = |path: PathBuf| root.join(path.strip_prefix("/").unwrap_or(&path));
+        let Dirs { config, override_config, changes, sessions } = Dirs::default();
+        Dirs {
+            config: under(config),
+            override_config: under(override_config),
+            changes: under(changes),
+            sessions: under(sessions),
+        }
+    }
+
     /// Where a package lies, or would lie.
     pub fn path(&self, name: &PackageName) -> PathBuf {
         let first = self.override_config.join(name.as_str());
