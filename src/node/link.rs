@@ -52,6 +52,8 @@ pub(crate) struct Exchange {
     pub theirs: ShareHello,
     /// What share and peer section together allow here.
     pub direction: Direction,
+    /// What of this node may be offered: a share that only receives still relays what it took.
+    pub offers: Offers,
     /// Everything up to here was offered; `None` until the peer said from where it wants to hear.
     pub offered: Option<u64>,
     /// The peer's Want that offers answer.
@@ -85,6 +87,17 @@ pub(crate) struct Exchange {
     pub completed: bool,
     /// Since when nothing is missing in either direction.
     pub in_sync_since: Option<crate::model::WallTime>,
+}
+
+/// What a node offers a peer of a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offers {
+    /// Nothing.
+    Nothing,
+    /// What others wrote, and not what was written here.
+    Relayed,
+    /// Everything.
+    All,
 }
 
 /// A piece of content that was asked for.
@@ -204,11 +217,12 @@ impl<R: Root> Link<R> {
 }
 
 impl Exchange {
-    pub fn new(theirs: ShareHello, direction: Direction, heard: u64) -> Exchange {
+    pub fn new(theirs: ShareHello, direction: Direction, offers: Offers, heard: u64) -> Exchange {
         Exchange {
             their_top: theirs.seq,
             theirs,
             direction,
+            offers,
             offered: None,
             their_round: 0,
             round: 0,

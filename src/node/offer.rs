@@ -3,21 +3,20 @@
 use crate::fs::Fs;
 use crate::model::{Direction, NodeId, Now, Record, RelPath, ShareName, StateId, limits};
 use crate::node::api::Level;
-use crate::node::link::Exchange;
+use crate::node::link::{Exchange, Offers};
 use crate::node::{LinkId, Node};
 use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
 use crate::store::state::{Change, Ledger};
 
-/// What one node offers another of a record, and whether at all.
-fn is_offered(record: &Record, share: Direction, to: Direction, peer: NodeId) -> bool {
-    let versioned = !record.entry.version.is_unversioned();
-    let goes = match share {
-        Direction::Both | Direction::Send => true,
-        // Its own changes stay unversioned; what it took from others it relays.
-        Direction::Receive => versioned,
-        Direction::Observe => false,
+/// Whether a node offers another a record.
+fn is_offered(record: &Record, offers: Offers, peer: NodeId) -> bool {
+    let goes = match offers {
+        Offers::All => true,
+        // What it wrote itself has no version.
+        Offers::Relayed => !record.entry.version.is_unversioned(),
+        Offers::Nothing => false,
     };
-    goes && to.sends() && record.sleep.is_none() && record.from != Some(peer)
+    goes && record.sleep.is_none() && record.from != Some(peer)
 }
 
 impl<F: Fs> Node<F> {
@@ -42,7 +41,8 @@ impl<F: Fs> Node<F> {
             self.store.state().shares.get(name).and_then(|state| state.ledgers.get(&node)).cloned().unwrap_or_default();
         // Whoever only receives still relays, and so could bring back what was deleted.
         let sends = theirs.direction != Direction::Observe;
-        let mut ledger = Ledger { sends, ..before.clone() };
+        let offers = self.offers_to(id, name);
+        let mut ledger = Ledger { sends, withheld: before.withheld || offers != Offers::All, ..before.clone() };
         if ledger.their_state != Some(their_state) {
             // Another life of its database: its numbers mean other things, and everything is heard anew.
             ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
@@ -59,7 +59,7 @@ impl<F: Fs> Node<F> {
                 // That changed between our Hello and theirs.
                 link.say(Message::ShareNews { share: name.clone(), held });
             }
-            link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, ledger.heard));
+            link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, offers, ledger.heard));
         }
         if ready && self.hold_of(name).is_none() {
             self.listen(id, name);
@@ -68,7 +68,7 @@ impl<F: Fs> Node<F> {
 
     /// What share and peer section together allow; `None` when the peer has no part in the share.
     pub(crate) fn direction_with(&self, id: LinkId, name: &ShareName) -> Option<Direction> {
-        let share = self.shares.get(name)?;
+        let share = self.shares.get(name).filter(|share| !share.leaving)?;
         let link = self.links.get(&id)?;
         let peer =
             link.section.as_ref().and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
@@ -77,6 +77,49 @@ impl<F: Fs> Node<F> {
             return None;
         }
         Some(share.settings.direction.and(peer.map_or(Direction::Both, |peer| peer.direction)))
+    }
+
+    /// What of this node a peer may be offered.
+    fn offers_to(&self, id: LinkId, name: &ShareName) -> Offers {
+        let section = self.links.get(&id).and_then(|link| link.section.as_ref());
+        let peer = section.and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
+        if peer.is_some_and(|peer| !peer.direction.sends()) {
+            return Offers::Nothing;
+        }
+        match self.shares.get(name).map(|share| share.settings.direction) {
+            Some(Direction::Both | Direction::Send) => Offers::All,
+            Some(Direction::Receive) => Offers::Relayed,
+            Some(Direction::Observe) | None => Offers::Nothing,
+        }
+    }
+
+    /// A direction kept from a peer what it counts as heard, and does so no more: what it may have missed gets new
+    /// numbers, under which everybody hears it, most of them for the second time.
+    fn offer_anew(&mut self, now: Now, name: &ShareName, upto: u64) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let mut missed: Vec<(u64, RelPath)> = state
+            .index
+            .iter()
+            .filter(|(_, record)| record.seq <= upto)
+            .map(|(path, record)| (record.seq, path.clone()))
+            .collect();
+        missed.sort_unstable();
+        let mut batches: Option<(u64, u64)> = None;
+        for (_, path) in missed {
+            let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
+            let Some(mut record) = record else { continue };
+            record.seq = self.store.next_seq(now.wall);
+            let before = record.batch;
+            record.batch = match batches {
+                Some((old, new)) if old == before => new,
+                _ => record.seq,
+            };
+            batches = Some((before, record.batch));
+            if let Some(share) = self.shares.get_mut(name) {
+                share.top = record.seq;
+            }
+            self.store.change(Change::Record(name.clone(), path, record));
+        }
     }
 
     /// Asks a peer for everything that was not heard of a share.
@@ -118,12 +161,18 @@ impl<F: Fs> Node<F> {
             self.renew_state(now, "a peer knows more of this node than its database does");
             return;
         }
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get(&id) else { return };
         let Some(node) = link.node else { return };
-        let Some(exchange) = link.exchanges.get_mut(name) else {
+        let Some(offers) = link.exchanges.get(name).map(|exchange| exchange.offers) else {
             self.log(Level::Debug, format!("a peer asks for the share {name}, in which it has no part"));
             return;
         };
+        let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).cloned();
+        if let Some(ledger) = ledger.filter(|ledger| ledger.withheld && offers == Offers::All) {
+            self.offer_anew(now, name, since);
+            self.store.change(Change::Ledger(name.clone(), node, Ledger { withheld: false, ..ledger }));
+        }
+        let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) else { return };
         if let Some(index) = self.store.index_mut(name) {
             // It may have given up what it once gave us: whatever it asks for, it hears.
             index
@@ -188,9 +237,7 @@ impl<F: Fs> Node<F> {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
                 .iter()
-                .filter(|(_, record)| {
-                    record.seq > offered && is_offered(record, share.settings.direction, exchange.direction, node)
-                })
+                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, node))
                 .map(|(path, record)| (record.seq, path.clone()))
                 .collect();
             fresh.sort_unstable();
@@ -215,9 +262,10 @@ impl<F: Fs> Node<F> {
             let mut size = 0;
             while entries.len() < limits::INDEX_CHUNK {
                 let Some((seq, path)) = exchange.queue.front() else { break };
-                let record = state.index.get(path).filter(|record| {
-                    record.seq == *seq && is_offered(record, share.settings.direction, exchange.direction, node)
-                });
+                let record = state
+                    .index
+                    .get(path)
+                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, node));
                 // What changed again since will come under its new number.
                 if let Some(record) = record {
                     size += message::offer_size(path, &record.entry);
@@ -261,6 +309,7 @@ impl<F: Fs> Node<F> {
             self.misbehaved(now, id, "it applied what was never offered".into());
             return;
         }
+        let offers = exchange.offers;
         exchange.their_heard = progress.heard;
         exchange.their_applied = progress.applied;
         exchange.owed_there = progress.owed;
@@ -281,7 +330,12 @@ impl<F: Fs> Node<F> {
             .and_then(|share| share.ledgers.get(&node))
             .cloned()
             .unwrap_or_default();
-        let acked = if before.our_state == Some(state) { before.acked.max(progress.applied) } else { progress.applied };
+        let acked = match before.our_state == Some(state) {
+            // What was kept from it, it has not applied.
+            _ if offers != Offers::All => before.acked,
+            true => before.acked.max(progress.applied),
+            false => progress.applied,
+        };
         let ledger = Ledger { our_state: Some(state), acked, ..before.clone() };
         if ledger != before {
             // Learned again at the next session, so it need not cost a write of its own.

@@ -4,7 +4,7 @@ use crate::fs::Fs;
 use crate::fs::form::Content;
 use crate::fs::scan::Hint;
 use crate::model::{Now, Reason, ShareName, limits};
-use crate::node::link::Serving;
+use crate::node::link::{Offers, Serving};
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Chunk, Message, Piece};
 
@@ -12,7 +12,7 @@ impl<F: Fs> Node<F> {
     /// A peer asks for content.
     pub(crate) fn handle_request(&mut self, now: Now, id: LinkId, name: &ShareName, pieces: Vec<Piece>) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let sends = link.exchanges.get(name).is_some_and(|exchange| exchange.direction.sends());
+        let sends = link.exchanges.get(name).is_some_and(|exchange| exchange.offers != Offers::Nothing);
         if !sends {
             self.misbehaved(now, id, format!("a request in the share {name}, which it has no part in"));
             return;

@@ -8,6 +8,8 @@
 //! strings. A field that is left out has the value that most entries have. Unknown fields are skipped, so an older
 //! owsync reads what a newer one wrote, except for kinds of lines it does not know: those count as damage.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -124,6 +126,8 @@ pub(crate) struct LineShare {
     filesystem: String,
     #[serde(default)]
     scanned: i64,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    dir: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     hold: Option<LineHold>,
 }
@@ -166,6 +170,8 @@ pub(crate) struct LineLedger {
     sends: bool,
     #[serde(skip_serializing_if = "is_default", default)]
     away: bool,
+    #[serde(skip_serializing_if = "is_default", default)]
+    withheld: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -261,6 +267,7 @@ impl From<&Change> for Line {
                 direction: meta.direction.word().into(),
                 filesystem: meta.filesystem.clone(),
                 scanned: meta.scanned.0,
+                dir: escape::escape(meta.dir.as_os_str().as_bytes()),
                 hold: meta.hold.as_ref().map(|(hold, since)| line_hold(hold, *since)),
             }),
             Change::Ledger(share, node, ledger) => Line::Ledger(LineLedger {
@@ -273,6 +280,7 @@ impl From<&Change> for Line {
                 met: ledger.met,
                 sends: ledger.sends,
                 away: ledger.away,
+                withheld: ledger.withheld,
             }),
             Change::NoLedger(share, node) => Line::NoLedger { share: share.to_string(), node: node.to_hex() },
             Change::Owed(share, node, path, owed) => Line::Owed(Box::new(LineOwed {
@@ -360,6 +368,7 @@ impl Line {
                         filesystem: share.filesystem,
                         hold,
                         scanned: WallTime(share.scanned),
+                        dir: OsString::from_vec(escape::unescape(&share.dir).ok_or(BadLine("dir"))?).into(),
                     },
                 )
             }
@@ -388,6 +397,7 @@ impl Line {
                     met: ledger.met,
                     sends: ledger.sends,
                     away: ledger.away,
+                    withheld: ledger.withheld,
                 };
                 Change::Ledger(share_name(&ledger.share)?, node_id(&ledger.node)?, whole)
             }

@@ -5,6 +5,7 @@
 //! decoder, and nothing in memory that a restart would not bring back.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::model::reason::Hold;
 use crate::model::{Digest, Direction, Entry, Index, NodeId, Reason, Record, RelPath, ShareName, StateId, WallTime};
@@ -67,6 +68,8 @@ pub struct ShareMeta {
     pub hold: Option<(Hold, WallTime)>,
     /// When it was last looked at as a whole, as far as that was written.
     pub scanned: WallTime,
+    /// The directory that was last looked at: another one holds other files, and says nothing about what is gone.
+    pub dir: PathBuf,
 }
 
 /// How far this node and another have come in one share.
@@ -86,6 +89,8 @@ pub struct Ledger {
     pub sends: bool,
     /// They were away for so long that tombstones did not wait for them: what they have and we do not may be deleted.
     pub away: bool,
+    /// By its direction this node kept something from them that they may have counted as heard.
+    pub withheld: bool,
 }
 
 /// A peer's change that was heard and could not land.
