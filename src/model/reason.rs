@@ -61,8 +61,10 @@ pub enum Trouble {
     DisabledHere,
     /// This node is switched off in the configuration there, or its address is not configured (plain mode).
     DisabledThere,
-    /// It is shutting down or restarting.
+    /// It shuts down, restarts, or begins every session anew.
     Leaving,
+    /// This node ended the session; the text says why.
+    EndedHere(&'static str),
     /// Another session with it stays in place of this one.
     Duplicate,
     /// It said something that this version has no word for.
@@ -91,6 +93,7 @@ impl Trouble {
             Trouble::TooManySessions => "too_many_sessions",
             Trouble::DisabledHere | Trouble::DisabledThere => "disabled",
             Trouble::Leaving => "leaving",
+            Trouble::EndedHere(_) => "ended_here",
             Trouble::Duplicate => "duplicate",
             Trouble::Other(_) => "other",
         }
@@ -126,7 +129,8 @@ impl fmt::Display for Trouble {
             Trouble::TooManySessions => f.write_str("too many sessions"),
             Trouble::DisabledHere => f.write_str("switched off here"),
             Trouble::DisabledThere => f.write_str("it does not take connections from this node's address: configure this node as its peer"),
-            Trouble::Leaving => f.write_str("it is shutting down"),
+            Trouble::Leaving => f.write_str("it is shutting down, or begins the session anew"),
+            Trouble::EndedHere(why) => f.write_str(why),
             Trouble::Duplicate => f.write_str("another session with it is in use"),
             Trouble::Other(text) => f.write_str(text),
         }

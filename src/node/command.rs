@@ -170,7 +170,7 @@ impl<F: Fs> Node<F> {
                 .collect();
             if paused {
                 for id in links {
-                    self.say_bye(now, id, Trouble::Leaving);
+                    self.say_bye(now, id, Trouble::EndedHere("paused by a person"));
                 }
             }
         }
@@ -650,7 +650,7 @@ impl<F: Fs> Node<F> {
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.node == Some(node)).map(|(id, _)| *id).collect();
         for id in links {
-            self.say_bye(now, id, Trouble::Leaving);
+            self.say_bye(now, id, Trouble::EndedHere("forgotten by a person"));
         }
         let names: Vec<ShareName> = self.store.state().shares.keys().cloned().collect();
         for name in names {

@@ -196,6 +196,11 @@ impl<F: Fs> Node<F> {
         for (path, pending) in &batch.offers {
             let record = index.get(path);
             let same_content = record.is_some_and(|record| record.entry.same_content(&pending.entry));
+            if !share.filter.holds(path) {
+                // Another filter came into force while it was on its way.
+                known.push(path.clone());
+                continue;
+            }
             match reconcile::reconcile(record.map(|record| &record.entry), &pending.entry, contact) {
                 Verdict::Known => known.push(path.clone()),
                 Verdict::Ask => owed.push((path.clone(), Reason::FirstContact)),

@@ -80,17 +80,16 @@ impl<F: Fs> Node<F> {
         self.pump(now, id);
     }
 
-    fn is_configured_address(&self, remote: IpAddr) -> bool {
+    pub(crate) fn is_configured_address(&self, remote: IpAddr) -> bool {
         let remote = remote.to_canonical();
         let literal = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == remote);
         self.settings
             .peers
             .iter()
             .any(|peer| peer.enabled && peer.address.as_ref().is_some_and(|address| literal(&address.host)))
-            || self
-                .links
-                .values()
-                .any(|link| link.dialled_for.is_some() && link.connected && link.remote.to_canonical() == remote)
+            || self.links.values().any(|link| {
+                !link.over && link.dialled_for.is_some() && link.connected && link.remote.to_canonical() == remote
+            })
     }
 
     /// Takes everything that a session has to say.
@@ -111,6 +110,7 @@ impl<F: Fs> Node<F> {
         let shares = self
             .shares
             .values()
+            .filter(|share| !share.leaving)
             .map(|share| {
                 let name = &share.settings.name;
                 let mut filter = [0; 8];
@@ -239,7 +239,9 @@ impl<F: Fs> Node<F> {
                 && public_key.is_some()
                 && peer.public_key.is_none()
                 && self.store.state().peers.iter().any(|(other, known)| {
-                    *other != node && known.accepted && known.section.as_deref() == Some(&name.0)
+                    // In plain mode it showed no identity that could be insisted on.
+                    let shown = known.public_key.is_some();
+                    *other != node && shown && known.accepted && known.section.as_deref() == Some(&name.0)
                 });
             if (pinned_to_other && public_key.is_some()) || known_other {
                 return Err(Trouble::IdentityRefusedHere);
@@ -257,7 +259,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// The section a session belongs to: by public key, else by the address it was dialled at, or came from.
-    fn section_of(&self, link: &Link<F::Root>, node: NodeId) -> Option<PeerName> {
+    pub(crate) fn section_of(&self, link: &Link<F::Root>, node: NodeId) -> Option<PeerName> {
         let peers = &self.settings.peers;
         let pinned = peers.iter().find(|peer| peer.public_key.is_some() && peer.public_key == link.public_key);
         let known = || {

@@ -1,7 +1,5 @@
 //! Noticing what changed on disk, and making it entries: the only place where edits of this node are born.
 
-use std::collections::BTreeMap;
-
 use crate::fs::scan::{Finding, Hint, Scan, Scanned};
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Hold;
@@ -10,78 +8,14 @@ use crate::model::{
 };
 use crate::node::api::{Event, Level, Tree};
 use crate::node::land::Landing;
-use crate::node::share::Share;
 use crate::node::{LinkId, Node, Output};
 use crate::proto::message::Message;
 use crate::reconcile::safety;
 use crate::store::state::{Change, Ledger, ShareMeta};
 
 impl<F: Fs> Node<F> {
-    /// Brings the shares in line with the settings.
-    pub(crate) fn set_up_shares(&mut self, now: Now, set_back: bool) {
-        let wanted: BTreeMap<ShareName, _> = self
-            .settings
-            .shares
-            .iter()
-            .filter(|share| share.enabled)
-            .map(|share| (share.name.clone(), share.clone()))
-            .collect();
-        let gone: Vec<ShareName> = self.shares.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.close_share(&name);
-        }
-        for (name, settings) in wanted {
-            if self.shares.get(&name).is_some_and(|share| share.settings == settings) {
-                continue;
-            }
-            self.close_share(&name);
-            let reserved = self.reserved.get(&name).cloned().unwrap_or_default();
-            let mut share = Share::new(settings, &reserved, self.tag);
-            share.set_back = set_back;
-            share.next_poll = now.mono;
-            share.last_scan = self.store.state().shares.get(&name).map_or(WallTime(0), |state| state.meta.scanned);
-            share.top = self.store.state().shares.get(&name).map_or(0, |state| state.index.last_seq());
-            if share.filter.is_empty() {
-                self.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
-            }
-            self.note_rules(&name, &share);
-            self.shares.insert(name.clone(), share);
-            self.open_share(now, &name);
-        }
-    }
-
-    /// A share is no longer configured, or configured otherwise: end what is on its way.
-    fn close_share(&mut self, name: &ShareName) {
-        self.drop_batches(name, |_| true);
-        self.shares.remove(name);
-        for link in self.links.values_mut() {
-            link.exchanges.remove(name);
-        }
-    }
-
-    /// A filter, size limit, symlink rule or direction that changed means that everything must be heard again: what was
-    /// left out before may be wanted now.
-    fn note_rules(&mut self, name: &ShareName, share: &Share<F::Root>) {
-        let (rules, direction) = (share.rules_digest(), share.settings.direction);
-        let (meta, ledgers) = match self.store.state().shares.get(name) {
-            Some(state) => (state.meta.clone(), state.ledgers.clone()),
-            None => (ShareMeta::default(), BTreeMap::new()),
-        };
-        if meta.rules == Some(rules) && meta.direction == direction {
-            return;
-        }
-        let news = meta.rules.is_some();
-        self.store.change_lazily(Change::Share(name.clone(), ShareMeta { rules: Some(rules), direction, ..meta }));
-        if news {
-            for (node, ledger) in ledgers {
-                self.forget_owed_to(name, node);
-                self.store.change_lazily(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
-            }
-        }
-    }
-
     /// Opens a share's root, or finds out why that is not possible.
-    fn open_share(&mut self, now: Now, name: &ShareName) {
+    pub(crate) fn open_share(&mut self, now: Now, name: &ShareName) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let opened = self.fs.open(&share.settings.dir).and_then(|root| root.place().map(|place| (root, place)));
         match opened {
@@ -221,7 +155,8 @@ impl<F: Fs> Node<F> {
         let unseen = share.unseen;
         let first = unseen && !self.attended;
         let set_back = share.set_back && !self.attended;
-        let approved = std::mem::take(&mut share.approved);
+        // Nothing that is absent from another directory was deleted, and nothing in it overwrites what others have.
+        let approved = std::mem::take(&mut share.approved) || share.moved;
         let guard = share.settings.delete_guard;
         let held = safety::check_scan(scanned.counts, guard, lately, other_mount, first, set_back);
         let before = self.hold_of(name).cloned();
@@ -264,7 +199,9 @@ impl<F: Fs> Node<F> {
         let Scanned { found, gone, asleep, dropped, skipped, restless, full, .. } = scanned;
         let Some(share) = self.shares.get_mut(name) else { return };
         let place = share.place.filesystem.clone();
-        let deleted = gone.len() as u64;
+        let dir = share.settings.dir.clone();
+        let moved = std::mem::take(&mut share.moved);
+        let deleted = if moved { 0 } else { gone.len() as u64 };
         if full {
             // Notes on paths that did land, and only their owner did not, outlive a scan.
             share.skipped.retain(|_, reason| matches!(reason, Reason::UnknownOwner(_)));
@@ -302,8 +239,9 @@ impl<F: Fs> Node<F> {
             self.log(level, format!("share {name}: {path}: {reason}"));
         }
         let meta = self.store.state().shares.get(name).map(|state| state.meta.clone()).unwrap_or_default();
-        if meta.filesystem != place {
-            self.store.change_lazily(Change::Share(name.clone(), ShareMeta { filesystem: place, ..meta.clone() }));
+        let meta = ShareMeta { past: meta.past && !moved, filesystem: place, dir, ..meta };
+        if self.store.state().shares.get(name).is_none_or(|state| state.meta != meta) {
+            self.store.change_lazily(Change::Share(name.clone(), meta.clone()));
         }
         if full {
             if let Some(share) = self.shares.get_mut(name) {
@@ -312,7 +250,7 @@ impl<F: Fs> Node<F> {
             self.note_looked(name);
         }
         let mut edit = Edit::new(meta.past, started);
-        edit.giving_up = self.shares.get_mut(name).is_some_and(|share| std::mem::take(&mut share.taking_back));
+        edit.giving_up = self.shares.get_mut(name).is_some_and(|share| std::mem::take(&mut share.taking_back)) || moved;
         for path in dropped {
             self.store.change_lazily(Change::Drop(name.clone(), path));
         }

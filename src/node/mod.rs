@@ -9,7 +9,8 @@
 //! [`api`] is what people and scripts ask and hear. Then the way of a change: `look` notices it and makes it an entry,
 //! `offer` tells peers, `hear` takes in what they tell, `fetch` and `serve` move content, `decide` makes a plan that
 //! passed every guard, `land` puts it in place, `settle` writes it down and only then says so. `door` decides who may
-//! enter, `dial` whom to call, `expire` what may be forgotten, `command` what a person decided.
+//! enter, `dial` whom to call, `expire` what may be forgotten, `command` what a person decided, `reload` what a new
+//! configuration changes.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -31,6 +32,7 @@ mod land;
 mod link;
 mod look;
 mod offer;
+mod reload;
 mod serve;
 mod settle;
 mod share;
@@ -46,6 +48,8 @@ use crate::model::reason::Trouble;
 use crate::model::settings::Address;
 use crate::model::{Monotonic, NodeId, Now, PeerName, Rng, Settings, ShareName, limits};
 use crate::proto::Session;
+#[cfg(feature = "encryption")]
+use crate::proto::handshake;
 use crate::proto::session::Mode;
 use crate::reconcile::filter::Reserved;
 use crate::store::history::History;
@@ -90,7 +94,8 @@ pub enum Output {
     },
     /// Tell whoever listens.
     Event(Event),
-    /// A share's root was opened, or is another directory than before: watch it anew.
+    /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
+    /// have need not be watched any more.
     Watch {
         /// The share.
         share: ShareName,
@@ -105,6 +110,20 @@ pub struct Identity {
     pub id: NodeId,
     /// Its public key, when it has one.
     pub public_key: Option<[u8; 32]>,
+}
+
+impl Identity {
+    /// The identity that a mode gives; `plain_id` is what the state keeps for plain mode.
+    pub fn of(mode: Mode, plain_id: NodeId) -> Identity {
+        match &mode {
+            Mode::Plain => Identity { mode, id: plain_id, public_key: None },
+            #[cfg(feature = "encryption")]
+            Mode::Encrypted(credentials) => {
+                let public_key = handshake::public_key(&credentials.identity);
+                Identity { mode, id: handshake::node_id(&public_key), public_key: Some(public_key) }
+            }
+        }
+    }
 }
 
 /// Everything a node is made of.
@@ -420,7 +439,7 @@ impl<F: Fs> Node<F> {
     pub fn shut_down(&mut self, now: Now) {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for id in links {
-            self.say_bye(now, id, Trouble::Leaving);
+            self.say_bye(now, id, Trouble::EndedHere("this node is shutting down"));
         }
         for (name, share) in &mut self.shares {
             // A landing that has begun is completed at the next start; what is staged for others is removed now.
@@ -444,6 +463,7 @@ impl<F: Fs> Node<F> {
 
     /// Everything an input needs at its end.
     fn finish(&mut self, now: Now) {
+        self.end_leaving(now);
         self.settle(now);
         self.links.retain(|_, link| !link.over || link.session.queued() > 0);
     }

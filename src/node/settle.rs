@@ -2,6 +2,7 @@
 //! then anybody is told.
 
 use crate::fs::{Fs, FsError};
+use crate::model::reason::Trouble;
 use crate::model::{Direction, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node};
@@ -181,7 +182,7 @@ impl<F: Fs> Node<F> {
         self.store.renew_state_id();
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for id in links {
-            self.say_bye(now, id, crate::model::reason::Trouble::Leaving);
+            self.say_bye(now, id, Trouble::EndedHere("this node's database goes on under a new state id"));
         }
         self.dial_now(now, None);
     }

@@ -28,6 +28,10 @@ pub(crate) struct Share<R: Root> {
     pub set_back: bool,
     /// A person asked for no exchange.
     pub paused: bool,
+    /// It is no longer configured, or lies elsewhere by now: it only brings the landing to its end that has begun.
+    pub leaving: bool,
+    /// It lies elsewhere than when it was last looked at.
+    pub moved: bool,
     /// A person let the next scan pass the guards.
     pub approved: bool,
     pub scan: Option<Scan<R>>,
@@ -76,6 +80,8 @@ impl<R: Root> Share<R> {
             unseen: true,
             set_back: false,
             paused: false,
+            leaving: false,
+            moved: false,
             approved: false,
             scan: None,
             generation: 0,
@@ -140,6 +146,7 @@ impl<R: Root> Share<R> {
     pub fn look_at(&self, settle: Duration) -> Monotonic {
         match (&self.scan, &self.root) {
             (Some(_), _) => Monotonic::NEVER,
+            _ if self.leaving => Monotonic::NEVER,
             (None, None) => self.next_poll,
             (None, Some(_)) => self.hints.due(settle).min(self.next_poll),
         }

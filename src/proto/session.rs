@@ -19,7 +19,7 @@ use crate::proto::handshake::{Channel, Handshake};
 use crate::proto::message::Message;
 
 /// How a session is secured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// Not at all.
     Plain,
@@ -37,10 +37,25 @@ impl Mode {
             Mode::Encrypted(_) => true,
         }
     }
+
+    /// Whether everybody who could open a session in this mode still can in `next`, under the same identity of this node:
+    /// then the sessions that stand need not end.
+    pub fn is_included_in(&self, next: &Mode) -> bool {
+        match (self, next) {
+            (Mode::Plain, Mode::Plain) => true,
+            #[cfg(feature = "encryption")]
+            (Mode::Encrypted(old), Mode::Encrypted(new)) => {
+                let accepted = |key: &Key| *key == new.key || new.previous.as_ref() == Some(key);
+                old.identity == new.identity && accepted(&old.key) && old.previous.as_ref().is_none_or(accepted)
+            }
+            #[cfg(feature = "encryption")]
+            (Mode::Plain, Mode::Encrypted(_)) | (Mode::Encrypted(_), Mode::Plain) => false,
+        }
+    }
 }
 
 /// What an encrypted session needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The cluster's key.
     pub key: Key,

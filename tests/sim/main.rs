@@ -8,6 +8,7 @@
 
 mod chaos;
 mod disk;
+mod reload;
 mod scenarios;
 mod sweep;
 mod world;

@@ -68,6 +68,21 @@ enum Happening {
     Connect(MachineId, LinkId, Address),
 }
 
+impl Machine {
+    /// How its sessions are secured, by its settings.
+    fn mode(&self) -> Mode {
+        match (self.identity, &self.settings.key) {
+            #[cfg(feature = "encryption")]
+            (Some(identity), Some(key)) => Mode::Encrypted(owsync::proto::Credentials {
+                key: key.clone(),
+                previous: self.settings.previous_key.clone(),
+                identity: owsync::model::Key::new(identity),
+            }),
+            _ => Mode::Plain,
+        }
+    }
+}
+
 /// Everything there is.
 pub struct World {
     pub machines: Vec<Machine>,
@@ -225,8 +240,13 @@ impl World {
 
     /// A user of a machine's share.
     pub fn user(&self, id: MachineId) -> User {
+        self.user_of(id, "/share")
+    }
+
+    /// A user of another directory of a machine.
+    pub fn user_of(&self, id: MachineId, root: &str) -> User {
         self.machines[id].disk.set_clock(self.wall(id));
-        self.machines[id].disk.user("/share")
+        self.machines[id].disk.user(root)
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {
@@ -282,24 +302,7 @@ impl World {
             Err(error) => panic!("m{id} cannot load its history: {error}"),
         };
         machine.news = news.clone();
-        let identity = match machine.identity {
-            #[cfg(feature = "encryption")]
-            Some(secret) => {
-                let key = owsync::model::Key::new(secret);
-                let public_key = owsync::proto::handshake::public_key(&key);
-                let credentials = owsync::proto::Credentials {
-                    key: machine.settings.key.clone().unwrap(),
-                    previous: machine.settings.previous_key.clone(),
-                    identity: key,
-                };
-                Identity {
-                    mode: Mode::Encrypted(credentials),
-                    id: owsync::proto::handshake::node_id(&public_key),
-                    public_key: Some(public_key),
-                }
-            }
-            _ => Identity { mode: Mode::Plain, id: store.state().me.plain_id, public_key: None },
-        };
+        let identity = Identity::of(machine.mode(), store.state().me.plain_id);
         let uptime = now_ms - machine.booted_ms;
         let settled_at = Monotonic((now.mono.0 + 600_000).saturating_sub(uptime));
         let parts = Parts {
@@ -421,6 +424,13 @@ impl World {
         let result = self.machines[id].node.as_mut().map(|node| act(node, now));
         self.after(id);
         result
+    }
+
+    /// The daemon of a machine is told to read its configuration again, which is the machine's settings by now.
+    pub fn reload(&mut self, id: MachineId) {
+        self.note(|| format!("m{id} reads its configuration again"));
+        let (settings, mode) = (self.machines[id].settings.clone(), self.machines[id].mode());
+        self.with(id, |node, now| node.reconfigure(now, settings, mode, BTreeMap::new()));
     }
 
     /// Something changed in a machine's share; inotify says so.
