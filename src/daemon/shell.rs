@@ -584,7 +584,7 @@ impl Shell {
         if place != self.p.place {
             return Err(format!("database: another place ({}) needs a restart", place.database().display()));
         }
-        let identity = start::identity(&place, &config, self.p.node.state().me.plain_id)?;
+        let mode = start::mode(&place, &config)?;
         self.p.log.set_level(config.log_level);
         if config.key_problem.is_some() {
             self.p.listener = None;
@@ -597,7 +597,7 @@ impl Shell {
         let reserved = config.reserved.iter().cloned().collect();
         let settings = config.settings.clone();
         self.p.config = config;
-        self.p.node.reconfigure(now, settings, identity, reserved);
+        self.p.node.reconfigure(now, settings, mode, reserved);
         if let Some(watcher) = &mut self.p.watcher {
             let known: Vec<ShareName> = self.p.node.settings().shares.iter().map(|share| share.name.clone()).collect();
             watcher.keep_only(&known);

@@ -19,7 +19,7 @@ use crate::daemon::{Role, Start, connect, signals};
 use crate::fs::Fs;
 use crate::fs::unix::UnixFs;
 use crate::model::settings::PeerSettings;
-use crate::model::{Direction, NodeId, PeerName, RelPath, Rng, limits};
+use crate::model::{Direction, PeerName, RelPath, Rng, limits};
 use crate::node::api::Level;
 use crate::node::{Identity, Node, Parts};
 use crate::proto::session::Mode;
@@ -122,27 +122,22 @@ fn take(place: &Place, role: &Role) -> Result<Lock, String> {
     }
 }
 
-/// Who this node is, by the configuration.
+/// How this node's sessions are secured, by the configuration; its identity is made at the first need.
 ///
 /// # Errors
 /// Its identity cannot be read or made.
-pub fn identity(place: &Place, config: &Config, state_id: NodeId) -> Result<Identity, String> {
+pub fn mode(place: &Place, config: &Config) -> Result<Mode, String> {
     match &config.settings.key {
         #[cfg(feature = "encryption")]
-        Some(key) => {
-            use crate::proto::handshake;
-            use crate::proto::session::Credentials;
-            let identity = place.identity()?;
-            let public = handshake::public_key(&identity);
-            let credentials =
-                Credentials { key: key.clone(), previous: config.settings.previous_key.clone(), identity };
-            let id = handshake::node_id(&public);
-            Ok(Identity { mode: Mode::Encrypted(credentials), id, public_key: Some(public) })
-        }
+        Some(key) => Ok(Mode::Encrypted(crate::proto::session::Credentials {
+            key: key.clone(),
+            previous: config.settings.previous_key.clone(),
+            identity: place.identity()?,
+        })),
         _ => {
             // Without a key nothing is dialled or let in, unless plain mode was chosen; so this mode is harmless.
             let _ = place;
-            Ok(Identity { mode: Mode::Plain, id: state_id, public_key: None })
+            Ok(Mode::Plain)
         }
     }
 }
@@ -163,7 +158,7 @@ fn make_node(env: &Env, place: &Place, config: &Config, role: &Role) -> Result<N
     let history_name =
         RelPath::parse(&[name.as_bytes(), b"-history"].concat()).map_err(|_| "the database's name is too long")?;
     let history = History::load(open()?, history_name, config.settings.history).map_err(failed)?;
-    let identity = identity(place, config, store.state().me.plain_id)?;
+    let identity = Identity::of(mode(place, config)?, store.state().me.plain_id);
     let node = Node::new(
         Parts {
             fs,

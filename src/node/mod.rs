@@ -37,7 +37,6 @@ mod serve;
 mod settle;
 mod share;
 mod status;
-mod stopgap;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
