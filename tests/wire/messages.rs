@@ -1,0 +1,380 @@
+//! The bytes of every message, both ways.
+
+use std::rc::Rc;
+
+use owsync::model::{
+    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, ShareName, Stamp, StateId, Version, WallTime,
+};
+use owsync::proto::Message;
+use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
+
+use crate::bytes::hex;
+
+/// A moment in 2026, in ms: 1b 000001a1f806614b on the wire.
+pub const WALL: WallTime = WallTime(1_795_162_530_123);
+
+fn path(text: &str) -> RelPath {
+    RelPath::parse(text.as_bytes()).unwrap()
+}
+
+fn both_ways(message: &Message, golden: &str) {
+    let golden = hex(golden);
+    let mut written = Vec::new();
+    message.encode(&mut written);
+    assert_eq!(written, golden, "{message:?} is written as {written:02x?}");
+    assert_eq!(&Message::decode(&golden).unwrap(), message);
+}
+
+#[test]
+fn hello() {
+    let hello = Hello {
+        versions: (2, 2),
+        name: "r1".into(),
+        wall: WALL,
+        settled: true,
+        rank: 1,
+        state: StateId(0x5f1c_0000_0000_0001),
+        asks: false,
+        token: Some([0x77; 16]),
+        shares: vec![
+            ShareHello {
+                name: ShareName::main(),
+                seq: 300,
+                direction: Direction::Both,
+                filter: [1, 2, 3, 4, 5, 6, 7, 8],
+                held: None,
+            },
+            ShareHello {
+                name: ShareName::parse("vpn").unwrap(),
+                seq: 0,
+                direction: Direction::Observe,
+                filter: [0; 8],
+                held: Some("no".into()),
+            },
+        ],
+        node: NodeId([0xab; 16]),
+        program: "2.0.0".into(),
+    };
+    both_ways(
+        &Message::Hello(hello.clone()),
+        "01                                      # Hello
+         ac                                      # twelve keys
+         00 02                                   # lowest version
+         01 02                                   # highest version
+         02 62 7231                              # name 'r1'
+         03 1b 000001a1f806614b                  # wall clock, ms
+         04 f5                                   # up for ten minutes
+         05 01                                   # rank
+         06 1b 5f1c000000000001                  # state id
+         07 f4                                   # does not ask at first contact
+         08 50 77777777777777777777777777777777  # join token
+         09 82                                   # two shares
+           a4 00 64 6d61696e 01 19 012c 02 00 03 48 0102030405060708     # main, up to 300, both ways, its filter
+           a5 00 63 76706e 01 00 02 03 03 48 0000000000000000 04 62 6e6f # vpn, nothing yet, observes, held: 'no'
+         0a 50 abababababababababababababababab  # node id
+         0b 65 322e302e30                        # program '2.0.0'",
+    );
+    // Without a token there is no key 8.
+    both_ways(
+        &Message::Hello(Hello { token: None, shares: Vec::new(), asks: true, settled: false, rank: 0, ..hello }),
+        "01 ab 00 02 01 02 02 62 7231 03 1b 000001a1f806614b 04 f4 05 00 06 1b 5f1c000000000001 07 f5
+         09 80 0a 50 abababababababababababababababab 0b 65 322e302e30",
+    );
+}
+
+#[test]
+fn the_directions_of_a_share() {
+    for (direction, number) in
+        [(Direction::Both, 0), (Direction::Send, 1), (Direction::Receive, 2), (Direction::Observe, 3)]
+    {
+        let share = ShareHello { name: ShareName::main(), seq: 0, direction, filter: [0; 8], held: None };
+        let hello = Hello {
+            versions: (2, 3),
+            name: String::new(),
+            wall: WallTime(-1),
+            settled: false,
+            rank: 0,
+            state: StateId(1),
+            asks: false,
+            token: None,
+            shares: vec![share],
+            node: NodeId([0; 16]),
+            program: String::new(),
+        };
+        both_ways(
+            &Message::Hello(hello),
+            &format!(
+                "01 ab 00 02 01 03 02 60 03 20 04 f4 05 00 06 01 07 f4
+                 09 81 a4 00 64 6d61696e 01 00 02 {number:02x} 03 48 0000000000000000
+                 0a 50 00000000000000000000000000000000 0b 60"
+            ),
+        );
+    }
+}
+
+#[test]
+fn bye_and_its_codes() {
+    for (code, number) in [
+        (ByeCode::ClockSkew, "01"),
+        (ByeCode::Version, "02"),
+        (ByeCode::NotAccepted, "03"),
+        (ByeCode::IdentityRefused, "04"),
+        (ByeCode::SameIdentity, "05"),
+        (ByeCode::TwoMachines, "06"),
+        (ByeCode::Misbehaved, "07"),
+        (ByeCode::Full, "08"),
+        (ByeCode::Disabled, "09"),
+        (ByeCode::Leaving, "0a"),
+        (ByeCode::Duplicate, "0b"),
+        (ByeCode::Silent, "0c"),
+        (ByeCode::Unknown(0xc8), "18c8"),
+    ] {
+        // code, number -60,001 (major type 1: -1 - 60,000), text
+        let golden = format!("02 a3 00 {number} 01 39 ea60 02 62 6f6b");
+        both_ways(&Message::Bye(Bye { code, number: -60_001, text: "ok".into() }), &golden);
+    }
+}
+
+#[test]
+fn want() {
+    both_ways(
+        &Message::Want { share: ShareName::main(), state: StateId(u64::MAX), since: 24, round: 7 },
+        "03 a4 00 64 6d61696e   # share 'main'
+         01 1b ffffffffffffffff # state id
+         02 18 18               # since 24
+         03 07                  # round",
+    );
+}
+
+#[test]
+fn index_with_every_kind_of_entry() {
+    let owner = Rc::new(Owner { user: "root".into(), group: "wheel".into() });
+    let version = Version::from_pairs([(StateId(2), 9), (StateId(1), 5)]);
+    let stamp = |ms| Stamp { rank: 1, ms };
+    let file = Entry {
+        kind: Kind::File,
+        digest: Digest::of(b"a"),
+        size: 1,
+        mtime: WallTime(-2),
+        mode: 0o4755,
+        owner: Some(owner),
+        version: version.clone(),
+        stamp: stamp(1000),
+        lost: Some(Box::new(Version::from_pairs([(StateId(2), 9)]))),
+    };
+    let plain = Entry { owner: None, lost: None, mode: 0o600, version: Version::UNVERSIONED, ..file.clone() };
+    let dir = Entry { kind: Kind::Dir, mode: 0o755, ..Entry::tombstone(version.clone(), stamp(0)) };
+    let link = Entry {
+        kind: Kind::Symlink,
+        digest: Digest([0x11; 32]),
+        size: 4096,
+        ..Entry::tombstone(version.clone(), Stamp { rank: 0, ms: -1 })
+    };
+    let gone = Entry::tombstone(version, stamp(7));
+    let offer = |name: &str, entry: Entry, seq, batch| Offer { path: path(name), entry, seq, batch };
+    let part = IndexPart {
+        share: ShareName::main(),
+        round: 1,
+        wall: WALL,
+        upto: 300,
+        last: true,
+        entries: vec![
+            offer("a", file, 256, 250),
+            offer("b", plain, 257, 257),
+            offer("d", dir, 258, 258),
+            offer("d/l", link, 259, 258),
+            offer("g", gone, 300, 0),
+        ],
+    };
+    both_ways(
+        &Message::Index(part),
+        "04 a6                   # Index, six keys
+         00 64 6d61696e          # share 'main'
+         01 1b 000001a1f806614b  # wall clock
+         02 19 012c              # heard up to 300
+         03 f5                   # nothing more for now
+         04 85                   # five entries
+           ae                    # a file with everything
+             00 41 61            # path, as bytes
+             01 19 0100          # sequence 256
+             02 00               # file
+             03 84 01 05 02 09   # version {1: 5, 2: 9}
+             04 01               # rank
+             05 19 03e8          # stamp 1000
+             06 58 20 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb # SHA-256 of 'a'
+             07 01               # size
+             08 21               # mtime -2
+             09 19 09ed          # mode 4755
+             0a 64 726f6f74      # user
+             0b 65 776865656c    # group
+             0c 82 02 09         # lost {2: 9}
+             0d 06               # its batch lies 6 below
+           aa                    # a plain file that nobody quarrelled about
+             00 41 62 01 19 0101 02 00 03 80 04 01 05 19 03e8
+             06 58 20 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
+             07 01 08 21 09 19 0180
+           a7                    # a directory: no digest, size or mtime
+             00 41 64 01 19 0102 02 01 03 84 01 05 02 09 04 01 05 00 09 19 01ed
+           a9                    # a symlink: neither mtime nor mode
+             00 43 642f6c 01 19 0103 02 02 03 84 01 05 02 09 04 00 05 20
+             06 58 20 1111111111111111111111111111111111111111111111111111111111111111
+             07 19 1000 0d 01
+           a7                    # a tombstone
+             00 41 67 01 19 012c 02 03 03 84 01 05 02 09 04 01 05 07 0d 19 012c
+         05 01                   # round",
+    );
+}
+
+#[test]
+fn an_index_without_entries() {
+    both_ways(
+        &Message::Index(IndexPart {
+            share: ShareName::main(),
+            round: 0,
+            wall: WallTime(0),
+            upto: 0,
+            last: false,
+            entries: Vec::new(),
+        }),
+        "04 a6 00 64 6d61696e 01 00 02 00 03 f4 04 80 05 00",
+    );
+}
+
+#[test]
+fn request_and_data() {
+    let piece = Piece { id: 1, path: path("a"), digest: Digest([0x22; 32]), offset: 65_536, length: 524_288 };
+    both_ways(
+        &Message::Request { share: ShareName::main(), pieces: vec![piece] },
+        "05 a2 00 64 6d61696e   # share
+         01 81                  # one piece
+           85                   # an array: id, path, digest, offset, length
+             01 41 61
+             58 20 2222222222222222222222222222222222222222222222222222222222222222
+             1a 00010000 1a 00080000",
+    );
+    both_ways(
+        &Message::Data(vec![
+            Chunk { id: 1, offset: 65_536, bytes: b"hi".to_vec() },
+            Chunk { id: 4_294_967_295, offset: 0, bytes: Vec::new() },
+        ]),
+        "06 a1 00 82            # two chunks
+           83 01 1a 00010000 42 6869
+           83 1a ffffffff 00 40",
+    );
+}
+
+#[test]
+fn unavailable_with_every_reason() {
+    for (reason, golden) in [
+        (Reason::SymlinkIgnored, "a1 00 02"),
+        (Reason::SymlinkOutside, "a1 00 03"),
+        (Reason::TooLarge { size: 300, max: 16 }, "a3 00 04 01 19 012c 02 10"),
+        (Reason::Unreadable("io".into()), "a2 00 05 03 62 696f"),
+        (Reason::OtherFilesystem, "a1 00 06"),
+        (Reason::DirNotEmpty, "a1 00 08"),
+        (Reason::NoRoom { need: 1, free: 0 }, "a3 00 09 01 01 02 00"),
+        (Reason::HistoryFull, "a1 00 0a"),
+        (Reason::Unwritable("io".into()), "a2 00 0b 03 62 696f"),
+        (Reason::Busy, "a1 00 0c"),
+        (Reason::NotSupplied("io".into()), "a2 00 0d 03 62 696f"),
+        (Reason::WaitsFor(path("a")), "a2 00 0e 03 61 61"),
+        (Reason::ShareHeld, "a1 00 0f"),
+        (Reason::FirstContact, "a1 00 10"),
+        (Reason::MassDeletion { gone: 11, known: 20 }, "a3 00 11 01 0b 02 14"),
+        (Reason::LongAway, "a1 00 12"),
+        (Reason::Flapping, "a1 00 13"),
+        (Reason::OnlySends, "a1 00 14"),
+        (Reason::OnlyObserves, "a1 00 15"),
+        (Reason::UnknownOwner("io".into()), "a2 00 16 03 62 696f"),
+        (Reason::Other("io".into()), "a2 00 18ff 03 62 696f"),
+    ] {
+        both_ways(&Message::Unavailable { id: 9, reason }, &format!("07 a2 00 09 01 {golden}"));
+    }
+}
+
+#[test]
+fn reasons_of_one_machine_are_told_as_text() {
+    // What lies there is a word of that machine's own: it arrives as a sentence.
+    for (reason, golden, heard) in [
+        (Reason::Special("fifo"), "a2 00 01 03 64 6669666f", "a fifo lies there"),
+        (Reason::InTheWay("fifo"), "a2 00 07 03 64 6669666f", "a fifo that is not synced lies there"),
+    ] {
+        let golden = hex(&format!("07 a2 00 09 01 {golden}"));
+        let mut written = Vec::new();
+        Message::Unavailable { id: 9, reason }.encode(&mut written);
+        assert_eq!(written, golden);
+        let told = Message::Unavailable { id: 9, reason: Reason::Other(heard.into()) };
+        assert_eq!(Message::decode(&golden).unwrap(), told);
+    }
+    // A path that is none, and a code of a later version with its text.
+    for (golden, heard) in
+        [("a2 00 0e 03 62 2e2e", "it waits for another path"), ("a2 00 18 63 03 63 6e6577", "new"), ("a1 00 18 63", "")]
+    {
+        let told = Message::Unavailable { id: 9, reason: Reason::Other(heard.into()) };
+        assert_eq!(Message::decode(&hex(&format!("07 a2 00 09 01 {golden}"))).unwrap(), told);
+    }
+}
+
+#[test]
+fn progress() {
+    both_ways(
+        &Message::Progress(Progress {
+            share: ShareName::main(),
+            heard: 300,
+            applied: 299,
+            owed: 2,
+            owed_paths: vec![(path("a"), Reason::Busy)],
+        }),
+        "08 a5 00 64 6d61696e   # share
+         01 19 012c             # heard
+         02 19 012b             # applied
+         03 02                  # owed paths
+         04 81                  # one of them
+           a2 00 41 61 01 a1 00 0c",
+    );
+}
+
+#[test]
+fn ping_pong_and_news() {
+    both_ways(&Message::Ping(WALL), "09 a1 00 1b 000001a1f806614b");
+    both_ways(&Message::Pong(WallTime(i64::MIN)), "0a a1 00 3b 7fffffffffffffff");
+    let news = |held: Option<&str>| Message::ShareNews { share: ShareName::main(), held: held.map(Into::into) };
+    both_ways(&news(Some("no")), "0b a2 00 64 6d61696e 01 62 6e6f");
+    both_ways(&news(None), "0b a1 00 64 6d61696e");
+}
+
+#[test]
+fn a_type_of_a_later_version_is_not_an_error() {
+    for (bytes, number) in [("0c", 12), ("ff a1 00 00", 255), ("00", 0)] {
+        assert_eq!(Message::decode(&hex(bytes)).unwrap(), Message::Unknown(number));
+    }
+}
+
+#[test]
+fn fields_of_a_later_version_are_skipped() {
+    // Under key 24 and above, of any form, also inside of what is repeated; and what is appended to a list of fields.
+    for (older, newer) in [
+        ("09 a1 00 00", "09 a2 00 00 18 63 82 a1 61 61 01 f6"),
+        ("02 a3 00 0a 01 00 02 60", "02 a4 00 0a 01 00 02 60 19 03e8 fb 3ff0000000000000"),
+        ("0b a1 00 64 6d61696e", "0b a2 18 40 9f 01 02 ff 00 64 6d61696e"),
+        (
+            "08 a5 00 61 61 01 00 02 00 03 00 04 81 a2 00 41 61 01 a1 00 0c",
+            "08 a5 00 61 61 01 00 02 00 03 00 04 81 a3 00 41 61 01 a2 00 0c 18 20 f5 18 30 80",
+        ),
+        ("06 a1 00 81 83 01 00 42 6869", "06 a1 00 81 85 01 00 42 6869 63 6e6577 00"),
+    ] {
+        assert_eq!(Message::decode(&hex(newer)), Message::decode(&hex(older)), "{newer}");
+        assert!(Message::decode(&hex(older)).is_ok());
+    }
+}
+
+#[test]
+fn what_a_peer_says_is_safe_to_print() {
+    // A cursor movement, a line of its own, and more text than fits a line.
+    let mut bytes = hex("0b a2 00 64 6d61696e 01 79 0190");
+    let mut text = "\x1b[2J\nevil".to_string();
+    text.push_str(&"x".repeat(400 - text.len()));
+    bytes.extend_from_slice(text.as_bytes());
+    let Message::ShareNews { held: Some(held), .. } = Message::decode(&bytes).unwrap() else { panic!("news") };
+    assert!(held.starts_with("\\x1b[2J\\x0aevilxxx") && held.len() < 320, "{held}");
+}
