@@ -82,8 +82,30 @@ impl Conn {
         self.out.len() - self.written
     }
 
+    /// Writes what is queued, and what `more` puts behind it, until the other side's buffers are full or there is no
+    /// more; whether the connection still stands.
+    ///
+    /// Called when there may be more, and when the socket can be written to again: what was left over is written even
+    /// when `more` has nothing.
+    pub fn send(&mut self, mut more: impl FnMut(&mut Vec<u8>)) -> bool {
+        loop {
+            if let Some(out) = self.room() {
+                more(out);
+            }
+            if self.queued() == 0 && self.end == End::Open {
+                return true;
+            }
+            if !self.write() {
+                return false;
+            }
+            if self.queued() > 0 || self.is_ending() {
+                return true;
+            }
+        }
+    }
+
     /// Where the session may put more to write; `None` while there is enough.
-    pub fn room(&mut self) -> Option<&mut Vec<u8>> {
+    fn room(&mut self) -> Option<&mut Vec<u8>> {
         if self.queued() >= QUEUE || matches!(self.end, End::Waiting { .. }) {
             return None;
         }
@@ -114,7 +136,7 @@ impl Conn {
     }
 
     /// Writes what can be written; whether the connection still stands.
-    pub fn write(&mut self) -> bool {
+    fn write(&mut self) -> bool {
         while self.queued() > 0 {
             match self.stream.write(&self.out[self.written..]) {
                 Ok(0) => return false,
@@ -145,5 +167,175 @@ impl Conn {
                 Err(_) => Got::End,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+    use crate::daemon::poller::Poller;
+    use crate::daemon::skipped;
+
+    /// Time that only a broken build needs, in ms.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A connection and its other end.
+    fn pair() -> (Conn, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        theirs.set_read_timeout(Some(PATIENCE)).unwrap();
+        (Conn::new(listener.accept().unwrap().0).unwrap(), theirs)
+    }
+
+    /// Waits until `conn` has something to do, as the loop does.
+    fn wait(conn: &Conn) {
+        let mut poller = Poller::new();
+        poller.add((), conn.fd(), conn.interest());
+        assert_eq!(poller.wait(PATIENCE).len(), 1, "nothing happens any more");
+    }
+
+    /// Gives a session's bytes away, once.
+    fn once(bytes: &[u8]) -> impl FnMut(&mut Vec<u8>) + '_ {
+        let mut left = Some(bytes);
+        move |out| out.extend_from_slice(left.take().unwrap_or_default())
+    }
+
+    /// Writes what is queued, as the loop does: whenever the socket can be written to, some of it goes.
+    fn write_the_rest(conn: &mut Conn) {
+        while conn.queued() > 0 {
+            let before = conn.queued();
+            wait(conn);
+            assert!(conn.send(|_| {}));
+            assert!(conn.queued() < before, "{before} bytes stay queued");
+        }
+    }
+
+    fn pattern(len: usize) -> Vec<u8> {
+        (0..len).map(|at| (at / 7 % 251) as u8).collect()
+    }
+
+    #[test]
+    fn what_did_not_fit_is_written_once_the_other_side_reads_on() {
+        // Given more than the buffers between the two hold, and a session that has nothing more to say,
+        let (mut conn, mut theirs) = pair();
+        let bytes = pattern(24 * 1024 * 1024);
+        assert!(conn.send(once(&bytes)));
+        assert!(conn.queued() > 0, "the buffers took everything");
+        assert_eq!(conn.interest(), Interest::Both);
+        // when the other side reads,
+        let reader = std::thread::Builder::new().spawn(move || {
+            let mut got = vec![0; 24 * 1024 * 1024];
+            theirs.read_exact(&mut got).unwrap();
+            (got, theirs)
+        });
+        write_the_rest(&mut conn);
+        // then all of it arrives, and the connection waits for nothing but input.
+        let (got, _theirs) = reader.unwrap().join().unwrap();
+        assert!(got == bytes);
+        assert_eq!(conn.interest(), Interest::Read);
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more_from_the_session() {
+        let (mut conn, _theirs) = pair();
+        let mut taken = 0;
+        for _ in 0..1024 {
+            assert!(conn.send(|out| {
+                out.extend_from_slice(&[0; 64 * 1024]);
+                taken += 64 * 1024;
+            }));
+        }
+        let written = taken - conn.queued();
+        assert!(conn.queued() < QUEUE + 64 * 1024, "{} bytes queued", conn.queued());
+        assert!(taken < written + QUEUE + 64 * 1024, "{taken} bytes taken, {written} written");
+    }
+
+    #[test]
+    fn an_ended_connection_says_its_last_words_and_hears_the_other_side_out() {
+        let (mut conn, mut theirs) = pair();
+        let now = Monotonic(1000);
+        // When it is ended before the session's last words were taken,
+        conn.end(now, false);
+        assert!(conn.send(once(b"because")));
+        // then they arrive, and then the end,
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"because");
+        // nothing is taken after them,
+        assert!(conn.send(|_| panic!("taken after the end")));
+        // and what the other side still had to say is read, so that it is not reset before it has read ours.
+        theirs.write_all(b"goodbye").unwrap();
+        drop(theirs);
+        let mut buffer = [0; 64];
+        wait(&conn);
+        assert_eq!(conn.read(&mut buffer), Got::Bytes(7));
+        wait(&conn);
+        assert_eq!(conn.read(&mut buffer), Got::End);
+    }
+
+    #[test]
+    fn last_words_that_do_not_fit_are_written_before_the_end() {
+        let (mut conn, mut theirs) = pair();
+        let bytes = pattern(24 * 1024 * 1024);
+        conn.end(Monotonic(0), false);
+        assert!(conn.send(once(&bytes)));
+        assert!(conn.queued() > 0, "the buffers took everything");
+        let reader = std::thread::Builder::new().spawn(move || {
+            let mut got = Vec::new();
+            theirs.read_to_end(&mut got).unwrap();
+            got
+        });
+        write_the_rest(&mut conn);
+        assert!(reader.unwrap().join().unwrap() == bytes);
+    }
+
+    #[test]
+    fn an_end_has_a_time_longer_for_the_predecessor() {
+        let (mut conn, _theirs) = pair();
+        assert_eq!(conn.poll_timeout(), Monotonic::NEVER);
+        conn.end(Monotonic(1000), false);
+        assert_eq!(conn.poll_timeout(), Monotonic(1000).plus(LINGER));
+        // The time runs from the first end, however often it is ended.
+        conn.end(Monotonic(2000), true);
+        assert_eq!(conn.poll_timeout(), Monotonic(1000).plus(LINGER));
+
+        let (mut conn, _theirs) = pair();
+        conn.end(Monotonic(1000), true);
+        assert_eq!(conn.poll_timeout(), Monotonic(1000).plus(limits::PREDECESSOR_TIME));
+    }
+
+    #[test]
+    fn a_connection_that_broke_is_an_end_and_no_signal_f30() {
+        let (mut conn, theirs) = pair();
+        // Closing with unread bytes resets the connection.
+        assert!(conn.send(once(b"unread")));
+        let mut poller = Poller::new();
+        poller.add((), theirs.as_fd(), Interest::Read);
+        assert_eq!(poller.wait(PATIENCE).len(), 1);
+        drop(theirs);
+        wait(&conn);
+        assert_eq!(conn.read(&mut [0; 64]), Got::End);
+        // What is written into it is refused.
+        assert!(!conn.send(once(b"anybody?")));
+    }
+
+    #[test]
+    fn an_idle_connection_has_nothing_to_read_and_holds_no_buffer() {
+        let (mut conn, _theirs) = pair();
+        assert_eq!(conn.read(&mut [0; 64]), Got::Nothing);
+        assert!(conn.send(once(&pattern(64 * 1024))));
+        assert_eq!(conn.queued(), 0);
+        assert_eq!(conn.out.capacity(), 0);
+    }
+
+    #[test]
+    fn an_ipv4_address_is_one_however_it_came() {
+        let Ok(listener) = TcpListener::bind("[::]:0") else { return skipped::say("the kernel has no IPv6") };
+        let port = listener.local_addr().unwrap().port();
+        let _theirs = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let conn = Conn::new(listener.accept().unwrap().0).unwrap();
+        assert_eq!(conn.remote(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 }

@@ -23,6 +23,8 @@ pub mod request;
 mod selfwatch;
 mod shell;
 pub mod signals;
+#[cfg(test)]
+mod skipped;
 mod start;
 mod watcher;
 

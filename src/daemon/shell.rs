@@ -318,20 +318,9 @@ impl Shell {
     fn transmit(&mut self) -> bool {
         let mut broken = Vec::new();
         for (id, conn) in &mut self.conns {
-            loop {
-                let Some(out) = conn.room() else { break };
-                let before = out.len();
-                self.p.node.transmit(*id, out);
-                if out.len() == before && !conn.is_ending() {
-                    break;
-                }
-                if !conn.write() {
-                    broken.push(*id);
-                    break;
-                }
-                if conn.is_ending() {
-                    break;
-                }
+            let node = &mut self.p.node;
+            if !conn.send(|out| node.transmit(*id, out)) {
+                broken.push(*id);
             }
         }
         let now = self.p.env.now();
