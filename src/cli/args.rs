@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::table::{self, CommandSpec, Opt, OptionSpec, Verb};
+use crate::model::escape;
 
 /// What somebody wants done.
 #[derive(Debug, PartialEq)]
@@ -154,7 +155,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Wish, Stri
         return Err(format!("'{}' needs {}", spec.name, spec.operands));
     }
     if let Some(excess) = operands.get(spec.count.1) {
-        return Err(format!("'{}' is one argument too many for '{}'", excess.display(), spec.name));
+        return Err(format!("'{}' is one argument too many for '{}'", shown(excess), spec.name));
     }
     Ok(Wish::Run(Invocation { verb: spec.verb, operands, options }))
 }
@@ -168,11 +169,13 @@ fn find(words: &[OsString]) -> Result<(&'static CommandSpec, usize), String> {
     }
     match table::COMMANDS.iter().find(|spec| spec.name == word(0)) {
         Some(spec) => Ok((spec, 1)),
-        None => Err(format!(
-            "unknown command '{}'",
-            words.first().map(|word| word.display().to_string()).unwrap_or_default()
-        )),
+        None => Err(format!("unknown command '{}'", words.first().map(shown).unwrap_or_default())),
     }
+}
+
+/// A word for a message.
+fn shown(word: &OsString) -> String {
+    escape::escape(word.as_encoded_bytes())
 }
 
 #[cfg(test)]

@@ -54,11 +54,7 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["symlinks"], places: MAIN | SHARE, meaning: "ignore, copy" },
     Known { names: &["max_file_size"], places: MAIN | SHARE, meaning: "largest file; 0: any" },
     Known { names: &["allow_setuid"], places: MAIN | SHARE, meaning: "whether set-user-id bits land" },
-    Known {
-        names: &["delete_guard"],
-        places: MAIN | SHARE,
-        meaning: "percent of files vanishing at once that hold the share",
-    },
+    Known { names: &["delete_guard"], places: MAIN | SHARE, meaning: "percent of files gone at once that hold it" },
     Known { names: &["min_free"], places: MAIN | SHARE, meaning: "bytes that must stay free" },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
@@ -71,8 +67,7 @@ pub fn build(sections: &[Section], flavour: Flavour, node_name: &str) -> Outcome
     Outcome { result: if errors.is_empty() { Ok(told) } else { Err(errors) }, warnings }
 }
 
-/// As [`build`], with what could be read also where there are errors, so that what the machine has to say to it can be
-/// reported together with them. Nothing may be started with it then.
+/// As [`build`]: what could be read, errors, warnings. With errors it is only good for finding more of them.
 pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, Vec<Problem>, Vec<Problem>) {
     let mut reader = Reader { flavour, errors: Vec::new(), warnings: Vec::new() };
     let mut told = Told {
@@ -94,11 +89,9 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
     let mut main_share = ShareSettings::new(ShareName::main(), PathBuf::from("."));
     let mut shares: BTreeMap<String, ShareSettings> = BTreeMap::new();
     // The port first: peers without one dial it.
-    for raw in main_options(sections) {
-        if raw.key == "port" {
-            if let Some(port) = reader.one(raw, "a port (1 to 65535, or 0: the kernel's choice)", values::any_port) {
-                told.port = port;
-            }
+    for raw in main_options(sections).filter(|raw| raw.key == "port") {
+        if let Some(port) = reader.one(raw, "a port (1 to 65535, or 0: the kernel's choice)", values::any_port) {
+            told.port = port;
         }
     }
     for raw in main_options(sections) {
