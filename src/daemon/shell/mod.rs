@@ -1,5 +1,8 @@
 //! The loop: whatever happens first, given to the node; whatever the node wants, done.
 
+mod questions;
+mod reload;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,23 +11,22 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::daemon::conn::{Conn, Got};
-use crate::daemon::connect::{Progress, Verdict};
-use crate::daemon::control::{ClientId, Control, Question};
+use crate::daemon::connect::Progress;
+use crate::daemon::control::{ClientId, Control};
 use crate::daemon::dial::{Dialled, Dialler};
 use crate::daemon::env::Env;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
-use crate::daemon::request::{self, Request};
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
 use crate::daemon::watcher::{Seen, Watcher};
-use crate::daemon::{Reread, Role, start};
+use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::{Monotonic, Now, ShareName, limits};
-use crate::node::api::{Command, Fault, Level, Reply, Tree};
+use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
 use crate::reconcile::filter::Filter;
 
@@ -434,164 +436,6 @@ impl Shell {
             }
             self.drain();
         }
-    }
-
-    fn handle_question(&mut self, now: Now, question: Question) {
-        let Question { client, id, method, params } = question;
-        let reply = match request::parse(self.p.node.settings(), &method, &params) {
-            Ok(Request::Command(command)) => {
-                self.ask(now, Asker::Client { client, id, method }, command);
-                return;
-            }
-            Ok(Request::Reload) => self.reload(),
-            Ok(Request::Subscribe) => {
-                self.p.control.iter_mut().for_each(|control| control.subscribe(client));
-                Reply::Done(Tree::map().with("subscribed", true))
-            }
-            Err(reply) => reply,
-        };
-        if let Some(control) = &mut self.p.control {
-            control.answer(client, &id, &reply);
-        }
-    }
-
-    fn ask(&mut self, now: Now, asker: Asker, command: Command) {
-        let id = self.next_command;
-        self.next_command += 1;
-        self.asked.insert(id, asker);
-        self.p.node.handle_command(now, id, command);
-    }
-
-    fn ask_for_progress(&mut self) {
-        if let Some(command) = self.p.progress.as_ref().map(Progress::command) {
-            self.ask(self.p.env.now(), Asker::Progress, command);
-        }
-    }
-
-    fn answer(&mut self, id: CommandId, reply: Reply) {
-        match self.asked.remove(&id) {
-            Some(Asker::Client { client, id, method }) => {
-                let reply = match reply {
-                    Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
-                    Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
-                    other => other,
-                };
-                if let Some(control) = &mut self.p.control {
-                    control.answer(client, &id, &reply);
-                }
-            }
-            Some(Asker::Progress) => {
-                let now = self.p.env.now().mono;
-                let verdict =
-                    self.p.progress.as_mut().map(|progress| progress.judge(&self.p.log, now, &self.p.node, &reply));
-                match verdict {
-                    Some(Verdict::GoOn) => self.ask_for_progress(),
-                    Some(Verdict::Over(code)) => self.exit = Some(code),
-                    None => {}
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// A status with what only the edges know.
-    fn with_edges(&self, tree: Tree) -> Tree {
-        let mut problems: Vec<Tree> =
-            self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
-        problems.extend(self.p.config.key_problem.clone().map(Tree::Text));
-        problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
-        let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
-        let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
-        let in_order = problems.is_empty();
-        let tree = tree
-            .with("problems", problems)
-            .with("pid", std::process::id())
-            .with("listen", listen)
-            .with("database", self.p.place.database().display().to_string())
-            .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
-        match tree {
-            // A node that nobody can reach is not in sync, whatever it knows.
-            Tree::Map(fields) if !in_order => Tree::Map(
-                fields
-                    .into_iter()
-                    .map(|(key, value)| if key == "in_sync" { (key, Tree::Bool(false)) } else { (key, value) })
-                    .collect(),
-            ),
-            tree => tree,
-        }
-    }
-
-    /// A version with the place of its content as anybody can open it: the node knows it relative to the database.
-    fn with_absolute_object(&self, tree: Tree) -> Tree {
-        let Tree::Map(fields) = tree else { return tree };
-        let absolute = |(key, value): (String, Tree)| match value {
-            Tree::Text(object) if key == "object" => {
-                (key, Tree::Text(self.p.place.directory().join(object).display().to_string()))
-            }
-            value => (key, value),
-        };
-        Tree::Map(fields.into_iter().map(absolute).collect())
-    }
-
-    /// Reads the configuration again. What is wrong with it changes nothing.
-    fn reload(&mut self) -> Reply {
-        let Some(reread) = &self.p.reread else {
-            return Reply::failed(Fault::State, "it was started with options only: there is nothing to read again");
-        };
-        let outcome = reread();
-        for warning in &outcome.warnings {
-            self.p.log.say(Level::Warning, format!("configuration: {warning}"));
-        }
-        let config = match outcome.result {
-            Ok(config) => config,
-            Err(errors) => {
-                self.config_errors = errors.iter().map(ToString::to_string).collect();
-                for error in &self.config_errors {
-                    self.p.log.say(Level::Error, format!("configuration: {error}"));
-                }
-                self.p.log.say(Level::Error, "the configuration is wrong: the one before stays in force");
-                return Reply::failed(Fault::Argument, self.config_errors.join("; "));
-            }
-        };
-        match self.adopt(config) {
-            Ok(()) => {
-                self.config_errors.clear();
-                self.p.log.say(Level::Notice, "the configuration was read again");
-                Reply::Done(Tree::map().with("reloaded", true))
-            }
-            Err(reason) => {
-                self.p.log.say(Level::Error, format!("configuration: {reason}"));
-                self.config_errors = vec![reason.clone()];
-                Reply::failed(Fault::System, reason)
-            }
-        }
-    }
-
-    fn adopt(&mut self, config: Config) -> Result<(), String> {
-        let now = self.p.env.now();
-        let place = Place::new(&config.database);
-        if place != self.p.place {
-            return Err(format!("database: another place ({}) needs a restart", place.database().display()));
-        }
-        let mode = start::mode(&place, &config)?;
-        self.p.log.set_level(config.log_level);
-        if config.key_problem.is_some() {
-            self.p.listener = None;
-        } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&config.bind_host, config.port)) {
-            // The old sockets go first: the new ones may overlap them.
-            self.p.listener = None;
-            self.p.listener = Some(Listener::new(now.mono, &config.bind_host, config.port));
-            self.report_listener();
-        }
-        let reserved = config.reserved.iter().cloned().collect();
-        let settings = config.settings.clone();
-        self.p.config = config;
-        self.p.node.reconfigure(now, settings, mode, reserved);
-        if let Some(watcher) = &mut self.p.watcher {
-            let known: Vec<ShareName> = self.p.node.settings().shares.iter().map(|share| share.name.clone()).collect();
-            watcher.keep_only(&known);
-        }
-        Ok(())
     }
 
     /// Ends within a second, whatever others do.

@@ -1,0 +1,109 @@
+//! Questions from the control socket, and their answers.
+
+use crate::daemon::connect::{Progress, Verdict};
+use crate::daemon::control::Question;
+use crate::daemon::listener::Listener;
+use crate::daemon::request::{self, Request};
+use crate::daemon::shell::{Asker, Shell};
+use crate::model::Now;
+use crate::node::CommandId;
+use crate::node::api::{Command, Reply, Tree};
+
+impl Shell {
+    pub(super) fn handle_question(&mut self, now: Now, question: Question) {
+        let Question { client, id, method, params } = question;
+        let reply = match request::parse(self.p.node.settings(), &method, &params) {
+            Ok(Request::Command(command)) => {
+                self.ask(now, Asker::Client { client, id, method }, command);
+                return;
+            }
+            Ok(Request::Reload) => self.reload(),
+            Ok(Request::Subscribe) => {
+                self.p.control.iter_mut().for_each(|control| control.subscribe(client));
+                Reply::Done(Tree::map().with("subscribed", true))
+            }
+            Err(reply) => reply,
+        };
+        if let Some(control) = &mut self.p.control {
+            control.answer(client, &id, &reply);
+        }
+    }
+
+    pub(super) fn ask(&mut self, now: Now, asker: Asker, command: Command) {
+        let id = self.next_command;
+        self.next_command += 1;
+        self.asked.insert(id, asker);
+        self.p.node.handle_command(now, id, command);
+    }
+
+    pub(super) fn ask_for_progress(&mut self) {
+        if let Some(command) = self.p.progress.as_ref().map(Progress::command) {
+            self.ask(self.p.env.now(), Asker::Progress, command);
+        }
+    }
+
+    pub(super) fn answer(&mut self, id: CommandId, reply: Reply) {
+        match self.asked.remove(&id) {
+            Some(Asker::Client { client, id, method }) => {
+                let reply = match reply {
+                    Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
+                    Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
+                    other => other,
+                };
+                if let Some(control) = &mut self.p.control {
+                    control.answer(client, &id, &reply);
+                }
+            }
+            Some(Asker::Progress) => {
+                let now = self.p.env.now().mono;
+                let verdict =
+                    self.p.progress.as_mut().map(|progress| progress.judge(&self.p.log, now, &self.p.node, &reply));
+                match verdict {
+                    Some(Verdict::GoOn) => self.ask_for_progress(),
+                    Some(Verdict::Over(code)) => self.exit = Some(code),
+                    None => {}
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A status with what only the edges know.
+    pub(super) fn with_edges(&self, tree: Tree) -> Tree {
+        let mut problems: Vec<Tree> =
+            self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
+        problems.extend(self.p.config.key_problem.clone().map(Tree::Text));
+        problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
+        let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
+        let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
+        let in_order = problems.is_empty();
+        let tree = tree
+            .with("problems", problems)
+            .with("pid", std::process::id())
+            .with("listen", listen)
+            .with("database", self.p.place.database().display().to_string())
+            .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
+        match tree {
+            // A node that nobody can reach is not in sync, whatever it knows.
+            Tree::Map(fields) if !in_order => Tree::Map(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| if key == "in_sync" { (key, Tree::Bool(false)) } else { (key, value) })
+                    .collect(),
+            ),
+            tree => tree,
+        }
+    }
+
+    /// A version with the place of its content as anybody can open it: the node knows it relative to the database.
+    pub(super) fn with_absolute_object(&self, tree: Tree) -> Tree {
+        let Tree::Map(fields) = tree else { return tree };
+        let absolute = |(key, value): (String, Tree)| match value {
+            Tree::Text(object) if key == "object" => {
+                (key, Tree::Text(self.p.place.directory().join(object).display().to_string()))
+            }
+            value => (key, value),
+        };
+        Tree::Map(fields.into_iter().map(absolute).collect())
+    }
+}

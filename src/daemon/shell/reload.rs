@@ -1,0 +1,72 @@
+//! Reading the configuration again, without ending what it does not touch.
+
+use crate::config::Config;
+use crate::daemon::listener::Listener;
+use crate::daemon::place::Place;
+use crate::daemon::shell::Shell;
+use crate::daemon::start;
+use crate::model::ShareName;
+use crate::node::api::{Fault, Level, Reply, Tree};
+
+impl Shell {
+    /// Reads the configuration again. What is wrong with it changes nothing.
+    pub(super) fn reload(&mut self) -> Reply {
+        let Some(reread) = &self.p.reread else {
+            return Reply::failed(Fault::State, "it was started with options only: there is nothing to read again");
+        };
+        let outcome = reread();
+        for warning in &outcome.warnings {
+            self.p.log.say(Level::Warning, format!("configuration: {warning}"));
+        }
+        let config = match outcome.result {
+            Ok(config) => config,
+            Err(errors) => {
+                self.config_errors = errors.iter().map(ToString::to_string).collect();
+                for error in &self.config_errors {
+                    self.p.log.say(Level::Error, format!("configuration: {error}"));
+                }
+                self.p.log.say(Level::Error, "the configuration is wrong: the one before stays in force");
+                return Reply::failed(Fault::Argument, self.config_errors.join("; "));
+            }
+        };
+        match self.adopt(config) {
+            Ok(()) => {
+                self.config_errors.clear();
+                self.p.log.say(Level::Notice, "the configuration was read again");
+                Reply::Done(Tree::map().with("reloaded", true))
+            }
+            Err(reason) => {
+                self.p.log.say(Level::Error, format!("configuration: {reason}"));
+                self.config_errors = vec![reason.clone()];
+                Reply::failed(Fault::System, reason)
+            }
+        }
+    }
+
+    pub(super) fn adopt(&mut self, config: Config) -> Result<(), String> {
+        let now = self.p.env.now();
+        let place = Place::new(&config.database);
+        if place != self.p.place {
+            return Err(format!("database: another place ({}) needs a restart", place.database().display()));
+        }
+        let mode = start::mode(&place, &config)?;
+        self.p.log.set_level(config.log_level);
+        if config.key_problem.is_some() {
+            self.p.listener = None;
+        } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&config.bind_host, config.port)) {
+            // The old sockets go first: the new ones may overlap them.
+            self.p.listener = None;
+            self.p.listener = Some(Listener::new(now.mono, &config.bind_host, config.port));
+            self.report_listener();
+        }
+        let reserved = config.reserved.iter().cloned().collect();
+        let settings = config.settings.clone();
+        self.p.config = config;
+        self.p.node.reconfigure(now, settings, mode, reserved);
+        if let Some(watcher) = &mut self.p.watcher {
+            let known: Vec<ShareName> = self.p.node.settings().shares.iter().map(|share| share.name.clone()).collect();
+            watcher.keep_only(&known);
+        }
+        Ok(())
+    }
+}
