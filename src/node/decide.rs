@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::fs::apply;
 use crate::fs::{Fs, Root};
 use crate::model::{DiskStat, Entry, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits};
-use crate::node::Node;
+use crate::node::{Node, Output};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Op, Outcome, Phase, attributes_of, seen_in};
@@ -616,6 +616,7 @@ impl<F: Fs> Node<F> {
     }
 
     fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, landed: &[RelPath]) {
+        self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.to_vec() });
         let peer = from.map_or_else(|| "an interrupted batch".into(), |node| self.node_label(node));
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
         let more = landed.len().saturating_sub(some.len());

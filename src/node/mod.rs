@@ -45,7 +45,7 @@ use crate::fs::scan::Hint;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Monotonic, NodeId, Now, PeerName, Rng, Settings, ShareName, limits};
+use crate::model::{Monotonic, NodeId, Now, PeerName, RelPath, Rng, Settings, ShareName, limits};
 use crate::proto::Session;
 #[cfg(feature = "encryption")]
 use crate::proto::handshake;
@@ -93,6 +93,13 @@ pub enum Output {
     },
     /// Tell whoever listens.
     Event(Event),
+    /// These paths of a share were put in place, and that is written down: whoever uses them must be told.
+    Landed {
+        /// The share.
+        share: ShareName,
+        /// What changed.
+        paths: Vec<RelPath>,
+    },
     /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
     /// have need not be watched any more.
     Watch {

@@ -513,6 +513,7 @@ impl World {
                 Output::Close { link, .. } => {
                     self.machines[id].closing.insert(link);
                 }
+                Output::Landed { .. } => {}
                 Output::Watch { share } => {
                     let inotify = self.machines[id].inotify;
                     node.handle_watched(&share, inotify);

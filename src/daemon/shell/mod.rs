@@ -312,6 +312,7 @@ impl Shell {
             }
             Output::Reply { id, reply } => self.answer(id, reply),
             Output::Event(event) => self.p.control.iter_mut().for_each(|control| control.tell(&event)),
+            Output::Landed { .. } => {}
             Output::Watch { share } => self.watch(&share),
         }
     }
