@@ -44,7 +44,12 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
             }
             Output::Log(line) if line.level <= Level::Warning => warnings.push(line.text),
             // It has no connections, and nobody listens.
-            Output::Log(_) | Output::Event(_) | Output::Watch { .. } | Output::Landed { .. } | Output::Dial { .. } | Output::Close { .. } => {}
+            Output::Log(_)
+            | Output::Event(_)
+            | Output::Watch { .. }
+            | Output::Landed { .. }
+            | Output::Dial { .. }
+            | Output::Close { .. } => {}
         }
     }
     node.shut_down(env.now());

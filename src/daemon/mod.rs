@@ -20,6 +20,7 @@ pub mod log;
 pub mod place;
 mod poller;
 pub mod request;
+mod runner;
 mod selfwatch;
 mod shell;
 pub mod signals;

@@ -1,0 +1,309 @@
+//! Commands of this machine, run beside the loop: reload scripts, checks, hooks.
+//!
+//! A [`Job`] runs in a process group of its own, with a time limit at which the whole group is killed, its output read as
+//! it comes and bounded. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::daemon::place::plain;
+use crate::model::{Monotonic, escape};
+
+/// Jobs that run at a time; others wait their turn.
+const AT_ONCE: usize = 8;
+
+/// Jobs that wait; more are refused, which their owner reports.
+const WAITING: usize = 256;
+
+/// Bytes of a job's output that are kept: its end, where the reason of a failure stands.
+const OUTPUT: usize = 4096;
+
+/// Bytes that a job is given on standard input at most; a pipe takes this much at once (pipe(7)).
+const INPUT: usize = 60 * 1024;
+
+/// Names a job.
+pub type JobId = u64;
+
+/// A command to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What it is, for the log: `reload of share main`.
+    pub what: String,
+    /// The program, and its arguments.
+    pub command: Vec<String>,
+    /// What its environment has besides ours.
+    pub env: Vec<(String, String)>,
+    /// What it reads.
+    pub input: Vec<u8>,
+    /// When it is killed.
+    pub time: Duration,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub id: JobId,
+    /// What it was.
+    pub what: String,
+    /// `Ok`: it exited with 0. Otherwise what happened, for people.
+    pub result: Result<(), String>,
+    /// The end of what it printed, escaped, without the last end of line.
+    pub output: String,
+}
+
+/// Everything that runs or waits to.
+#[derive(Default)]
+pub struct Runner {
+    running: BTreeMap<JobId, Running>,
+    waiting: VecDeque<(JobId, Job)>,
+    next: JobId,
+}
+
+struct Running {
+    what: String,
+    child: Child,
+    output: Option<File>,
+    printed: Vec<u8>,
+    until: Monotonic,
+    time: Duration,
+    late: bool,
+}
+
+impl Runner {
+    /// Runs a job, now or when another has ended; its end comes from [`Runner::handle_children`].
+    ///
+    /// # Errors
+    /// It cannot be started, or too many wait.
+    pub fn start(&mut self, now: Monotonic, job: Job) -> Result<JobId, String> {
+        self.next += 1;
+        let id = self.next;
+        if self.running.len() >= AT_ONCE {
+            if self.waiting.len() >= WAITING {
+                return Err(format!("{}: too many commands wait to be run", job.what));
+            }
+            self.waiting.push_back((id, job));
+            return Ok(id);
+        }
+        self.spawn(now, id, job)?;
+        Ok(id)
+    }
+
+    fn spawn(&mut self, now: Monotonic, id: JobId, job: Job) -> Result<(), String> {
+        let failed =
+            |error: std::io::Error| format!("{}: cannot run {}: {}", job.what, job.command.join(" "), plain(&error));
+        let [program, arguments @ ..] = &job.command[..] else { return Err(format!("{}: no command", job.what)) };
+        let (output, print) = pipe().map_err(failed)?;
+        let errors = print.try_clone().map_err(failed)?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .envs(job.env.iter().map(|(key, value)| (key, value)))
+            .current_dir("/")
+            .stdin(if job.input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(print)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // An empty pipe takes it whole; a job that does not read it loses it, which is its own choice.
+            let _ = stdin.write_all(&job.input[..job.input.len().min(INPUT)]);
+        }
+        let running = Running {
+            what: job.what,
+            child,
+            output: Some(output),
+            printed: Vec::new(),
+            until: now.plus(job.time),
+            time: job.time,
+            late: false,
+        };
+        self.running.insert(id, running);
+        Ok(())
+    }
+
+    /// To wait on for output.
+    pub fn fds(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
+        self.running.iter().filter_map(|(id, running)| Some((*id, running.output.as_ref()?.as_fd())))
+    }
+
+    /// Reads what a job printed.
+    pub fn handle_output(&mut self, id: JobId) {
+        if let Some(running) = self.running.get_mut(&id) {
+            running.read();
+        }
+    }
+
+    /// When [`Runner::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Monotonic {
+        self.running
+            .values()
+            .filter(|running| !running.late)
+            .map(|running| running.until)
+            .min()
+            .unwrap_or(Monotonic::NEVER)
+    }
+
+    /// Kills what has run for too long.
+    pub fn handle_timeout(&mut self, now: Monotonic) {
+        for running in self.running.values_mut().filter(|running| !running.late && running.until <= now) {
+            running.late = true;
+            running.kill();
+        }
+    }
+
+    /// A child ended: which, and how. Starts what waited for it.
+    pub fn handle_children(&mut self, now: Monotonic) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        let ids: Vec<JobId> = self.running.keys().copied().collect();
+        for id in ids {
+            let Some(running) = self.running.get_mut(&id) else { continue };
+            match running.child.try_wait() {
+                Ok(None) => continue,
+                Ok(Some(status)) => {
+                    running.read();
+                    // What it left running would hold nothing up, but is no part of the job either.
+                    running.kill();
+                    let result = match (running.late, status.code(), status.signal()) {
+                        (true, ..) => Err(format!("killed after {} s", running.time.as_secs())),
+                        (_, Some(0), _) => Ok(()),
+                        (_, Some(code), _) => Err(format!("exit code {code}")),
+                        (_, None, signal) => Err(format!("ended by signal {}", signal.unwrap_or_default())),
+                    };
+                    let text = String::from_utf8_lossy(&running.printed);
+                    let lines: Vec<String> =
+                        text.trim_end().lines().map(|line| escape::escape(line.as_bytes())).collect();
+                    ended.push(Ended { id, what: running.what.clone(), result, output: lines.join("\n") });
+                }
+                Err(error) => {
+                    let result = Err(format!("lost: {}", plain(&error)));
+                    ended.push(Ended { id, what: running.what.clone(), result, output: String::new() });
+                }
+            }
+            self.running.remove(&id);
+        }
+        while self.running.len() < AT_ONCE {
+            let Some((id, job)) = self.waiting.pop_front() else { break };
+            let what = job.what.clone();
+            if let Err(reason) = self.spawn(now, id, job) {
+                ended.push(Ended { id, what, result: Err(reason), output: String::new() });
+            }
+        }
+        ended
+    }
+}
+
+impl Running {
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Some(output) = &mut self.output {
+            match output.read(&mut buffer) {
+                Ok(0) => self.output = None,
+                Ok(count) => {
+                    self.printed.extend_from_slice(&buffer[..count]);
+                    let excess = self.printed.len().saturating_sub(OUTPUT);
+                    self.printed.drain(..excess);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.output = None,
+            }
+        }
+    }
+
+    /// Ends it with everything it started.
+    fn kill(&self) {
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            // There may be nobody left.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Runner {
+    /// Nothing outlives owsync.
+    fn drop(&mut self) {
+        for running in self.running.values_mut() {
+            running.kill();
+            let _ = running.child.wait();
+        }
+    }
+}
+
+/// A pipe of which our end does not wait.
+fn pipe() -> std::io::Result<(File, OwnedFd)> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    nix::fcntl::fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((File::from(read), write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::poller::{Interest, Poller};
+
+    /// Lets jobs run until one has ended.
+    fn ended(runner: &mut Runner, now: Monotonic) -> Ended {
+        loop {
+            let mut poller = Poller::new();
+            for (id, fd) in runner.fds() {
+                poller.add(id, fd, Interest::Read);
+            }
+            // An end without output is seen at the next round; the loop itself has SIGCHLD for it.
+            for id in poller.wait(Duration::from_millis(10)) {
+                runner.handle_output(id);
+            }
+            if let Some(ended) = runner.handle_children(now).pop() {
+                return ended;
+            }
+        }
+    }
+
+    fn shell(script: &str) -> Job {
+        let command = ["/bin/sh", "-c", script].map(String::from).to_vec();
+        Job {
+            what: "test".into(),
+            command,
+            env: vec![("WORD".into(), "there".into())],
+            input: b"in".to_vec(),
+            time: Duration::from_secs(60),
+        }
+    }
+
+    #[test]
+    fn a_job_sees_its_input_and_environment_and_its_failure_is_told() {
+        let mut runner = Runner::default();
+        runner.start(Monotonic(0), shell("cat; echo \" $WORD\"; echo bad >&2; exit 3")).unwrap();
+
+        let ended = ended(&mut runner, Monotonic(0));
+
+        assert_eq!((ended.output.as_str(), ended.result), ("in there\nbad", Err("exit code 3".into())));
+    }
+
+    #[test]
+    fn a_job_is_killed_with_its_children_at_its_limit() {
+        let mut runner = Runner::default();
+        runner.start(Monotonic(0), Job { time: Duration::from_secs(1), ..shell("sleep 1000 & sleep 1000") }).unwrap();
+        assert_eq!(runner.poll_timeout(), Monotonic(1000));
+
+        runner.handle_timeout(Monotonic(1000));
+
+        assert_eq!(ended(&mut runner, Monotonic(1000)).result, Err("killed after 1 s".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_started_says_so() {
+        let job = Job { command: vec!["/nowhere/owsync-test".into()], ..shell("") };
+        let error = Runner::default().start(Monotonic(0), job).unwrap_err();
+        assert!(error.contains("cannot run /nowhere/owsync-test: No such file"), "{error}");
+    }
+}
