@@ -114,13 +114,10 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
             Kind::Peer(name) => reader.peer(name, section, &mut told),
             Kind::Share(name) => {
                 let Some(parsed) = ShareName::parse(name) else {
-                    let reason = if name.is_empty() {
-                        "a share needs a name, the same on every node".into()
-                    } else {
-                        format!(
-                            "'{name}' cannot name a share: letters, digits, '_', '-' and '.', at most {} of them",
-                            limits::LABEL_MAX
-                        )
+                    let allowed = format!("letters, digits, '_', '-' and '.', at most {} of them", limits::LABEL_MAX);
+                    let reason = match name.as_str() {
+                        "" => "a share needs a name, the same on every node".into(),
+                        name => format!("'{name}' cannot name a share: {allowed}"),
                     };
                     reader.error(&section.place, "", reason);
                     continue;
