@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Flavour, Outcome, Place, Problem, Told};
+use crate::model::settings::Reload;
 use crate::model::{Key, RelPath, ShareName};
 use crate::reconcile::filter::Reserved;
 
@@ -67,6 +68,15 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         // A service manager's working directory is nobody's choice, so a relative path means the same from now on.
         if let Ok(absolute) = std::path::absolute(&share.dir) {
             share.dir = absolute;
+        }
+    }
+    for share in &settings.shares {
+        let Some(Reload::Script(script)) = &share.reload else { continue };
+        // Whoever may write into a share could otherwise choose what runs here as root.
+        let lies_in = settings.shares.iter().find(|other| canonical(script).starts_with(canonical(&other.dir)));
+        if let Some(other) = lies_in {
+            let reason = format!("{} lies inside the share {}: a peer could replace it", script.display(), other.name);
+            errors.push(problem("reload", &reason));
         }
     }
     let database = told

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{Flavour, Kind, Outcome, PORT, Place, Problem, Raw, Section, Told, values};
-use crate::model::settings::{Accept, FirstSync, PeerSettings, ShareSettings, Symlinks};
+use crate::model::settings::{Accept, FirstSync, PeerSettings, Reload, ShareSettings, Symlinks};
 use crate::model::{Direction, Key, PeerName, Settings, ShareName, escape, limits};
 use crate::reconcile::filter;
 
@@ -56,6 +56,11 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["allow_setuid"], places: MAIN | SHARE, meaning: "whether set-user-id bits land" },
     Known { names: &["delete_guard"], places: MAIN | SHARE, meaning: "percent of files gone at once that hold it" },
     Known { names: &["min_free"], places: MAIN | SHARE, meaning: "bytes that must stay free" },
+    Known {
+        names: &["reload"],
+        places: MAIN | SHARE,
+        meaning: "who is told what landed: uci, none, a script, services",
+    },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
     Known { names: &["history_versions"], places: MAIN, meaning: "versions of one path in history" },
@@ -102,7 +107,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
             }
             Some(
                 name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid"
-                | "delete_guard" | "min_free"),
+                | "delete_guard" | "min_free" | "reload"),
             ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}
@@ -427,7 +432,33 @@ impl Reader {
                     share.min_free = value;
                 }
             }
+            "reload" => share.reload = self.reload(raw),
             other => unreachable!("{other} is in the table and read here"),
+        }
+    }
+
+    /// Who is told what landed: a word, a program's path, or names of init scripts.
+    fn reload(&mut self, raw: &Raw) -> Option<Reload> {
+        let text: Vec<&str> = raw.values.iter().map(|value| std::str::from_utf8(value).unwrap_or("\0")).collect();
+        let words: Vec<&str> = text.iter().flat_map(|value| value.split_whitespace()).collect();
+        let is_name = |word: &&str| {
+            word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-')) && !word.starts_with('.')
+        };
+        match &words[..] {
+            [] => None,
+            ["none"] => Some(Reload::Nobody),
+            ["uci"] => Some(Reload::Uci),
+            [path] if path.starts_with('/') => Some(Reload::Script(PathBuf::from(*path))),
+            names if names.iter().all(is_name) => {
+                Some(Reload::Services(names.iter().map(ToString::to_string).collect()))
+            }
+            _ => {
+                let shown = escape::escape(raw.values.join(&b' ').as_slice());
+                let reason =
+                    format!("'{shown}' is not uci, none, the absolute path of a program, or names of init scripts");
+                self.error(&raw.place, &raw.key, reason);
+                None
+            }
         }
     }
 

@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 32] = [
+    const OTHER: [(&str, &str); 33] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -334,6 +334,7 @@ mod tests {
         ("exclude", "a"),
         ("symlinks", "copy"),
         ("max_file_size", "1"),
+        ("reload", "none"),
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),

@@ -14,6 +14,7 @@ mod connect;
 pub mod control;
 mod dial;
 pub mod env;
+mod inforce;
 pub mod json;
 mod listener;
 pub mod log;

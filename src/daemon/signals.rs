@@ -13,6 +13,8 @@ pub enum Wish {
     End,
     /// Read the configuration again.
     Reload,
+    /// A child ended.
+    Child,
 }
 
 /// Blocks the signals that owsync answers to, and gives the descriptor to read them from.
@@ -21,7 +23,7 @@ pub enum Wish {
 /// The kernel refuses, which leaves the signals as they were.
 pub fn listen() -> Result<SignalFd, nix::Error> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
         set.add(signal);
     }
     set.thread_block()?;
@@ -33,6 +35,7 @@ pub fn next(signals: &SignalFd) -> Option<Wish> {
     let info = signals.read_signal().ok().flatten()?;
     match Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()? {
         Signal::SIGHUP => Some(Wish::Reload),
+        Signal::SIGCHLD => Some(Wish::Child),
         _ => Some(Wish::End),
     }
 }

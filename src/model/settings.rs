@@ -239,6 +239,21 @@ pub struct ShareSettings {
     pub delete_guard: u8,
     /// Bytes that a write must leave free.
     pub min_free: u64,
+    /// Who is told that something landed; `None`: whatever fits its directory.
+    pub reload: Option<Reload>,
+}
+
+/// Who is told that something landed in a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reload {
+    /// Nobody.
+    Nobody,
+    /// procd, one package at a time: whoever uses the package reads it again.
+    Uci,
+    /// This program of the administrator's is run.
+    Script(PathBuf),
+    /// These init scripts are run with `reload`.
+    Services(Vec<String>),
 }
 
 impl ShareSettings {
@@ -256,9 +271,34 @@ impl ShareSettings {
             allow_setuid: false,
             delete_guard: 50,
             min_free: 1024 * 1024,
+            reload: None,
+        }
+    }
+
+    /// Who is told that something landed: below /etc/config it is procd, elsewhere nobody, unless somebody was named.
+    pub fn reload(&self) -> Reload {
+        match &self.reload {
+            Some(reload) => reload.clone(),
+            None if self.dir.starts_with(UCI_DIR) => Reload::Uci,
+            None => Reload::Nobody,
         }
     }
 }
+
+/// As the option says it.
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reload::Nobody => f.write_str("none"),
+            Reload::Uci => f.write_str("uci"),
+            Reload::Script(script) => write!(f, "{}", script.display()),
+            Reload::Services(names) => f.write_str(&names.join(" ")),
+        }
+    }
+}
+
+/// Where UCI keeps its packages.
+pub const UCI_DIR: &str = "/etc/config";
 
 /// How much of the past is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

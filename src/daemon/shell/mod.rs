@@ -1,5 +1,6 @@
 //! The loop: whatever happens first, given to the node; whatever the node wants, done.
 
+mod in_force;
 mod questions;
 mod reload;
 
@@ -15,10 +16,12 @@ use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
 use crate::daemon::dial::{Dialled, Dialler};
 use crate::daemon::env::Env;
+use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
+use crate::daemon::runner::{JobId, Runner};
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
 use crate::daemon::watcher::{Seen, Watcher};
@@ -73,6 +76,8 @@ pub struct Shell {
     next_command: CommandId,
     /// Why the last reload changed nothing.
     config_errors: Vec<String>,
+    in_force: InForce,
+    runner: Runner,
     buffer: Vec<u8>,
     exit: Option<u8>,
 }
@@ -94,6 +99,7 @@ enum Token {
     SelfWatch,
     ControlListener,
     Control(ClientId),
+    Job(JobId),
 }
 
 impl Shell {
@@ -106,6 +112,8 @@ impl Shell {
             // 0 means that nobody waits.
             next_command: 1,
             config_errors: Vec::new(),
+            in_force: InForce::default(),
+            runner: Runner::default(),
             buffer: vec![0; READ],
             exit: None,
         }
@@ -201,6 +209,9 @@ impl Shell {
                 poller.add(Token::Control(id), fd, interest);
             }
         }
+        for (id, fd) in self.runner.fds() {
+            poller.add(Token::Job(id), fd, Interest::Read);
+        }
         if let Some(listener) = &self.p.listener {
             for (index, fd) in listener.fds(now.mono) {
                 poller.add(Token::Listener(index), fd, Interest::Read);
@@ -225,6 +236,7 @@ impl Shell {
                 let ended = self.p.dialler.handle_writable(now.mono, link);
                 ended.into_iter().for_each(|dialled| self.handle_dialled(now, dialled));
             }
+            Token::Job(id) => self.runner.handle_output(id),
             Token::ControlListener => self.p.control.iter_mut().for_each(Control::accept),
             Token::Control(client) => {
                 let questions = self.p.control.as_mut().map(|control| control.pump(client)).unwrap_or_default();
@@ -241,7 +253,15 @@ impl Shell {
         let listener = self.p.listener.as_ref().map_or(Monotonic::NEVER, |listener| listener.poll_timeout(now.mono));
         let progress = self.p.progress.as_ref().map_or(Monotonic::NEVER, Progress::poll_timeout);
         let config = self.p.self_watch.as_ref().map_or(Monotonic::NEVER, SelfWatch::poll_timeout);
-        self.p.node.poll_timeout().min(config).min(conns).min(listener).min(self.p.dialler.poll_timeout()).min(progress)
+        self.p
+            .node
+            .poll_timeout()
+            .min(config)
+            .min(conns)
+            .min(listener)
+            .min(self.p.dialler.poll_timeout())
+            .min(progress)
+            .min(self.runner.poll_timeout())
     }
 
     fn handle_timeout(&mut self) {
@@ -260,6 +280,7 @@ impl Shell {
         if self.p.listener.as_mut().is_some_and(|listener| listener.handle_timeout(now.mono)) {
             self.report_listener();
         }
+        self.runner.handle_timeout(now.mono);
         if self.p.self_watch.as_mut().is_some_and(|watch| watch.has_changed(now.mono)) {
             // Nobody waits for the answer; the log has it.
             let _ = self.reload();
@@ -312,7 +333,7 @@ impl Shell {
             }
             Output::Reply { id, reply } => self.answer(id, reply),
             Output::Event(event) => self.p.control.iter_mut().for_each(|control| control.tell(&event)),
-            Output::Landed { .. } => {}
+            Output::Landed { share, paths } => self.handle_landed(&share, &paths),
             Output::Watch { share } => self.watch(&share),
         }
     }
@@ -349,6 +370,7 @@ impl Shell {
         while let Some(wish) = signals::next(&self.p.signals) {
             match wish {
                 Wish::End => self.exit = Some(if self.p.progress.is_some() { 1 } else { 0 }),
+                Wish::Child => self.handle_children(),
                 Wish::Reload => {
                     // Nobody waits for the answer; the log has it.
                     let _ = self.reload();
@@ -358,10 +380,13 @@ impl Shell {
     }
 
     fn handle_watch(&mut self, now: Now) {
-        let Some(watcher) = &mut self.p.watcher else { return };
-        for seen in watcher.read() {
+        let seen = self.p.watcher.as_mut().map(Watcher::read).unwrap_or_default();
+        for seen in seen {
             match seen {
-                Seen::Hint(share, hint) => self.p.node.handle_change(now, &share, Some(hint)),
+                Seen::Hint(share, hint) => {
+                    self.learn_changed(&share, &hint.path);
+                    self.p.node.handle_change(now, &share, Some(hint));
+                }
                 Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
             }
         }
@@ -369,6 +394,7 @@ impl Shell {
 
     fn watch(&mut self, share: &ShareName) {
         let settings = self.p.node.settings().share(share).cloned();
+        settings.iter().for_each(|settings| self.in_force.learn(settings));
         let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
         let reserved = self.p.config.reserved.iter().find(|(name, _)| name == share);
         let reserved = reserved.map(|(_, reserved)| reserved.clone()).unwrap_or_default();

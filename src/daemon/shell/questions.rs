@@ -74,6 +74,7 @@ impl Shell {
             self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
         problems.extend(self.p.config.key_problem.clone().map(Tree::Text));
         problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
+        problems.extend(self.in_force.troubles().into_iter().map(Tree::Text));
         let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
         let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
         let in_order = problems.is_empty();
@@ -81,6 +82,7 @@ impl Shell {
             .with("problems", problems)
             .with("pid", std::process::id())
             .with("listen", listen)
+            .with("in_force", self.in_force.tree())
             .with("database", self.p.place.database().display().to_string())
             .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
         match tree {

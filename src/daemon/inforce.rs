@@ -1,0 +1,235 @@
+//! What landed is put in force: whoever uses a file is told that it changed.
+//!
+//! A UCI package becomes one `config.change` event of procd, which reloads every service that named the package, as
+//! LuCI's own apply does. Other shares run a program or init scripts of the administrator's choice. Either happens after
+//! the batch is in place and written down, and only where something changed that anybody could notice: a package with
+//! the same parsed content, another comment say, reloads nothing.
+//!
+//! That a service was told does not say that it obeyed; so status says "notified", with package and time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::daemon::runner::{Ended, Job, JobId};
+use crate::model::settings::{Reload, ShareSettings};
+use crate::model::{RelPath, ShareName, WallTime, limits};
+use crate::node::api::Tree;
+use crate::uci::{self, PackageName};
+
+/// Where init scripts lie.
+const INIT_DIR: &str = "/etc/init.d";
+
+/// Time limit of a reload.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Paths named to a program in its environment; it has all of them on standard input.
+const NAMED: usize = 16;
+
+/// Who is told what, and what came of it.
+#[derive(Default)]
+pub struct InForce {
+    /// What each package said when it was last looked at.
+    packages: BTreeMap<(ShareName, RelPath), [u8; 32]>,
+    /// The last notice to each, by package or by share.
+    notices: BTreeMap<String, Notice>,
+    /// Jobs that run, with the share they run for.
+    jobs: BTreeMap<JobId, ShareName>,
+    /// What landed in a share while its program ran: it is run once more.
+    again: BTreeMap<ShareName, BTreeSet<RelPath>>,
+}
+
+struct Notice {
+    at: WallTime,
+    trouble: Option<String>,
+}
+
+/// What must be done to put something in force.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tell procd that this package changed.
+    Package(PackageName),
+    /// Run this for the share.
+    Run(ShareName, Job),
+}
+
+impl InForce {
+    /// Notes what the packages of a share say, so that a later change can be told from none.
+    pub fn learn(&mut self, share: &ShareSettings) {
+        if share.reload() != Reload::Uci {
+            return;
+        }
+        let Ok(names) = std::fs::read_dir(&share.dir) else { return };
+        for name in names.flatten() {
+            if let Ok(path) = RelPath::parse(name.file_name().as_bytes()) {
+                self.learn_path(share, &path);
+            }
+        }
+    }
+
+    /// A path changed here: whoever changed it tells whom it concerns.
+    pub fn learn_path(&mut self, share: &ShareSettings, path: &RelPath) {
+        if share.reload() == Reload::Uci && package_of(path).is_some() {
+            let said = what_it_says(&share.dir, path);
+            self.packages.insert((share.name.clone(), path.clone()), said);
+        }
+    }
+
+    /// What must be done, after these paths of a share landed.
+    pub fn landed(&mut self, share: &ShareSettings, paths: &[RelPath]) -> Vec<Action> {
+        match share.reload() {
+            Reload::Nobody => Vec::new(),
+            Reload::Uci => {
+                let mut actions = Vec::new();
+                for path in paths {
+                    let Some(package) = package_of(path) else { continue };
+                    let said = what_it_says(&share.dir, path);
+                    let before = self.packages.insert((share.name.clone(), path.clone()), said);
+                    if before != Some(said) {
+                        actions.push(Action::Package(package));
+                    }
+                }
+                actions
+            }
+            Reload::Script(_) | Reload::Services(_) if self.jobs.values().any(|name| *name == share.name) => {
+                self.again.entry(share.name.clone()).or_default().extend(paths.iter().cloned());
+                Vec::new()
+            }
+            Reload::Script(script) => {
+                vec![Action::Run(share.name.clone(), job(share, vec![script.display().to_string()], paths))]
+            }
+            Reload::Services(services) => services
+                .iter()
+                .map(|service| {
+                    let command = vec![format!("{INIT_DIR}/{service}"), "reload".to_string()];
+                    Action::Run(share.name.clone(), job(share, command, paths))
+                })
+                .collect(),
+        }
+    }
+
+    /// A package's notice was sent, or could not be.
+    pub fn note_package(&mut self, now: WallTime, package: &str, trouble: Option<String>) {
+        self.notices.insert(package.to_string(), Notice { at: now, trouble });
+    }
+
+    /// A share's program was started, or could not be.
+    pub fn note_started(&mut self, now: WallTime, share: ShareName, started: Result<JobId, String>) {
+        let trouble = match started {
+            Ok(id) => {
+                self.jobs.insert(id, share.clone());
+                None
+            }
+            Err(reason) => Some(reason),
+        };
+        self.notices.insert(format!("share {share}"), Notice { at: now, trouble });
+    }
+
+    /// A job ended: the share it ran for, and what landed there meanwhile. `None` where it was not one of ours.
+    pub fn ended(&mut self, ended: &Ended) -> Option<(ShareName, Vec<RelPath>)> {
+        let share = self.jobs.remove(&ended.id)?;
+        if let (Err(reason), Some(notice)) = (&ended.result, self.notices.get_mut(&format!("share {share}"))) {
+            notice.trouble = Some(format!("{}: {reason}", ended.what));
+        }
+        let idle = !self.jobs.values().any(|name| *name == share);
+        let again = if idle { self.again.remove(&share) } else { None };
+        Some((share, again.into_iter().flatten().collect()))
+    }
+
+    /// For status: who was told, when, and what went wrong.
+    pub fn tree(&self) -> Tree {
+        let one = |(name, notice): (&String, &Notice)| {
+            let tree = Tree::map().with("notified", notice.at).with_some("failed", notice.trouble.clone());
+            (name.clone(), tree)
+        };
+        Tree::Map(self.notices.iter().map(one).collect())
+    }
+
+    /// What went wrong and still is so.
+    pub fn troubles(&self) -> Vec<String> {
+        let failed =
+            |(name, notice): (&String, &Notice)| Some(format!("reload of {name}: {}", notice.trouble.as_ref()?));
+        self.notices.iter().filter_map(failed).collect()
+    }
+}
+
+fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
+    let mut input = Vec::new();
+    for path in paths.iter().take(limits::REPLY_PATHS) {
+        input.extend_from_slice(path.as_bytes());
+        input.push(b'\n');
+    }
+    let named: Vec<String> = paths.iter().take(NAMED).map(RelPath::to_text).collect();
+    let env = vec![
+        ("OWSYNC_SHARE".to_string(), share.name.to_string()),
+        ("OWSYNC_DIR".to_string(), share.dir.display().to_string()),
+        ("OWSYNC_PATHS".to_string(), named.join(" ")),
+        ("OWSYNC_COUNT".to_string(), paths.len().to_string()),
+    ];
+    Job { what: format!("{} for share {}", command.join(" "), share.name), command, env, input, time: TIME }
+}
+
+/// The package that lies at a path, if one can: packages lie at the top of their directory.
+fn package_of(path: &RelPath) -> Option<PackageName> {
+    if path.parent().is_some() { None } else { PackageName::parse(path.as_bytes()) }
+}
+
+/// What a package says, apart from how it is written; one that cannot be parsed says its bytes.
+fn what_it_says(dir: &Path, path: &RelPath) -> [u8; 32] {
+    let bytes = std::fs::read(dir.join(std::ffi::OsStr::from_bytes(path.as_bytes()))).unwrap_or_default();
+    let parsed = package_of(path).and_then(|name| uci::parse(&name, &bytes).ok());
+    match parsed {
+        Some(package) => Sha256::digest(uci::write::export(&package)).into(),
+        None => Sha256::digest(bytes).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(dir: &Path, reload: Reload) -> ShareSettings {
+        ShareSettings { reload: Some(reload), ..ShareSettings::new(ShareName::main(), dir.into()) }
+    }
+
+    fn path(text: &str) -> RelPath {
+        RelPath::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_package_is_told_once_and_only_when_it_says_something_else() {
+        let dir = std::env::temp_dir().join(format!("owsync-inforce-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let share = share(&dir, Reload::Uci);
+        std::fs::write(dir.join("dhcp"), "config dnsmasq\n\toption a '1'\n").unwrap();
+        let mut in_force = InForce::default();
+        in_force.learn(&share);
+
+        std::fs::write(dir.join("dhcp"), "# a comment\nconfig dnsmasq\n option a 1\n").unwrap();
+        assert_eq!(in_force.landed(&share, &[path("dhcp")]), []);
+
+        std::fs::write(dir.join("dhcp"), "config dnsmasq\n option a 2\n").unwrap();
+        let package = PackageName::parse(b"dhcp").unwrap();
+        assert_eq!(in_force.landed(&share, &[path("dhcp"), path("d/x"), path("x.y")]), [Action::Package(package)]);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_runs_is_run_once_more_for_what_landed_meanwhile() {
+        let share = share(Path::new("/x"), Reload::Script("/usr/libexec/r".into()));
+        let mut in_force = InForce::default();
+        let [Action::Run(name, job)] = &in_force.landed(&share, &[path("a")])[..] else { panic!("one job") };
+        assert_eq!((job.command.as_slice(), job.input.as_slice()), (&["/usr/libexec/r".to_string()][..], &b"a\n"[..]));
+        in_force.note_started(WallTime(0), name.clone(), Ok(1));
+
+        assert_eq!(in_force.landed(&share, &[path("b")]), []);
+        assert_eq!(in_force.landed(&share, &[path("c")]), []);
+
+        let ended = Ended { id: 1, what: "it".into(), result: Err("exit code 1".into()), output: String::new() };
+        assert_eq!(in_force.ended(&ended), Some((ShareName::main(), vec![path("b"), path("c")])));
+        assert_eq!(in_force.troubles(), ["reload of share main: it: exit code 1"]);
+    }
+}

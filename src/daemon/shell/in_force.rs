@@ -1,0 +1,64 @@
+//! Telling whoever uses what landed, and hearing what came of it.
+
+use crate::daemon::inforce::Action;
+use crate::daemon::runner::Ended;
+use crate::daemon::shell::Shell;
+use crate::model::{RelPath, ShareName};
+use crate::node::api::Level;
+
+impl Shell {
+    /// These paths landed, and that is written down.
+    pub(super) fn handle_landed(&mut self, share: &ShareName, paths: &[RelPath]) {
+        let Some(settings) = self.p.node.settings().share(share).cloned() else { return };
+        for action in self.in_force.landed(&settings, paths) {
+            let now = self.p.env.now();
+            match action {
+                Action::Package(package) => self.tell_procd(package.as_str()),
+                Action::Run(share, job) => {
+                    let started = self.runner.start(now.mono, job);
+                    if let Err(reason) = &started {
+                        self.p.log.say(Level::Error, reason.clone());
+                    }
+                    self.in_force.note_started(now.wall, share, started);
+                }
+            }
+        }
+    }
+
+    /// A path changed here, so its package says something else than before.
+    pub(super) fn learn_changed(&mut self, share: &ShareName, path: &RelPath) {
+        if let Some(settings) = self.p.node.settings().share(share).cloned() {
+            self.in_force.learn_path(&settings, path);
+        }
+    }
+
+    pub(super) fn handle_children(&mut self) {
+        let now = self.p.env.now();
+        for ended in self.runner.handle_children(now.mono) {
+            self.report(&ended);
+            if let Some((share, again)) = self.in_force.ended(&ended) {
+                if !again.is_empty() {
+                    self.handle_landed(&share, &again);
+                }
+            }
+        }
+    }
+
+    fn report(&self, ended: &Ended) {
+        for line in ended.output.lines() {
+            self.p.log.say(Level::Notice, format!("{}: {line}", ended.what));
+        }
+        match &ended.result {
+            Ok(()) => self.p.log.say(Level::Debug, format!("{}: done", ended.what)),
+            Err(reason) => self.p.log.say(Level::Error, format!("{}: {reason}", ended.what)),
+        }
+    }
+
+    /// Tells procd that a package changed.
+    fn tell_procd(&mut self, package: &str) {
+        let now = self.p.env.now();
+        let trouble = "there is no ubus here to tell procd by".to_string();
+        self.p.log.say(Level::Warning, format!("{package} changed, but {trouble}"));
+        self.in_force.note_package(now.wall, package, Some(trouble));
+    }
+}
