@@ -77,7 +77,10 @@ impl Shell {
         problems.extend(self.in_force.troubles().into_iter().map(Tree::Text));
         let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
         let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
-        let in_order = problems.is_empty();
+        let first = problems.first().and_then(|problem| match problem {
+            Tree::Text(text) => Some(text.clone()),
+            _ => None,
+        });
         let tree = tree
             .with("problems", problems)
             .with("pid", std::process::id())
@@ -85,15 +88,17 @@ impl Shell {
             .with("in_force", self.in_force.tree())
             .with("database", self.p.place.database().display().to_string())
             .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
-        match tree {
-            // A node that nobody can reach is not in sync, whatever it knows.
-            Tree::Map(fields) if !in_order => Tree::Map(
-                fields
-                    .into_iter()
-                    .map(|(key, value)| if key == "in_sync" { (key, Tree::Bool(false)) } else { (key, value) })
-                    .collect(),
-            ),
-            tree => tree,
+        match (tree, first) {
+            // Whatever the node knows: with one of these, it is not as its owner wants it.
+            (Tree::Map(fields), Some(first)) => {
+                let patched = |(key, value): (String, Tree)| match key.as_str() {
+                    "in_sync" => (key, Tree::Bool(false)),
+                    "summary" => (key, Tree::Text(first.clone())),
+                    _ => (key, value),
+                };
+                Tree::Map(fields.into_iter().map(patched).collect())
+            }
+            (tree, _) => tree,
         }
     }
 
