@@ -2,14 +2,13 @@
 
 use crate::fs::{Fs, Root};
 use crate::model::settings::{FirstSync, Symlinks};
-use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Version, limits};
-use crate::node::api::{Event, Level, Tree};
+use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{IndexPart, Offer};
 use crate::reconcile::{self, FirstContact, Source, Verdict};
-use crate::store::state::{Change, Ledger, Owed};
+use crate::store::state::{Change, Owed};
 
 impl<F: Fs> Node<F> {
     /// A peer tells what it has.
@@ -120,7 +119,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// What becomes of an offer, as things stand now.
-    fn sort_offer(
+    pub(crate) fn sort_offer(
         &self,
         name: &ShareName,
         path: &RelPath,
@@ -159,96 +158,6 @@ impl<F: Fs> Node<F> {
             None => Sorted::Take {
                 wanted: lands && entry.has_content() && !record.is_some_and(|record| record.entry.same_content(entry)),
             },
-        }
-    }
-
-    /// Tries owed changes again, those that `which` picks, as far as their peers are there.
-    pub(crate) fn retry_owed(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        by_person: bool,
-        which: impl Fn(NodeId, &RelPath, &Owed) -> bool,
-    ) {
-        let Some(share) = self.shares.get(name) else { return };
-        if !share.ready || self.hold_of(name).is_some() {
-            return;
-        }
-        let Some(state) = self.store.state().shares.get(name) else { return };
-        let on_its_way = |node: NodeId, path: &RelPath| {
-            share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path))
-        };
-        let mut groups: std::collections::BTreeMap<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
-        for ((node, path), owed) in
-            state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path))
-        {
-            groups.entry((*node, owed.batch)).or_default().push((path.clone(), owed.clone()));
-        }
-        for ((node, _), items) in groups {
-            let link = self
-                .links
-                .iter()
-                .find(|(_, link)| {
-                    link.node == Some(node)
-                        && link.is_admitted()
-                        && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
-                })
-                .map(|(id, _)| *id);
-            let Some(link) = link else { continue };
-            let Some(direction) =
-                self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
-            else {
-                continue;
-            };
-            let contact = self.contact_with(now, link);
-            let number = self.next_batch;
-            self.next_batch += 1;
-            let mut batch: Batch<F::Root> = Batch::new(node, link, contact, now.mono);
-            batch.by_person = by_person;
-            let mut still = None;
-            for (path, owed) in items {
-                // A person who lets a path pass knows where it comes from.
-                let long_away = owed.reason == Reason::LongAway && !by_person;
-                match self.sort_offer(name, &path, &owed.entry, contact, direction, long_away) {
-                    Sorted::LeftOut | Sorted::Known => self.store.change(Change::Paid(name.clone(), node, path)),
-                    Sorted::Owe(reason) => {
-                        if reason.delays_batch() {
-                            still.get_or_insert_with(|| path.clone());
-                        }
-                        self.owe(now, name, node, path, Owed { reason, ..owed });
-                    }
-                    Sorted::Take { wanted } => {
-                        batch.add(
-                            path,
-                            Pending {
-                                entry: owed.entry,
-                                seq: owed.seq,
-                                batch: owed.batch,
-                                content: Content::Unneeded,
-                                owed: true,
-                                decided: owed.decided,
-                            },
-                            wanted,
-                            None,
-                        );
-                    }
-                }
-            }
-            match still {
-                // One of them still cannot land, so the others still wait for it, unless a person said otherwise.
-                Some(path) if !by_person => {
-                    for (other, pending) in batch.offers {
-                        self.owe(
-                            now,
-                            name,
-                            node,
-                            other,
-                            pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall),
-                        );
-                    }
-                }
-                _ => self.add_batch(name, number, batch),
-            }
         }
     }
 
@@ -313,29 +222,6 @@ impl<F: Fs> Node<F> {
         }
         if !entry.version.is_unversioned() || smaller {
             record.from = Some(node);
-        }
-    }
-
-    /// A peer no longer has what it gave (one path, or all of it): what has no version yet would have got it there, and
-    /// gets it here instead.
-    pub(crate) fn disown(&mut self, now: Now, name: &ShareName, node: NodeId, path: Option<&RelPath>) {
-        let Some(index) = self.store.index_mut(name) else { return };
-        let mut orphans = Vec::new();
-        let given = |(other, record): &(&RelPath, &mut Record)| {
-            record.from == Some(node) && path.is_none_or(|path| path == *other)
-        };
-        for (other, record) in index.iter_mut().filter(given) {
-            record.from = None;
-            if record.entry.version.is_unversioned() && record.entry.is_live() {
-                orphans.push((record.seq, other.clone()));
-            }
-        }
-        orphans.sort_unstable();
-        let past = self.store.state().shares.get(name).is_some_and(|state| state.meta.past);
-        let receives = self.shares.get(name).is_none_or(|share| share.settings.direction == Direction::Receive);
-        if past && !receives {
-            self.version_paths(now, name, orphans.into_iter().map(|(_, path)| path));
-            self.stirred = true;
         }
     }
 
@@ -418,53 +304,6 @@ impl<F: Fs> Node<F> {
         handed_over
     }
 
-    /// Writes down that a change could not land, and why.
-    pub(crate) fn owe(&mut self, now: Now, name: &ShareName, node: NodeId, path: RelPath, owed: Owed) {
-        if let Some(share) = self.shares.get_mut(name) {
-            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
-        }
-        let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
-        if before.is_some_and(|before| {
-            before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry
-        }) {
-            return;
-        }
-        if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
-            let label = self.node_label(node);
-            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) {
-                Level::Debug
-            } else {
-                Level::Warning
-            };
-            self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
-            if owed.reason.needs_person() {
-                let details = Tree::map()
-                    .with("share", name.to_string())
-                    .with("path", path.to_text())
-                    .with("reason", owed.reason.code())
-                    .with("peer", label);
-                self.tell(Event {
-                    name: "owsync.hold",
-                    at: now.wall,
-                    text: format!("{name}: {path}: {}", owed.reason),
-                    details,
-                });
-            }
-        }
-        self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
-        self.stirred = true;
-    }
-
-    /// Nothing is owed to a node any more.
-    pub(crate) fn forget_owed_to(&mut self, name: &ShareName, node: NodeId) {
-        let Some(state) = self.store.state().shares.get(name) else { return };
-        let paths: Vec<RelPath> =
-            state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();
-        for path in paths {
-            self.store.change_lazily(Change::Paid(name.clone(), node, path));
-        }
-    }
-
     /// A session is over: what was not complete is heard again at the next one.
     pub(crate) fn drop_exchanges(&mut self, now: Now, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -505,110 +344,10 @@ impl<F: Fs> Node<F> {
             }
         }
     }
-
-    /// Whether an exchange has just completed: both have heard each other's index to the end, landed or not.
-    pub(crate) fn check_completed(&mut self, now: Now, id: LinkId, name: &ShareName) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
-        let their_rank = hello.rank;
-        let Some(exchange) = link.exchanges.get_mut(name) else { return };
-        let heard_by_them = exchange.catch_up.is_some_and(|upto| exchange.their_heard >= upto);
-        if exchange.completed || !exchange.heard_all || !heard_by_them {
-            return;
-        }
-        exchange.completed = true;
-        if let Some(share) = self.shares.get_mut(name) {
-            // What is owed to it may land, or be known, by now.
-            share.retry_at = now.mono;
-        }
-        let Some(state) = self.store.state().shares.get(name) else { return };
-        let ledger = state.ledgers.get(&node).cloned().unwrap_or_default();
-        if !ledger.met || ledger.away {
-            // Everything it brought from its time away was heard by now, and what is unknown here is owed.
-            self.store.change(Change::Ledger(name.clone(), node, Ledger { met: true, away: false, ..ledger }));
-        }
-        self.give_versions(now, name, node);
-        let me = self.store.state().me.clone();
-        if their_rank > me.rank {
-            // From here on what this node writes descends from the reference. What it wrote before does not.
-            self.store.change(Change::Me(crate::store::state::Me { rank: their_rank, ..me }));
-        }
-        self.log(Level::Debug, format!("share {name}: exchanged with {}", self.node_label(node)));
-        self.stirred = true;
-    }
-
-    /// The first exchange of a share has completed: what is still unversioned, and nobody else's to version, gets one.
-    fn give_versions(&mut self, now: Now, name: &ShareName, node: NodeId) {
-        let Some(state) = self.store.state().shares.get(name) else { return };
-        if state.meta.past {
-            return;
-        }
-        let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
-        let on_its_way = |path: &RelPath| {
-            self.shares
-                .get(name)
-                .is_some_and(|share| share.batches.values().any(|batch| batch.offers.contains_key(path)))
-        };
-        let owed = |path: &RelPath| state.owed.keys().any(|(_, owed)| owed == path);
-        let mut remaining: Vec<(u64, RelPath)> = state
-            .index
-            .iter()
-            .filter(|(_, record)| {
-                record.entry.version.is_unversioned()
-                    && record.entry.is_live()
-                    && record.sleep.is_none()
-                    && record.from != Some(node)
-            })
-            .map(|(path, record)| (record.seq, path.clone()))
-            .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))
-            .collect();
-        remaining.sort_unstable();
-        // What was deleted before anybody had a claim needs no tombstone: whoever was shown it was told that it is gone.
-        let gone: Vec<RelPath> = state
-            .index
-            .iter()
-            .filter(|(_, record)| !receives && !record.entry.is_live() && record.entry.version.is_unversioned())
-            .map(|(path, _)| path.clone())
-            .collect();
-        let meta = crate::store::state::ShareMeta { past: true, ..state.meta.clone() };
-        self.store.change(Change::Share(name.clone(), meta));
-        self.store.change(Change::Stamped(name.clone(), now.wall));
-        for path in gone {
-            self.store.change(Change::Drop(name.clone(), path));
-        }
-        self.version_paths(now, name, remaining.into_iter().map(|(_, path)| path));
-    }
-
-    /// Gives unversioned entries their first version; their stamps keep rank 0, and their batches stay as they were.
-    pub(crate) fn version_paths(&mut self, now: Now, name: &ShareName, paths: impl Iterator<Item = RelPath>) {
-        let state_id = self.store.state().me.state;
-        let mut batches: Option<(u64, u64)> = None;
-        for path in paths {
-            let Some(mut record) =
-                self.store.state().shares.get(name).and_then(|share| share.index.get(&path)).cloned()
-            else {
-                continue;
-            };
-            let number = self.store.next_number(now.wall);
-            record.entry.version = record.entry.version.edited(state_id, number, limits::VERSION_IDS);
-            record.seq = self.store.next_seq(now.wall);
-            let before = record.batch;
-            record.batch = match batches {
-                Some((old, new)) if old == before => new,
-                _ => record.seq,
-            };
-            batches = Some((before, record.batch));
-            record.from = None;
-            if let Some(share) = self.shares.get_mut(name) {
-                share.top = record.seq;
-            }
-            self.store.change(Change::Record(name.clone(), path, record));
-        }
-    }
 }
 
 /// What becomes of an offer.
-enum Sorted {
+pub(crate) enum Sorted {
     /// This node's filter leaves it out.
     LeftOut,
     /// What is here includes it.

@@ -6,11 +6,13 @@
 //! [`Node::transmit`] for every session. So ten of them run in one thread, on virtual time, from a seed: `tests/sim`.
 //!
 //! # Reading order
-//! [`api`] is what people and scripts ask and hear. Then the way of a change: `look` notices it and makes it an entry,
-//! `offer` tells peers, `hear` takes in what they tell, `fetch` and `serve` move content, `decide` makes a plan that
-//! passed every guard, `land` puts it in place, `settle` writes it down and only then says so. `door` decides who may
-//! enter, `dial` whom to call, `expire` what may be forgotten, `command` what a person decided, `reload` what a new
-//! configuration changes.
+//! [`api`] is what people and scripts ask and hear; `parts` what a node is made of, `life` how it begins and ends. Then the
+//! way of a change: `look` notices it and `edit` makes it an entry, `offer` tells peers, `hear` takes in what they tell,
+//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard, `land` puts it in place, `landed` and
+//! `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what waits for a person is
+//! on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide who may enter, `dial` whom to
+//! call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new configuration changes. People ask
+//! through `command`: `run`, `approve`, `former`, `members`, and are answered by `status`, `lag` and `lists`.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -19,20 +21,36 @@
 //! - What was heard is landed, or on its way in memory and heard again after a restart, or owed on disk. There is no
 //!   fourth place.
 
+mod admit;
 pub mod api;
+mod approve;
 mod batch;
 mod command;
 mod decide;
 mod dial;
 mod door;
+mod edit;
 mod expire;
+mod farewell;
 mod fetch;
+mod former;
 mod hear;
+mod hold;
+mod keep;
+mod lag;
 mod land;
+mod landed;
+mod life;
 mod link;
+mod lists;
 mod look;
+mod members;
 mod offer;
+mod owed;
+mod parts;
+mod past;
 mod reload;
+mod run;
 mod serve;
 mod settle;
 mod share;
@@ -44,121 +62,24 @@ use std::net::IpAddr;
 use crate::fs::scan::Hint;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::settings::Address;
-use crate::model::{Monotonic, NodeId, Now, PeerName, RelPath, Rng, Settings, ShareName, limits};
+use crate::model::{Monotonic, NodeId, Now, PeerName, Rng, Settings, ShareName, limits};
 use crate::proto::Session;
-#[cfg(feature = "encryption")]
-use crate::proto::handshake;
-use crate::proto::session::Mode;
 use crate::reconcile::filter::Reserved;
+use crate::store::Store;
 use crate::store::history::History;
-use crate::store::{News, Store};
 
-use api::{Command, Event, Level, LogLine, Reply};
+use api::{Command, Event, Level, LogLine};
 use dial::Dial;
 use link::Link;
 use share::Share;
+
+pub use parts::{Identity, Output, Parts};
 
 /// Names a session between the node and its owner.
 pub type LinkId = u64;
 
 /// Names a command between the node and its owner.
 pub type CommandId = u64;
-
-/// What a node wants done.
-#[derive(Debug, PartialEq)]
-pub enum Output {
-    /// Connect there; answer with [`Node::handle_dialled`] or [`Node::handle_dial_failed`].
-    Dial {
-        /// The session to be.
-        link: LinkId,
-        /// Where.
-        address: Address,
-    },
-    /// Transmit what is left on this session, then close it.
-    Close {
-        /// The session.
-        link: LinkId,
-        /// Read it to its end first: the other side dies of an early close.
-        linger: bool,
-    },
-    /// Write a line to the log.
-    Log(LogLine),
-    /// Answer a command.
-    Reply {
-        /// The command.
-        id: CommandId,
-        /// The answer.
-        reply: Reply,
-    },
-    /// Tell whoever listens.
-    Event(Event),
-    /// These paths of a share were put in place, and that is written down: whoever uses them must be told.
-    Landed {
-        /// The share.
-        share: ShareName,
-        /// What changed.
-        paths: Vec<RelPath>,
-    },
-    /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
-    /// have need not be watched any more.
-    Watch {
-        /// The share.
-        share: ShareName,
-    },
-}
-
-/// Who this node is.
-pub struct Identity {
-    /// How sessions are secured.
-    pub mode: Mode,
-    /// The node's id; in plain mode that of the state.
-    pub id: NodeId,
-    /// Its public key, when it has one.
-    pub public_key: Option<[u8; 32]>,
-}
-
-impl Identity {
-    /// The identity that a mode gives; `plain_id` is what the state keeps for plain mode.
-    pub fn of(mode: Mode, plain_id: NodeId) -> Identity {
-        match &mode {
-            Mode::Plain => Identity { mode, id: plain_id, public_key: None },
-            #[cfg(feature = "encryption")]
-            Mode::Encrypted(credentials) => {
-                let public_key = handshake::public_key(&credentials.identity);
-                Identity { mode, id: handshake::node_id(&public_key), public_key: Some(public_key) }
-            }
-        }
-    }
-}
-
-/// Everything a node is made of.
-pub struct Parts<F: Fs> {
-    /// The disk.
-    pub fs: F,
-    /// What it was told to do.
-    pub settings: Settings,
-    /// Its memory, loaded.
-    pub store: Store<F::Root>,
-    /// What loading it found.
-    pub news: Vec<News>,
-    /// Former contents, loaded.
-    pub history: History<F::Root>,
-    /// Who it is.
-    pub identity: Identity,
-    /// Random bytes.
-    pub rng: Rng,
-    /// Tells its staging directories from those of other databases.
-    pub tag: u64,
-    /// Names of its own that must never be synced, per share.
-    pub reserved: BTreeMap<ShareName, Vec<Reserved>>,
-    /// The machine is up for ten minutes from here on.
-    pub settled_at: Monotonic,
-    /// A person started it and waits: a share that was replaced meanwhile is reported, not held.
-    pub attended: bool,
-    /// The token of a join text, to be shown once.
-    pub token: Option<[u8; 16]>,
-}
 
 /// A node. See the module's text.
 pub struct Node<F: Fs> {
@@ -179,7 +100,7 @@ pub struct Node<F: Fs> {
     next_link: LinkId,
     dials: BTreeMap<PeerName, Dial>,
     /// Troubles with nodes that belong to no section: who knocked and was not let in.
-    waiting: BTreeMap<NodeId, door::Waiting>,
+    waiting: BTreeMap<NodeId, admit::Waiting>,
     next_batch: u64,
     next_run: u64,
     outputs: VecDeque<Output>,
@@ -188,7 +109,7 @@ pub struct Node<F: Fs> {
     store_trouble: Option<(FsError, Monotonic)>,
     next_expiry: Monotonic,
     clock: expire::Clock,
-    syncs: Vec<command::Run>,
+    syncs: Vec<run::Run>,
     next_sync: u64,
     counters: api::Counters,
     /// Set by everything that may have changed what peers must be told; cleared by `settle`.
@@ -198,50 +119,6 @@ pub struct Node<F: Fs> {
 }
 
 impl<F: Fs> Node<F> {
-    /// A node of these parts. It opens its shares at the first [`Node::work`].
-    pub fn new(parts: Parts<F>, now: Now) -> Node<F> {
-        let mut node = Node {
-            fs: parts.fs,
-            settings: parts.settings,
-            store: parts.store,
-            history: parts.history,
-            identity: parts.identity,
-            rng: parts.rng,
-            tag: parts.tag,
-            reserved: parts.reserved,
-            settled_at: parts.settled_at,
-            started: now.mono,
-            attended: parts.attended,
-            token: parts.token,
-            shares: BTreeMap::new(),
-            links: BTreeMap::new(),
-            next_link: 1,
-            dials: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            next_batch: 1,
-            next_run: 1,
-            outputs: VecDeque::new(),
-            events: VecDeque::new(),
-            store_trouble: None,
-            next_expiry: now.mono.plus(limits::EXPIRY_EVERY),
-            clock: expire::Clock::new(now),
-            syncs: Vec::new(),
-            next_sync: 1,
-            counters: api::Counters::default(),
-            stirred: true,
-            again: false,
-        };
-        node.next_run = node.history.items().map(|item| item.run).max().unwrap_or(0) + 1;
-        let set_back = parts.news.iter().any(|news| matches!(news, News::SetBack));
-        for news in parts.news {
-            node.report_news(&news);
-        }
-        node.set_up_shares(now, set_back);
-        node.set_up_dials(now);
-        node.settle(now);
-        node
-    }
-
     /// This node's id.
     pub fn id(&self) -> NodeId {
         self.identity.id
@@ -441,32 +318,6 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    /// Ends every session and writes everything down, as well as it goes.
-    pub fn shut_down(&mut self, now: Now) {
-        let links: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in links {
-            self.say_bye(now, id, Trouble::EndedHere("this node is shutting down"));
-        }
-        for (name, share) in &mut self.shares {
-            // A landing that has begun is completed at the next start; what is staged for others is removed now.
-            let Some(root) = &share.root else { continue };
-            let batches = std::mem::take(&mut share.batches);
-            let landing = share.landing.as_ref().and_then(|landing| landing.batch);
-            for (id, batch) in batches {
-                if landing != Some(id) {
-                    batch.offers.into_values().for_each(|pending| pending.content.discard(root));
-                }
-            }
-            if self.store.state().shares.get(name).is_some_and(|state| state.landing.is_none()) {
-                share.staging.close(root);
-            }
-        }
-        let folded = if self.store.has_unfolded() { self.store.fold() } else { Ok(()) };
-        if let Err(error) = folded.and_then(|()| self.history.commit()) {
-            self.log(Level::Error, format!("the database could not be written at shutdown: {error}"));
-        }
-    }
-
     /// Everything an input needs at its end.
     fn finish(&mut self, now: Now) {
         self.end_leaving(now);
@@ -486,18 +337,6 @@ impl<F: Fs> Node<F> {
             self.events.pop_front();
         }
         self.outputs.push_back(Output::Event(event));
-    }
-
-    fn report_news(&mut self, news: &News) {
-        match news {
-            News::Fresh => {}
-            News::Imported { entries } => self.log(Level::Notice, format!("took over the database of owsync 1.x with {entries} paths")),
-            News::Damaged { aside, why } => {
-                self.log(Level::Error, format!("the database was damaged ({why}) and is kept as {aside}: this node goes on as one without a past, which loses nothing"));
-            }
-            News::DroppedLines { bytes } => self.log(Level::Warning, format!("the last {bytes} bytes of the journal were not whole and were dropped: what they said is found again")),
-            News::SetBack => self.log(Level::Warning, "the database was restored from a backup or copied: it goes on under a new state id".into()),
-        }
     }
 
     /// The free space that must remain for `share`, checked against what there is; the bytes that are free.

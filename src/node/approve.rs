@@ -1,0 +1,238 @@
+//! What waits for a person: let it go on, take the other side's state, or pick a side.
+
+use crate::fs::Fs;
+use crate::fs::scan::Hint;
+use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, limits};
+use crate::node::Node;
+use crate::node::api::{Fault, Level, Pick, Reply, Tree};
+use crate::reconcile;
+use crate::store::state::{Change, Owed};
+
+impl<F: Fs> Node<F> {
+    pub(crate) fn approve(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Option<Pick>) -> Reply {
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let mut done = 0u64;
+        if let Some(pick) = pick {
+            done += self.pick(now, name, path, pick);
+        } else if path.is_none() && self.hold_of(name).is_some() {
+            let Some(share) = self.shares.get_mut(name) else { return Reply::failed(Fault::NotFound, "no such share") };
+            share.approved = true;
+            share.next_poll = now.mono;
+            share.scan = None;
+            done += 1;
+            self.log(Level::Notice, format!("share {name}: approved by a person"));
+        }
+        done += self.forgive(now, name, path);
+        let Some(state) = self.store.state().shares.get(name) else {
+            return Reply::failed(Fault::NotFound, "no such share");
+        };
+        let waits = |reason: &Reason| {
+            reason.needs_person() && *reason != Reason::FirstContact
+                || matches!(reason, Reason::WaitsFor(_)) && path.is_some()
+        };
+        done += state.owed.iter().filter(|((_, other), owed)| covers(other) && waits(&owed.reason)).count() as u64;
+        self.retry_owed(now, name, true, |_, other, owed| covers(other) && waits(&owed.reason));
+        let asks = pick.is_none()
+            && self.store.state().shares.get(name).is_some_and(|state| {
+                state.owed.iter().any(|((_, other), owed)| covers(other) && owed.reason == Reason::FirstContact)
+            });
+        match done {
+            0 if asks => Reply::failed(
+                Fault::Argument,
+                "both sides have these paths and differ: say --mine, --theirs or --newest",
+            ),
+            0 => Reply::failed(Fault::State, "nothing here waits for a person"),
+            count => Reply::Done(Tree::map().with("share", name.to_string()).with("approved", count)),
+        }
+    }
+
+    /// Paths that flapped may go on.
+    fn forgive(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>) -> u64 {
+        let Some(state) = self.store.state().shares.get(name) else { return 0 };
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let flapping: Vec<(RelPath, Record)> = state
+            .index
+            .iter()
+            .filter(|(other, record)| record.sleep == Some(Sleep::Flapping) && covers(other))
+            .map(|(path, record)| (path.clone(), record.clone()))
+            .collect();
+        let count = flapping.len() as u64;
+        for (path, record) in flapping {
+            let seq = self.store.next_seq(now.wall);
+            if let Some(share) = self.shares.get_mut(name) {
+                share.flaps.forgive(&path);
+                share.top = seq;
+                share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
+            }
+            self.store.change(Change::Record(
+                name.clone(),
+                path,
+                Record { sleep: None, seq, batch: seq, from: None, ..record },
+            ));
+        }
+        count
+    }
+
+    /// A person picks a side at first contact.
+    fn pick(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Pick) -> u64 {
+        // What was decided elsewhere meanwhile is no longer open.
+        self.retry_owed(now, name, false, |_, _, owed| owed.reason == Reason::FirstContact);
+        let Some(state) = self.store.state().shares.get(name) else { return 0 };
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let mut held: std::collections::BTreeMap<RelPath, Vec<(NodeId, Owed)>> = Default::default();
+        for ((node, other), owed) in
+            state.owed.iter().filter(|((_, other), owed)| owed.reason == Reason::FirstContact && covers(other))
+        {
+            held.entry(other.clone()).or_default().push((*node, owed.clone()));
+        }
+        let here = |node: NodeId| self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
+        if pick != Pick::Mine {
+            // Only who is here can supply what is picked.
+            held.retain(|_, offers| offers.iter().any(|(node, _)| here(*node)));
+        }
+        if held.is_empty() {
+            return 0;
+        }
+        let count = held.len() as u64;
+        // Whoever decides for everybody is the reference from here on.
+        let me = self.store.state().me.clone();
+        self.store.change(Change::Me(crate::store::state::Me { rank: 1, ..me }));
+        for (path, offers) in held {
+            let local = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
+            let reached: Vec<&(NodeId, Owed)> = offers
+                .iter()
+                .filter(|(node, _)| {
+                    pick == Pick::Mine || self.links.values().any(|link| link.node == Some(*node) && link.is_admitted())
+                })
+                .collect();
+            let Some((node, best)) =
+                reached.into_iter().max_by(|(_, a), (_, b)| a.entry.conflict_order(&b.entry)).cloned()
+            else {
+                continue;
+            };
+            let mine = match (pick, &local) {
+                (Pick::Mine, _) => true,
+                (Pick::Theirs, _) | (Pick::Newest, None) => false,
+                (Pick::Newest, Some(local)) => local.entry.conflict_order(&best.entry).is_gt(),
+            };
+            let versions = offers
+                .iter()
+                .map(|(_, owed)| &owed.entry.version)
+                .chain(local.iter().map(|record| &record.entry.version));
+            let above = reconcile::above(versions);
+            let latest = offers
+                .iter()
+                .map(|(_, owed)| owed.entry.stamp.ms)
+                .chain(local.iter().map(|record| record.entry.stamp.ms))
+                .max()
+                .unwrap_or(0);
+            let number = self.store.next_number(now.wall);
+            let version = above.edited(self.store.state().me.state, number, limits::VERSION_IDS);
+            let stamp = Stamp { rank: 1, ms: latest.saturating_add(1) };
+            match local {
+                Some(record) if mine => {
+                    self.record_decided(now, name, &path, record, version, stamp);
+                    for (node, _) in offers {
+                        self.store.change(Change::Paid(name.clone(), node, path.clone()));
+                    }
+                }
+                _ => {
+                    // Their content under a version above all of them: it lands here, and everywhere, as this decision.
+                    let entry = Entry { version, stamp, ..best.entry.clone() };
+                    self.store.change(Change::Owed(
+                        name.clone(),
+                        node,
+                        path.clone(),
+                        Box::new(Owed {
+                            entry,
+                            reason: Reason::NotSupplied("it is asked for".into()),
+                            decided: true,
+                            ..best
+                        }),
+                    ));
+                    for (other, _) in offers.iter().filter(|(other, _)| *other != node) {
+                        self.store.change(Change::Paid(name.clone(), *other, path.clone()));
+                    }
+                }
+            }
+        }
+        self.retry_owed(now, name, true, |_, other, owed| covers(other) && owed.reason != Reason::FirstContact);
+        if let Some(share) = self.shares.get_mut(name) {
+            // Whoever has it may be away at this moment.
+            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+        }
+        self.stirred = true;
+        count
+    }
+
+    /// Records this node's state of a path as a decision above everything seen.
+    fn record_decided(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        path: &RelPath,
+        mut record: Record,
+        version: crate::model::Version,
+        stamp: Stamp,
+    ) {
+        record.entry.version = version;
+        record.entry.stamp = stamp;
+        record.seq = self.store.next_seq(now.wall);
+        record.batch = record.seq;
+        record.draft = None;
+        record.from = None;
+        record.recorded = now.wall;
+        if let Some(share) = self.shares.get_mut(name) {
+            share.top = record.seq;
+        }
+        self.store.change(Change::Record(name.clone(), path.clone(), record));
+        self.stirred = true;
+    }
+
+    pub(crate) fn reject(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>) -> Reply {
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let mut done = 0u64;
+        if path.is_none() && self.hold_of(name).is_some() {
+            let Some(share) = self.shares.get_mut(name) else { return Reply::failed(Fault::NotFound, "no such share") };
+            share.approved = true;
+            share.taking_back = true;
+            share.next_poll = now.mono;
+            share.scan = None;
+            done += 1;
+            self.log(Level::Notice, format!("share {name}: rejected by a person: the other nodes' state is taken"));
+        }
+        let Some(state) = self.store.state().shares.get(name) else {
+            return Reply::failed(Fault::NotFound, "no such share");
+        };
+        let owed: Vec<(NodeId, RelPath, Owed)> = state
+            .owed
+            .iter()
+            .filter(|((_, other), owed)| covers(other) && owed.reason.needs_person())
+            .map(|((node, path), owed)| (*node, path.clone(), owed.clone()))
+            .collect();
+        done += self.pick(now, name, path, Pick::Theirs);
+        for (node, path, owed) in owed {
+            if !matches!(owed.reason, Reason::MassDeletion { .. } | Reason::LongAway) {
+                continue;
+            }
+            done += 1;
+            // This node's state stays, under a version that includes what was asked for, so that nobody disagrees.
+            let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
+            let seen = reconcile::above(
+                [&owed.entry.version].into_iter().chain(record.iter().map(|record| &record.entry.version)),
+            );
+            let number = self.store.next_number(now.wall);
+            let version = seen.edited(self.store.state().me.state, number, limits::VERSION_IDS);
+            let latest = record.as_ref().map_or(i64::MIN, |record| record.entry.stamp.ms).max(owed.entry.stamp.ms);
+            let stamp =
+                Stamp { rank: self.store.state().me.rank.max(owed.entry.stamp.rank), ms: latest.saturating_add(1) };
+            let record = record.unwrap_or_else(|| Record::new(Entry::tombstone(version.clone(), stamp), None));
+            self.record_decided(now, name, &path, record, version, stamp);
+            self.store.change(Change::Paid(name.clone(), node, path));
+        }
+        match done {
+            0 => Reply::failed(Fault::State, "nothing here waits for a person"),
+            count => Reply::Done(Tree::map().with("share", name.to_string()).with("rejected", count)),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What a scan found becomes entries: the only place where edits of this node are born.
+
+use crate::fs::scan::Finding;
+use crate::fs::{Fs, Root};
+use crate::model::{
+    Digest, Direction, Entry, Kind, Now, Record, RelPath, ShareName, Sleep, Stamp, Version, WallTime, limits,
+};
+use crate::node::Node;
+use crate::node::api::Level;
+use crate::store::state::Change;
+
+/// What the edits of one settle have in common.
+pub(crate) struct Edit {
+    past: bool,
+    started: WallTime,
+    batch: Option<u64>,
+    files: usize,
+    bytes: u64,
+    pub count: u64,
+    /// A person rejected what differs here: it has no claim, and the peers' state is taken.
+    pub giving_up: bool,
+}
+
+impl Edit {
+    pub(crate) fn new(past: bool, started: WallTime) -> Edit {
+        Edit { past, started, batch: None, files: 0, bytes: 0, count: 0, giving_up: false }
+    }
+}
+
+impl<F: Fs> Node<F> {
+    pub(crate) fn record_of(&self, name: &ShareName, path: &RelPath) -> Option<Record> {
+        self.store.state().shares.get(name).and_then(|state| state.index.get(path)).cloned()
+    }
+
+    /// A recorded path is gone from the disk.
+    pub(crate) fn record_gone(&mut self, now: Now, name: &ShareName, path: RelPath, edit: &mut Edit) {
+        let Some(old) = self.record_of(name, &path) else { return };
+        if edit.giving_up {
+            self.store.change(Change::Drop(name.clone(), path));
+            edit.count += 1;
+            return;
+        }
+        // When it happened is known only as nearly as the directory above tells, or the last time it was seen.
+        let parent = path.parent();
+        let last_seen = self.shares.get(name).map_or(edit.started, |share| share.last_scan);
+        let dir_time = self
+            .shares
+            .get(name)
+            .and_then(|share| share.root.as_ref())
+            .and_then(|root| dir_mtime(root, parent.as_ref()));
+        let when = dir_time.filter(|time| *time > last_seen && *time <= now.wall).unwrap_or(last_seen);
+        let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: when.0 });
+        self.record_edit(now, name, path, Some(old), entry, None, false, edit);
+    }
+
+    /// Looks after deleted directories that had to stay because something lay in them. Empty by now: it goes. Something
+    /// synced lies in it: it lives again, as a change of this node. Something unsynced: it stays as it is.
+    pub(crate) fn settle_kept_dirs(&mut self, now: Now, name: &ShareName) {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let past = state.meta.past;
+        let kept = state.index.iter().rev().filter(|(_, record)| {
+            !record.entry.is_live() && record.sleep.is_none() && record.disk.is_some_and(|disk| disk.kind == Kind::Dir)
+        });
+        let mut empty = Vec::new();
+        let mut alive = Vec::new();
+        for (path, record) in kept {
+            if state.index.has_live_below(path) {
+                if let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(path) {
+                    alive.push((path.clone(), stat));
+                }
+            } else if root.remove_dir(path).is_ok() {
+                empty.push((path.clone(), Record { disk: None, ..record.clone() }));
+            }
+        }
+        for (path, record) in empty {
+            self.store.change_lazily(Change::Record(name.clone(), path, record));
+        }
+        let mut edit = Edit::new(past, now.wall);
+        for (path, stat) in alive.into_iter().filter(|(_, stat)| stat.kind == Kind::Dir) {
+            self.record_found(now, name, path, Finding { stat, digest: Digest::NONE, young: false }, &mut edit);
+            self.stirred = true;
+        }
+    }
+
+    /// Something on disk is new, or not as recorded.
+    pub(crate) fn record_found(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        path: RelPath,
+        finding: Finding,
+        edit: &mut Edit,
+    ) {
+        let Finding { stat, digest, young } = finding;
+        let old = self.record_of(name, &path);
+        let owner = self.fs.owner(stat.uid, stat.gid);
+        let mut entry = Entry {
+            kind: stat.kind,
+            digest,
+            size: if stat.kind == Kind::Dir { 0 } else { stat.size },
+            mtime: if stat.kind == Kind::File { stat.mtime() } else { WallTime(0) },
+            mode: stat.mode,
+            owner,
+            version: Version::UNVERSIONED,
+            stamp: Stamp { rank: 0, ms: stat.mtime().0 },
+            lost: None,
+        };
+        if stat.kind == Kind::Dir {
+            entry.digest = Digest::NONE;
+        }
+        if let Some(record) = old.as_ref().filter(|record| record.entry.is_live() && record.entry.kind == entry.kind) {
+            if let Some(disk) = record.disk {
+                // What this machine could not put on disk as the entry has it (an owner it does not know, set-user-id
+                // bits it does not allow) is no edit as long as nobody touched it here.
+                if disk.mode == stat.mode {
+                    entry.mode = record.entry.mode;
+                }
+                if (disk.uid, disk.gid) == (stat.uid, stat.gid) {
+                    entry.owner = record.entry.owner.clone();
+                }
+                if disk.mtime_ns == stat.mtime_ns {
+                    entry.mtime = record.entry.mtime;
+                }
+            } else if entry.owner.is_none() {
+                entry.owner = record.entry.owner.clone();
+            }
+            if entry.owner.is_none() {
+                entry.owner = record.entry.owner.clone();
+            }
+            if entry.same_fields(&record.entry) {
+                let awake = record.sleep.is_some();
+                let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
+                if awake {
+                    self.number(now, name, &mut record, edit);
+                }
+                self.store.change_lazily(Change::Record(name.clone(), path, record));
+                self.stirred |= awake;
+                return;
+            }
+        }
+        self.record_edit(now, name, path, old, entry, Some(stat), young, edit);
+    }
+
+    /// Gives an entry its version and stamp as an edit of this node, and records it.
+    #[allow(clippy::too_many_arguments)]
+    fn record_edit(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        path: RelPath,
+        old: Option<Record>,
+        mut entry: Entry,
+        disk: Option<crate::model::DiskStat>,
+        young: bool,
+        edit: &mut Edit,
+    ) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
+        let flapping = content && share.flaps.note(now.mono, &path, true);
+        let receives = share.settings.direction == Direction::Receive;
+        let me = self.store.state().me.clone();
+        let replaced = old.as_ref().map(|old| &old.entry);
+        let base = replaced.map_or(i64::MIN, |entry| entry.stamp.ms);
+        entry.stamp.rank = me.rank.max(replaced.map_or(0, |entry| entry.stamp.rank));
+        // Whoever edits what has a version has seen it, past or no past.
+        if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up
+        {
+            let version = replaced.map_or(Version::UNVERSIONED, |entry| entry.version.clone());
+            let number = self.store.next_number(now.wall);
+            entry.version = version.edited(me.state, number, limits::VERSION_IDS);
+            entry.lost = replaced.and_then(|entry| entry.lost.clone());
+        } else {
+            entry.stamp.rank = 0;
+        }
+        if !edit.giving_up || entry.is_live() {
+            let mut record = Record { recorded: now.wall, draft: Some(base), young, ..Record::new(entry, disk) };
+            if flapping {
+                record.sleep = Some(Sleep::Flapping);
+                self.report_flapping(now, name, &path);
+            }
+            if let Some(share) = self.shares.get(name) {
+                record.seen = share.generation;
+            }
+            self.number(now, name, &mut record, edit);
+            self.reconsider(name, &path);
+            self.log(
+                Level::Debug,
+                format!(
+                    "share {name}: {path}: {} here, {:?} {:o} {} version {:?}",
+                    record.entry.kind.word(),
+                    record.entry.digest,
+                    record.entry.mode,
+                    record.entry.mtime.0,
+                    record.entry.version
+                ),
+            );
+            self.store.change(Change::Record(name.clone(), path, record));
+        } else {
+            self.store.change(Change::Drop(name.clone(), path));
+        }
+        edit.count += 1;
+    }
+
+    /// Gives a record its place among the changes of this settle.
+    fn number(&mut self, now: Now, name: &ShareName, record: &mut Record, edit: &mut Edit) {
+        record.seq = self.store.next_seq(now.wall);
+        // A first contact goes in batches that a small router can stage; what changes later lands as it changed.
+        let full = !edit.past
+            && edit.batch.is_some()
+            && (edit.files >= limits::BATCH_FILES
+                || edit.bytes.saturating_add(record.entry.size) > limits::BATCH_BYTES);
+        if edit.batch.is_none() || full || edit.files >= limits::BATCH_MAX {
+            edit.batch = Some(record.seq);
+            edit.files = 0;
+            edit.bytes = 0;
+        }
+        edit.files += 1;
+        edit.bytes = edit.bytes.saturating_add(record.entry.size);
+        record.batch = edit.batch.unwrap_or(record.seq);
+        record.from = None;
+        if let Some(share) = self.shares.get_mut(name) {
+            share.top = record.seq;
+        }
+    }
+}
+
+/// When a name in a directory last changed.
+fn dir_mtime<R: Root>(root: &R, dir: Option<&RelPath>) -> Option<WallTime> {
+    match dir {
+        Some(dir) => match root.stat(dir) {
+            Ok(Some(crate::fs::Found::Synced(stat))) => Some(stat.mtime()),
+            _ => None,
+        },
+        None => root.mtime().ok(),
+    }
+}

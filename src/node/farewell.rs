@@ -1,0 +1,182 @@
+//! How a session ends: by a word, by silence, or because the other side is gone.
+
+use std::net::IpAddr;
+
+use crate::fs::Fs;
+use crate::model::reason::Trouble;
+use crate::model::{Now, WallTime, limits};
+use crate::node::api::{Event, Level, Tree};
+use crate::node::{LinkId, Node, Output};
+use crate::proto::message::{Bye, ByeCode, Message};
+use crate::proto::{self};
+
+impl<F: Fs> Node<F> {
+    pub(crate) fn is_skewed(&self, ms: i64) -> bool {
+        let most = u64::try_from(self.settings.max_clock_skew.as_millis()).unwrap_or(u64::MAX);
+        most > 0 && ms.unsigned_abs() > most
+    }
+
+    /// Every Index and keepalive carries the clock.
+    pub(crate) fn check_clock(&mut self, now: Now, id: LinkId, wall: WallTime) {
+        let skew = wall.since_ms(now.wall);
+        if self.is_skewed(skew) {
+            self.say_bye(now, id, Trouble::ClockSkew(skew));
+        }
+    }
+
+    /// The peer broke the protocol: say so on both sides, and end the session.
+    pub(crate) fn misbehaved(&mut self, now: Now, id: LinkId, how: String) {
+        self.say_bye(now, id, Trouble::Misbehaved(how));
+    }
+
+    /// Ends a session from this side, saying why.
+    pub(crate) fn say_bye(&mut self, now: Now, id: LinkId, trouble: Trouble) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.session.is_ended() {
+            return;
+        }
+        let (code, number, text) = match &trouble {
+            Trouble::ClockSkew(ms) => (ByeCode::ClockSkew, ms.saturating_neg(), String::new()),
+            Trouble::Version { .. } => {
+                (ByeCode::Version, i64::from(proto::VERSIONS.0) << 16 | i64::from(proto::VERSIONS.1), String::new())
+            }
+            Trouble::NotAcceptedHere => (ByeCode::NotAccepted, 0, String::new()),
+            Trouble::IdentityRefusedHere => (ByeCode::IdentityRefused, 0, String::new()),
+            Trouble::SameIdentity => (ByeCode::SameIdentity, 0, String::new()),
+            Trouble::TwoMachines => (ByeCode::TwoMachines, 0, String::new()),
+            Trouble::Misbehaved(how) => (ByeCode::Misbehaved, 0, how.chars().take(200).collect()),
+            Trouble::TooManySessions => (ByeCode::Full, 0, String::new()),
+            Trouble::DisabledHere => (ByeCode::Disabled, 0, String::new()),
+            Trouble::Duplicate => (ByeCode::Duplicate, 0, String::new()),
+            Trouble::Silent => (ByeCode::Silent, 0, String::new()),
+            _ => (ByeCode::Leaving, 0, String::new()),
+        };
+        link.session.send(&Message::Bye(Bye { code, number, text }));
+        link.session.end(trouble);
+        self.pump(now, id);
+    }
+
+    /// A session is over.
+    pub(crate) fn handle_ended(&mut self, now: Now, id: LinkId, trouble: Trouble) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if std::mem::replace(&mut link.over, true) {
+            return;
+        }
+        let (section, dialled_for, node, remote) =
+            (link.section.clone(), link.dialled_for.clone(), link.node, link.remote);
+        let stood = now.mono.since(link.opened);
+        let opened = link.session.dialled() || link.hello.is_some();
+        self.outputs.push_back(Output::Close { link: id, linger: trouble == Trouble::Predecessor });
+        self.drop_exchanges(now, id);
+        self.stirred = true;
+        if node.is_some() {
+            let label = self.peer_label(id);
+            if trouble != Trouble::Duplicate {
+                self.log(Level::Notice, format!("peer {label}: disconnected: {trouble}"));
+                let details = Tree::map()
+                    .with("peer", label.clone())
+                    .with("up", false)
+                    .with("reason", trouble.code())
+                    .with("message", trouble.to_string());
+                self.tell(Event {
+                    name: "owsync.peer",
+                    at: now.wall,
+                    text: format!("{label} disconnected: {trouble}"),
+                    details,
+                });
+            }
+        } else if dialled_for.is_none() {
+            // A stranger: one line, and only a debug one for what is no owsync at all, like a port scan.
+            let level = match trouble {
+                Trouble::Closed | Trouble::Silent | Trouble::TooManySessions | Trouble::Duplicate => Level::Debug,
+                Trouble::Misbehaved(_) if !opened => Level::Debug,
+                _ => Level::Warning,
+            };
+            self.log(level, format!("{remote}: {trouble}"));
+            self.note_trouble_at(now, remote, &trouble);
+        }
+        if let Some(name) = section.or(dialled_for) {
+            self.note_link_end(now, &name, id, stood, trouble);
+        }
+    }
+
+    /// A configured peer tried to connect and failed: its status should say why.
+    fn note_trouble_at(&mut self, now: Now, remote: IpAddr, trouble: &Trouble) {
+        if matches!(trouble, Trouble::Closed | Trouble::Silent | Trouble::Duplicate) {
+            return;
+        }
+        let remote = remote.to_canonical();
+        let literal = |peer: &&crate::model::settings::PeerSettings| {
+            peer.address
+                .as_ref()
+                .and_then(|a| a.host.parse::<IpAddr>().ok())
+                .is_some_and(|ip| ip.to_canonical() == remote)
+        };
+        if let Some(peer) = self.settings.peers.iter().find(literal) {
+            if let Some(dial) = self.dials.get_mut(&peer.name).filter(|dial| dial.link.is_none()) {
+                dial.trouble = Some((trouble.clone(), now.wall));
+            }
+        }
+    }
+
+    /// Keepalives, silence, and answers that are late.
+    pub(crate) fn time_links(&mut self, now: Now) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            if link.over {
+                continue;
+            }
+            link.session.handle_timeout(now.mono);
+            let quiet = now.mono.since(link.last_heard);
+            if !link.session.is_ended() {
+                if link.is_admitted() {
+                    let probed = link.probe.is_some_and(|at| now.mono >= at);
+                    let stalled = !link.requests.is_empty() && quiet >= limits::TRANSFER_STALL;
+                    if quiet >= limits::SILENCE || probed || stalled {
+                        self.say_bye(now, id, Trouble::Silent);
+                        continue;
+                    }
+                    if link.session.dialled()
+                        && now.mono.since(link.last_sent.max(link.last_heard)) >= limits::KEEPALIVE
+                    {
+                        // Also when the state cannot be written now and nothing may be said.
+                        link.last_sent = now.mono;
+                        link.say(Message::Ping(now.wall));
+                    }
+                    for exchange in link.exchanges.values_mut() {
+                        if exchange.unanswered.is_some_and(|at| now.mono.since(at) >= limits::ANSWER_TIME) {
+                            exchange.unanswered = None;
+                            exchange.late = true;
+                            self.stirred = true;
+                        }
+                    }
+                } else if link.connected && now.mono.since(link.opened) >= limits::HANDSHAKE_TIME {
+                    link.session.end(Trouble::Silent);
+                } else if !link.connected && now.mono.since(link.opened) >= limits::DIAL_TIME {
+                    link.session.end(Trouble::Unreachable("connection timed out".into()));
+                }
+            }
+            self.pump(now, id);
+        }
+    }
+}
+
+/// What the other side's reason means here.
+pub(crate) fn trouble_of(bye: Bye) -> Trouble {
+    match bye.code {
+        ByeCode::ClockSkew => Trouble::ClockSkew(bye.number),
+        ByeCode::Version => Trouble::Version { min: (bye.number >> 16) as u16, max: bye.number as u16 },
+        ByeCode::NotAccepted => Trouble::NotAcceptedThere,
+        ByeCode::IdentityRefused => Trouble::IdentityRefusedThere,
+        ByeCode::SameIdentity => Trouble::SameIdentity,
+        ByeCode::TwoMachines => Trouble::TwoMachines,
+        ByeCode::Misbehaved => Trouble::Accuses(bye.text),
+        ByeCode::Full => Trouble::TooManySessions,
+        ByeCode::Disabled => Trouble::DisabledThere,
+        ByeCode::Leaving => Trouble::Leaving,
+        ByeCode::Duplicate => Trouble::Duplicate,
+        ByeCode::Silent => Trouble::Silent,
+        ByeCode::Unknown(_) => Trouble::Other(bye.text),
+    }
+}

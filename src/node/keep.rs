@@ -1,0 +1,163 @@
+//! What a landing replaced: into history, before anything else is known of it.
+
+use crate::fs::apply;
+use crate::fs::{Fs, Root};
+use crate::model::{Entry, NodeId, Now, RelPath, ShareName};
+use crate::node::Node;
+use crate::node::api::Level;
+use crate::node::land::{Landing, Outcome};
+use crate::store::history::{Item, Room};
+use crate::store::state::Why;
+
+impl<F: Fs> Node<F> {
+    pub(crate) fn keep_replaced(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        landing: &Landing,
+    ) -> Result<(), crate::fs::FsError> {
+        let Some(share) = self.shares.get(name) else { return Ok(()) };
+        let Some(root) = &share.root else { return Ok(()) };
+        let min_free = share.settings.min_free;
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let mut dropped = Vec::new();
+        for op in &landing.ops {
+            let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else { continue };
+            let stat = match root.stat(aside)? {
+                Some(crate::fs::Found::Synced(stat)) => stat,
+                // Kept already, before a crash or a failure.
+                _ => {
+                    if op.outcome == Outcome::Done {
+                        if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
+                            self.history.adopt_object(item_of(
+                                now,
+                                self.clock.is_doubtful(),
+                                name,
+                                &op.step.path,
+                                &record.entry,
+                                op.step.why.unwrap_or(Why::Replaced),
+                                landing.from,
+                                landing.run,
+                            ))?;
+                        }
+                    }
+                    continue;
+                }
+            };
+            let stray = op.outcome == Outcome::Changed;
+            if stray && !op.holds_a_stray(root)? {
+                // Still the new content, waiting to be decided again.
+                continue;
+            }
+            let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
+            let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
+            let before = index.and_then(|index| index.get(&op.step.path)).map(|record| &record.entry);
+            let entry = Entry {
+                kind: stat.kind,
+                digest,
+                size: stat.size,
+                mtime: stat.mtime(),
+                mode: stat.mode,
+                owner: before.and_then(|entry| entry.owner.clone()),
+                ..Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default())
+            };
+            if self.history.room(digest, stat.size, why, min_free) == Room::LetGo {
+                root.remove(aside)?;
+                dropped.push((op.step.path.clone(), stat.size));
+            } else {
+                self.history.keep(
+                    root,
+                    aside,
+                    item_of(now, self.clock.is_doubtful(), name, &op.step.path, &entry, why, landing.from, landing.run),
+                )?;
+            }
+        }
+        self.history.commit()?;
+        for (path, size) in dropped {
+            self.log(
+                Level::Notice,
+                format!(
+                    "share {name}: the former {path} ({size} bytes) does not fit into history_size and was not kept"
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Keeps what an undone landing could not put back.
+    pub(crate) fn keep_strays(&mut self, now: Now, name: &ShareName, landing: &Landing) {
+        for op in &landing.ops {
+            let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+            if let Some(staged) = &op.step.staged {
+                let _ = apply::finish_exchange(root, staged, &op.step.path);
+            }
+            let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else {
+                continue;
+            };
+            let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(aside) else { continue };
+            let Ok(digest) = apply::digest_of(root, aside, stat.kind) else { continue };
+            let bare = Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default());
+            let entry =
+                Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+            self.keep(now, name, aside, &op.step.path, &entry, Why::Conflict, landing.from, landing.run);
+            self.log(
+                Level::Error,
+                format!(
+                    "share {name}: {} could not be put back and is in history: `owsync restore` brings it back",
+                    op.step.path
+                ),
+            );
+        }
+    }
+
+    /// Keeps one staged content in history, as well as it goes.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn keep(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        staged: &RelPath,
+        path: &RelPath,
+        entry: &Entry,
+        why: Why,
+        by: Option<NodeId>,
+        run: u64,
+    ) {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+        let kept = self
+            .history
+            .keep(root, staged, item_of(now, self.clock.is_doubtful(), name, path, entry, why, by, run))
+            .and_then(|_| self.history.commit());
+        if let Err(error) = kept {
+            self.log(Level::Error, format!("share {name}: {path} cannot be kept in history: {error}"));
+        }
+    }
+}
+
+fn item_of(
+    now: Now,
+    doubtful: bool,
+    name: &ShareName,
+    path: &RelPath,
+    entry: &Entry,
+    why: Why,
+    by: Option<NodeId>,
+    run: u64,
+) -> Item {
+    Item {
+        number: 0,
+        share: name.clone(),
+        path: path.clone(),
+        kind: entry.kind,
+        digest: entry.digest,
+        size: entry.size,
+        mtime: entry.mtime,
+        mode: entry.mode,
+        owner: entry.owner.clone(),
+        at: now.wall,
+        doubtful,
+        why,
+        by,
+        run,
+    }
+}

@@ -1,0 +1,314 @@
+//! A landing that is over: written down and told, or undone and owed.
+
+use std::collections::BTreeMap;
+
+use crate::fs::{Fs, Root};
+use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits};
+use crate::node::api::{Event, Level, Tree};
+use crate::node::batch::Content;
+use crate::node::land::{Landing, Op, Outcome, Phase};
+use crate::node::{Node, Output};
+use crate::store::state::Change;
+
+impl<F: Fs> Node<F> {
+    /// Goes on with a share's landing.
+    pub(crate) fn land_on(&mut self, now: Now, name: &ShareName) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let (Some(root), Some(landing)) = (&share.root, &mut share.landing) else { return };
+        if !landing.can_work(now.mono) {
+            return;
+        }
+        // Each step of work resolves its paths anew.
+        let _ = root.place();
+        if !landing.step(&self.fs, root, share.settings.allow_setuid) {
+            return;
+        }
+        match landing.phase.clone() {
+            Phase::Applying | Phase::Undoing(..) => {}
+            Phase::Keeping => self.keep_and_record(now, name),
+            Phase::Undone(path, reason) => self.undone(now, name, &path, reason),
+        }
+    }
+
+    /// Everything is in place: old files to history, then the records, then everybody may know.
+    fn keep_and_record(&mut self, now: Now, name: &ShareName) {
+        let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
+        // The new files must be there for good before the old ones are touched: a history object has another mode, and after
+        // a power cut it could otherwise lie where the old file lay.
+        if let Err(error) = self.flush_dirs(name, &landing).and_then(|()| self.keep_replaced(now, name, &landing)) {
+            self.log(
+                Level::Error,
+                format!("share {name}: what was replaced cannot be kept in history: {error}; tried again"),
+            );
+            if let Some(share) = self.shares.get_mut(name) {
+                let mut landing = landing;
+                landing.wait(now.mono, limits::LOCK_TIME);
+                share.landing = Some(landing);
+            }
+            return;
+        }
+        self.record_landing(now, name, landing);
+    }
+
+    fn flush_dirs(&self, name: &ShareName, landing: &Landing) -> Result<(), crate::fs::FsError> {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
+        if landing.touched.len() > limits::FLUSH_EACH {
+            return root.sync_all();
+        }
+        for dir in &landing.touched {
+            match root.sync_dir(dir.as_ref()) {
+                // It went with what was in it.
+                Err(error) if error.is_missing() => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what landed.
+    fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
+        let batch_id = landing.batch;
+        let from = landing.from;
+        let offered: BTreeMap<RelPath, (Option<Entry>, bool)> =
+            match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
+                Some(batch) => batch
+                    .offers
+                    .iter()
+                    .map(|(path, pending)| {
+                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))
+                    })
+                    .collect(),
+                None => BTreeMap::new(),
+            };
+        let mut number = None;
+        let mut landed = Vec::new();
+        let mut deleted = 0;
+        let mut again = Vec::new();
+        for op in landing.ops {
+            let Op { step, outcome, disk, in_place, .. } = op;
+            if !matches!(outcome, Outcome::Done | Outcome::Noted) {
+                self.remove_staged_unless(name, batch_id, step.staged.as_ref());
+                self.want_again(name, batch_id, &step.path, step.staged.as_ref());
+                again.push(step.path);
+                continue;
+            }
+            let before = self.store.state().shares.get(name).and_then(|state| state.index.get(&step.path)).cloned();
+            let seq = self.store.next_seq(now.wall);
+            let first = *number.get_or_insert(seq);
+            let as_offered = offered.get(&step.path).is_some_and(|(entry, _)| entry.as_ref() == Some(&step.entry));
+            let mut record = Record {
+                seq,
+                batch: first,
+                recorded: now.wall,
+                from: from.filter(|_| as_offered),
+                young: in_place,
+                ..Record::new(step.entry, disk)
+            };
+            if let Some(share) = self.shares.get_mut(name) {
+                record.seen = share.generation;
+                share.top = seq;
+                if let Some(scan) = &mut share.scan {
+                    scan.overtake(&step.path);
+                    share.hints.add(now.mono, crate::fs::scan::Hint { path: step.path.clone(), deep: false });
+                }
+                if in_place {
+                    share.relook.push(step.path.clone());
+                    share.relook_at = share.relook_at.min(now.mono.plus(limits::YOUNG_COARSE));
+                }
+                if step.old.is_some() && share.flaps.note(now.mono, &step.path, false) {
+                    record.sleep = Some(Sleep::Flapping);
+                }
+            }
+            self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
+            deleted += u64::from(
+                before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
+            );
+            if before.is_none_or(|b| !b.entry.same_fields(&record.entry)) {
+                landed.push(step.path.clone());
+            }
+            self.store.change(Change::Record(name.clone(), step.path.clone(), record));
+            if offered.get(&step.path).is_some_and(|(_, owed)| *owed) {
+                if let Some(node) = from {
+                    self.store.change(Change::Paid(name.clone(), node, step.path.clone()));
+                }
+            }
+            self.drop_offer(name, batch_id, &step.path);
+            self.reconsider(name, &step.path);
+        }
+        self.store.change(Change::Landed(name.clone()));
+        let by_person =
+            batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
+        if let Some(share) = self.shares.get_mut(name) {
+            if !by_person {
+                share.note_deletions(now.mono, deleted);
+            }
+            for path in again {
+                // Look at it first, then decide again.
+                share.hints.add(now.mono, crate::fs::scan::Hint { path, deep: true });
+            }
+            if let Some(id) = batch_id {
+                if let Some(batch) = share.batches.get_mut(&id) {
+                    batch.not_before = now.mono.plus(self.settings.settle * 2);
+                }
+                share.batches.retain(|_, batch| !batch.offers.is_empty());
+            }
+        }
+        self.drop_known_offers(name, &landed);
+        if !landed.is_empty() {
+            self.settle_kept_dirs(now, name);
+        }
+        self.counters.landed += landed.len() as u64;
+        if !landed.is_empty() {
+            self.tell_landed(now, name, from, &landed);
+        }
+        self.prune_history(now);
+        self.stirred = true;
+    }
+
+    fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, landed: &[RelPath]) {
+        self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.to_vec() });
+        let peer = from.map_or_else(|| "an interrupted batch".into(), |node| self.node_label(node));
+        let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
+        let more = landed.len().saturating_sub(some.len());
+        let list = if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") };
+        self.log(Level::Notice, format!("share {name}: {list} from {peer}"));
+        let paths: Vec<Tree> = landed.iter().take(limits::OWED_TOLD).map(|path| Tree::Text(path.to_text())).collect();
+        let details = Tree::map()
+            .with("share", name.to_string())
+            .with("peer", peer)
+            .with("files", landed.len())
+            .with("paths", paths);
+        self.tell(Event { name: "owsync.synced", at: now.wall, text: format!("{name}: {list}"), details });
+    }
+
+    /// Reports conflicts, once per conflict and node, and losers.
+    fn note_landed(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        from: Option<NodeId>,
+        path: &RelPath,
+        before: Option<&Record>,
+        record: &Record,
+    ) {
+        if record.sleep == Some(Sleep::Flapping) {
+            self.report_flapping(now, name, path);
+        }
+        if !record.entry.tells_more_than(before.map(|before| &before.entry)) {
+            return;
+        }
+        self.counters.conflicts += 1;
+        let lost_here = before.is_some_and(|before| record.entry.has_lost(&before.entry) && before.entry.is_live());
+        let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
+        let what = if lost_here {
+            "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back"
+        } else {
+            "the other version is in the history of the node that had it"
+        };
+        let text = format!(
+            "share {name}: conflict: {path} was changed on two nodes before they saw each other; the newer one stays, {what}"
+        );
+        self.log(Level::Warning, text.clone());
+        let details = Tree::map()
+            .with("share", name.to_string())
+            .with("path", path.to_text())
+            .with("peer", peer)
+            .with("lost_here", lost_here);
+        self.tell(Event { name: "owsync.conflict", at: now.wall, text, details });
+    }
+
+    /// A batch could not be put in place, and is not: it is owed, or tried again.
+    fn undone(&mut self, now: Now, name: &ShareName, path: &RelPath, reason: Reason) {
+        let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
+        self.keep_strays(now, name, &landing);
+        self.store.change(Change::Landed(name.clone()));
+        self.stirred = true;
+        let Some(id) = landing.batch else {
+            landing.ops.iter().for_each(|op| self.remove_staged_unless(name, None, op.step.staged.as_ref()));
+            return;
+        };
+        if reason == Reason::Busy {
+            if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
+                let since = *batch.busy_since.get_or_insert(now.mono);
+                if now.mono.since(since) < limits::LOCK_TIME {
+                    batch.not_before = now.mono.plus(std::time::Duration::from_millis(100));
+                    return;
+                }
+            }
+        }
+        let free =
+            self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
+        let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
+        self.fail_path(now, name, id, path, reason);
+        if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
+            // What is left of it need not wait for the one path.
+            batch.busy_since = None;
+        }
+    }
+
+    /// A path is decided again; if its content is no longer staged, it must come again.
+    fn want_again(&mut self, name: &ShareName, batch: Option<u64>, path: &RelPath, staged: Option<&RelPath>) {
+        let (Some(staged), Some(share)) = (staged, self.shares.get_mut(name)) else { return };
+        let there = share.root.as_ref().is_some_and(|root| root.stat(staged).is_ok_and(|found| found.is_some()));
+        let Some(batch) = batch.and_then(|id| share.batches.get_mut(&id)).filter(|_| !there) else { return };
+        if let Some(pending) =
+            batch.offers.get_mut(path).filter(|pending| matches!(pending.content, Content::Staged(_)))
+        {
+            pending.content = Content::Wanted;
+            batch.unasked.push_back(path.clone());
+        }
+    }
+
+    /// Removes what a landing that a crash interrupted leaves staged: no batch knows of it, and its peer offers it again.
+    fn remove_staged_unless(&self, name: &ShareName, batch: Option<u64>, staged: Option<&RelPath>) {
+        let root = self.shares.get(name).and_then(|share| share.root.as_ref());
+        if let (None, Some(staged), Some(root)) = (batch, staged, root) {
+            let _ = root.remove(staged);
+        }
+    }
+
+    /// Takes a path out of a batch: it landed, so nothing is staged for it any more.
+    fn drop_offer(&mut self, name: &ShareName, batch_id: Option<u64>, path: &RelPath) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let Some(id) = batch_id else { return };
+        let Some(pending) = share.batches.get_mut(&id).and_then(|batch| batch.offers.remove(path)) else { return };
+        let key = (path.clone(), pending.entry.digest);
+        if share.fetching.get(&key) == Some(&id) {
+            share.fetching.remove(&key);
+        }
+        // A conflict that this side won leaves the other's content staged: the other side keeps it.
+        if let (Content::Staged(staged), Some(root)) = (&pending.content, &share.root) {
+            let _ = root.remove(staged);
+        }
+    }
+
+    /// Other peers' offers of what has just landed are known by now.
+    fn drop_known_offers(&mut self, name: &ShareName, landed: &[RelPath]) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return };
+        let mut paid = Vec::new();
+        for (id, batch) in &mut share.batches {
+            for path in landed {
+                let known = match (batch.offers.get(path), index.get(path)) {
+                    (Some(pending), Some(record)) => pending.entry == record.entry,
+                    _ => false,
+                };
+                if !known {
+                    continue;
+                }
+                let Some(pending) = batch.offers.remove(path) else { continue };
+                share.fetching.retain(|(fetched, _), by| by != id || fetched != path);
+                if let Some(root) = &share.root {
+                    pending.content.discard(root);
+                }
+                if pending.owed {
+                    paid.push((batch.from, path.clone()));
+                }
+            }
+        }
+        share.batches.retain(|_, batch| !batch.offers.is_empty());
+        for (node, path) in paid {
+            self.store.change(Change::Paid(name.clone(), node, path));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What was heard and cannot land: written down with its reason, and tried again.
+
+use crate::fs::Fs;
+use crate::model::{NodeId, Now, Reason, RelPath, ShareName, limits};
+use crate::node::Node;
+use crate::node::api::{Event, Level, Tree};
+use crate::node::batch::{Batch, Content, Pending};
+use crate::node::hear::Sorted;
+use crate::store::state::{Change, Owed};
+
+impl<F: Fs> Node<F> {
+    /// Tries owed changes again, those that `which` picks, as far as their peers are there.
+    pub(crate) fn retry_owed(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        by_person: bool,
+        which: impl Fn(NodeId, &RelPath, &Owed) -> bool,
+    ) {
+        let Some(share) = self.shares.get(name) else { return };
+        if !share.ready || self.hold_of(name).is_some() {
+            return;
+        }
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let on_its_way = |node: NodeId, path: &RelPath| {
+            share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path))
+        };
+        let mut groups: std::collections::BTreeMap<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
+        for ((node, path), owed) in
+            state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path))
+        {
+            groups.entry((*node, owed.batch)).or_default().push((path.clone(), owed.clone()));
+        }
+        for ((node, _), items) in groups {
+            let link = self
+                .links
+                .iter()
+                .find(|(_, link)| {
+                    link.node == Some(node)
+                        && link.is_admitted()
+                        && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
+                })
+                .map(|(id, _)| *id);
+            let Some(link) = link else { continue };
+            let Some(direction) =
+                self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
+            else {
+                continue;
+            };
+            let contact = self.contact_with(now, link);
+            let number = self.next_batch;
+            self.next_batch += 1;
+            let mut batch: Batch<F::Root> = Batch::new(node, link, contact, now.mono);
+            batch.by_person = by_person;
+            let mut still = None;
+            for (path, owed) in items {
+                // A person who lets a path pass knows where it comes from.
+                let long_away = owed.reason == Reason::LongAway && !by_person;
+                match self.sort_offer(name, &path, &owed.entry, contact, direction, long_away) {
+                    Sorted::LeftOut | Sorted::Known => self.store.change(Change::Paid(name.clone(), node, path)),
+                    Sorted::Owe(reason) => {
+                        if reason.delays_batch() {
+                            still.get_or_insert_with(|| path.clone());
+                        }
+                        self.owe(now, name, node, path, Owed { reason, ..owed });
+                    }
+                    Sorted::Take { wanted } => {
+                        batch.add(
+                            path,
+                            Pending {
+                                entry: owed.entry,
+                                seq: owed.seq,
+                                batch: owed.batch,
+                                content: Content::Unneeded,
+                                owed: true,
+                                decided: owed.decided,
+                            },
+                            wanted,
+                            None,
+                        );
+                    }
+                }
+            }
+            match still {
+                // One of them still cannot land, so the others still wait for it, unless a person said otherwise.
+                Some(path) if !by_person => {
+                    for (other, pending) in batch.offers {
+                        self.owe(
+                            now,
+                            name,
+                            node,
+                            other,
+                            pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall),
+                        );
+                    }
+                }
+                _ => self.add_batch(name, number, batch),
+            }
+        }
+    }
+
+    /// Writes down that a change could not land, and why.
+    pub(crate) fn owe(&mut self, now: Now, name: &ShareName, node: NodeId, path: RelPath, owed: Owed) {
+        if let Some(share) = self.shares.get_mut(name) {
+            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+        }
+        let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
+        if before.is_some_and(|before| {
+            before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry
+        }) {
+            return;
+        }
+        if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
+            let label = self.node_label(node);
+            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) {
+                Level::Debug
+            } else {
+                Level::Warning
+            };
+            self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
+            if owed.reason.needs_person() {
+                let details = Tree::map()
+                    .with("share", name.to_string())
+                    .with("path", path.to_text())
+                    .with("reason", owed.reason.code())
+                    .with("peer", label);
+                self.tell(Event {
+                    name: "owsync.hold",
+                    at: now.wall,
+                    text: format!("{name}: {path}: {}", owed.reason),
+                    details,
+                });
+            }
+        }
+        self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
+        self.stirred = true;
+    }
+
+    /// Nothing is owed to a node any more.
+    pub(crate) fn forget_owed_to(&mut self, name: &ShareName, node: NodeId) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let paths: Vec<RelPath> =
+            state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();
+        for path in paths {
+            self.store.change_lazily(Change::Paid(name.clone(), node, path));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a node is made of, and what it wants done.
+
+use std::collections::BTreeMap;
+
+use crate::fs::Fs;
+use crate::model::settings::Address;
+use crate::model::{Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
+use crate::node::api::{Event, LogLine, Reply};
+use crate::node::{CommandId, LinkId};
+#[cfg(feature = "encryption")]
+use crate::proto::handshake;
+use crate::proto::session::Mode;
+use crate::reconcile::filter::Reserved;
+use crate::store::history::History;
+use crate::store::{News, Store};
+
+/// What a node wants done.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Connect there; answer with [`crate::node::Node::handle_dialled`] or [`crate::node::Node::handle_dial_failed`].
+    Dial {
+        /// The session to be.
+        link: LinkId,
+        /// Where.
+        address: Address,
+    },
+    /// Transmit what is left on this session, then close it.
+    Close {
+        /// The session.
+        link: LinkId,
+        /// Read it to its end first: the other side dies of an early close.
+        linger: bool,
+    },
+    /// Write a line to the log.
+    Log(LogLine),
+    /// Answer a command.
+    Reply {
+        /// The command.
+        id: CommandId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Tell whoever listens.
+    Event(Event),
+    /// These paths of a share were put in place, and that is written down: whoever uses them must be told.
+    Landed {
+        /// The share.
+        share: ShareName,
+        /// What changed.
+        paths: Vec<RelPath>,
+    },
+    /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
+    /// have need not be watched any more.
+    Watch {
+        /// The share.
+        share: ShareName,
+    },
+}
+
+/// Who this node is.
+pub struct Identity {
+    /// How sessions are secured.
+    pub mode: Mode,
+    /// The node's id; in plain mode that of the state.
+    pub id: NodeId,
+    /// Its public key, when it has one.
+    pub public_key: Option<[u8; 32]>,
+}
+
+impl Identity {
+    /// The identity that a mode gives; `plain_id` is what the state keeps for plain mode.
+    pub fn of(mode: Mode, plain_id: NodeId) -> Identity {
+        match &mode {
+            Mode::Plain => Identity { mode, id: plain_id, public_key: None },
+            #[cfg(feature = "encryption")]
+            Mode::Encrypted(credentials) => {
+                let public_key = handshake::public_key(&credentials.identity);
+                Identity { mode, id: handshake::node_id(&public_key), public_key: Some(public_key) }
+            }
+        }
+    }
+}
+
+/// Everything a node is made of.
+pub struct Parts<F: Fs> {
+    /// The disk.
+    pub fs: F,
+    /// What it was told to do.
+    pub settings: Settings,
+    /// Its memory, loaded.
+    pub store: Store<F::Root>,
+    /// What loading it found.
+    pub news: Vec<News>,
+    /// Former contents, loaded.
+    pub history: History<F::Root>,
+    /// Who it is.
+    pub identity: Identity,
+    /// Random bytes.
+    pub rng: Rng,
+    /// Tells its staging directories from those of other databases.
+    pub tag: u64,
+    /// Names of its own that must never be synced, per share.
+    pub reserved: BTreeMap<ShareName, Vec<Reserved>>,
+    /// The machine is up for ten minutes from here on.
+    pub settled_at: Monotonic,
+    /// A person started it and waits: a share that was replaced meanwhile is reported, not held.
+    pub attended: bool,
+    /// The token of a join text, to be shown once.
+    pub token: Option<[u8; 16]>,
+}

@@ -1,0 +1,94 @@
+//! A `sync` that somebody waits for.
+
+use crate::fs::Fs;
+use crate::model::{Monotonic, Now, PeerName, ShareName, limits};
+use crate::node::api::{Fault, Reply, Tree};
+use crate::node::{CommandId, Node, Output};
+
+/// A `sync` that somebody waits for.
+pub(crate) struct Run {
+    pub id: u64,
+    pub command: CommandId,
+    pub share: Option<ShareName>,
+    pub peer: Option<PeerName>,
+    pub deadline: Monotonic,
+    /// Shares that were not looked at since it began.
+    pub unseen: Vec<ShareName>,
+}
+
+impl<F: Fs> Node<F> {
+    /// Looks at everything again and exchanges it; `None` when the answer comes later.
+    pub(crate) fn sync(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        peer: Option<PeerName>,
+        share: Option<ShareName>,
+        wait: bool,
+    ) -> Option<Reply> {
+        if share.as_ref().is_some_and(|name| !self.shares.contains_key(name)) {
+            return Some(Reply::failed(Fault::NotFound, "there is no such share"));
+        }
+        if peer.as_ref().is_some_and(|name| !self.knows_peer(name)) {
+            return Some(Reply::failed(Fault::NotFound, "there is no such peer"));
+        }
+        let names: Vec<ShareName> =
+            self.shares.keys().filter(|name| share.as_ref().is_none_or(|only| only == *name)).cloned().collect();
+        for name in &names {
+            if let Some(share) = self.shares.get_mut(name) {
+                share.next_poll = now.mono;
+                share.scan = None;
+            }
+            self.retry_owed(now, name, false, |_, _, _| true);
+        }
+        self.dial_now(now, peer.as_ref());
+        let run = Run {
+            id: self.next_sync,
+            command: id,
+            share,
+            peer,
+            deadline: now.mono.plus(limits::SYNC_TIME),
+            unseen: names,
+        };
+        self.next_sync += 1;
+        let started = Reply::Done(Tree::map().with("started", true).with("run", run.id));
+        self.syncs.push(run);
+        if wait {
+            return None;
+        }
+        if let Some(run) = self.syncs.last_mut() {
+            run.command = 0;
+        }
+        Some(started)
+    }
+
+    /// Ends the runs whose exchanges are over, or whose time is.
+    pub(crate) fn time_runs(&mut self, now: Now) {
+        let mut index = 0;
+        while let Some(run) = self.syncs.get(index) {
+            let looked = run.unseen.is_empty();
+            let late = now.mono >= run.deadline;
+            let behind = self.behind(now, run.peer.as_ref(), run.share.as_ref());
+            if !late && (!looked || behind.iter().any(|(_, moving)| *moving)) {
+                index += 1;
+                continue;
+            }
+            let run = self.syncs.remove(index);
+            let moving = !looked || behind.iter().any(|(_, moving)| *moving);
+            let missing: Vec<Tree> = behind.into_iter().map(|(text, _)| Tree::Text(text)).collect();
+            let done = missing.is_empty() && looked;
+            let tree =
+                Tree::map().with("run", run.id).with("in_sync", done).with("moving", moving).with("missing", missing);
+            if run.command != 0 {
+                self.outputs.push_back(Output::Reply { id: run.command, reply: Reply::Done(tree) });
+            }
+        }
+    }
+
+    /// A share was looked at as a whole.
+    pub(crate) fn note_looked(&mut self, name: &ShareName) {
+        for run in &mut self.syncs {
+            run.unseen.retain(|unseen| unseen != name);
+        }
+    }
+}
