@@ -1,10 +1,6 @@
 //! The stories behind single promises and faults.
 
-use std::time::Duration;
-
-use owsync::node::api::{Command, Pick, Tree};
-
-use super::world::{World, main, path};
+use super::world::World;
 
 /// Two machines that know each other and have completed their first exchange.
 fn couple(seed: u64) -> World {

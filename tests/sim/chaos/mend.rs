@@ -1,0 +1,96 @@
+//! Everything is repaired, and people decide.
+
+use std::collections::BTreeSet;
+
+use owsync::model::{Reason, RelPath};
+use owsync::node::api::{Command, Pick};
+
+use super::Story;
+use crate::world::{MachineId, main};
+
+impl Story {
+    /// Everything is repaired, and a person approves what is held.
+    pub(super) fn mend(&mut self) {
+        self.world.heal_all();
+        for id in 0..self.machines() {
+            self.mount(id);
+            self.world.machines[id].skew_ms = 0;
+            let mut state = self.world.machines[id].disk.0.borrow_mut();
+            state.capacity = 256 * 1024 * 1024;
+            state.faults.clear();
+            state.intrusions.clear();
+        }
+        self.down.clear();
+        for _ in 0..40 {
+            for id in 0..self.machines() {
+                self.world.machines[id].disk.0.borrow_mut().faults.clear();
+                self.start(id);
+            }
+            self.run(30_000);
+            for id in 0..self.machines() {
+                self.approve(id);
+            }
+            self.run(5_000);
+            if self.world.machines.iter().all(|machine| machine.node.is_some()) && self.world.is_in_sync() {
+                // What is quiet stays quiet.
+                self.run(70_000);
+                if self.world.is_in_sync() && !self.anything_owed() {
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn anything_owed(&self) -> bool {
+        self.world.machines.iter().any(|machine| {
+            machine.node.as_ref().is_some_and(|node| node.state().shares.values().any(|share| !share.owed.is_empty()))
+        })
+    }
+
+    pub(super) fn approve(&mut self, id: MachineId) {
+        let Some(node) = &self.world.machines[id].node else { return };
+        let Some(state) = node.state().shares.get(&main()) else { return };
+        let first_contact = state.owed.values().any(|owed| owed.reason == Reason::FirstContact);
+        let held = state.meta.hold.is_some() || state.owed.values().any(|owed| owed.reason.needs_person());
+        let sleeping = state.index.iter().any(|(_, record)| record.sleep.is_some());
+        if first_contact {
+            let pick = *self.dice.pick(&[Pick::Mine, Pick::Theirs, Pick::Newest]);
+            self.say(id, &format!("picks {pick:?}"));
+            // A person confirms one content and gives up another, of which they may never have seen the successor.
+            let open: BTreeSet<RelPath> = state
+                .owed
+                .iter()
+                .filter(|(_, owed)| owed.reason == Reason::FirstContact)
+                .map(|((_, path), _)| path.clone())
+                .collect();
+            let confirmed: Vec<Vec<u8>> = self
+                .written
+                .keys()
+                .filter(|(path, _)| open.contains(path))
+                .map(|(_, content)| content.clone())
+                .collect();
+            self.excused.extend(confirmed);
+            self.world.command(id, Command::Approve { share: None, path: None, pick: Some(pick) });
+        } else if held || sleeping {
+            let reject = self.dice.chance(30) && state_held(self.world.machines[id].node.as_ref().unwrap());
+            if reject {
+                // What only lies here is given up by a person who was asked.
+                let user = self.world.machines[id].disk.user("/share");
+                if user.exists() {
+                    let lost = user.files().into_values().collect();
+                    self.excuse(id, lost);
+                    self.forget_acts(id);
+                }
+                self.say(id, "rejects");
+                self.world.command(id, Command::Reject { share: None, path: None });
+            } else {
+                self.say(id, "approves");
+                self.world.command(id, Command::Approve { share: None, path: None, pick: None });
+            }
+        }
+    }
+}
+
+fn state_held(node: &owsync::node::Node<crate::disk::SimFs>) -> bool {
+    node.state().shares.get(&main()).is_some_and(|state| state.meta.hold.is_some())
+}

@@ -1,0 +1,224 @@
+//! A disk as its users see it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use owsync::fs::{Attributes, Found};
+use owsync::model::{RelPath, WallTime};
+
+use super::{Body, Disk, Ino, NameChange, State};
+
+/// A user at the keyboard: what is done is flushed at once, never fails and is not counted.
+#[derive(Clone)]
+pub struct User {
+    pub(super) disk: Disk,
+    pub(super) root: PathBuf,
+}
+
+impl User {
+    fn ino(&self, s: &State) -> Ino {
+        s.roots[&self.root].0
+    }
+
+    pub fn exists(&self) -> bool {
+        self.disk.0.borrow().roots.contains_key(&self.root)
+    }
+
+    fn flush(&self) {
+        let mut s = self.disk.0.borrow_mut();
+        s.flush_names();
+    }
+
+    /// Writes a file as an editor does: under another name first, then over it. Directories above are made.
+    pub fn write(&self, path: &RelPath, bytes: &[u8]) -> bool {
+        self.make_parents(path);
+        {
+            let mut s = self.disk.0.borrow_mut();
+            let Ok((dir, name)) = s.walk_parent(self.ino(&s), path) else { return false };
+            if let Some(there) = s.names[&dir].get(&name) {
+                if s.inodes[there].body == Body::Dir {
+                    return false;
+                }
+            }
+            let mode = s.names[&dir].get(&name).map_or(0o644, |there| s.inodes[there].mode);
+            let ino = s.new_inode(Body::File(bytes.to_vec()), mode);
+            s.make_durable(ino);
+            s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
+        }
+        self.flush();
+        true
+    }
+
+    /// Writes a file where it lies.
+    pub fn write_in_place(&self, path: &RelPath, bytes: &[u8]) -> bool {
+        let mut s = self.disk.0.borrow_mut();
+        let Ok(ino) = s.walk(self.ino(&s), path) else { return false };
+        let now = s.clock_ns;
+        let Some(inode) = s.inodes.get_mut(&ino) else { return false };
+        if !matches!(inode.body, Body::File(_)) {
+            return false;
+        }
+        inode.body = Body::File(bytes.to_vec());
+        inode.mtime_ns = now;
+        inode.ctime_ns = now;
+        let inode = inode.clone();
+        s.durable_inodes.insert(ino, inode);
+        true
+    }
+
+    pub fn set_mtime(&self, path: &RelPath, mtime: WallTime) {
+        let mut s = self.disk.0.borrow_mut();
+        if let Ok(ino) = s.walk(self.ino(&s), path) {
+            s.set(ino, Attributes { mtime: Some(mtime), ..Attributes::default() });
+            let inode = s.inodes[&ino].clone();
+            s.durable_inodes.insert(ino, inode);
+        }
+    }
+
+    pub fn chmod(&self, path: &RelPath, mode: u32) -> bool {
+        let mut s = self.disk.0.borrow_mut();
+        let Ok(ino) = s.walk(self.ino(&s), path) else { return false };
+        s.set(ino, Attributes { mode: Some(mode), ..Attributes::default() });
+        let inode = s.inodes[&ino].clone();
+        s.durable_inodes.insert(ino, inode);
+        true
+    }
+
+    pub fn chown(&self, path: &RelPath, uid: u32, gid: u32) -> bool {
+        let mut s = self.disk.0.borrow_mut();
+        let Ok(ino) = s.walk(self.ino(&s), path) else { return false };
+        s.set(ino, Attributes { owner: Some((uid, gid)), ..Attributes::default() });
+        let inode = s.inodes[&ino].clone();
+        s.durable_inodes.insert(ino, inode);
+        true
+    }
+
+    pub fn stat(&self, path: &RelPath) -> Option<Found> {
+        let s = self.disk.0.borrow();
+        s.walk(self.ino(&s), path).ok().map(|ino| s.found(ino))
+    }
+
+    pub fn mode(&self, path: &RelPath) -> Option<u32> {
+        match self.stat(path)? {
+            Found::Synced(stat) => Some(stat.mode),
+            Found::Special(_) => None,
+        }
+    }
+
+    pub fn make_dir(&self, path: &RelPath) -> bool {
+        {
+            let mut s = self.disk.0.borrow_mut();
+            let Ok((dir, name)) = s.walk_parent(self.ino(&s), path) else { return false };
+            if s.names[&dir].contains_key(&name) {
+                return false;
+            }
+            let ino = s.new_inode(Body::Dir, 0o755);
+            s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
+        }
+        self.flush();
+        true
+    }
+
+    pub fn make_fifo(&self, path: &RelPath) {
+        let mut s = self.disk.0.borrow_mut();
+        if let Ok((dir, name)) = s.walk_parent(self.ino(&s), path) {
+            let ino = s.new_inode(Body::Fifo, 0o644);
+            s.make_durable(ino);
+            s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
+            s.flush_names();
+        }
+    }
+
+    pub fn make_link(&self, path: &RelPath, text: &[u8]) -> bool {
+        {
+            let mut s = self.disk.0.borrow_mut();
+            let Ok((dir, name)) = s.walk_parent(self.ino(&s), path) else { return false };
+            if s.names[&dir].contains_key(&name) {
+                return false;
+            }
+            let ino = s.new_inode(Body::Link(text.to_vec()), 0);
+            s.make_durable(ino);
+            s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
+        }
+        self.flush();
+        true
+    }
+
+    fn make_parents(&self, path: &RelPath) {
+        let mut dirs: Vec<RelPath> = path.ancestors().collect();
+        dirs.reverse();
+        for dir in dirs {
+            self.make_dir(&dir);
+        }
+    }
+
+    /// Removes a file, or a directory with everything below it.
+    pub fn remove(&self, path: &RelPath) -> bool {
+        {
+            let mut s = self.disk.0.borrow_mut();
+            if s.walk(self.ino(&s), path).is_err() {
+                return false;
+            }
+            let Ok((dir, name)) = s.walk_parent(self.ino(&s), path) else { return false };
+            s.set_names(vec![NameChange { dir, name, to: None }]);
+        }
+        self.flush();
+        true
+    }
+
+    pub fn rename(&self, from: &RelPath, to: &RelPath) -> bool {
+        self.make_parents(to);
+        {
+            let mut s = self.disk.0.borrow_mut();
+            let Ok(ino) = s.walk(self.ino(&s), from) else { return false };
+            let (Ok(source), Ok(target)) = (s.walk_parent(self.ino(&s), from), s.walk_parent(self.ino(&s), to)) else {
+                return false;
+            };
+            if s.names[&target.0].get(&target.1).is_some_and(|there| s.inodes[there].body == Body::Dir)
+                || to.is_below(from)
+            {
+                return false;
+            }
+            s.set_names(vec![
+                NameChange { dir: source.0, name: source.1, to: None },
+                NameChange { dir: target.0, name: target.1, to: Some(ino) },
+            ]);
+            s.touch(ino);
+        }
+        self.flush();
+        true
+    }
+
+    pub fn read(&self, path: &RelPath) -> Option<Vec<u8>> {
+        let s = self.disk.0.borrow();
+        let ino = s.walk(self.ino(&s), path).ok()?;
+        match &s.inodes.get(&ino)?.body {
+            Body::File(bytes) => Some(bytes.clone()),
+            Body::Link(text) => Some([b"-> ", text.as_slice()].concat()),
+            Body::Dir | Body::Fifo => None,
+        }
+    }
+
+    /// Every path, directories included.
+    pub fn paths(&self) -> Vec<RelPath> {
+        let s = self.disk.0.borrow();
+        let mut paths = Vec::new();
+        let mut todo = vec![(None, self.ino(&s))];
+        while let Some((dir, ino)) = todo.pop() {
+            for (name, child) in s.names.get(&ino).into_iter().flatten() {
+                let Ok(path) = RelPath::below(dir.as_ref(), name) else { continue };
+                if s.inodes[child].body == Body::Dir {
+                    todo.push((Some(path.clone()), *child));
+                }
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        paths
+    }
+
+    /// Every file with its content.
+    pub fn files(&self) -> BTreeMap<RelPath, Vec<u8>> {
+        self.paths().into_iter().filter_map(|path| self.read(&path).map(|bytes| (path, bytes))).collect()
+    }
+}

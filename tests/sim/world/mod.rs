@@ -1,0 +1,355 @@
+//! Machines, cables and time.
+
+mod cable;
+mod look;
+mod power;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use owsync::fs::scan::Hint;
+use owsync::model::settings::{Accept, Address, FirstSync, HistoryBounds, PeerSettings, ShareSettings};
+use owsync::model::{Direction, Monotonic, Now, PeerName, RelPath, Settings, ShareName, WallTime};
+use owsync::node::api::{Command, Level, Reply, Tree};
+use owsync::node::{CommandId, LinkId, Node};
+use owsync::proto::session::Mode;
+use owsync::store::News;
+
+use super::Dice;
+use super::disk::{Disk, SimFs, User};
+
+pub type MachineId = usize;
+type ConnId = u64;
+
+/// Virtual time begins here: 2026-11-20T00:00:00Z.
+const EPOCH_MS: i64 = 1_795_132_800_000;
+
+/// One computer.
+pub struct Machine {
+    pub disk: Disk,
+    pub settings: Settings,
+    pub node: Option<Node<SimFs>>,
+    /// Its clock is off by so much.
+    pub skew_ms: i64,
+    pub news: Vec<News>,
+    pub log: Vec<(u64, Level, String)>,
+    pub events: Vec<(&'static str, String)>,
+    pub replies: BTreeMap<CommandId, Reply>,
+    started_ms: u64,
+    /// Machine uptime begins here.
+    booted_ms: u64,
+    boot: u64,
+    timer: u64,
+    links: BTreeMap<LinkId, (ConnId, usize)>,
+    closing: BTreeSet<LinkId>,
+    next_command: CommandId,
+    pub attended: bool,
+    pub identity: Option<[u8; 32]>,
+    /// Changes on disk are announced at once.
+    pub inotify: bool,
+}
+
+struct Conn {
+    /// Machine and session of whoever dialled, and of whoever answered.
+    ends: [(MachineId, Option<LinkId>); 2],
+    alive: bool,
+    delay: u64,
+    /// Nothing arrives before this, so that bytes stay in order.
+    horizon: [u64; 2],
+}
+
+#[derive(Debug)]
+enum Happening {
+    Timer(MachineId, u64),
+    Work(MachineId),
+    Deliver(ConnId, usize, Vec<u8>),
+    Closed(ConnId, usize),
+    Connect(MachineId, LinkId, Address),
+}
+
+impl Machine {
+    /// How its sessions are secured, by its settings.
+    fn mode(&self) -> Mode {
+        match (self.identity, &self.settings.key) {
+            #[cfg(feature = "encryption")]
+            (Some(identity), Some(key)) => Mode::Encrypted(owsync::proto::Credentials {
+                key: key.clone(),
+                previous: self.settings.previous_key.clone(),
+                identity: owsync::model::Key::new(identity),
+            }),
+            _ => Mode::Plain,
+        }
+    }
+}
+
+/// Everything there is.
+pub struct World {
+    pub machines: Vec<Machine>,
+    pub now_ms: u64,
+    pub dice: Dice,
+    queue: BTreeMap<(u64, u64), Happening>,
+    next: u64,
+    conns: BTreeMap<ConnId, Conn>,
+    next_conn: ConnId,
+    /// Pairs of machines with no cable between them.
+    cut: BTreeSet<(MachineId, MachineId)>,
+    /// Longest delay of a cable, in ms.
+    pub slowest: u64,
+    pub trace: bool,
+    /// A running digest of everything that happened: equal seeds must give equal digests.
+    pub digest: u64,
+    pub steps: u64,
+    pub bytes: u64,
+    happened: u64,
+}
+
+pub fn path(text: &str) -> RelPath {
+    RelPath::parse(text.as_bytes()).unwrap()
+}
+
+pub fn main() -> ShareName {
+    ShareName::main()
+}
+
+impl World {
+    /// Machines with empty disks, no peers, and one share of everything in `/share`.
+    pub fn new(seed: u64, machines: usize) -> World {
+        let mut dice = Dice::new(seed);
+        let mut world = World {
+            machines: Vec::new(),
+            now_ms: 0,
+            queue: BTreeMap::new(),
+            next: 0,
+            conns: BTreeMap::new(),
+            next_conn: 1,
+            cut: BTreeSet::new(),
+            slowest: 30,
+            trace: false,
+            digest: seed,
+            steps: 0,
+            bytes: 0,
+            happened: 0,
+            dice: dice.clone(),
+        };
+        for id in 0..machines {
+            let mut settings = Settings::new(&format!("m{id}"));
+            settings.plain_mode = true;
+            settings.plain_from_anywhere = true;
+            settings.history = HistoryBounds { size: 16 * 1024 * 1024, days: 30, versions: 1000 };
+            let mut share = ShareSettings::new(main(), PathBuf::from("/share"));
+            share.include = vec![b"*".to_vec()];
+            share.min_free = 64 * 1024;
+            settings.shares.push(share);
+            world.machines.push(Machine {
+                disk: Disk::new(),
+                settings,
+                node: None,
+                skew_ms: 0,
+                news: Vec::new(),
+                log: Vec::new(),
+                events: Vec::new(),
+                replies: BTreeMap::new(),
+                started_ms: 0,
+                booted_ms: 0,
+                boot: dice.next(),
+                timer: 0,
+                links: BTreeMap::new(),
+                closing: BTreeSet::new(),
+                next_command: 1,
+                attended: false,
+                identity: None,
+                inotify: true,
+            });
+        }
+        world.dice = dice;
+        world
+    }
+
+    pub fn address(machine: MachineId) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 0, (machine / 200) as u8, (machine % 200) as u8 + 1))
+    }
+
+    /// `a` has `b` configured as a peer.
+    pub fn peer(&mut self, a: MachineId, b: MachineId) {
+        let name = format!("m{b}");
+        self.machines[a].settings.peers.push(PeerSettings {
+            name: PeerName(name.into()),
+            enabled: true,
+            address: Some(Address { host: Self::address(b).to_string(), port: 4321, source: None }),
+            public_key: None,
+            shares: None,
+            direction: Direction::Both,
+        });
+    }
+
+    /// Both have each other configured.
+    pub fn pair(&mut self, a: MachineId, b: MachineId) {
+        self.peer(a, b);
+        self.peer(b, a);
+    }
+
+    /// Everybody has everybody configured.
+    pub fn mesh(&mut self) {
+        let count = self.machines.len();
+        for a in 0..count {
+            for b in 0..count {
+                if a != b {
+                    self.peer(a, b);
+                }
+            }
+        }
+    }
+
+    /// Every machine uses encrypted sessions with one key and an identity of its own.
+    pub fn encrypt(&mut self) {
+        for id in 0..self.machines.len() {
+            let secret = self.dice.bytes32();
+            let machine = &mut self.machines[id];
+            machine.identity = Some(secret);
+            machine.settings.plain_mode = false;
+            machine.settings.plain_from_anywhere = false;
+            machine.settings.key = Some(owsync::model::Key::new([7; 32]));
+            machine.settings.accept = Accept::Key;
+        }
+    }
+
+    pub fn set_all(&mut self, change: impl Fn(&mut Settings)) {
+        self.machines.iter_mut().for_each(|machine| change(&mut machine.settings));
+    }
+
+    pub fn share_settings(&mut self, id: MachineId) -> &mut ShareSettings {
+        &mut self.machines[id].settings.shares[0]
+    }
+
+    pub fn ask(&mut self) {
+        self.set_all(|settings| settings.first_sync = FirstSync::Ask);
+    }
+
+    fn now(&self, id: MachineId) -> Now {
+        let machine = &self.machines[id];
+        Now {
+            mono: Monotonic(1_000_000 + self.now_ms - machine.started_ms),
+            wall: WallTime(EPOCH_MS + self.now_ms as i64 + machine.skew_ms),
+        }
+    }
+
+    pub fn wall(&self, id: MachineId) -> WallTime {
+        self.now(id).wall
+    }
+
+    /// A user of a machine's share.
+    pub fn user(&self, id: MachineId) -> User {
+        self.user_of(id, "/share")
+    }
+
+    /// A user of another directory of a machine.
+    pub fn user_of(&self, id: MachineId, root: &str) -> User {
+        self.machines[id].disk.set_clock(self.wall(id));
+        self.machines[id].disk.user(root)
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        self.steps += 1;
+        let text = text();
+        for byte in text.bytes() {
+            self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        if self.trace {
+            println!("{:>9} {text}", self.now_ms);
+        }
+    }
+
+    /// Does something with a node, and everything that follows at once.
+    pub fn with<T>(&mut self, id: MachineId, act: impl FnOnce(&mut Node<SimFs>, Now) -> T) -> Option<T> {
+        let now = self.now(id);
+        self.machines[id].disk.set_clock(now.wall);
+        let result = self.machines[id].node.as_mut().map(|node| act(node, now));
+        self.after(id);
+        result
+    }
+
+    /// The daemon of a machine is told to read its configuration again, which is the machine's settings by now.
+    pub fn reload(&mut self, id: MachineId) {
+        self.note(|| format!("m{id} reads its configuration again"));
+        let (settings, mode) = (self.machines[id].settings.clone(), self.machines[id].mode());
+        self.with(id, |node, now| node.reconfigure(now, settings, mode, BTreeMap::new()));
+    }
+
+    /// Something changed in a machine's share; inotify says so.
+    pub fn announce(&mut self, id: MachineId, what: &RelPath) {
+        if self.machines[id].inotify {
+            let hint = Hint { path: what.clone(), deep: true };
+            self.with(id, |node, now| node.handle_change(now, &main(), Some(hint)));
+        }
+    }
+
+    /// A user writes, and inotify says so.
+    pub fn write(&mut self, id: MachineId, name: &str, content: &str) {
+        let what = path(name);
+        assert!(self.user(id).write(&what, content.as_bytes()), "{name} can be written");
+        self.note(|| format!("m{id} user writes {name}"));
+        self.announce(id, &what);
+    }
+
+    pub fn remove(&mut self, id: MachineId, name: &str) {
+        let what = path(name);
+        assert!(self.user(id).remove(&what), "{name} can be removed");
+        self.note(|| format!("m{id} user removes {name}"));
+        self.announce(id, &what);
+    }
+
+    pub fn read(&self, id: MachineId, name: &str) -> Option<String> {
+        self.machines[id]
+            .disk
+            .user("/share")
+            .read(&path(name))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Asks a node; the answer must come at once.
+    pub fn command(&mut self, id: MachineId, command: Command) -> Reply {
+        let number = self.machines[id].next_command;
+        self.machines[id].next_command += 1;
+        self.with(id, |node, now| node.handle_command(now, number, command));
+        self.machines[id].replies.remove(&number).expect("an answer at once")
+    }
+
+    pub fn done(&mut self, id: MachineId, command: Command) -> Tree {
+        match self.command(id, command) {
+            Reply::Done(tree) => tree,
+            Reply::Failed { message, .. } => panic!("m{id}: {message}"),
+        }
+    }
+
+    pub fn status(&mut self, id: MachineId) -> Tree {
+        self.done(id, Command::Status)
+    }
+
+    /// Time passes.
+    pub fn run(&mut self, time: Duration) {
+        let until = self.now_ms + time.as_millis() as u64;
+        while self.step(until) {}
+    }
+
+    pub fn run_ms(&mut self, ms: u64) {
+        self.run(Duration::from_millis(ms));
+    }
+
+    /// Time passes until `done`, at most `most`; whether it came to that.
+    pub fn run_until(&mut self, most: Duration, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        let until = self.now_ms + most.as_millis() as u64;
+        let mut looked = 0;
+        while self.step(until) {
+            // Looking costs more than stepping.
+            if self.now_ms >= looked + 20 {
+                looked = self.now_ms;
+                if done(self) {
+                    return true;
+                }
+            }
+        }
+        done(self)
+    }
+}
