@@ -1,5 +1,41 @@
 //! owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
 //! for each other.
+//!
+//! One idea carries the design: decide in pure code, act at the edge. The program except sockets, clocks and the real
+//! disk is a value, [`node::Node`], of which a test runs ten in one thread, on virtual time, from a seed.
+//!
+//! # Layers
+//! Imports go downwards only; `tests/layers.rs` checks it.
+//!
+//! | layer | modules | |
+//! | --- | --- | --- |
+//! | L4 | [`cli`], [`daemon`], [`config`] | arguments, the poll loop, sockets, signals, clock, configuration |
+//! | L3 | [`node`] | the program without its edges: peers, shares, transfers, commands |
+//! | L2 | [`fs`], [`store`] | the disk behind a trait; scan, stage, apply; state and history |
+//! | L1 | [`reconcile`], [`proto`], [`uci`] | decisions; the wire protocol; UCI text. They do not know each other |
+//! | L0 | [`model`] | values: paths, digests, times, versions, entries, settings, limits |
+//!
+//! # Reading order
+//! [`model`] for the words. [`reconcile`] for the one decision that everything serves. [`proto`], whose text is the
+//! specification of the wire. [`fs`] and [`store`] for what is promised about the disk. [`node`] ties them together; its
+//! text names the way of a change. [`daemon`] is the loop around it, [`config`] and [`cli`] are how people reach it.
+//!
+//! # Invariants
+//! - Whatever a user wrote is current somewhere, or was replaced by somebody who had seen it, or lies in a history.
+//! - Nothing is told to a peer before the state it speaks of is on disk.
+//! - No name from a peer, a disk or a person becomes a path except through [`model::RelPath::parse`], and no path is
+//!   resolved outside its share.
+//! - L0, L1 and L3 hold no clock, randomness, socket, file, thread or order that depends on a hash.
+//! - Everything received is bounded before it is kept: [`model::limits`] has every bound, with its reason.
+//! - Commands that owsync runs come from this machine's configuration only.
+//!
+//! # Words
+//! *node*: a machine running owsync. *peer*: another node. *share*: a named directory tree kept equal. *entry*: what is
+//! known of one path. *tombstone*: the entry of a deleted path. *version*: a version vector per entry. *stamp*: when an
+//! entry was written, growing along every causal chain. *session*: a connection between two nodes. *batch*: what one settle
+//! of one author changed, landing together. *history*: stored former contents. *past*: what a node has once it took part in a
+//! cluster. *hold*: owsync waits for a person. *heard*, *applied*: up to where a peer's changes are known here, and in
+//! place. *owed*: heard and not landed, with its reason; tried again by itself.
 
 pub mod cli;
 pub mod config;

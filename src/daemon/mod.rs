@@ -1,7 +1,7 @@
 //! The edges: sockets, clock, signals, inotify and log around one [`Node`](crate::node::Node).
 //!
 //! [`run`] starts a node and stays with it. Everything that can wake owsync is a descriptor or a time in one wait
-//! ([`poller`]); nothing else blocks. After every input the node's outputs are taken before the next input, so nothing
+//! (`poller`); nothing else blocks. After every input the node's outputs are taken before the next input, so nothing
 //! piles up and an order that a peer sees is the order in which things happened.
 //!
 //! # Reading order
