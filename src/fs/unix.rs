@@ -266,31 +266,30 @@ impl Root for UnixRoot {
     }
 
     fn read_dir(&self, dir: &mut UnixDir, most: usize) -> Result<Vec<(Vec<u8>, Found)>, FsError> {
-        let mut names: Vec<Vec<u8>> = Vec::new();
-        // The borrowing iterator would rewind the directory at its end, and it would never be read to its own.
-        for name in dir.names.by_ref() {
-            let name = name.map_err(|errno| FsError::new("read", dir.path.as_ref(), errno as i32))?;
-            if !matches!(name.file_name().to_bytes(), b"." | b"..") {
-                names.push(name.file_name().to_bytes().to_vec());
+        // SAFETY: the descriptor belongs to `dir.names`, which outlives this function.
+        let fd = unsafe { BorrowedFd::borrow_raw(dir.names.as_raw_fd()) };
+        let mut names = Vec::new();
+        // The borrowing iterator would rewind the directory at its end, and it would never be read to its own. It ends
+        // here with a piece, or with the directory: a piece of which everything vanished is not its end.
+        for entry in dir.names.by_ref() {
+            let entry = entry.map_err(|errno| FsError::new("read", dir.path.as_ref(), errno as i32))?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            match stat_at(fd, name) {
+                Ok(stat) => names.push((name.to_vec(), found(&stat))),
+                Err(libc::ENOENT) => {}
+                Err(errno) => {
+                    let path = RelPath::below(dir.path.as_ref(), name).ok();
+                    return Err(FsError::new("stat", path.as_ref(), errno));
+                }
             }
             if names.len() >= most {
                 break;
             }
         }
-        // SAFETY: the descriptor belongs to `dir.names`, which outlives this function.
-        let fd = unsafe { BorrowedFd::borrow_raw(dir.names.as_raw_fd()) };
-        let mut found_names = Vec::with_capacity(names.len());
-        for name in names {
-            match stat_at(fd, &name) {
-                Ok(stat) => found_names.push((name, found(&stat))),
-                Err(libc::ENOENT) => {}
-                Err(errno) => {
-                    let path = RelPath::below(dir.path.as_ref(), &name).ok();
-                    return Err(FsError::new("stat", path.as_ref(), errno));
-                }
-            }
-        }
-        Ok(found_names)
+        Ok(names)
     }
 
     fn open_file(&self, path: &RelPath) -> Result<File, FsError> {
