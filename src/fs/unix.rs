@@ -26,15 +26,36 @@ use nix::sys::time::TimeSpec;
 use crate::fs::{Attributes, Found, Fs, FsError, Place, Rename, Root};
 use crate::model::{DiskStat, Kind, Owner, RelPath, WallTime, entry::MODE_BITS};
 
+/// What is not tried, so that a machine whose kernel is newer does as one that lacks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernel {
+    /// openat2(2), of Linux 5.6.
+    pub openat2: bool,
+    /// RENAME_EXCHANGE, which JFFS2 does not know.
+    pub exchange: bool,
+}
+
+impl Default for Kernel {
+    fn default() -> Kernel {
+        Kernel { openat2: true, exchange: true }
+    }
+}
+
 /// The machine's own directories.
 pub struct UnixFs {
     owners: Option<RefCell<Owners>>,
+    kernel: Kernel,
 }
 
 impl UnixFs {
     /// The machine's directories; owners travel when this process runs as root.
     pub fn new() -> UnixFs {
-        UnixFs { owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(Owners::default())) }
+        UnixFs::on(Kernel::default())
+    }
+
+    /// As [`UnixFs::new`], doing without what `kernel` leaves out.
+    pub fn on(kernel: Kernel) -> UnixFs {
+        UnixFs { owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(Owners::default())), kernel }
     }
 }
 
@@ -52,11 +73,12 @@ impl Fs for UnixFs {
         let fd =
             nix::fcntl::open(dir, flags, Mode::empty()).map_err(|errno| FsError::new("open", None, errno as i32))?;
         // Old kernels do not know it, some sandboxes forbid it; asked once, because later EPERM can mean the file.
-        let no_openat2 = matches!(
+        let mut kernel = self.kernel;
+        kernel.openat2 &= !matches!(
             openat2(fd.as_fd(), c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC),
             Err(libc::ENOSYS | libc::EPERM)
         );
-        Ok(UnixRoot { fd, no_openat2, parent: RefCell::new(None) })
+        Ok(UnixRoot { fd, kernel, parent: RefCell::new(None) })
     }
 
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>> {
@@ -146,7 +168,7 @@ impl Owners {
 /// A directory of this machine.
 pub struct UnixRoot {
     fd: OwnedFd,
-    no_openat2: bool,
+    kernel: Kernel,
     /// The directory that the latest path lay in: paths come in runs. Forgotten by [`Root::place`], which every step of
     /// work begins with, so that a directory moved away meanwhile is not written to.
     parent: RefCell<Option<(RelPath, Rc<OwnedFd>)>>,
@@ -172,7 +194,7 @@ impl UnixRoot {
     fn open_below(&self, op: &'static str, path: &RelPath, flags: OFlag) -> Result<OwnedFd, FsError> {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let error = |errno: i32| FsError::new(op, Some(path), errno);
-        if !self.no_openat2 {
+        if self.kernel.openat2 {
             return openat2(self.fd.as_fd(), &c_string(path.as_bytes()), flags).map_err(error);
         }
         let mut dir: Option<OwnedFd> = None;
@@ -412,6 +434,9 @@ impl Root for UnixRoot {
     fn rename(&self, from: &RelPath, to: &RelPath, how: Rename) -> Result<(), FsError> {
         let source = self.parent("rename", from)?;
         let target = self.parent("rename", to)?;
+        if how == Rename::Exchange && !self.kernel.exchange {
+            return Err(FsError::new("rename to", Some(to), libc::EINVAL));
+        }
         renameat2(source.fd(), from.name(), target.fd(), to.name(), how)
             .map_err(|errno| FsError::new("rename to", Some(to), errno))
     }
@@ -484,7 +509,7 @@ pub struct UnixDir {
     path: Option<RelPath>,
 }
 
-/// Takes a descriptor as a file if it is a regular one, and blocking from then on.
+/// Takes a descriptor as a file if it is a regular one.
 fn open_regular(fd: OwnedFd, path: &RelPath) -> Result<File, FsError> {
     let stat = nix::sys::stat::fstat(&fd).map_err(|errno| FsError::new("open", Some(path), errno as i32))?;
     match found(&stat) {
