@@ -19,6 +19,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode, UtimensatFlags};
 use nix::sys::time::TimeSpec;
@@ -193,10 +194,21 @@ impl UnixRoot {
     /// Opens `path` below the root with these flags, O_CLOEXEC and O_NOFOLLOW.
     fn open_below(&self, op: &'static str, path: &RelPath, flags: OFlag) -> Result<OwnedFd, FsError> {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let error = |errno: i32| FsError::new(op, Some(path), errno);
-        if self.kernel.openat2 {
-            return openat2(self.fd.as_fd(), &c_string(path.as_bytes()), flags).map_err(error);
-        }
+        let opened = if self.kernel.openat2 {
+            openat2(self.fd.as_fd(), &c_string(path.as_bytes()), flags).map_err(|errno| match errno {
+                // So it says of a symlink where a directory was asked for, as of a file. The difference matters: what is
+                // recorded below a file is gone, what is recorded below a symlink sleeps.
+                libc::ENOTDIR => self.walk(path, flags).err().filter(|&errno| errno == libc::ELOOP).unwrap_or(errno),
+                errno => errno,
+            })
+        } else {
+            self.walk(path, flags)
+        };
+        opened.map_err(|errno| FsError::new(op, Some(path), errno))
+    }
+
+    /// Opens `path` component for component.
+    fn walk(&self, path: &RelPath, flags: OFlag) -> Result<OwnedFd, i32> {
         let mut dir: Option<OwnedFd> = None;
         let mut components = path.as_bytes().split(|&b| b == b'/').peekable();
         while let Some(name) = components.next() {
@@ -206,11 +218,13 @@ impl UnixRoot {
             } else {
                 flags
             };
-            let next = nix::fcntl::openat(at, OsStr::from_bytes(name), flags, Mode::empty())
-                .map_err(|errno| error(errno as i32))?;
+            let next = nix::fcntl::openat(at, OsStr::from_bytes(name), flags, Mode::empty()).map_err(|errno| {
+                let is_link = stat_at(at, name).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFLNK);
+                if errno == Errno::ENOTDIR && is_link { libc::ELOOP } else { errno as i32 }
+            })?;
             dir = Some(next);
         }
-        dir.ok_or_else(|| error(libc::ENOENT))
+        dir.ok_or(libc::ENOENT)
     }
 
     /// The directory that `path` lies in.
