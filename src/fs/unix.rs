@@ -21,8 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{FileStat, Mode, UtimensatFlags};
-use nix::sys::time::TimeSpec;
+use nix::sys::stat::{FileStat, Mode};
 
 use crate::fs::{Attributes, Found, Fs, FsError, Place, Rename, Root};
 use crate::model::{DiskStat, Kind, Owner, RelPath, WallTime, entry::MODE_BITS};
@@ -403,23 +402,18 @@ impl Root for UnixRoot {
     }
 
     fn set_path(&self, path: &RelPath, attributes: Attributes) -> Result<(), FsError> {
-        let parent = self.parent("change", path)?;
-        let name = OsStr::from_bytes(path.name());
+        // Through handles: one cannot be had of what is mounted there, and fchmodat cannot refuse to follow a symlink on
+        // older kernels.
         if let Some((uid, gid)) = attributes.owner {
+            let handle = self.open_below("change the owner of", path, OFlag::O_PATH)?;
             let (uid, gid) = (nix::unistd::Uid::from_raw(uid), nix::unistd::Gid::from_raw(gid));
-            nix::unistd::fchownat(parent.fd(), name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)
+            nix::unistd::fchownat(&handle, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)
                 .map_err(|errno| FsError::new("change the owner of", Some(path), errno as i32))?;
         }
-        if let Some(mode) = attributes.mode {
-            // Through an open handle: fchmodat cannot refuse to follow a symlink on older kernels.
+        if attributes.mode.is_some() || attributes.mtime.is_some() {
             let dir = self.open_below("change the mode of", path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
-            nix::sys::stat::fchmod(&dir, mode_of(mode))
-                .map_err(|errno| FsError::new("change the mode of", Some(path), errno as i32))?;
-        }
-        if let Some(mtime) = attributes.mtime {
-            let time = TimeSpec::from_duration(Duration::from_millis(u64::try_from(mtime.0).unwrap_or(0)));
-            nix::sys::stat::utimensat(parent.fd(), name, &TimeSpec::UTIME_OMIT, &time, UtimensatFlags::NoFollowSymlink)
-                .map_err(|errno| FsError::new("set the time of", Some(path), errno as i32))?;
+            self.set_file(&File::from(dir), Attributes { owner: None, ..attributes })
+                .map_err(|error| FsError::new(error.op, Some(path), error.errno))?;
         }
         Ok(())
     }
