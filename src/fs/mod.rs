@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod form;
+mod owners;
 pub mod scan;
 pub mod stage;
 pub mod uci_file;

@@ -23,6 +23,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode};
 
+use crate::fs::owners::Owners;
 use crate::fs::{Attributes, Found, Fs, FsError, Place, Rename, Root};
 use crate::model::{DiskStat, Kind, Owner, RelPath, WallTime, entry::MODE_BITS};
 
@@ -43,7 +44,7 @@ impl Default for Kernel {
 
 /// The machine's own directories.
 pub struct UnixFs {
-    owners: Option<RefCell<Owners>>,
+    owners: Option<RefCell<OwnerFiles>>,
     kernel: Kernel,
 }
 
@@ -55,7 +56,7 @@ impl UnixFs {
 
     /// As [`UnixFs::new`], doing without what `kernel` leaves out.
     pub fn on(kernel: Kernel) -> UnixFs {
-        UnixFs { owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(Owners::default())), kernel }
+        UnixFs { owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(OwnerFiles::default())), kernel }
     }
 }
 
@@ -82,86 +83,32 @@ impl Fs for UnixFs {
     }
 
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>> {
-        self.owners.as_ref().map(|owners| owners.borrow_mut().name(uid, gid))
+        self.owners.as_ref().map(|owners| owners.borrow_mut().current().name(uid, gid))
     }
 
     fn owner_ids(&self, owner: &Owner) -> Option<(u32, u32)> {
-        self.owners.as_ref().and_then(|owners| owners.borrow_mut().ids(owner))
+        self.owners.as_ref().and_then(|owners| owners.borrow_mut().current().ids(owner))
     }
 }
 
 /// /etc/passwd and /etc/group, read again when they change.
-///
-/// They are parsed here because getpwuid asks whatever nsswitch.conf names, which may be a directory server that answers
-/// late or never, and nothing in the loop may block.
 #[derive(Default)]
-struct Owners {
-    users: Names,
-    groups: Names,
-    known: std::collections::BTreeMap<(u32, u32), Rc<Owner>>,
+struct OwnerFiles {
+    /// Modification time and inode of each when it was read.
+    read_at: [Option<(i64, i64, u64)>; 2],
+    owners: Owners,
 }
 
-#[derive(Default)]
-struct Names {
-    read_at: Option<(i64, i64, u64)>,
-    by_id: std::collections::BTreeMap<u32, Box<str>>,
-    by_name: std::collections::BTreeMap<Box<str>, u32>,
-}
-
-impl Names {
-    /// Reads `file` again if it changed; whether it did.
-    fn refresh(&mut self, file: &str) -> bool {
-        let now = std::fs::metadata(file).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.ino()));
-        if now == self.read_at {
-            return false;
+impl OwnerFiles {
+    fn current(&mut self) -> &mut Owners {
+        const FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];
+        let now = FILES.map(|file| std::fs::metadata(file).ok().map(|m| (m.mtime(), m.mtime_nsec(), m.ino())));
+        if now != self.read_at {
+            self.read_at = now;
+            let [passwd, group] = FILES.map(|file| std::fs::read(file).unwrap_or_default());
+            self.owners = Owners::parse(&passwd, &group);
         }
-        self.read_at = now;
-        self.by_id.clear();
-        self.by_name.clear();
-        for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
-            let mut fields = line.split(':');
-            let (Some(name), Some(id)) = (fields.next(), fields.nth(1).and_then(|id| id.parse().ok())) else {
-                continue;
-            };
-            if name.is_empty() || name.len() > crate::model::limits::OWNER_MAX {
-                continue;
-            }
-            // The first line of a number or a name counts, as for the C library.
-            self.by_id.entry(id).or_insert_with(|| name.into());
-            self.by_name.entry(name.into()).or_insert(id);
-        }
-        true
-    }
-
-    fn name(&self, id: u32) -> Box<str> {
-        self.by_id.get(&id).cloned().unwrap_or_else(|| id.to_string().into())
-    }
-
-    fn id(&self, name: &str) -> Option<u32> {
-        self.by_name.get(name).copied().or_else(|| name.parse().ok())
-    }
-}
-
-impl Owners {
-    fn refresh(&mut self) {
-        let changed = self.users.refresh("/etc/passwd") | self.groups.refresh("/etc/group");
-        if changed {
-            self.known.clear();
-        }
-    }
-
-    fn name(&mut self, uid: u32, gid: u32) -> Rc<Owner> {
-        self.refresh();
-        let (users, groups) = (&self.users, &self.groups);
-        self.known
-            .entry((uid, gid))
-            .or_insert_with(|| Rc::new(Owner { user: users.name(uid), group: groups.name(gid) }))
-            .clone()
-    }
-
-    fn ids(&mut self, owner: &Owner) -> Option<(u32, u32)> {
-        self.refresh();
-        Some((self.users.id(&owner.user)?, self.groups.id(&owner.group)?))
+        &mut self.owners
     }
 }
 
