@@ -253,6 +253,11 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
     let aside = beside(staged)?;
     match root.link(path, &aside) {
         Ok(()) => {
+            // A file of an overlay's lower layer shows another inode number once it has two names: here it says nothing.
+            let seen = match root.stat(&aside) {
+                Ok(Some(Found::Synced(linked))) => Seen { stat: DiskStat { inode: linked.inode, ..seen.stat }, ..seen },
+                _ => seen,
+            };
             if !is_what_was_seen(root, &aside, seen) {
                 let _ = root.remove(&aside);
                 return Err(Refusal::Changed);
