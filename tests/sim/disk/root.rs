@@ -1,5 +1,6 @@
 //! A disk as a node opens it: every operation counted, and failing when its turn has come.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -53,7 +54,7 @@ impl Drop for SimLock {
 }
 
 /// A directory being read: the names that are left.
-pub struct SimDir(Vec<(Vec<u8>, Ino)>);
+pub struct SimDir(Ino, Vec<Vec<u8>>);
 
 impl SimRoot {
     fn error(op: &'static str, path: &RelPath) -> impl Fn(i32) -> FsError {
@@ -98,33 +99,17 @@ impl Root for SimRoot {
 
     fn open_dir(&self, dir: Option<&RelPath>) -> Result<SimDir, FsError> {
         let s = self.alive("open")?;
-        let ino = match dir {
-            Some(dir) => s.walk(self.ino, dir).map_err(Self::error("open", dir))?,
-            None => self.ino,
-        };
-        match s.names.get(&ino) {
-            Some(names) if s.inodes[&ino].body == Body::Dir => {
-                Ok(SimDir(names.iter().rev().map(|(name, ino)| (name.clone(), *ino)).collect()))
-            }
-            _ => Err(FsError::new(
-                "open",
-                dir,
-                if matches!(s.inodes.get(&ino).map(|i| &i.body), Some(Body::Link(_))) {
-                    libc::ELOOP
-                } else {
-                    libc::ENOTDIR
-                },
-            )),
-        }
+        let ino = s.walk_dir(self.ino, dir).map_err(|errno| FsError::new("open", dir, errno))?;
+        Ok(SimDir(ino, s.names[&ino].keys().rev().cloned().collect()))
     }
 
     fn read_dir(&self, dir: &mut SimDir, most: usize) -> Result<Vec<(Vec<u8>, Found)>, FsError> {
         let s = self.alive("read")?;
         let mut names = Vec::new();
         while names.len() < most {
-            let Some((name, ino)) = dir.0.pop() else { break };
-            if s.inodes.contains_key(&ino) {
-                names.push((name, s.found(ino)));
+            let Some(name) = dir.1.pop() else { break };
+            if let Some(ino) = s.names.get(&dir.0).and_then(|there| there.get(&name)) {
+                names.push((name, s.found(*ino)));
             }
         }
         Ok(names)
@@ -334,7 +319,8 @@ impl Root for SimRoot {
         let mut s = self.disk.0.borrow_mut();
         s.operate("move", Some(path))?;
         let ino = s.walk(from.ino, path).map_err(Self::error("move", path))?;
-        if self.filesystem != from.filesystem {
+        let other_names = s.names.values().flat_map(BTreeMap::values).filter(|there| **there == ino).count() > 1;
+        if other_names || self.filesystem != from.filesystem {
             return Ok(false);
         }
         let source = s.walk_parent(from.ino, path).map_err(Self::error("move", path))?;
@@ -369,9 +355,7 @@ impl Root for SimRoot {
     fn sync_dir(&self, dir: Option<&RelPath>) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("flush", dir)?;
-        if let Some(dir) = dir {
-            s.walk(self.ino, dir).map_err(Self::error("flush", dir))?;
-        }
+        s.walk_dir(self.ino, dir).map_err(|errno| FsError::new("flush", dir, errno))?;
         s.flush_names();
         Ok(())
     }

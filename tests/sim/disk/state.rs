@@ -99,16 +99,17 @@ impl State {
         Ok(at)
     }
 
-    pub(super) fn walk_parent(&self, root: Ino, path: &RelPath) -> Result<(Ino, Vec<u8>), i32> {
-        let dir = match path.parent() {
-            Some(dir) => self.walk(root, &dir)?,
-            None => root,
-        };
-        match self.inodes.get(&dir).map(|inode| &inode.body) {
-            Some(Body::Dir) => Ok((dir, path.name().to_vec())),
+    pub(super) fn walk_dir(&self, root: Ino, dir: Option<&RelPath>) -> Result<Ino, i32> {
+        let ino = dir.map_or(Ok(root), |dir| self.walk(root, dir))?;
+        match self.inodes.get(&ino).map(|inode| &inode.body) {
+            Some(Body::Dir) => Ok(ino),
             Some(Body::Link(_)) => Err(libc::ELOOP),
             _ => Err(libc::ENOTDIR),
         }
+    }
+
+    pub(super) fn walk_parent(&self, root: Ino, path: &RelPath) -> Result<(Ino, Vec<u8>), i32> {
+        Ok((self.walk_dir(root, path.parent().as_ref())?, path.name().to_vec()))
     }
 
     pub(super) fn set_names(&mut self, changes: Vec<NameChange>) {
@@ -193,7 +194,7 @@ impl State {
                 inode.gid = gid;
             }
             if let Some(mode) = attributes.mode {
-                inode.mode = mode;
+                inode.mode = mode & 0o7777;
             }
             if let Some(mtime) = attributes.mtime {
                 inode.mtime_ns = mtime.0 * 1_000_000;
