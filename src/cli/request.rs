@@ -52,9 +52,9 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
             params.insert(name.into(), value);
         }
     };
-    let word = |index: usize| invocation.operand(index).map(|word| as_typed(word.as_bytes()));
+    let word = |index: usize| invocation.operand(index).map(|word| escape::as_typed(word.as_bytes()));
     let path = |index: usize| invocation.operand(index).map(|word| path(word, &Place::here()));
-    let share = invocation.last(Opt::Share).map(|share| Value::from(as_typed(share.as_bytes())));
+    let share = invocation.last(Opt::Share).map(|share| Value::from(escape::as_typed(share.as_bytes())));
     let method = match invocation.verb {
         Verb::Status => "status",
         Verb::Peers => "peers",
@@ -174,7 +174,7 @@ fn path(word: &OsStr, place: &Place<'_>) -> String {
     if bare.is_absolute() && (place.exists)(bare) {
         return escape::escape(tidy(Path::new(word)).as_os_str().as_bytes());
     }
-    as_typed(bytes)
+    escape::as_typed(bytes)
 }
 
 /// The path before `@N`.
@@ -198,16 +198,6 @@ fn tidy(path: &Path) -> PathBuf {
         }
     }
     tidy
-}
-
-/// Text as it was typed; what is not UTF-8 is escaped, and a backslash is left alone.
-fn as_typed(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.push_str(&escape::escape(chunk.invalid()));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -42,6 +42,17 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Text as a person or a script gave it: what is not UTF-8 is escaped, and a backslash is left alone, since what comes out
+/// of `status` goes in again.
+pub fn as_typed(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|&b| push_hex(&mut text, b));
+    }
+    text
+}
+
 /// The bytes that [`escape`] made `text` from; `None` where `text` has a backslash that [`escape`] never writes.
 pub fn unescape(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
