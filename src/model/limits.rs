@@ -172,6 +172,27 @@ pub const SYNC_TIME: Duration = Duration::from_secs(30);
 pub const CONTROL_MAX: usize = 16;
 /// Longest request line on the control socket, in bytes.
 pub const CONTROL_LINE: usize = 256 * 1024;
+/// Largest message on ubus without its head, in bytes: `UBUS_MAX_MSGLEN`, above which ubusd closes the connection.
+pub const UBUS_MESSAGE: usize = 1024 * 1024;
+/// Bytes of one answer on ubus; the rest is cut. ubusd silently drops what does not fit into the 1 MiB that it queues for
+/// a client, the answer's head and end included.
+pub const UBUS_ANSWER: usize = 960 * 1024;
+/// Bytes waiting for ubusd above which no more questions are taken from it, and no events are sent.
+pub const UBUS_BACKLOG: usize = 256 * 1024;
+/// Questions from ubus that wait for their answers.
+pub const UBUS_QUESTIONS: usize = 1024;
+/// Calls of others' methods that wait for their answers.
+pub const UBUS_CALLS: usize = 64;
+/// Time in which a call must be answered; `ubus` itself waits 30 s, and nobody waits that long for an event to be taken.
+pub const UBUS_CALL_TIME: Duration = Duration::from_secs(10);
+/// Time in which ubusd itself must answer: it does nothing but pass messages on.
+pub const UBUS_ANSWER_TIME: Duration = Duration::from_secs(10);
+/// How often the object's name is asked for again where another program has it.
+pub const UBUS_NAME_AGAIN: Duration = Duration::from_secs(10);
+/// First wait before connecting to ubusd again; doubled each time.
+pub const UBUS_RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Longest wait before connecting to ubusd again.
+pub const UBUS_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Paths listed in one reply; more are counted.
 pub const REPLY_PATHS: usize = 1000;
 /// Owed paths named to the peer that offered them.
