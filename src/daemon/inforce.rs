@@ -29,6 +29,9 @@ const TIME: Duration = Duration::from_secs(30);
 /// Paths named to a program in its environment; it has all of them on standard input.
 const NAMED: usize = 16;
 
+/// Before the name of a share, which tells it from a package: no package has a space.
+const SHARE: &str = "share ";
+
 /// Who is told what, and what came of it.
 #[derive(Default)]
 pub struct InForce {
@@ -116,6 +119,14 @@ impl InForce {
         self.notices.insert(package.to_string(), Notice { at: now, trouble });
     }
 
+    /// Packages whose notice could not be sent.
+    pub fn untold(&self) -> Vec<String> {
+        let package = |(name, notice): (&String, &Notice)| {
+            (notice.trouble.is_some() && !name.starts_with(SHARE)).then(|| name.clone())
+        };
+        self.notices.iter().filter_map(package).collect()
+    }
+
     /// A share's program was started, or could not be.
     pub fn note_started(&mut self, now: WallTime, share: ShareName, started: Result<JobId, String>) {
         let trouble = match started {
@@ -125,13 +136,13 @@ impl InForce {
             }
             Err(reason) => Some(reason),
         };
-        self.notices.insert(format!("share {share}"), Notice { at: now, trouble });
+        self.notices.insert(format!("{SHARE}{share}"), Notice { at: now, trouble });
     }
 
     /// A job ended: the share it ran for, and what landed there meanwhile. `None` where it was not one of ours.
     pub fn ended(&mut self, ended: &Ended) -> Option<(ShareName, Vec<RelPath>)> {
         let share = self.jobs.remove(&ended.id)?;
-        if let (Err(reason), Some(notice)) = (&ended.result, self.notices.get_mut(&format!("share {share}"))) {
+        if let (Err(reason), Some(notice)) = (&ended.result, self.notices.get_mut(&format!("{SHARE}{share}"))) {
             notice.trouble = Some(format!("{}: {reason}", ended.what));
         }
         let idle = !self.jobs.values().any(|name| *name == share);

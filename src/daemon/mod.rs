@@ -6,8 +6,8 @@
 //!
 //! # Reading order
 //! `shell` is the loop. `place` is where the database lies and who has it; `start` makes the node; `conn`, `dial` and
-//! `listener` are its connections, `control` and `request` its questions, `watcher` its eyes, `connect` the command that
-//! ends by itself.
+//! `listener` are its connections, `control`, `ubus` and `request` its questions, `watcher` its eyes, `connect` the
+//! command that ends by itself.
 
 mod conn;
 mod connect;
@@ -28,6 +28,7 @@ pub mod signals;
 #[cfg(test)]
 mod skipped;
 mod start;
+pub mod ubus;
 mod watcher;
 
 use crate::config::{Config, Outcome};

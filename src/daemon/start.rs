@@ -14,6 +14,7 @@ use crate::daemon::place::{self, Holder, Lock, Place, Taken, plain};
 use crate::daemon::poller::Poller;
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::shell::Shell;
+use crate::daemon::ubus::Ubus;
 use crate::daemon::watcher::Watcher;
 use crate::daemon::{Role, Start, connect, signals};
 use crate::fs::Fs;
@@ -65,6 +66,8 @@ pub fn start(start: Start) -> Result<Shell, String> {
         Role::Connect { to, quiet } => Some(connect::Progress::new(now.mono, to, *quiet)),
         _ => None,
     };
+    // Who runs `listen` or `connect` asks at the terminal.
+    let ubus = (role == Role::Daemon).then(|| Ubus::new(now.mono));
     let shell = Shell::new(crate::daemon::shell::Pieces {
         env,
         log,
@@ -77,6 +80,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
         signals,
         listener,
         control,
+        ubus,
         dialler,
         watcher,
         self_watch,

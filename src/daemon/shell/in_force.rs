@@ -53,12 +53,4 @@ impl Shell {
             Err(reason) => self.p.log.say(Level::Error, format!("{}: {reason}", ended.what)),
         }
     }
-
-    /// Tells procd that a package changed.
-    fn tell_procd(&mut self, package: &str) {
-        let now = self.p.env.now();
-        let trouble = "there is no ubus here to tell procd by".to_string();
-        self.p.log.say(Level::Warning, format!("{package} changed, but {trouble}"));
-        self.in_force.note_package(now.wall, package, Some(trouble));
-    }
 }

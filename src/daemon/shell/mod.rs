@@ -3,6 +3,7 @@
 mod in_force;
 mod questions;
 mod reload;
+mod ubus;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,6 +25,9 @@ use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::runner::{JobId, Runner};
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
+use crate::daemon::ubus::Ubus;
+use crate::daemon::ubus::calls::CallId;
+use crate::daemon::ubus::connection::QuestionId;
 use crate::daemon::watcher::{Seen, Watcher};
 use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
@@ -59,6 +63,7 @@ pub struct Pieces {
     pub signals: SignalFd,
     pub listener: Option<Listener>,
     pub control: Option<Control>,
+    pub ubus: Option<Ubus>,
     pub dialler: Dialler,
     pub watcher: Option<Watcher>,
     pub self_watch: Option<SelfWatch>,
@@ -77,6 +82,8 @@ pub struct Shell {
     /// Why the last reload changed nothing.
     config_errors: Vec<String>,
     in_force: InForce,
+    /// Packages that procd is being told of.
+    notices: BTreeMap<CallId, String>,
     runner: Runner,
     buffer: Vec<u8>,
     exit: Option<u8>,
@@ -84,6 +91,7 @@ pub struct Shell {
 
 enum Asker {
     Client { client: ClientId, id: Value, method: String },
+    Ubus { id: QuestionId, method: &'static str },
     Progress,
 }
 
@@ -100,6 +108,7 @@ enum Token {
     ControlListener,
     Control(ClientId),
     Job(JobId),
+    Ubus,
 }
 
 impl Shell {
@@ -113,6 +122,7 @@ impl Shell {
             next_command: 1,
             config_errors: Vec::new(),
             in_force: InForce::default(),
+            notices: BTreeMap::new(),
             runner: Runner::default(),
             buffer: vec![0; READ],
             exit: None,
@@ -212,6 +222,9 @@ impl Shell {
         for (id, fd) in self.runner.fds() {
             poller.add(Token::Job(id), fd, Interest::Read);
         }
+        if let Some((fd, interest)) = self.p.ubus.as_ref().and_then(Ubus::fd) {
+            poller.add(Token::Ubus, fd, interest);
+        }
         if let Some(listener) = &self.p.listener {
             for (index, fd) in listener.fds(now.mono) {
                 poller.add(Token::Listener(index), fd, Interest::Read);
@@ -235,6 +248,10 @@ impl Shell {
             Token::Dialling(link) => {
                 let ended = self.p.dialler.handle_writable(now.mono, link);
                 ended.into_iter().for_each(|dialled| self.handle_dialled(now, dialled));
+            }
+            Token::Ubus => {
+                self.p.ubus.iter_mut().for_each(|ubus| ubus.pump(now.mono));
+                self.handle_ubus(now);
             }
             Token::Job(id) => self.runner.handle_output(id),
             Token::ControlListener => self.p.control.iter_mut().for_each(Control::accept),
@@ -262,6 +279,7 @@ impl Shell {
             .min(self.p.dialler.poll_timeout())
             .min(progress)
             .min(self.runner.poll_timeout())
+            .min(self.p.ubus.as_ref().map_or(Monotonic::NEVER, Ubus::poll_timeout))
     }
 
     fn handle_timeout(&mut self) {
@@ -287,6 +305,10 @@ impl Shell {
         }
         if let Some(progress) = &mut self.p.progress {
             progress.handle_timeout(now.mono, &self.p.node);
+        }
+        if let Some(ubus) = self.p.ubus.as_mut().filter(|ubus| ubus.poll_timeout() <= now.mono) {
+            ubus.handle_timeout(now.mono);
+            self.handle_ubus(now);
         }
     }
 
@@ -332,7 +354,10 @@ impl Shell {
                 }
             }
             Output::Reply { id, reply } => self.answer(id, reply),
-            Output::Event(event) => self.p.control.iter_mut().for_each(|control| control.tell(&event)),
+            Output::Event(event) => {
+                self.p.control.iter_mut().for_each(|control| control.tell(&event));
+                self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
+            }
             Output::Landed { share, paths } => self.handle_landed(&share, &paths),
             Output::Watch { share } => self.watch(&share),
         }

@@ -1,10 +1,11 @@
-//! Questions from the control socket, and their answers.
+//! Questions from the control socket, and the answers to all questions.
 
 use crate::daemon::connect::{Progress, Verdict};
 use crate::daemon::control::Question;
 use crate::daemon::listener::Listener;
 use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
+use crate::daemon::ubus::Ubus;
 use crate::model::Now;
 use crate::node::CommandId;
 use crate::node::api::{Command, Reply, Tree};
@@ -44,12 +45,14 @@ impl Shell {
 
     pub(super) fn answer(&mut self, id: CommandId, reply: Reply) {
         match self.asked.remove(&id) {
+            Some(Asker::Ubus { id, method }) => {
+                let reply = self.completed(method, reply);
+                if let Some(ubus) = &mut self.p.ubus {
+                    ubus.answer(self.p.env.now().mono, id, reply);
+                }
+            }
             Some(Asker::Client { client, id, method }) => {
-                let reply = match reply {
-                    Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
-                    Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
-                    other => other,
-                };
+                let reply = self.completed(&method, reply);
                 if let Some(control) = &mut self.p.control {
                     control.answer(client, &id, &reply);
                 }
@@ -68,6 +71,15 @@ impl Shell {
         }
     }
 
+    /// The node's reply, with what only the edges know.
+    fn completed(&self, method: &str, reply: Reply) -> Reply {
+        match reply {
+            Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
+            Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
+            other => other,
+        }
+    }
+
     /// A status with what only the edges know.
     pub(super) fn with_edges(&self, tree: Tree) -> Tree {
         let mut problems: Vec<Tree> =
@@ -81,10 +93,13 @@ impl Shell {
             Tree::Text(text) => Some(text.clone()),
             _ => None,
         });
+        // Without its name on ubus it cannot be asked there; what is synced does not depend on it.
+        problems.extend(self.p.ubus.as_ref().and_then(Ubus::problem).map(Tree::Text));
         let tree = tree
             .with("problems", problems)
             .with("pid", std::process::id())
             .with("listen", listen)
+            .with_some("ubus", self.p.ubus.as_ref().and_then(Ubus::state))
             .with("in_force", self.in_force.tree())
             .with("database", self.p.place.database().display().to_string())
             .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));

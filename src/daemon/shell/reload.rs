@@ -67,6 +67,7 @@ impl Shell {
             let known: Vec<ShareName> = self.p.node.settings().shares.iter().map(|share| share.name.clone()).collect();
             watcher.keep_only(&known);
         }
+        self.p.ubus.iter_mut().for_each(|ubus| ubus.look_again(now.mono));
         Ok(())
     }
 }

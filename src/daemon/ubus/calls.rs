@@ -5,6 +5,7 @@
 //! exactly once, at the latest when its time is over.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::daemon::ubus::blobmsg;
 use crate::daemon::ubus::message::Outbox;
@@ -41,6 +42,19 @@ pub enum Failure {
     Garbage,
     /// Too many calls wait for their answers.
     TooMany,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Away => f.write_str("there is no ubus here"),
+            Failure::NoObject => f.write_str("nobody on ubus has that object"),
+            Failure::Refused(status) => write!(f, "it refused with ubus status {status}"),
+            Failure::Late => write!(f, "it did not answer within {} s", limits::UBUS_CALL_TIME.as_secs()),
+            Failure::Garbage => f.write_str("its answer makes no sense"),
+            Failure::TooMany => f.write_str("too many calls wait for their answers"),
+        }
+    }
 }
 
 /// What came of a call: the table that was answered, empty where there was none.

@@ -62,6 +62,8 @@ pub enum News {
         /// What came of it.
         answer: Answer,
     },
+    /// ubusd is there, also if it was not before: what could not be called then can be called now.
+    Ready,
     /// A line for the log.
     Log(Level, String),
 }
@@ -97,8 +99,13 @@ impl Ubus {
     /// A place on the machine's ubus, to be connected at the first [`Ubus::handle_timeout`].
     pub fn new(now: Monotonic) -> Ubus {
         let socket = env::variable("OWSYNC_UBUS_SOCKET").unwrap_or_else(|| OsString::from(SOCKET));
+        Ubus::at(now, socket.into())
+    }
+
+    /// As [`Ubus::new`], where ubusd listens at `socket`.
+    pub fn at(now: Monotonic, socket: PathBuf) -> Ubus {
         Ubus {
-            socket: socket.into(),
+            socket,
             stream: None,
             connection: Connection::new(),
             next: now,
@@ -262,6 +269,7 @@ impl Ubus {
     fn note(&mut self, state: State) {
         self.met = true;
         self.pause = limits::UBUS_RETRY_FIRST;
+        self.news.push_back(News::Ready);
         if self.state == state {
             return;
         }
