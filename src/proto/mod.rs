@@ -48,6 +48,7 @@ pub mod frame;
 #[cfg(feature = "encryption")]
 pub mod handshake;
 pub mod message;
+mod mode;
 pub mod session;
 
 pub use message::Message;

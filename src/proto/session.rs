@@ -12,58 +12,13 @@
 use std::collections::VecDeque;
 
 use crate::model::reason::Trouble;
-use crate::model::{Key, Monotonic, limits};
+use crate::model::{Monotonic, limits};
 use crate::proto::frame::{self, Alert, Preface, Received};
 #[cfg(feature = "encryption")]
 use crate::proto::handshake::{Channel, Handshake};
 use crate::proto::message::Message;
 
-/// How a session is secured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// Not at all.
-    Plain,
-    /// With a key and an identity.
-    #[cfg(feature = "encryption")]
-    Encrypted(Credentials),
-}
-
-impl Mode {
-    /// Whether sessions are encrypted and authenticated.
-    pub fn is_encrypted(&self) -> bool {
-        match self {
-            Mode::Plain => false,
-            #[cfg(feature = "encryption")]
-            Mode::Encrypted(_) => true,
-        }
-    }
-
-    /// Whether everybody who could open a session in this mode still can in `next`, under the same identity of this node:
-    /// then the sessions that stand need not end.
-    pub fn is_included_in(&self, next: &Mode) -> bool {
-        match (self, next) {
-            (Mode::Plain, Mode::Plain) => true,
-            #[cfg(feature = "encryption")]
-            (Mode::Encrypted(old), Mode::Encrypted(new)) => {
-                let accepted = |key: &Key| *key == new.key || new.previous.as_ref() == Some(key);
-                old.identity == new.identity && accepted(&old.key) && old.previous.as_ref().is_none_or(accepted)
-            }
-            #[cfg(feature = "encryption")]
-            (Mode::Plain, Mode::Encrypted(_)) | (Mode::Encrypted(_), Mode::Plain) => false,
-        }
-    }
-}
-
-/// What an encrypted session needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The cluster's key.
-    pub key: Key,
-    /// A second key: tried on what the first cannot read.
-    pub previous: Option<Key>,
-    /// This node's private key.
-    pub identity: Key,
-}
+pub use crate::proto::mode::{Credentials, Mode};
 
 /// What a session has to say to its owner.
 #[derive(Debug, PartialEq)]

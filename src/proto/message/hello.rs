@@ -1,0 +1,143 @@
+//! Hello on the wire.
+
+use minicbor::{Decode, Encode};
+
+use crate::model::{Direction, NodeId, StateId, WallTime, limits};
+use crate::proto::message::{BadMessage, Hello, ShareHello, foreign_text, share_name};
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(super) struct WireHello {
+    #[n(0)]
+    min: u16,
+    #[n(1)]
+    max: u16,
+    #[n(2)]
+    name: String,
+    #[n(3)]
+    wall: i64,
+    #[n(4)]
+    settled: bool,
+    #[n(5)]
+    rank: u8,
+    #[n(6)]
+    state: u64,
+    #[n(7)]
+    asks: bool,
+    #[cbor(n(8), with = "minicbor::bytes")]
+    token: Option<[u8; 16]>,
+    #[n(9)]
+    shares: Vec<WireShare>,
+    #[cbor(n(10), with = "minicbor::bytes")]
+    node: [u8; 16],
+    #[n(11)]
+    program: String,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct WireShare {
+    #[n(0)]
+    name: String,
+    #[n(1)]
+    seq: u64,
+    #[n(2)]
+    direction: u8,
+    #[cbor(n(3), with = "minicbor::bytes")]
+    filter: [u8; 8],
+    #[n(4)]
+    held: Option<String>,
+}
+
+impl From<&Hello> for WireHello {
+    fn from(hello: &Hello) -> WireHello {
+        WireHello {
+            min: hello.versions.0,
+            max: hello.versions.1,
+            name: hello.name.clone(),
+            wall: hello.wall.0,
+            settled: hello.settled,
+            rank: hello.rank,
+            state: hello.state.0,
+            asks: hello.asks,
+            token: hello.token,
+            shares: hello
+                .shares
+                .iter()
+                .map(|share| WireShare {
+                    name: share.name.to_string(),
+                    seq: share.seq,
+                    direction: direction_number(share.direction),
+                    filter: share.filter,
+                    held: share.held.clone(),
+                })
+                .collect(),
+            node: hello.node.0,
+            program: hello.program.clone(),
+        }
+    }
+}
+
+impl TryFrom<WireHello> for Hello {
+    type Error = BadMessage;
+
+    fn try_from(wire: WireHello) -> Result<Hello, BadMessage> {
+        if wire.shares.len() > limits::SHARES_MAX {
+            return Err(BadMessage("too many shares".into()));
+        }
+        let mut shares: Vec<ShareHello> = Vec::with_capacity(wire.shares.len());
+        for share in wire.shares {
+            let name = share_name(&share.name)?;
+            if shares.iter().any(|known| known.name == name) {
+                return Err(BadMessage("a share appears twice".into()));
+            }
+            shares.push(ShareHello {
+                name,
+                seq: share.seq,
+                direction: direction_from(share.direction)?,
+                filter: share.filter,
+                held: share.held.as_deref().map(foreign_text),
+            });
+        }
+        if wire.state == 0 {
+            return Err(BadMessage("state id is 0".into()));
+        }
+        let mut name = foreign_text(&wire.name);
+        name.truncate(
+            name.char_indices()
+                .map(|(at, c)| at + c.len_utf8())
+                .take_while(|&end| end <= limits::LABEL_MAX)
+                .last()
+                .unwrap_or(0),
+        );
+        Ok(Hello {
+            versions: (wire.min, wire.max),
+            name,
+            wall: WallTime(wire.wall),
+            settled: wire.settled,
+            rank: wire.rank.min(1),
+            state: StateId(wire.state),
+            asks: wire.asks,
+            token: wire.token,
+            shares,
+            node: NodeId(wire.node),
+            program: foreign_text(&wire.program),
+        })
+    }
+}
+
+fn direction_number(direction: Direction) -> u8 {
+    match direction {
+        Direction::Both => 0,
+        Direction::Send => 1,
+        Direction::Receive => 2,
+        Direction::Observe => 3,
+    }
+}
+
+fn direction_from(number: u8) -> Result<Direction, BadMessage> {
+    [Direction::Both, Direction::Send, Direction::Receive, Direction::Observe]
+        .get(usize::from(number))
+        .copied()
+        .ok_or_else(|| BadMessage("unknown direction".into()))
+}

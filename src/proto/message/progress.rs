@@ -1,0 +1,152 @@
+//! Progress, and the reasons in it, on the wire.
+
+use minicbor::{Decode, Encode};
+
+use crate::model::{Reason, RelPath, escape, limits};
+use crate::proto::message::{BadMessage, Progress, foreign_text, rel_path, share_name};
+
+/// A reason as code and numbers, so that each side says it in its own words; `text` for what has none.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(super) struct WireReason {
+    #[n(0)]
+    code: u8,
+    #[n(1)]
+    a: Option<u64>,
+    #[n(2)]
+    b: Option<u64>,
+    #[n(3)]
+    text: Option<String>,
+}
+
+impl From<&Reason> for WireReason {
+    fn from(reason: &Reason) -> WireReason {
+        let plain = |code| WireReason { code, a: None, b: None, text: None };
+        let numbers = |code, a, b| WireReason { code, a: Some(a), b: Some(b), text: None };
+        let text = |code, text: &str| WireReason { code, a: None, b: None, text: Some(text.into()) };
+        match reason {
+            Reason::Special(what) => text(1, what),
+            Reason::SymlinkIgnored => plain(2),
+            Reason::SymlinkOutside => plain(3),
+            Reason::TooLarge { size, max } => numbers(4, *size, *max),
+            Reason::Unreadable(why) => text(5, why),
+            Reason::OtherFilesystem => plain(6),
+            Reason::InTheWay(what) => text(7, what),
+            Reason::DirNotEmpty => plain(8),
+            Reason::NoRoom { need, free } => numbers(9, *need, *free),
+            Reason::HistoryFull => plain(10),
+            Reason::Unwritable(why) => text(11, why),
+            Reason::Busy => plain(12),
+            Reason::NotSupplied(why) => text(13, why),
+            Reason::WaitsFor(path) => text(14, &path.to_text()),
+            Reason::ShareHeld => plain(15),
+            Reason::FirstContact => plain(16),
+            Reason::MassDeletion { gone, known } => numbers(17, *gone, *known),
+            Reason::LongAway => plain(18),
+            Reason::Flapping => plain(19),
+            Reason::OnlySends => plain(20),
+            Reason::OnlyObserves => plain(21),
+            Reason::UnknownOwner(owner) => text(22, owner),
+            Reason::Other(why) => text(255, why),
+        }
+    }
+}
+
+impl From<WireReason> for Reason {
+    fn from(wire: WireReason) -> Reason {
+        let text = || foreign_text(wire.text.as_deref().unwrap_or(""));
+        let (a, b) = (wire.a.unwrap_or(0), wire.b.unwrap_or(0));
+        match wire.code {
+            2 => Reason::SymlinkIgnored,
+            3 => Reason::SymlinkOutside,
+            4 => Reason::TooLarge { size: a, max: b },
+            5 => Reason::Unreadable(text()),
+            6 => Reason::OtherFilesystem,
+            8 => Reason::DirNotEmpty,
+            9 => Reason::NoRoom { need: a, free: b },
+            10 => Reason::HistoryFull,
+            11 => Reason::Unwritable(text()),
+            12 => Reason::Busy,
+            13 => Reason::NotSupplied(text()),
+            14 => match escape::unescape(wire.text.as_deref().unwrap_or(""))
+                .and_then(|bytes| RelPath::parse(&bytes).ok())
+            {
+                Some(path) => Reason::WaitsFor(path),
+                None => Reason::Other("it waits for another path".into()),
+            },
+            15 => Reason::ShareHeld,
+            16 => Reason::FirstContact,
+            17 => Reason::MassDeletion { gone: a, known: b },
+            18 => Reason::LongAway,
+            19 => Reason::Flapping,
+            20 => Reason::OnlySends,
+            21 => Reason::OnlyObserves,
+            22 => Reason::UnknownOwner(text()),
+            1 => Reason::Other(format!("a {} lies there", text())),
+            7 => Reason::Other(format!("a {} that is not synced lies there", text())),
+            _ => Reason::Other(text()),
+        }
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+pub(super) struct WireProgress {
+    #[n(0)]
+    share: String,
+    #[n(1)]
+    heard: u64,
+    #[n(2)]
+    applied: u64,
+    #[n(3)]
+    owed: u32,
+    #[n(4)]
+    paths: Vec<WireOwed>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct WireOwed {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    path: Vec<u8>,
+    #[n(1)]
+    reason: WireReason,
+}
+
+impl From<&Progress> for WireProgress {
+    fn from(progress: &Progress) -> WireProgress {
+        WireProgress {
+            share: progress.share.to_string(),
+            heard: progress.heard,
+            applied: progress.applied,
+            owed: progress.owed,
+            paths: progress
+                .owed_paths
+                .iter()
+                .map(|(path, reason)| WireOwed { path: path.as_bytes().to_vec(), reason: reason.into() })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<WireProgress> for Progress {
+    type Error = BadMessage;
+
+    fn try_from(wire: WireProgress) -> Result<Progress, BadMessage> {
+        if wire.paths.len() > limits::OWED_TOLD {
+            return Err(BadMessage("too many owed paths".into()));
+        }
+        let owed_paths = wire
+            .paths
+            .into_iter()
+            .map(|owed| Ok((rel_path(&owed.path)?, owed.reason.into())))
+            .collect::<Result<_, BadMessage>>()?;
+        Ok(Progress {
+            share: share_name(&wire.share)?,
+            heard: wire.heard,
+            applied: wire.applied,
+            owed: wire.owed,
+            owed_paths,
+        })
+    }
+}
