@@ -1,0 +1,114 @@
+//! A former version, and its line in the index of history.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Digest, Kind, NodeId, Owner, RelPath, ShareName, WallTime};
+use crate::store::lines::{self, BadLine};
+use crate::store::state::Why;
+
+/// A former version of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its number: `PATH@N` names it. Never given twice.
+    pub number: u64,
+    /// The share.
+    pub share: ShareName,
+    /// The path.
+    pub path: RelPath,
+    /// [`Kind::File`] or [`Kind::Symlink`].
+    pub kind: Kind,
+    /// The content.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Its modification time.
+    pub mtime: WallTime,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub owner: Option<Rc<Owner>>,
+    /// When it was replaced here.
+    pub at: WallTime,
+    /// The clock was not to be believed then: its age counts from when it is.
+    pub doubtful: bool,
+    /// Why.
+    pub why: Why,
+    /// The node whose change replaced it; `None`: this one.
+    pub by: Option<NodeId>,
+    /// The landing that replaced it: a whole one can be undone.
+    pub run: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LineItem {
+    number: u64,
+    share: String,
+    path: String,
+    kind: String,
+    digest: String,
+    size: u64,
+    mtime: i64,
+    mode: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    group: Option<String>,
+    at: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    doubtful: bool,
+    why: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    by: Option<String>,
+    run: u64,
+}
+
+impl From<&Item> for LineItem {
+    fn from(item: &Item) -> LineItem {
+        LineItem {
+            number: item.number,
+            share: item.share.to_string(),
+            path: item.path.to_text(),
+            kind: item.kind.word().into(),
+            digest: item.digest.to_hex(),
+            size: item.size,
+            mtime: item.mtime.0,
+            mode: format!("{:o}", item.mode),
+            user: item.owner.as_ref().map(|owner| owner.user.to_string()),
+            group: item.owner.as_ref().map(|owner| owner.group.to_string()),
+            at: item.at.0,
+            doubtful: item.doubtful,
+            why: item.why.word().into(),
+            by: item.by.map(NodeId::to_hex),
+            run: item.run,
+        }
+    }
+}
+
+impl TryFrom<LineItem> for Item {
+    type Error = BadLine;
+
+    fn try_from(line: LineItem) -> Result<Item, BadLine> {
+        let owner = match (line.user, line.group) {
+            (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
+            _ => None,
+        };
+        Ok(Item {
+            number: line.number,
+            share: lines::share_name(&line.share)?,
+            path: lines::rel_path(&line.path)?,
+            kind: lines::kind_from(&line.kind)?,
+            digest: Digest::from_hex(&line.digest).ok_or(BadLine("digest"))?,
+            size: line.size,
+            mtime: WallTime(line.mtime),
+            mode: u32::from_str_radix(&line.mode, 8).map_err(|_| BadLine("mode"))?,
+            owner,
+            at: WallTime(line.at),
+            doubtful: line.doubtful,
+            why: lines::why_from(&line.why)?,
+            by: line.by.as_deref().and_then(NodeId::from_hex),
+            run: line.run,
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! Entries and records on disk.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Digest, DiskStat, Entry, Kind, Owner, RelPath, Sleep, Stamp, Version, WallTime};
+use crate::store::lines::{BadLine, is_default, rel_path, state_id};
+use crate::store::state::{LandingStep, Why};
+
+/// The fields of an entry, shared by records, owed changes and landings.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LineEntry {
+    pub(super) kind: String,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) digest: String,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) size: u64,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) mtime: i64,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) mode: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) group: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) version: String,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) rank: u8,
+    pub(super) stamp: i64,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) lost: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LineRecord {
+    pub(super) share: String,
+    pub(super) path: String,
+    pub(super) is: LineEntry,
+    pub(super) seq: u64,
+    pub(super) batch: u64,
+    /// Size, mtime and ctime in ns, inode, mode in octal, uid, gid.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) disk: String,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) recorded: i64,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) sleep: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) draft: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LineLanding {
+    pub(super) share: String,
+    pub(super) run: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) from: Option<String>,
+    pub(super) steps: Vec<LineStep>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LineStep {
+    pub(super) path: String,
+    pub(super) is: LineEntry,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) staged: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) old: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) why: Option<String>,
+}
+
+impl From<&Entry> for LineEntry {
+    fn from(entry: &Entry) -> LineEntry {
+        LineEntry {
+            kind: entry.kind.word().into(),
+            digest: if entry.has_content() { entry.digest.to_hex() } else { String::new() },
+            size: entry.size,
+            mtime: entry.mtime.0,
+            mode: if matches!(entry.kind, Kind::File | Kind::Dir) {
+                format!("{:o}", entry.mode)
+            } else {
+                String::new()
+            },
+            user: entry.owner.as_ref().map(|owner| owner.user.to_string()),
+            group: entry.owner.as_ref().map(|owner| owner.group.to_string()),
+            version: version_text(&entry.version),
+            rank: entry.stamp.rank,
+            stamp: entry.stamp.ms,
+            lost: entry.lost.as_ref().map(|lost| version_text(lost)).unwrap_or_default(),
+        }
+    }
+}
+
+impl LineEntry {
+    pub(super) fn into_entry(self) -> Result<Entry, BadLine> {
+        let owner = match (self.user, self.group) {
+            (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
+            _ => None,
+        };
+        let lost = if self.lost.is_empty() { None } else { Some(Box::new(version_from(&self.lost)?)) };
+        Ok(Entry {
+            kind: kind_from(&self.kind)?,
+            digest: if self.digest.is_empty() {
+                Digest::NONE
+            } else {
+                Digest::from_hex(&self.digest).ok_or(BadLine("digest"))?
+            },
+            size: self.size,
+            mtime: WallTime(self.mtime),
+            mode: if self.mode.is_empty() {
+                0
+            } else {
+                u32::from_str_radix(&self.mode, 8).map_err(|_| BadLine("mode"))?
+            },
+            owner,
+            version: version_from(&self.version)?,
+            stamp: Stamp { rank: self.rank.min(1), ms: self.stamp },
+            lost,
+        })
+    }
+}
+
+impl From<&LandingStep> for LineStep {
+    fn from(step: &LandingStep) -> LineStep {
+        LineStep {
+            path: step.path.to_text(),
+            is: LineEntry::from(&step.entry),
+            staged: step.staged.as_ref().map(RelPath::to_text),
+            old: step.old.map(Digest::to_hex),
+            why: step.why.map(|why| why.word().into()),
+        }
+    }
+}
+
+impl TryFrom<LineStep> for LandingStep {
+    type Error = BadLine;
+
+    fn try_from(line: LineStep) -> Result<LandingStep, BadLine> {
+        let staged = match &line.staged {
+            Some(path) => Some(rel_path(path)?),
+            None => None,
+        };
+        let old = match &line.old {
+            Some(digest) => Some(Digest::from_hex(digest).ok_or(BadLine("digest"))?),
+            None => None,
+        };
+        let why = match &line.why {
+            Some(word) => Some(why_from(word)?),
+            None => None,
+        };
+        Ok(LandingStep { path: rel_path(&line.path)?, entry: line.is.into_entry()?, staged, old, why })
+    }
+}
+
+pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {
+    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given]
+        .into_iter()
+        .find(|why| why.word() == word)
+        .ok_or(BadLine("why"))
+}
+
+pub(crate) fn kind_from(word: &str) -> Result<Kind, BadLine> {
+    [Kind::File, Kind::Dir, Kind::Symlink, Kind::Tombstone]
+        .into_iter()
+        .find(|kind| kind.word() == word)
+        .ok_or(BadLine("kind"))
+}
+
+pub(super) fn sleep_word(sleep: Sleep) -> &'static str {
+    match sleep {
+        Sleep::Filtered => "filtered",
+        Sleep::TooLarge => "too large",
+        Sleep::Unreadable => "unreadable",
+        Sleep::Skipped => "skipped",
+        Sleep::Flapping => "flapping",
+    }
+}
+
+pub(super) fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
+    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping]
+        .into_iter()
+        .find(|&sleep| sleep_word(sleep) == word)
+        .ok_or(BadLine("sleep"))
+}
+
+fn version_text(version: &Version) -> String {
+    let pairs: Vec<String> = version.pairs().iter().map(|(id, number)| format!("{}:{number}", id.to_hex())).collect();
+    pairs.join(" ")
+}
+
+fn version_from(text: &str) -> Result<Version, BadLine> {
+    let pair = |text: &str| {
+        let (id, number) = text.split_once(':').ok_or(BadLine("version"))?;
+        Ok((state_id(id)?, number.parse().map_err(|_| BadLine("version"))?))
+    };
+    Ok(Version::from_pairs(text.split_ascii_whitespace().map(pair).collect::<Result<Vec<_>, BadLine>>()?))
+}
+
+pub(super) fn disk_text(disk: &DiskStat) -> String {
+    // A directory may stand where the entry says "deleted": it still holds something that is not synced.
+    let kind = disk.kind.word();
+    format!(
+        "{kind} {} {} {} {} {:o} {} {}",
+        disk.size, disk.mtime_ns, disk.ctime_ns, disk.inode, disk.mode, disk.uid, disk.gid
+    )
+}
+
+pub(super) fn disk_stat(text: &str) -> Result<DiskStat, BadLine> {
+    const BAD: BadLine = BadLine("disk");
+    let mut fields = text.split_ascii_whitespace();
+    let mut next = || fields.next().ok_or(BAD);
+    let kind = kind_from(next()?)?;
+    let size = next()?.parse().map_err(|_| BAD)?;
+    let mtime_ns = next()?.parse().map_err(|_| BAD)?;
+    let ctime_ns = next()?.parse().map_err(|_| BAD)?;
+    let inode = next()?.parse().map_err(|_| BAD)?;
+    let mode = u32::from_str_radix(next()?, 8).map_err(|_| BAD)?;
+    let uid = next()?.parse().map_err(|_| BAD)?;
+    let gid = next()?.parse().map_err(|_| BAD)?;
+    Ok(DiskStat { kind, size, mtime_ns, ctime_ns, inode, mode, uid, gid })
+}
