@@ -7,7 +7,10 @@
 
 pub mod conf;
 pub mod finish;
+mod known;
 pub mod options;
+mod peer;
+mod share;
 pub mod uci;
 pub mod values;
 

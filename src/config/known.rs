@@ -1,0 +1,58 @@
+//! Every option there is: its names, where it may stand, what it means.
+
+/// An option: its names, the first of which is its own, and where it may stand.
+pub struct Known {
+    /// Its name, then its aliases.
+    pub names: &'static [&'static str],
+    pub(super) places: u8,
+    /// What a value means, in a few words; for help and for the tests of completeness.
+    pub meaning: &'static str,
+}
+
+/// Every option there is.
+pub const KNOWN: &[Known] = &[
+    Known { names: &["enabled"], places: MAIN | PEER | SHARE, meaning: "whether it is used at all" },
+    Known { names: &["name", "node_name"], places: MAIN, meaning: "what people call this node" },
+    Known { names: &["bind_host", "host"], places: MAIN, meaning: "address to listen on" },
+    Known { names: &["port"], places: MAIN | PEER, meaning: "port to listen on (0: the kernel's choice), and to dial" },
+    Known { names: &["key_file"], places: MAIN, meaning: "file that holds the key" },
+    Known { names: &["encryption_key", "key"], places: MAIN, meaning: "the key, 64 hexadecimal digits" },
+    Known { names: &["previous_key_file"], places: MAIN, meaning: "file that holds a second accepted key" },
+    Known { names: &["plain_mode"], places: MAIN, meaning: "no encryption, no authentication" },
+    Known { names: &["accept"], places: MAIN, meaning: "who may enter: known, key" },
+    Known { names: &["first_sync"], places: MAIN, meaning: "what decides at first contact: ask, newest" },
+    Known { names: &["database", "db"], places: MAIN, meaning: "where the database lies" },
+    Known { names: &["poll_interval"], places: MAIN, meaning: "time between two safety-net rescans" },
+    Known { names: &["settle_ms"], places: MAIN, meaning: "quiet time after a change, in milliseconds" },
+    Known { names: &["max_clock_skew"], places: MAIN, meaning: "largest difference between two clocks" },
+    Known { names: &["log_level"], places: MAIN, meaning: "0 error, 1 warning, 2 info, 3 debug" },
+    Known { names: &["peer"], places: MAIN, meaning: "address of a peer" },
+    Known { names: &["address"], places: PEER, meaning: "address of the peer" },
+    Known { names: &["source_address"], places: PEER, meaning: "address to dial from" },
+    Known { names: &["public_key"], places: PEER, meaning: "public key it must show" },
+    Known { names: &["share"], places: PEER, meaning: "shares it takes part in" },
+    Known { names: &["direction"], places: PEER | MAIN | SHARE, meaning: "both, send, receive, observe" },
+    Known { names: &["dir", "sync_dir"], places: MAIN | SHARE, meaning: "root of the share" },
+    Known { names: &["include"], places: MAIN | SHARE, meaning: "pattern of what is synced" },
+    Known { names: &["exclude"], places: MAIN | SHARE, meaning: "pattern of what is not synced" },
+    Known { names: &["symlinks"], places: MAIN | SHARE, meaning: "ignore, copy" },
+    Known { names: &["max_file_size"], places: MAIN | SHARE, meaning: "largest file; 0: any" },
+    Known { names: &["allow_setuid"], places: MAIN | SHARE, meaning: "whether set-user-id bits land" },
+    Known { names: &["delete_guard"], places: MAIN | SHARE, meaning: "percent of files gone at once that hold it" },
+    Known { names: &["min_free"], places: MAIN | SHARE, meaning: "bytes that must stay free" },
+    Known {
+        names: &["reload"],
+        places: MAIN | SHARE,
+        meaning: "who is told what landed: uci, none, a script, services",
+    },
+    Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
+    Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
+    Known { names: &["history_versions"], places: MAIN, meaning: "versions of one path in history" },
+];
+
+/// Where an option may stand.
+pub(super) const MAIN: u8 = 1;
+
+pub(super) const PEER: u8 = 2;
+
+pub(super) const SHARE: u8 = 4;

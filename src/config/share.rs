@@ -1,0 +1,103 @@
+//! Shares: their sections, and the options of the share `main` outside any.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::config::options::Reader;
+use crate::config::{Place, Raw, Told, values};
+use crate::model::settings::{ShareSettings, Symlinks};
+use crate::model::{Direction, escape, limits};
+use crate::reconcile::filter;
+
+impl Reader {
+    pub(crate) fn share_option(&mut self, name: &str, raw: &Raw, share: &mut ShareSettings) {
+        match name {
+            "enabled" => {
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    share.enabled = value;
+                }
+            }
+            "dir" => {
+                if let Some(value) = self.path(raw) {
+                    share.dir = value;
+                }
+            }
+            "include" | "exclude" => {
+                for value in &raw.values {
+                    match filter::pattern_error(value) {
+                        Some(error) => {
+                            self.error(&raw.place, &raw.key, format!("the pattern '{}' {error}", escape::escape(value)))
+                        }
+                        None if name == "include" => share.include.push(value.clone()),
+                        None => share.exclude.push(value.clone()),
+                    }
+                }
+                if share.include.len() > limits::PATTERNS_MAX || share.exclude.len() > limits::PATTERNS_MAX {
+                    self.error(&raw.place, &raw.key, format!("more than {} patterns", limits::PATTERNS_MAX));
+                }
+            }
+            "direction" => {
+                if let Some(value) = self.one(raw, "'both', 'send', 'receive' or 'observe'", Direction::parse) {
+                    share.direction = value;
+                }
+            }
+            "symlinks" => {
+                if let Some(value) = self.one(raw, "'ignore' or 'copy'", |text| {
+                    [Symlinks::Ignore, Symlinks::Copy].into_iter().find(|s| s.word() == text)
+                }) {
+                    share.symlinks = value;
+                }
+            }
+            "max_file_size" => {
+                if let Some(value) = self.one(raw, "a size, as 16777216 or 16M; 0 for any", values::size) {
+                    share.max_file_size = value;
+                }
+            }
+            "allow_setuid" => {
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    share.allow_setuid = value;
+                }
+            }
+            "delete_guard" => {
+                if let Some(value) = self.one(raw, "a percentage from 0 to 100", |text| {
+                    values::number(text).filter(|&n| n <= 100).and_then(|n| u8::try_from(n).ok())
+                }) {
+                    share.delete_guard = value;
+                }
+            }
+            "min_free" => {
+                if let Some(value) = self.one(raw, "a size, as 1048576 or 1M", values::size) {
+                    share.min_free = value;
+                }
+            }
+            "reload" => share.reload = self.reload(raw),
+            other => unreachable!("{other} is in the table and read here"),
+        }
+    }
+
+    pub(crate) fn path(&mut self, raw: &Raw) -> Option<PathBuf> {
+        let value = raw.values.last()?;
+        if value.is_empty() || value.contains(&0) {
+            self.error(&raw.place, &raw.key, "a path is needed".into());
+            return None;
+        }
+        Some(PathBuf::from(OsString::from_vec(value.clone())))
+    }
+
+    /// Two shares of one directory, or one inside the other, would sync each file twice.
+    pub(crate) fn check_overlap(&mut self, told: &Told) {
+        let shares: Vec<&ShareSettings> = told.settings.shares.iter().filter(|share| share.enabled).collect();
+        for (n, a) in shares.iter().enumerate() {
+            for b in &shares[n + 1..] {
+                if a.dir == b.dir {
+                    self.error(
+                        &Place::Argument,
+                        "dir",
+                        format!("the shares {} and {} have the same directory", a.name, b.name),
+                    );
+                }
+            }
+        }
+    }
+}
