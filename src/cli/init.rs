@@ -26,8 +26,16 @@ use crate::node::api::{Command, Tree};
 pub fn init(invocation: &Invocation) -> Result<Done, Failure> {
     let mut notes = Vec::new();
     let invocation = &with_configuration(invocation, &mut notes)?;
-    make_key(invocation, &mut notes)?;
+    let made = make_key(invocation, &mut notes)?;
     let config = usable(invocation, &mut notes)?;
+    if made {
+        // A daemon that idles for want of a key has to hear of it first.
+        if let Ok(mut daemon) = ask::find(&config.database) {
+            if let Err(refusal) = daemon.ask(&Request::plain("reload")) {
+                return asking::refused(refusal, invocation.has(Opt::Json));
+            }
+        }
+    }
     invite_by(invocation, &config, Command::Init, notes)
 }
 
@@ -108,7 +116,7 @@ fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failur
     }
     let mut text = ConfText::default();
     text.comment("Written by `owsync init`. What is not here has its default: `owsync check` shows everything.");
-    shares::network_lines(invocation, &mut text);
+    shares::network(invocation).iter().for_each(|(key, value)| text.set(key, value));
     if invocation.has(Opt::Plain) {
         text.set("plain_mode", "1");
     } else {
@@ -131,18 +139,18 @@ pub fn keys_place(file: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("/")).join("key")
 }
 
-/// Makes the key where the configuration wants one and there is none.
-fn make_key(invocation: &Invocation, notes: &mut Vec<String>) -> Result<(), Failure> {
+/// Makes the key where the configuration wants one and there is none; whether it did.
+fn make_key(invocation: &Invocation, notes: &mut Vec<String>) -> Result<bool, Failure> {
     let told = setup::load_told(&bare(invocation)).result.map_err(Failure::Usage)?;
     let file = told.key_file.clone().unwrap_or_else(|| Path::new(finish::ETC).join("key"));
     let elsewhere = told.key.is_some() || (told.key_file.is_none() && env::variable("OWSYNC_KEY").is_some());
     if told.settings.plain_mode || elsewhere || file.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let key = keys::new_key().map_err(Failure::failed)?;
     keys::write_key(&file, &key).map_err(Failure::failed)?;
     notes.push(format!("made the key {}", file.display()));
-    Ok(())
+    Ok(true)
 }
 
 /// Asks the node, running or not, and prints what it gave as a join text.

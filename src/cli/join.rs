@@ -1,5 +1,6 @@
 //! `join`: from a join text to a configuration, a key, and a token to show.
 //!
+//! The configuration is a config file that is not there yet, or, where UCI is, a change of its package.
 //! Everything is checked before the first file is written, and the configuration is written last: where it is there, the
 //! join is complete; where it is not, the same command can be given again. Nothing that is there is overwritten, except
 //! the token of an earlier text.
@@ -18,56 +19,45 @@ use crate::cli::init::keys_place;
 use crate::cli::join_text::{JoinText, Secret, TEXT_MAX, is_complete};
 use crate::cli::setup::{self, Source};
 use crate::cli::table::Opt;
-use crate::cli::{Done, Failure, asking, keys, shares, start};
-use crate::config::{Flavour, finish, values};
+use crate::cli::{Done, Failure, asking, join_uci, keys, shares, start};
+use crate::config::{Flavour, finish, uci, values};
 use crate::daemon::env;
 use crate::daemon::place::{Holder, Place, plain};
+use crate::fs::uci_file::Dirs;
 use crate::model::escape;
-use crate::model::settings::{Address, ShareSettings};
+use crate::model::settings::Address;
 
 /// How long one address of the reference is tried, to find out which to write down.
 const TRIED: Duration = Duration::from_secs(2);
+
+/// Where the configuration goes.
+enum Target {
+    /// Into a config file that is not there yet.
+    File(PathBuf),
+    /// Into the package of UCI.
+    Uci(Dirs),
+}
 
 /// Joins a cluster: writes what the text says, and what to do next.
 ///
 /// # Errors
 /// The text is broken or too old, something is there already, or cannot be written.
 pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
-    let file = match Source::of(invocation) {
-        Source::File(file) => file,
-        Source::Options => PathBuf::from(setup::CONF),
-        Source::Uci => {
-            return Err(Failure::usage("the configuration is UCI's: name a config file with -c to join by one"));
+    let target = target(invocation)?;
+    let text = understood(invocation)?;
+    let (key_file, database) = places(invocation, &target)?;
+    let node = shares::network(invocation);
+    // As it would be, before anything is written.
+    let conf = match &target {
+        Target::File(_) => configuration(&node, &text, &key_file).map_err(Failure::Usage)?,
+        Target::Uci(dirs) => {
+            let mut package = join_uci::read(dirs).map_err(Failure::failed)?;
+            join_uci::change(&mut package, &text, &node).map_err(|error| Failure::usage(error.to_string()))?;
+            join_uci::check(&package).map_err(Failure::Usage)?;
+            Vec::new()
         }
     };
-    if file.exists() {
-        return Err(Failure::failed(format!(
-            "{} exists and is not overwritten: this node has a configuration; move it away, or name another file with -c",
-            file.display()
-        )));
-    }
-    let text = read(invocation)?;
-    let text = JoinText::parse(&text).map_err(|broken| Failure::failed(broken.to_string()))?;
-    let now = env::Env::new().now().wall;
-    if text.secret.is_some() && now >= text.expires {
-        let expired = asking::look(invocation).since(text.expires.as_secs());
-        return Err(Failure::failed(format!(
-            "the join text expired at {expired}: run `owsync invite` on {}",
-            text.name
-        )));
-    }
-    if text.secret.is_some() && !cfg!(feature = "encryption") {
-        return Err(Failure::failed("this owsync was built without encryption, and the cluster has a key"));
-    }
-    let text = JoinText {
-        addresses: reference(invocation, &text).map_err(Failure::usage)?,
-        shares: shares::described(invocation, &text.shares).map_err(Failure::usage)?,
-        ..text
-    };
-    let key_file = keys_place(&file);
-    let conf = configuration(invocation, &text, &key_file).map_err(Failure::Usage)?;
     let has_key = existing_key(&key_file, text.secret.as_ref())?;
-    let database = database(invocation);
     let place = Place::new(&database);
     place.make_directory().map_err(Failure::failed)?;
     let _lock = place.lock(Holder::Setup).map_err(|taken| Failure::failed(keys::in_use(&taken)))?;
@@ -80,9 +70,79 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
         }
         write_token(&place.token_file(), &secret.token).map_err(Failure::failed)?;
     }
-    keys::write_new(&file, &conf).map_err(Failure::failed)?;
-    written.push(file.display().to_string());
-    Ok(say(invocation, &file, &text, &conf, &written))
+    let (name, shown) = match target {
+        Target::File(file) => {
+            keys::write_new(&file, &conf).map_err(Failure::failed)?;
+            (file, conf)
+        }
+        Target::Uci(dirs) => {
+            let package = join_uci::write(&dirs, &text, &node).map_err(Failure::failed)?;
+            (dirs.path(&uci::package_name()), join_uci::shown(&package))
+        }
+    };
+    written.push(name.display().to_string());
+    Ok(say(invocation, &text, shown, &written))
+}
+
+/// Where the configuration goes; not where there is one.
+fn target(invocation: &Invocation) -> Result<Target, Failure> {
+    let file = match Source::of(invocation) {
+        Source::File(file) => file,
+        Source::Options => PathBuf::from(setup::CONF),
+        Source::Uci => {
+            let dirs = setup::uci_dirs();
+            let package = join_uci::read(&dirs).map_err(Failure::failed)?;
+            return match join_uci::configured(&package) {
+                None => Ok(Target::Uci(dirs)),
+                Some(why) => Err(Failure::failed(format!(
+                    "this node is configured already ({why}): remove that from {} first, or name a config file with -c",
+                    dirs.path(&uci::package_name()).display()
+                ))),
+            };
+        }
+    };
+    if file.exists() {
+        return Err(Failure::failed(format!(
+            "{} exists and is not overwritten: this node has a configuration; move it away, or name another file with -c",
+            file.display()
+        )));
+    }
+    Ok(Target::File(file))
+}
+
+/// The text, with what the options say instead.
+fn understood(invocation: &Invocation) -> Result<JoinText, Failure> {
+    let text = JoinText::parse(&read(invocation)?).map_err(|broken| Failure::failed(broken.to_string()))?;
+    let now = env::Env::new().now().wall;
+    if text.secret.is_some() && now >= text.expires {
+        let expired = asking::look(invocation).since(text.expires.as_secs());
+        let message = format!("the join text expired at {expired}: run `owsync invite` on {}", text.name);
+        return Err(Failure::failed(message));
+    }
+    if text.secret.is_some() && !cfg!(feature = "encryption") {
+        return Err(Failure::failed("this owsync was built without encryption, and the cluster has a key"));
+    }
+    Ok(JoinText {
+        addresses: reference(invocation, &text).map_err(Failure::usage)?,
+        shares: shares::described(invocation, &text.shares).map_err(Failure::usage)?,
+        ..text
+    })
+}
+
+/// Where key and database will lie.
+fn places(invocation: &Invocation, target: &Target) -> Result<(PathBuf, PathBuf), Failure> {
+    match target {
+        Target::File(file) => {
+            let told = invocation.path(Opt::Database);
+            let database = told.unwrap_or_else(|| finish::default_database(Flavour::Conf));
+            Ok((keys_place(file), std::path::absolute(&database).unwrap_or(database)))
+        }
+        Target::Uci(_) => {
+            let told = setup::load_told(invocation).result.map_err(Failure::Usage)?;
+            let key_file = told.key_file.unwrap_or_else(|| Path::new(finish::ETC).join("key"));
+            Ok((key_file, setup::database(invocation).map_err(Failure::Usage)?))
+        }
+    }
 }
 
 /// The text, from a file or standard input, up to its end mark.
@@ -128,14 +188,14 @@ fn answers(address: &Address) -> bool {
 }
 
 /// The config file that the text implies.
-fn configuration(invocation: &Invocation, text: &JoinText, key_file: &Path) -> Result<Vec<u8>, Vec<String>> {
+fn configuration(node: &[(String, Vec<u8>)], text: &JoinText, key_file: &Path) -> Result<Vec<u8>, Vec<String>> {
     let mut conf = ConfText::default();
     conf.comment(&format!(
         "Written by `owsync join`, from the text of {}. What is not here has its default:",
         text.name
     ));
     conf.comment("`owsync check` shows everything.");
-    shares::network_lines(invocation, &mut conf);
+    node.iter().for_each(|(key, value)| conf.set(key, value));
     match &text.secret {
         Some(_) => conf.set("key_file", key_file.as_os_str().as_encoded_bytes()),
         None => conf.set("plain_mode", "1"),
@@ -178,12 +238,6 @@ fn existing_key(file: &Path, secret: Option<&Secret>) -> Result<bool, Failure> {
     }
 }
 
-/// The database of the configuration that is about to be written.
-fn database(invocation: &Invocation) -> PathBuf {
-    let told = invocation.path(Opt::Database);
-    told.map_or_else(|| finish::default_database(Flavour::Conf), |path| std::path::absolute(&path).unwrap_or(path))
-}
-
 /// Leaves the token where the daemon finds it, in place of one that was never shown.
 fn write_token(file: &Path, token: &[u8; 16]) -> Result<(), String> {
     match std::fs::remove_file(file) {
@@ -196,38 +250,41 @@ fn write_token(file: &Path, token: &[u8; 16]) -> Result<(), String> {
     keys::write_new(file, text.as_bytes())
 }
 
-fn say(invocation: &Invocation, file: &Path, text: &JoinText, conf: &[u8], written: &[String]) -> Done {
-    let missing: Vec<&ShareSettings> =
-        text.shares.iter().filter(|share| start::directory_problem(&share.dir, share.direction).is_some()).collect();
+fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[String]) -> Done {
     if invocation.has(Opt::Json) {
         let names: Vec<&str> = text.shares.iter().map(|share| share.name.as_str()).collect();
         let peer = text.addresses.first().map(ToString::to_string);
-        let answer = json!({ "file": file.display().to_string(), "written": written, "shares": names, "peer": peer });
+        let answer = json!({ "written": written, "shares": names, "peer": peer });
         return Done::text(format!("{answer:#}\n"));
     }
-    let mut notes = vec![format!("wrote {}", written.join(" and "))];
-    for share in missing {
-        let problem = start::directory_problem(&share.dir, share.direction).unwrap_or_default();
-        notes.push(format!("share {}: {problem}: until that is mended nothing is synced in it", share.name));
+    if invocation.has(Opt::Quiet) {
+        return Done::default();
     }
+    let mut notes = vec![format!("wrote {}", written.join(" and "))];
+    for share in &text.shares {
+        if let Some(problem) = start::directory_problem(&share.dir, share.direction) {
+            notes.push(format!("share {}: {problem}: until that is mended nothing is synced in it", share.name));
+        }
+    }
+    let file = written.last().map_or("", String::as_str);
     notes.push(format!(
         "what lies in these directories now is replaced by what {} has, and kept in history (`owsync log`)",
         text.name
     ));
-    notes.push(format!(
-        "next: start owsync (`systemctl start owsync`, or `owsync daemon -c {}`), then `owsync status`",
-        file.display()
-    ));
-    if invocation.has(Opt::Quiet) {
-        return Done::default();
-    }
-    Done { text: conf.to_vec(), notes, code: 0 }
+    notes.push(match Source::of(invocation) {
+        Source::Uci => "next: `service owsync restart`, then `owsync status`".into(),
+        _ => {
+            format!("next: start owsync (`systemctl start owsync`, or `owsync daemon -c {file}`), then `owsync status`")
+        }
+    });
+    Done { text: shown, notes, code: 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{conf, options};
+    use crate::model::settings::ShareSettings;
     use crate::model::{Key, ShareName, WallTime};
 
     fn text() -> JoinText {
@@ -244,13 +301,9 @@ mod tests {
         }
     }
 
-    fn plainly() -> Invocation {
-        Invocation { verb: crate::cli::table::Verb::Join, operands: Vec::new(), options: Vec::new() }
-    }
-
     #[test]
     fn the_configuration_is_what_the_text_implies_and_holds_no_secret() {
-        let conf = configuration(&plainly(), &text(), Path::new("/k/key")).unwrap();
+        let conf = configuration(&[], &text(), Path::new("/k/key")).unwrap();
 
         let shown = String::from_utf8(conf.clone()).unwrap();
         let (sections, _) = conf::parse(&conf);
@@ -268,6 +321,6 @@ mod tests {
     fn a_text_cannot_smuggle_lines_into_the_configuration() {
         let mut text = text();
         text.shares[0].include = vec![b"x\nreload=/bin/evil".to_vec()];
-        assert!(configuration(&plainly(), &text, Path::new("/k/key")).is_err());
+        assert!(configuration(&[], &text, Path::new("/k/key")).is_err());
     }
 }

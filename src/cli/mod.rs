@@ -19,6 +19,7 @@ pub mod help;
 pub mod init;
 pub mod join;
 pub mod join_text;
+pub mod join_uci;
 pub mod keys;
 pub mod offline;
 pub mod render;

@@ -34,6 +34,10 @@ pub enum Source {
 impl Source {
     /// Where the configuration of this command comes from.
     pub fn of(invocation: &Invocation) -> Source {
+        if invocation.verb == Verb::Scan {
+            // It is about a directory, not about this node: only what is named counts.
+            return choose(invocation.path(Opt::Config), true, false, false);
+        }
         choose(
             invocation.path(Opt::Config),
             invocation.has(Opt::Dir) && !matches!(invocation.verb, Verb::Init | Verb::Join),

@@ -8,9 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use crate::cli::args::Invocation;
-use crate::cli::conf_text::ConfText;
 use crate::cli::table::Opt;
-use crate::config::{Flavour, conf, options};
+use crate::config::{Flavour, Problem, Section, conf, options};
 use crate::model::ShareName;
 use crate::model::settings::ShareSettings;
 
@@ -79,29 +78,39 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// The options for the network and the database, as lines.
-pub fn network_lines(invocation: &Invocation, text: &mut ConfText) {
+/// The options for the network and the database, as lines of a configuration.
+pub fn network(invocation: &Invocation) -> Vec<(String, Vec<u8>)> {
+    let mut lines = Vec::new();
     for (opt, key) in [(Opt::Host, "bind_host"), (Opt::Port, "port")] {
         if let Some(value) = invocation.last(opt) {
-            text.set(key, value.as_bytes());
+            lines.push((key.to_string(), value.as_bytes().to_vec()));
         }
     }
     if let Some(database) = invocation.path(Opt::Database) {
-        text.set("database", absolute(database).as_os_str().as_bytes());
+        lines.push(("database".to_string(), absolute(database).as_os_str().as_bytes().to_vec()));
     }
+    lines
 }
 
-/// Whether a configuration that is about to be written will be read as it is meant.
+/// Whether a config file that is about to be written will be read as it is meant.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn check(text: &[u8]) -> Result<(), Vec<String>> {
-    let (sections, mut problems) = conf::parse(text);
-    let outcome = options::build(&sections, Flavour::Conf, "node");
+    let (sections, problems) = conf::parse(text);
+    check_sections(&sections, problems, Flavour::Conf)
+}
+
+/// As [`check`], for any configuration, with what was found wrong so far.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check_sections(sections: &[Section], mut problems: Vec<Problem>, flavour: Flavour) -> Result<(), Vec<String>> {
+    let outcome = options::build(sections, flavour, "node");
     problems.extend(outcome.warnings);
     problems.extend(outcome.result.err().unwrap_or_default());
     // Lines of a file that is not there yet help nobody: the option's name and its reason do.
-    let line = |problem: &crate::config::Problem| match problem.key.as_str() {
+    let line = |problem: &Problem| match problem.key.as_str() {
         "" => problem.reason.clone(),
         key => format!("{key}: {}", problem.reason),
     };

@@ -15,6 +15,12 @@ pub fn status(status: &Tree, look: &Look) -> String {
     if !status.text("database_error").is_empty() {
         text.push_str(&format!("the database cannot be written: {}\n", status.text("database_error")));
     }
+    for problem in status.list("problems") {
+        // The first of them may be the sentence itself.
+        if let Some(problem) = said(problem).filter(|problem| *problem != status.text("summary")) {
+            text.push_str(&format!("{problem}\n"));
+        }
+    }
     for section in [waiting(status.list("waiting"), look), peers(status, look), shares(status, look)] {
         if !section.is_empty() {
             text.push('\n');
@@ -25,6 +31,14 @@ pub fn status(status: &Tree, look: &Look) -> String {
         text.push_str(&details(status, look));
     }
     text
+}
+
+/// A list's item, where it is a text.
+fn said(item: &Tree) -> Option<&str> {
+    match item {
+        Tree::Text(text) => Some(text),
+        _ => None,
+    }
 }
 
 /// The answer in a sentence, and what to do where something is to be done.
@@ -199,10 +213,27 @@ fn waiting(list: &[Tree], look: &Look) -> String {
     if rows.is_empty() { String::new() } else { table(&["WAITING", "ADDRESS", "SINCE", "KEY BEGINS"], &rows) }
 }
 
-/// Who this node is, what happened lately, and the counters.
+/// Who this node is, what was put in force, the counters, and what happened lately.
 fn details(status: &Tree, look: &Look) -> String {
     let mut text = format!("\n{}", identity(status));
-    text.push_str(&format!("version        {}\n", status.text("version")));
+    let listening: Vec<&str> = status.list("listen").iter().filter_map(said).collect();
+    let texts = ["version", "config", "database"].map(|key| (key, status.text(key).to_string()));
+    for (word, value) in texts.into_iter().chain([("listening on", listening.join(", "))]) {
+        if !value.is_empty() {
+            text.push_str(&format!("{word:<14} {value}\n"));
+        }
+    }
+    let in_force: Vec<Row> = status
+        .table("in_force")
+        .iter()
+        .map(|(name, notice)| {
+            let time = notice.number("notified").map(|at| look.since(at)).unwrap_or_default();
+            Row::Cells(vec![name.clone(), time, notice.text("failed").into()])
+        })
+        .collect();
+    if !in_force.is_empty() {
+        text.push_str(&format!("\n{}\n", table(&["IN FORCE", "NOTIFIED", "FAILED"], &in_force)));
+    }
     for (name, value) in status.table("counters") {
         if let Tree::Int(number) = value {
             let shown = if name.ends_with("_bytes") { size(*number) } else { number.to_string() };
@@ -353,6 +384,23 @@ mod tests {
         let text = status(&answer, &look());
 
         assert!(text.contains("WAITING  ADDRESS   SINCE            KEY BEGINS\nr4       10.0.0.4  08:15:00 (30 s)  abababababababab\n    waiting to be accepted here: run `owsync accept`\n"), "{text}");
+    }
+
+    #[test]
+    fn what_the_edges_know_is_said_too() {
+        let notice = Tree::map().with("notified", 1_795_162_500i64).with("failed", "timed out");
+        let answer = Tree::map()
+            .with("summary", "port 4321 is taken")
+            .with("problems", vec![Tree::from("port 4321 is taken"), Tree::from("reload of dhcp: timed out")])
+            .with("in_force", Tree::map().with("dhcp", notice))
+            .with("listen", vec![Tree::from("[::]:4321"), Tree::from("0.0.0.0:4321")]);
+
+        let text = status(&answer, &Look { verbose: true, ..look() });
+
+        assert_eq!(text.matches("port 4321 is taken").count(), 1, "{text}");
+        assert!(text.contains("\nreload of dhcp: timed out\n"), "{text}");
+        assert!(text.contains("listening on   [::]:4321, 0.0.0.0:4321\n"), "{text}");
+        assert!(text.contains("IN FORCE  NOTIFIED         FAILED\ndhcp      08:15:00 (30 s)  timed out\n"), "{text}");
     }
 
     #[test]

@@ -309,7 +309,8 @@ configuration too.",
         operands: "DIR",
         count: (1, 1),
         summary: "print what a directory holds, as JSON: path, hash, mtime (ms), size, deleted",
-        detail: "What is skipped is named on standard error.",
+        detail: "What is skipped is named on standard error. A configuration is read only with -c: its patterns, symlinks and \
+max_file_size of the share main.",
         options: &[
             Opt::Include,
             Opt::Exclude,

@@ -1,0 +1,217 @@
+//! The real binary, as far as it needs no daemon: texts, exit codes, and what it writes.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+#[path = "cli/bench.rs"]
+mod bench;
+
+use bench::Bench;
+use owsync::cli::table::{COMMANDS, Verb};
+
+#[test]
+fn help_of_every_command_goes_to_standard_output_and_ends_with_0() {
+    let bench = Bench::new();
+    for spec in COMMANDS {
+        let words: Vec<&str> = spec.name.split(' ').chain(["--help"]).collect();
+        let run = bench.run(&words);
+
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", spec.name);
+        if spec.verb != Verb::Help {
+            assert!(run.out.starts_with(&format!("Usage: owsync {}", spec.name)), "{}", run.out);
+        }
+        assert!(!run.out.contains("debug-clock-offset"));
+    }
+    for words in [&["--help"][..], &["-h"], &["help"]] {
+        let run = bench.run(words);
+        assert_eq!((run.code, run.err.as_str()), (0, ""));
+        assert!(run.out.contains("daemon") && run.out.contains("connect PEER"), "{}", run.out);
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
+    let bench = Bench::new();
+    for (words, text) in [
+        (&[][..], "Usage: owsync"),
+        (&["frobnicate"], "unknown command 'frobnicate'"),
+        (&["listen", "--debug-clock-offset", "5"], "unknown option '--debug-clock-offset'"),
+        (&["connect"], "'connect' needs PEER"),
+        (&["daemon", "--port"], "missing argument for option '--port'"),
+        (&["daemon", "--dir", "/nonexistent", "--plain"], "requires at least one --auto-sync peer"),
+        (&["connect", "1:2:3", "--dir", "/nonexistent", "--plain"], "not an IPv6 address"),
+        (&["daemon", "-c", "/nonexistent/owsync.conf"], "cannot open /nonexistent/owsync.conf"),
+        (&["status", "-c", "/nonexistent/owsync.conf"], "cannot open /nonexistent/owsync.conf"),
+    ] {
+        let run = bench.run(words);
+
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{words:?}: {}", run.err);
+        assert!(run.err.contains(text), "{words:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let bench = Bench::new();
+    for option in ["--version", "-V"] {
+        let run = bench.run(&[option]);
+        assert_eq!((run.code, run.err.as_str()), (0, ""));
+        assert!(run.out.starts_with(&format!("owsync {}", env!("CARGO_PKG_VERSION"))), "{}", run.out);
+        assert_eq!(run.out.contains("without encryption"), !cfg!(feature = "encryption"));
+    }
+}
+
+#[test]
+fn every_error_of_a_configuration_is_reported_at_once_and_nothing_starts() {
+    let bench = Bench::new();
+    let file = bench.write(
+        "bad.conf",
+        "port=70000\nencryption_key=5ecre75ecre7\nmax_file_size=lots\nnonsense\ncolour=red\n[share a b]\n[share vpn]\ninclude=*\nprevious_key_file=/x\n",
+    );
+    let database = bench.path("state/owsync.db");
+    for command in ["daemon", "listen", "check"] {
+        let run = bench.run(&[command, "-c", &file, "--db", &database, "--poll-interval", "x"]);
+
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{command}");
+        for text in ["line 1: port:", "line 2: encryption_key:", "line 3: max_file_size:", "line 7: dir:"] {
+            assert!(run.err.contains(&format!("owsync: {file}: {text}")), "{command}: {text}: {}", run.err);
+        }
+        for text in ["line 4: missing '='", "line 5: colour: unknown option", "poll_interval: 'x'"] {
+            let warned = run.err.lines().any(|line| line.starts_with("owsync: warning: ") && line.contains(text));
+            assert!(warned, "{command}: {text}: {}", run.err);
+        }
+        assert!(!run.err.contains("5ecre7"), "{}", run.err);
+        assert!(!bench.exists("state"));
+    }
+}
+
+#[test]
+fn what_only_the_machine_can_tell_is_reported_with_the_rest() {
+    let bench = Bench::new();
+    let file = bench.write("bad.conf", "port=70000\nkey_file=/nonexistent/key\n");
+
+    let run = bench.run(&["check", "-c", &file]);
+
+    assert!(run.err.contains("line 1: port:") && run.err.contains("/nonexistent/key does not exist"), "{}", run.err);
+    assert_eq!(run.code, 2);
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_ends_it_with_1() {
+    let bench = Bench::new();
+    let file = bench.write("file", "");
+    let absent = bench.path("absent");
+    for (dir, text) in [(&absent, "does not exist"), (&file, "is not a directory")] {
+        for words in [&["listen"][..], &["connect", "127.0.0.1:1"], &["daemon", "--auto-sync", "127.0.0.1:1"]] {
+            let run =
+                bench.run(&[words, &["--plain", "-i", "*", "--dir", dir, "--db", &bench.path("owsync.db")]].concat());
+
+            assert_eq!(run.code, 1, "{words:?} {text}: {}", run.err);
+            assert!(run.err.contains(text), "{words:?}: {}", run.err);
+            assert!(!bench.exists("owsync.db"));
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_is_named_with_the_reason() {
+    let bench = Bench::new();
+    let Some(nobody) = bench.as_nobody() else { return };
+    let dir = bench.path("closed");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o000)).unwrap();
+
+    let run = nobody.run(&["listen", "--plain", "--dir", &dir, "--db", &bench.path("owsync.db")]);
+
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains(&format!("cannot read {dir}: permission denied")), "{}", run.err);
+}
+
+#[test]
+fn a_command_without_a_daemon_says_where_it_looked_and_how_to_start_one() {
+    let bench = Bench::new();
+    let database = bench.path("owsync.db");
+    for words in [&["status"][..], &["sync"], &["approve", "main"], &["log"], &["accept"], &["peers", "forget", "r2"]] {
+        let run = bench.run(&[words, &["--db", &database]].concat());
+
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{words:?}");
+        assert!(run.err.contains(&format!("no owsync runs with the database {database}")), "{}", run.err);
+        assert!(run.err.contains(".sock") && run.err.contains("owsync daemon -c FILE"), "{}", run.err);
+    }
+}
+
+#[test]
+fn scan_prints_what_the_filter_holds() {
+    let bench = Bench::new();
+    for (path, content) in [("tree/a", "hello"), ("tree/d/b", ""), ("tree/d/no", "x")] {
+        bench.write(path, content);
+    }
+    std::os::unix::fs::symlink("a", bench.path("tree/link")).unwrap();
+
+    let run = bench.run(&["scan", &bench.path("tree"), "-i", "*", "-e", "d/no"]);
+
+    assert_eq!(run.code, 0, "{}", run.err);
+    let list: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let brief: Vec<(&str, &str, u64, bool)> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            assert!(one["mtime"].as_i64().unwrap() > 1_600_000_000_000);
+            (
+                one["path"].as_str().unwrap(),
+                &one["hash"].as_str().unwrap()[..8],
+                one["size"].as_u64().unwrap(),
+                one["deleted"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    // `printf hello | sha256sum`, `sha256sum < /dev/null`
+    assert_eq!(brief, [("a", "2cf24dba", 5, false), ("d/b", "e3b0c442", 0, false)]);
+    assert!(run.err.contains("link: skipped: it is a symlink"), "{}", run.err);
+
+    let nothing = bench.run(&["scan", &bench.path("tree")]);
+    assert_eq!(nothing.out.trim(), "[]");
+    assert!(nothing.err.contains("no include pattern"), "{}", nothing.err);
+}
+
+#[test]
+fn genkey_makes_another_key_each_time_and_overwrites_none() {
+    let bench = Bench::new();
+    let (one, two) = (bench.run(&["genkey"]), bench.run(&["genkey"]));
+    assert!(one.out.len() == 65 && one.out.trim().bytes().all(|b| b.is_ascii_hexdigit()), "{}", one.out);
+    assert_ne!(one.out, two.out);
+
+    let file = bench.path("key");
+    assert_eq!(bench.run(&["genkey", &file]).code, 0);
+    let made = fs::read_to_string(&file).unwrap();
+    let again = bench.run(&["genkey", &file]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("exists and is not overwritten"), "{}", again.err);
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn check_prints_what_holds_and_is_read_as_the_same() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("tree")).unwrap();
+    let text = format!("sync_dir={}\ninclude=*\nplain_mode=1\npeer=10.0.0.2\n", bench.path("tree"));
+    let file = bench.write("owsync.conf", &text);
+
+    let run = bench.run(&["check", "-c", &file, "-P", "4999", "-e", "x"]);
+
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    for line in ["port=4999", "plain_mode=1", "poll_interval=60", "[share main]", "exclude=x", "[peer 10.0.0.2]"] {
+        assert!(run.out.lines().any(|one| one == line), "{line}: {}", run.out);
+    }
+    let again = bench.run(&["check", "-c", &bench.write("printed.conf", &run.out)]);
+    assert_eq!((again.code, again.out), (0, run.out));
+}
+
+#[path = "cli/joining.rs"]
+#[cfg(feature = "encryption")]
+mod joining;
