@@ -9,6 +9,7 @@
 //! `listener` are its connections, `control`, `ubus` and `request` its questions, `watcher` its eyes, `connect` the
 //! command that ends by itself.
 
+mod applies;
 mod conn;
 mod connect;
 pub mod control;

@@ -1,0 +1,160 @@
+//! LuCI's unconfirmed applies: what they touched neither leaves this node nor is replaced until they are confirmed.
+//!
+//! rpcd puts the former packages into a snapshot before it applies changes, and puts them back if the browser does not
+//! confirm in time (rpcd:uci.c, rpc_uci_apply, rpc_uci_rollback). A change that travelled meanwhile would lock out every
+//! router at once. While a snapshot is there its packages are withheld. Whether it still counts is rpcd's to say: asked
+//! to confirm for the session "0", which nobody has, it answers "permission denied" while an apply is pending and "no
+//! data" when none is. Without ubus the snapshot's age decides.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Monotonic, RelPath, WallTime};
+
+/// Where rpcd keeps a snapshot (rpcd, include/rpcd/uci.h, `RPC_SNAPSHOT_FILES`).
+const SNAPSHOT: &str = "/var/run/rpcd/snapshot-files";
+
+/// How often rpcd is asked while a snapshot is there.
+const ASK: Duration = Duration::from_secs(2);
+
+/// Age after which a snapshot counts for nothing, where rpcd cannot be asked: LuCI waits 90 s by default, and an
+/// administrator may have set more (luci.apply.rollback).
+const OLD: Duration = Duration::from_secs(300);
+
+/// What is known of a pending apply.
+pub struct Applies {
+    dir: PathBuf,
+    /// The snapshot's directory when it was last read: its change time in ns, and inode.
+    seen: Option<(i64, i64, u64)>,
+    /// The packages in it.
+    packages: BTreeSet<RelPath>,
+    /// rpcd said that none is pending; the snapshot that is there was left behind.
+    settled: bool,
+    next: Monotonic,
+}
+
+/// What to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// These packages are withheld from now on, and no others.
+    Withhold(BTreeSet<RelPath>),
+    /// Ask rpcd whether an apply is pending, and give the answer to [`Applies::handle_answer`].
+    Ask,
+}
+
+impl Applies {
+    /// Nothing is known yet; `root` is above /var/run in a test.
+    pub fn new(root: Option<PathBuf>) -> Applies {
+        let dir = root.map_or_else(|| PathBuf::from(SNAPSHOT), |root| root.join(SNAPSHOT.trim_start_matches('/')));
+        Applies { dir, seen: None, packages: BTreeSet::new(), settled: false, next: Monotonic::NEVER }
+    }
+
+    /// When [`Applies::look`] must be called at the latest.
+    pub fn poll_timeout(&self) -> Monotonic {
+        self.next
+    }
+
+    /// Looks whether a snapshot came or went: one stat(2) when nothing did. To be called before a node acts.
+    pub fn look(&mut self, now: Monotonic, wall: WallTime) -> Vec<Step> {
+        let meta = std::fs::symlink_metadata(&self.dir).ok().filter(std::fs::Metadata::is_dir);
+        let seen = meta.as_ref().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.ino()));
+        let mut steps = Vec::new();
+        if seen != self.seen {
+            self.seen = seen;
+            self.settled = false;
+            let found = self.read();
+            self.next = if found.is_empty() { Monotonic::NEVER } else { now };
+            if found != self.packages {
+                self.packages = found;
+                steps.push(Step::Withhold(self.packages.clone()));
+            }
+        }
+        if self.packages.is_empty() || self.next > now {
+            return steps;
+        }
+        self.next = now.plus(ASK);
+        let age = meta.map_or(0, |meta| wall.0.saturating_sub(meta.ctime().saturating_mul(1000)));
+        if age > i64::try_from(OLD.as_millis()).unwrap_or(i64::MAX) {
+            steps.extend(self.let_go());
+        } else {
+            steps.push(Step::Ask);
+        }
+        steps
+    }
+
+    /// rpcd's answer: whether an apply is pending; `None` where it could not be asked, and age decides.
+    pub fn handle_answer(&mut self, pending: Option<bool>) -> Option<Step> {
+        match pending {
+            Some(false) => self.let_go(),
+            Some(true) | None => None,
+        }
+    }
+
+    /// Whether anything is withheld.
+    pub fn is_pending(&self) -> bool {
+        !self.packages.is_empty() && !self.settled
+    }
+
+    fn let_go(&mut self) -> Option<Step> {
+        self.settled = true;
+        self.next = Monotonic::NEVER;
+        let withheld = !std::mem::take(&mut self.packages).is_empty();
+        withheld.then(|| Step::Withhold(BTreeSet::new()))
+    }
+
+    fn read(&self) -> BTreeSet<RelPath> {
+        let Ok(names) = std::fs::read_dir(&self.dir) else { return BTreeSet::new() };
+        names.flatten().filter_map(|name| RelPath::parse(name.file_name().as_bytes()).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_withheld_from_the_snapshot_until_rpcd_says_that_none_is_pending() {
+        let root = std::env::temp_dir().join(format!("owsync-applies-{}", std::process::id()));
+        let dir = root.join("var/run/rpcd/snapshot-files");
+        let mut applies = Applies::new(Some(root.clone()));
+        let now = Monotonic(0);
+        let wall = || WallTime(i64::try_from(dir_time(&dir)).unwrap() * 1000);
+        assert_eq!(applies.look(now, WallTime(0)), []);
+
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("network"), "").unwrap();
+        let network = BTreeSet::from([RelPath::parse(b"network").unwrap()]);
+        assert_eq!(applies.look(now, wall()), [Step::Withhold(network), Step::Ask]);
+        assert_eq!(applies.handle_answer(Some(true)), None);
+        assert_eq!(applies.look(now, wall()), []);
+        assert_eq!(applies.look(now.plus(ASK), wall()), [Step::Ask]);
+
+        assert_eq!(applies.handle_answer(Some(false)), Some(Step::Withhold(BTreeSet::new())));
+        assert!(!applies.is_pending());
+        assert_eq!(applies.look(now.plus(ASK * 2), wall()), []);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_an_old_snapshot_withholds_nothing() {
+        let root = std::env::temp_dir().join(format!("owsync-applies-old-{}", std::process::id()));
+        let dir = root.join("var/run/rpcd/snapshot-files");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("dhcp"), "").unwrap();
+        let mut applies = Applies::new(Some(root.clone()));
+        let time = i64::try_from(dir_time(&dir)).unwrap() * 1000;
+
+        assert_eq!(applies.look(Monotonic(0), WallTime(time)).len(), 2);
+        assert_eq!(applies.handle_answer(None), None);
+        let steps = applies.look(Monotonic(0).plus(OLD * 2), WallTime(time).plus(OLD * 2));
+        assert_eq!(steps, [Step::Withhold(BTreeSet::new())]);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    fn dir_time(dir: &std::path::Path) -> u64 {
+        u64::try_from(std::fs::metadata(dir).unwrap().ctime()).unwrap()
+    }
+}
