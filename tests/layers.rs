@@ -59,7 +59,7 @@ const ACTS: &[(&str, &str)] = &[
 ];
 
 /// The real disk: the files below the edge that act.
-const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/uci_file.rs"];
+const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/unix/root.rs", "src/fs/uci_file.rs"];
 
 /// Where `unsafe` may stand.
 const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/poller.rs"];
@@ -71,19 +71,7 @@ const SLEEPERS: &[&str] = &["tests/e2e/wait.rs"];
 const LINES: usize = 400;
 
 /// Files that are longer than [`LINES`], with what they have now. A line is only ever lowered, or taken out.
-const CEILINGS: &[(&str, usize)] = &[
-    ("src/config/options.rs", 597),
-    ("src/daemon/shell.rs", 622),
-    ("src/fs/scan.rs", 441),
-    ("src/fs/unix.rs", 603),
-    ("src/proto/message.rs", 994),
-    ("src/proto/session.rs", 414),
-    ("src/reconcile/mod.rs", 405),
-    ("src/store/history.rs", 496),
-    ("src/store/lines.rs", 739),
-    ("src/store/mod.rs", 508),
-    ("tests/e2e/node.rs", 489),
-];
+const CEILINGS: &[(&str, usize)] = &[("src/daemon/shell/mod.rs", 494), ("tests/e2e/node.rs", 489)];
 
 /// A ceiling this far above its file must come down.
 const SLACK: usize = 15;

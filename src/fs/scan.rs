@@ -5,65 +5,16 @@
 //! through the guards of [`crate::reconcile::safety`] first. A path it cannot look at (unreadable, filtered, another
 //! filesystem) is asleep, never gone.
 
+mod finding;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::fs::form::{self, Content};
 use crate::fs::{Found, FsError, Root};
 use crate::model::settings::Symlinks;
-use crate::model::{Digest, DiskStat, Hasher, Index, Kind, Now, Reason, Record, RelPath, Sleep, WallTime, limits};
-use crate::reconcile::filter::Filter;
-use crate::reconcile::safety::ScanCounts;
+use crate::model::{Digest, Hasher, Index, Kind, Now, Reason, Record, RelPath, Sleep, WallTime, limits};
 
-/// What decides what a scan takes up.
-pub struct Rules<'a> {
-    /// Which paths the share holds.
-    pub filter: &'a Filter,
-    /// Whether symlinks travel.
-    pub symlinks: Symlinks,
-    /// Largest file in bytes; 0: no limit.
-    pub max_file_size: u64,
-}
-
-/// Something whose stat is not the recorded one, or that is new, or that is awake again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What the disk says of it; read after its content.
-    pub stat: DiskStat,
-    /// Its content's digest; [`Digest::NONE`] for a directory.
-    pub digest: Digest,
-    /// It was written so recently that it may change again without a new time.
-    pub young: bool,
-}
-
-/// What a finished scan saw. Paths that are as recorded do not appear.
-#[derive(Debug, Default)]
-pub struct Scanned {
-    /// New, changed, or awake again.
-    pub found: BTreeMap<RelPath, Finding>,
-    /// Recorded as live, and gone.
-    pub gone: Vec<RelPath>,
-    /// Recorded, and from now on asleep.
-    pub asleep: Vec<(RelPath, Sleep)>,
-    /// Asleep until now, and not there: their entries are dropped, not deleted.
-    pub dropped: Vec<RelPath>,
-    /// Not synced, with the reason; names of owsync's own are not listed.
-    pub skipped: Vec<(RelPath, Reason)>,
-    /// Changed while being read: to be looked at again.
-    pub restless: Vec<RelPath>,
-    /// Numbers for the guards.
-    pub counts: ScanCounts,
-    /// The whole share was looked at.
-    pub full: bool,
-}
-
-/// A path to look at, and whether to look at everything below it as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// The path.
-    pub path: RelPath,
-    /// Everything below it, too.
-    pub deep: bool,
-}
+pub use finding::{Finding, Hint, Rules, Scanned, is_young};
 
 /// A scan in progress.
 pub struct Scan<R: Root> {
@@ -425,17 +376,4 @@ impl<R: Root> Scan<R> {
         }
         outcome
     }
-}
-
-/// Whether a file was written so recently that another write may leave the same stat.
-pub fn is_young(stat: &DiskStat, now: WallTime) -> bool {
-    // A filesystem that keeps whole seconds shows no nanoseconds.
-    let coarse = stat.ctime_ns.rem_euclid(1_000_000_000) == 0;
-    let span = if coarse { limits::YOUNG_COARSE } else { limits::YOUNG };
-    let near = |ns: i64| {
-        now.since_ms(WallTime(ns.div_euclid(1_000_000))).unsigned_abs()
-            < u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-    };
-    // A time far in the future is not young: the next write would bring it back to the present.
-    near(stat.mtime_ns) || near(stat.ctime_ns)
 }
