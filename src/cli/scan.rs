@@ -1,5 +1,6 @@
 //! `scan`: what a directory holds, as the predecessor printed it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -40,7 +41,12 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
     if filter.is_empty() {
         notes.push("warning: no include pattern, so nothing is synced: add -i PATTERN, as -i '*'".into());
     }
-    let rules = Rules { filter: &filter, symlinks: share.symlinks, max_file_size: share.max_file_size };
+    let rules = Rules {
+        filter: &filter,
+        symlinks: share.symlinks,
+        max_file_size: share.max_file_size,
+        withheld: &BTreeSet::new(),
+    };
 
     let failed = |error: crate::fs::FsError| Failure::failed(format!("{}: {error}", dir.display()));
     let root = UnixFs::new().open(&dir).map_err(failed)?;

@@ -93,6 +93,11 @@ impl Applies {
         }
     }
 
+    /// What is withheld.
+    pub fn packages(&self) -> &BTreeSet<RelPath> {
+        &self.packages
+    }
+
     /// Whether anything is withheld.
     pub fn is_pending(&self) -> bool {
         !self.packages.is_empty() && !self.settled

@@ -183,6 +183,10 @@ impl<R: Root> Scan<R> {
         if !held {
             return;
         }
+        if rules.withheld.contains(&path) {
+            self.put_to_sleep(index, &path, Sleep::Withheld);
+            return;
+        }
         if stat.kind == Kind::Symlink {
             let reason = match rules.symlinks {
                 Symlinks::Ignore => Some(Reason::SymlinkIgnored),
@@ -352,6 +356,7 @@ impl<R: Root> Scan<R> {
         for (path, record) in unseen {
             let covers = |dir: &RelPath| path == dir || path.is_below(dir);
             let blocked = self.blocked.iter().find(|(dir, _)| covers(dir)).map(|&(_, sleep)| sleep);
+            let blocked = blocked.or_else(|| rules.withheld.contains(path).then_some(Sleep::Withheld));
             let why = if rules.filter.holds(path) { blocked } else { Some(Sleep::Filtered) };
             match (why, record.sleep) {
                 (Some(sleep), now) if now != Some(sleep) => outcome.asleep.push((path.clone(), sleep)),

@@ -64,6 +64,8 @@ pub enum Sleep {
     Skipped,
     /// It changed back and forth between nodes and waits for a person.
     Flapping,
+    /// Somebody else's unconfirmed change: it may be taken back, and then nobody must have seen it.
+    Withheld,
 }
 
 /// One path of an index.

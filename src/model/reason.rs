@@ -269,6 +269,8 @@ pub enum Reason {
     LongAway,
     /// It changed back and forth between nodes.
     Flapping,
+    /// A change here touches it that is not confirmed yet and may be taken back.
+    Unconfirmed,
     /// This share, or peer, only sends.
     OnlySends,
     /// This share, or peer, only observes.
@@ -302,6 +304,7 @@ impl Reason {
             Reason::MassDeletion { .. } => "mass_deletion",
             Reason::LongAway => "long_away",
             Reason::Flapping => "flapping",
+            Reason::Unconfirmed => "unconfirmed",
             Reason::OnlySends => "only_sends",
             Reason::OnlyObserves => "only_observes",
             Reason::UnknownOwner(_) => "unknown_owner",
@@ -366,6 +369,9 @@ impl fmt::Display for Reason {
             Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` or `owsync reject`"),
             Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it"),
             Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
+            Reason::Unconfirmed => {
+                f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")
+            }
             Reason::OnlySends => f.write_str("this node only sends"),
             Reason::OnlyObserves => f.write_str("this node only observes"),
             Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),

@@ -52,6 +52,13 @@ impl<F: Fs> Node<F> {
             self.stirred = true;
             return true;
         }
+        if let Some(path) = steps.iter().map(|step| &step.path).find(|path| share.withheld.contains(*path)).cloned() {
+            let withheld = share.withheld.clone();
+            self.owe_batch(now, name, id, |p| {
+                if withheld.contains(p) { Reason::Unconfirmed } else { Reason::WaitsFor(path.clone()) }
+            });
+            return true;
+        }
         let lately = share.deleted_lately(now.mono);
         let live = self.store.state().shares.get(name).map_or(0, |state| state.index.live_files().0);
         let deletions = Deletions { live, lately, guard: share.settings.delete_guard };

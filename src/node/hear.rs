@@ -195,6 +195,9 @@ impl<F: Fs> Node<F> {
     fn refuses(&self, name: &ShareName, path: &RelPath, entry: &Entry) -> Option<Reason> {
         let share = self.shares.get(name)?;
         let max = share.settings.max_file_size;
+        if share.withheld.contains(path) {
+            return Some(Reason::Unconfirmed);
+        }
         match entry.kind {
             Kind::File if max > 0 && entry.size > max => Some(Reason::TooLarge { size: entry.size, max }),
             Kind::Symlink if share.settings.symlinks == Symlinks::Ignore => Some(Reason::SymlinkIgnored),
@@ -368,5 +371,6 @@ fn asleep(sleep: Sleep) -> Reason {
         Sleep::TooLarge => Reason::InTheWay("file larger than max_file_size"),
         Sleep::Unreadable => Reason::Unreadable("what lies there cannot be read".into()),
         Sleep::Flapping => Reason::Flapping,
+        Sleep::Withheld => Reason::Unconfirmed,
     }
 }

@@ -56,13 +56,13 @@ mod settle;
 mod share;
 mod status;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use crate::fs::scan::Hint;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Monotonic, NodeId, Now, PeerName, Rng, Settings, ShareName, limits};
+use crate::model::{Monotonic, NodeId, Now, PeerName, Reason, RelPath, Rng, Settings, ShareName, limits};
 use crate::proto::Session;
 use crate::reconcile::filter::Reserved;
 use crate::store::Store;
@@ -219,6 +219,24 @@ impl<F: Fs> Node<F> {
         if let Some(share) = self.shares.get_mut(share) {
             share.watched = watched;
         }
+    }
+
+    /// Changes here touch these paths of a share that are not confirmed yet, and may be taken back: until the set is
+    /// another, what lies there is neither offered nor replaced.
+    pub fn handle_withheld(&mut self, now: Now, name: &ShareName, paths: BTreeSet<RelPath>) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let before = std::mem::replace(&mut share.withheld, paths);
+        let changed: Vec<RelPath> = before.symmetric_difference(&share.withheld).cloned().collect();
+        let released = before.iter().any(|path| !share.withheld.contains(path));
+        for path in changed {
+            share.hints.add(now.mono, Hint { path, deep: false });
+        }
+        if released {
+            self.retry_owed(now, name, false, |_, _, owed| {
+                matches!(owed.reason, Reason::Unconfirmed | Reason::WaitsFor(_))
+            });
+        }
+        self.finish(now);
     }
 
     /// Somebody asks, or decides. The answer comes as [`Output::Reply`], perhaps later.

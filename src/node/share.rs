@@ -65,6 +65,8 @@ pub(crate) struct Share<R: Root> {
     pub retry_at: Monotonic,
     /// Whether changes on disk are announced, or must be found by looking.
     pub watched: bool,
+    /// Paths that somebody else's unconfirmed change touches.
+    pub withheld: BTreeSet<RelPath>,
 }
 
 impl<R: Root> Share<R> {
@@ -103,12 +105,18 @@ impl<R: Root> Share<R> {
             last_scan: WallTime(0),
             retry_at: Monotonic::NEVER,
             watched: false,
+            withheld: BTreeSet::new(),
         }
     }
 
     /// What decides which paths a scan takes up.
     pub fn rules(&self) -> Rules<'_> {
-        Rules { filter: &self.filter, symlinks: self.settings.symlinks, max_file_size: self.settings.max_file_size }
+        Rules {
+            filter: &self.filter,
+            symlinks: self.settings.symlinks,
+            max_file_size: self.settings.max_file_size,
+            withheld: &self.withheld,
+        }
     }
 
     /// A digest of everything that decides which entries this node can know: another one means hearing all again.

@@ -12,6 +12,7 @@ mod disk;
 mod reload;
 mod scenarios;
 mod sweep;
+mod withheld;
 mod world;
 
 use dice::Dice;

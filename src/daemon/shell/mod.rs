@@ -1,5 +1,6 @@
 //! The loop: whatever happens first, given to the node; whatever the node wants, done.
 
+mod applies;
 mod in_force;
 mod questions;
 mod reload;
@@ -12,11 +13,12 @@ use nix::sys::signalfd::SignalFd;
 use serde_json::Value;
 
 use crate::config::Config;
+use crate::daemon::applies::Applies;
 use crate::daemon::conn::{Conn, Got};
 use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
 use crate::daemon::dial::{Dialled, Dialler};
-use crate::daemon::env::Env;
+use crate::daemon::env::{self, Env};
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
@@ -82,6 +84,8 @@ pub struct Shell {
     /// Why the last reload changed nothing.
     config_errors: Vec<String>,
     in_force: InForce,
+    applies: Applies,
+    apply_question: Option<CallId>,
     /// Packages that procd is being told of.
     notices: BTreeMap<CallId, String>,
     runner: Runner,
@@ -122,6 +126,8 @@ impl Shell {
             next_command: 1,
             config_errors: Vec::new(),
             in_force: InForce::default(),
+            applies: Applies::new(env::variable("OWSYNC_ROOT").map(Into::into)),
+            apply_question: None,
             notices: BTreeMap::new(),
             runner: Runner::default(),
             buffer: vec![0; READ],
@@ -140,7 +146,9 @@ impl Shell {
             }
             let now = self.p.env.now();
             let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
-            for token in self.wait(now, time) {
+            let ready = self.wait(now, time);
+            self.look_at_applies();
+            for token in ready {
                 self.pump(token);
                 self.drain();
             }
@@ -279,6 +287,7 @@ impl Shell {
             .min(self.p.dialler.poll_timeout())
             .min(progress)
             .min(self.runner.poll_timeout())
+            .min(self.applies.poll_timeout())
             .min(self.p.ubus.as_ref().map_or(Monotonic::NEVER, Ubus::poll_timeout))
     }
 
@@ -420,6 +429,7 @@ impl Shell {
     fn watch(&mut self, share: &ShareName) {
         let settings = self.p.node.settings().share(share).cloned();
         settings.iter().for_each(|settings| self.in_force.learn(settings));
+        self.withhold_in(share);
         let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
         let reserved = self.p.config.reserved.iter().find(|(name, _)| name == share);
         let reserved = reserved.map(|(_, reserved)| reserved.clone()).unwrap_or_default();

@@ -47,6 +47,9 @@ impl Shell {
     }
 
     fn handle_ubus_answer(&mut self, call: CallId, answer: Answer) {
+        if self.handle_apply_answer(call, &answer) {
+            return;
+        }
         if let Some(package) = self.notices.remove(&call) {
             self.note_told(&package, answer.map(drop));
         }

@@ -1,6 +1,6 @@
 //! What a scan is told, and what it finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::settings::Symlinks;
 use crate::model::{Digest, DiskStat, Reason, RelPath, Sleep, WallTime, limits};
@@ -15,6 +15,8 @@ pub struct Rules<'a> {
     pub symlinks: Symlinks,
     /// Largest file in bytes; 0: no limit.
     pub max_file_size: u64,
+    /// Paths of which nothing is taken up, because what lies there may be taken back.
+    pub withheld: &'a BTreeSet<RelPath>,
 }
 
 /// Something whose stat is not the recorded one, or that is new, or that is awake again.

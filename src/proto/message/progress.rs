@@ -47,6 +47,7 @@ impl From<&Reason> for WireReason {
             Reason::OnlySends => plain(20),
             Reason::OnlyObserves => plain(21),
             Reason::UnknownOwner(owner) => text(22, owner),
+            Reason::Unconfirmed => plain(23),
             Reason::Other(why) => text(255, why),
         }
     }
@@ -82,6 +83,7 @@ impl From<WireReason> for Reason {
             20 => Reason::OnlySends,
             21 => Reason::OnlyObserves,
             22 => Reason::UnknownOwner(text()),
+            23 => Reason::Unconfirmed,
             1 => Reason::Other(format!("a {} lies there", text())),
             7 => Reason::Other(format!("a {} that is not synced lies there", text())),
             _ => Reason::Other(text()),

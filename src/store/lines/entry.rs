@@ -176,11 +176,12 @@ pub(super) fn sleep_word(sleep: Sleep) -> &'static str {
         Sleep::Unreadable => "unreadable",
         Sleep::Skipped => "skipped",
         Sleep::Flapping => "flapping",
+        Sleep::Withheld => "withheld",
     }
 }
 
 pub(super) fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
-    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping]
+    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping, Sleep::Withheld]
         .into_iter()
         .find(|&sleep| sleep_word(sleep) == word)
         .ok_or(BadLine("sleep"))

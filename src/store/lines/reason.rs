@@ -53,6 +53,7 @@ impl From<&Reason> for LineReason {
             | Reason::FirstContact
             | Reason::LongAway
             | Reason::Flapping
+            | Reason::Unconfirmed
             | Reason::OnlySends
             | Reason::OnlyObserves => line("", 0, 0),
         }
@@ -85,6 +86,7 @@ impl From<LineReason> for Reason {
             "first_contact" => Reason::FirstContact,
             "long_away" => Reason::LongAway,
             "flapping" => Reason::Flapping,
+            "unconfirmed" => Reason::Unconfirmed,
             "only_sends" => Reason::OnlySends,
             "only_observes" => Reason::OnlyObserves,
             "special" | "in_the_way" => Reason::Other(format!("a {text} that is not synced lies there")),
