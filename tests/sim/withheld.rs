@@ -78,6 +78,20 @@ fn what_a_peer_changes_meanwhile_is_owed_and_decided_after_the_confirmation() {
 }
 
 #[test]
+fn nothing_lands_on_a_package_of_which_the_former_state_may_come_back() {
+    let mut world = couple();
+
+    withhold(&mut world, &["network"]);
+    world.write(1, "network", "theirs");
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.read(0, "network").as_deref(), Some("former"));
+
+    withhold(&mut world, &[]);
+    world.settle();
+    assert_eq!(world.read(0, "network").as_deref(), Some("theirs"));
+}
+
+#[test]
 fn a_package_that_is_not_here_yet_is_withheld_too() {
     let mut world = couple();
 
