@@ -2,7 +2,7 @@
 
 use crate::fs::Fs;
 use crate::fs::scan::Hint;
-use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, limits};
+use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Pick, Reply, Tree};
 use crate::reconcile;
@@ -115,30 +115,20 @@ impl<F: Fs> Node<F> {
                 (Pick::Theirs, _) | (Pick::Newest, None) => false,
                 (Pick::Newest, Some(local)) => local.entry.conflict_order(&best.entry).is_gt(),
             };
-            let versions = offers
-                .iter()
-                .map(|(_, owed)| &owed.entry.version)
-                .chain(local.iter().map(|record| &record.entry.version));
-            let above = reconcile::above(versions);
-            let latest = offers
-                .iter()
-                .map(|(_, owed)| owed.entry.stamp.ms)
-                .chain(local.iter().map(|record| record.entry.stamp.ms))
-                .max()
-                .unwrap_or(0);
             let number = self.store.next_number(now.wall);
-            let version = above.edited(self.store.state().me.state, number, limits::VERSION_IDS);
-            let stamp = Stamp { rank: 1, ms: latest.saturating_add(1) };
+            let seen: Vec<&Entry> =
+                offers.iter().map(|(_, owed)| &owed.entry).chain(local.iter().map(|record| &record.entry)).collect();
+            let chosen = local.as_ref().filter(|_| mine).map_or(&best.entry, |record| &record.entry);
+            let entry = reconcile::decided(chosen, &seen, self.store.state().me.state, number, 1);
             match local {
                 Some(record) if mine => {
-                    self.record_decided(now, name, &path, record, version, stamp);
+                    self.record_decided(now, name, &path, Record { entry, ..record });
                     for (node, _) in offers {
                         self.store.change(Change::Paid(name.clone(), node, path.clone()));
                     }
                 }
                 _ => {
                     // Their content under a version above all of them: it lands here, and everywhere, as this decision.
-                    let entry = Entry { version, stamp, ..best.entry.clone() };
                     self.store.change(Change::Owed(
                         name.clone(),
                         node,
@@ -166,17 +156,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// Records this node's state of a path as a decision above everything seen.
-    fn record_decided(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        path: &RelPath,
-        mut record: Record,
-        version: crate::model::Version,
-        stamp: Stamp,
-    ) {
-        record.entry.version = version;
-        record.entry.stamp = stamp;
+    fn record_decided(&mut self, now: Now, name: &ShareName, path: &RelPath, mut record: Record) {
         record.seq = self.store.next_seq(now.wall);
         record.batch = record.seq;
         record.draft = None;
@@ -218,16 +198,13 @@ impl<F: Fs> Node<F> {
             done += 1;
             // This node's state stays, under a version that includes what was asked for, so that nobody disagrees.
             let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
-            let seen = reconcile::above(
-                [&owed.entry.version].into_iter().chain(record.iter().map(|record| &record.entry.version)),
-            );
             let number = self.store.next_number(now.wall);
-            let version = seen.edited(self.store.state().me.state, number, limits::VERSION_IDS);
-            let latest = record.as_ref().map_or(i64::MIN, |record| record.entry.stamp.ms).max(owed.entry.stamp.ms);
-            let stamp =
-                Stamp { rank: self.store.state().me.rank.max(owed.entry.stamp.rank), ms: latest.saturating_add(1) };
-            let record = record.unwrap_or_else(|| Record::new(Entry::tombstone(version.clone(), stamp), None));
-            self.record_decided(now, name, &path, record, version, stamp);
+            let me = &self.store.state().me;
+            let rank = me.rank.max(owed.entry.stamp.rank);
+            let unheard = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: i64::MIN });
+            let record = record.unwrap_or_else(|| Record::new(unheard, None));
+            let entry = reconcile::decided(&record.entry, &[&owed.entry], me.state, number, rank);
+            self.record_decided(now, name, &path, Record { entry, ..record });
             self.store.change(Change::Paid(name.clone(), node, path));
         }
         match done {

@@ -205,8 +205,10 @@ impl<F: Fs> Node<F> {
         } else {
             "the other version is in the history of the node that had it"
         };
+        let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);
+        let stays = if by_rank { "the reference's stays" } else { "the newer one stays" };
         let text = format!(
-            "share {name}: conflict: {path} was changed on two nodes before they saw each other; the newer one stays, {what}"
+            "share {name}: conflict: {path} was changed on two nodes before they saw each other; {stays}, {what}"
         );
         self.log(Level::Warning, text.clone());
         let details = Tree::map()

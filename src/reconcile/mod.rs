@@ -143,9 +143,26 @@ pub fn edit_stamp(rank: u8, written: WallTime, now: WallTime, replaced: Option<S
     }
 }
 
-/// A version that lies above all of `seen`: for what a person decided, so that nobody who saw any of them disagrees.
-pub fn above<'a>(seen: impl IntoIterator<Item = &'a Version>) -> Version {
-    seen.into_iter().fold(Version::UNVERSIONED, |all, version| all.join(version))
+/// What a person decided: `chosen`, as an edit above everything that `seen` says of the path, so that nobody who saw any
+/// of it disagrees. `author` and `number` are whose edit it is, `rank` its rank.
+///
+/// The edits that were not chosen are told of as lost: whoever has one of them keeps its content, which nobody replaced
+/// knowingly.
+pub fn decided(chosen: &Entry, seen: &[&Entry], author: StateId, number: u64, rank: u8) -> Entry {
+    let all = || seen.iter().copied().chain([chosen]);
+    let told = all().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.pairs().iter().copied());
+    let other = seen.iter().filter(|entry| !entry.same_content(chosen));
+    let unseen = other
+        .flat_map(|entry| entry.version.pairs().iter().copied())
+        .filter(|&(id, number)| number > chosen.version.number(id));
+    let version = all().fold(Version::UNVERSIONED, |above, entry| above.join(&entry.version));
+    let latest = all().map(|entry| entry.stamp.ms).max().unwrap_or(0);
+    Entry {
+        version: version.edited(author, number, limits::VERSION_IDS),
+        stamp: Stamp { rank, ms: latest.saturating_add(1) },
+        lost: lost(told.chain(unseen)),
+        ..chosen.clone()
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
+mod commands;
 mod dice;
 mod disk;
 mod reload;
