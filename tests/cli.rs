@@ -94,7 +94,9 @@ fn what_only_the_machine_can_tell_is_reported_with_the_rest() {
 
     let run = bench.run(&["check", "-c", &file]);
 
-    assert!(run.err.contains("line 1: port:") && run.err.contains("/nonexistent/key does not exist"), "{}", run.err);
+    let second =
+        if cfg!(feature = "encryption") { "/nonexistent/key does not exist" } else { "built without encryption" };
+    assert!(run.err.contains("line 1: port:") && run.err.contains(second), "{}", run.err);
     assert_eq!(run.code, 2);
 }
 
@@ -210,6 +212,43 @@ fn check_prints_what_holds_and_is_read_as_the_same() {
     }
     let again = bench.run(&["check", "-c", &bench.write("printed.conf", &run.out)]);
     assert_eq!((again.code, again.out), (0, run.out));
+}
+
+#[test]
+fn a_plain_cluster_is_joined_without_any_key() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("one")).unwrap();
+    let (one, two) = (bench.path("one/owsync.conf"), bench.path("two/owsync.conf"));
+    let database = |name: &str| bench.path(&format!("{name}/owsync.db"));
+
+    let init = bench.run(&[
+        "init",
+        "-c",
+        &one,
+        "--plain",
+        "--dir",
+        &bench.path("one"),
+        "-i",
+        "*",
+        "--db",
+        &database("one"),
+        "--address",
+        "192.0.2.1",
+    ]);
+    let join = bench.run_with(&["join", "-c", &two, "--db", &database("two")], &init.out);
+
+    assert_eq!((init.code, join.code), (0, 0), "{}{}", init.err, join.err);
+    for name in ["one/key", "two/key", "two/owsync.db-token"] {
+        assert!(!bench.exists(name), "{name}");
+    }
+    assert!(join.out.contains("\nplain_mode=1\n") && !join.out.contains("public_key"), "{}", join.out);
+    #[cfg(not(feature = "encryption"))]
+    {
+        let keyed = bench.run(&["init", "-c", &bench.path("three.conf"), "--dir", &bench.path("one")]);
+        assert_eq!(keyed.code, 2);
+        assert!(keyed.err.contains("init needs --plain"), "{}", keyed.err);
+        assert!(!bench.exists("three.conf") && !bench.exists("key"));
+    }
 }
 
 #[path = "cli/joining.rs"]

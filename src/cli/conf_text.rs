@@ -148,14 +148,15 @@ mod tests {
     use crate::config::{Flavour, conf, options};
 
     fn config(text: &[u8]) -> Config {
-        let (sections, _) = conf::parse(text);
+        let encrypted = cfg!(feature = "encryption");
+        let mode = if encrypted { "" } else { "plain_mode=1\n" };
+        let (sections, _) = conf::parse(&[mode.as_bytes(), text].concat());
         let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
-        let env_key = Some(zeroize::Zeroizing::new("ab".repeat(32)));
+        let env_key = encrypted.then(|| zeroize::Zeroizing::new("ab".repeat(32)));
         finish(told, Flavour::Conf, &Surroundings { file: None, env_key }).result.unwrap()
     }
 
     #[test]
-    #[cfg_attr(not(feature = "encryption"), ignore = "needs a key")]
     fn what_is_printed_is_read_as_the_same() {
         let config = config(
             b"name=r1\nport=99\nsync_dir=/a b\ninclude=*\xff\nexclude=x=y\ndatabase=/d/b.db\npeer=10.0.0.2,10.0.0.1\n[share vpn]\ndir=/v\nsymlinks=copy\nmax_file_size=0\nmin_free=2M\nenabled=0\n[peer r2]\naddress=[fd00::2]:7\nshare=vpn\ndirection=send\n",

@@ -105,6 +105,11 @@ fn with_configuration(invocation: &Invocation, notes: &mut Vec<String>) -> Resul
 
 /// The configuration that the options describe.
 fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failure> {
+    if !cfg!(feature = "encryption") && !invocation.has(Opt::Plain) {
+        return Err(Failure::usage(
+            "this owsync was built without encryption: init needs --plain, which only suits links that are private already",
+        ));
+    }
     let shares = shares::described(invocation, &[]).map_err(Failure::usage)?;
     if shares.is_empty() {
         return Err(Failure::usage("init needs --dir DIR: the directory to keep equal (and -i PATTERN: what of it)"));
@@ -188,6 +193,11 @@ fn invite_by(
         notes.push(format!("the text is for one more node, until {expires}: there, run `owsync join` and paste it"));
         notes.push("it is a secret: whoever has it can read and change what is synced".into());
         notes.push(format!("that node will look for this one at {}", listed.join(", ")));
+        if config.settings.plain_mode {
+            notes.push(
+                "in plain mode only configured peers get in: add that node's address here, as peer=ADDRESS".into(),
+            );
+        }
         for share in text.shares.iter().filter(|share| share.include.is_empty()) {
             notes.push(format!("share {}: no include pattern, so nothing is synced", share.name));
         }

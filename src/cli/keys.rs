@@ -95,8 +95,8 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
         }
     }
     let told = setup::load_told(invocation).result.map_err(Failure::Usage)?;
-    if told.settings.plain_mode {
-        return Err(Failure::failed("in plain mode nodes have no identity"));
+    if told.settings.plain_mode || !cfg!(feature = "encryption") {
+        return Err(Failure::failed("without encryption nodes have no identity"));
     }
     let place = Place::new(&database);
     let key = match place.read_identity() {

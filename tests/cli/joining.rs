@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use owsync::cli::join_text::JoinText;
+use owsync::daemon::place::{Holder, Place};
+use owsync::model::WallTime;
 
 use crate::bench::{Bench, Run};
 
@@ -193,6 +196,40 @@ fn a_broken_paste_is_named_and_writes_nothing() {
     }
     let argument = bench.run(&["join", "[owsync-join-1]", "-c", &bench.path("two/owsync.conf")]);
     assert_eq!(argument.code, 1, "the text itself is no file: it is never taken from an argument");
+}
+
+#[test]
+fn an_old_text_is_refused_with_what_to_do() {
+    let bench = Bench::new();
+    let old = JoinText { expires: WallTime(1_600_000_000_000), ..JoinText::parse(&init(&bench).out).unwrap() };
+
+    let run = join(&bench, &old.encode());
+
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("the join text expired at 2020-09-13"), "{}", run.err);
+    assert!(run.err.contains("owsync invite") && !bench.exists("two/key"), "{}", run.err);
+}
+
+#[test]
+fn nothing_is_written_where_another_process_has_the_database() {
+    let bench = Bench::new();
+    let text = init(&bench).out;
+    fs::create_dir_all(bench.path("two")).unwrap();
+    let locks = ["one", "two"].map(|name| {
+        let place = Place::new(Path::new(&bench.path(&format!("{name}/owsync.db"))));
+        place.lock(Holder::Daemon).unwrap()
+    });
+
+    let conf = bench.path("one/owsync.conf");
+    let runs =
+        [join(&bench, &text), bench.run(&["invite", "-c", &conf]), bench.run(&["identity", "--new", "-c", &conf])];
+
+    for run in runs {
+        assert_eq!(run.code, 1);
+        assert!(run.err.contains(&format!("in use by owsync (pid {})", std::process::id())), "{}", run.err);
+    }
+    assert!(!bench.exists("two/key") && !bench.exists("two/owsync.conf") && !bench.exists("two/owsync.db-token"));
+    drop(locks);
 }
 
 #[test]
