@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Absent};
-use crate::cli::render::status;
+use crate::cli::render::node;
 use crate::cli::request::Request;
 use crate::cli::table::Opt;
 use crate::cli::{Done, Failure, asking, setup};
@@ -124,7 +124,7 @@ fn show(invocation: &Invocation, tree: &Tree) -> Done {
     if invocation.has(Opt::Json) {
         return Done::text(format!("{:#}\n", json::to_json(tree)));
     }
-    Done::text(crate::cli::render::lines(&status::identity(tree)))
+    Done::text(crate::cli::render::lines(&node::identity(tree)))
 }
 
 #[cfg(feature = "encryption")]

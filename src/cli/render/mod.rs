@@ -5,6 +5,7 @@
 
 pub mod acts;
 pub mod history;
+pub mod node;
 pub mod status;
 
 use crate::model::{escape, time};
@@ -94,6 +95,14 @@ impl Fields for Tree {
             Some(Tree::Map(fields)) => fields,
             _ => &[],
         }
+    }
+}
+
+/// A list's item, where it is a text.
+pub fn said(item: &Tree) -> Option<&str> {
+    match item {
+        Tree::Text(text) => Some(text),
+        _ => None,
     }
 }
 
