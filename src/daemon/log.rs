@@ -56,12 +56,13 @@ impl Log {
             // There is nowhere to report that the log cannot be written.
             let _ = nix::syslog::syslog(severity, line.text.as_str());
         }
-        let written = match self.stderr {
-            Form::Off => Ok(()),
-            Form::Plain => writeln!(std::io::stderr(), "{}", line.text),
-            Form::Daemon => writeln!(std::io::stderr(), "owsync[{}]: {}", std::process::id(), line.text),
+        let text = match self.stderr {
+            Form::Off => return,
+            Form::Plain => format!("{}\n", line.text),
+            Form::Daemon => format!("owsync[{}]: {}\n", std::process::id(), line.text),
         };
-        let _ = written;
+        // In one piece: several processes may write to the same file.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
     /// Writes a line of the shell's own.
