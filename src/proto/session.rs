@@ -16,7 +16,7 @@ use crate::model::{Monotonic, limits};
 use crate::proto::frame::{self, Alert, Preface, Received};
 #[cfg(feature = "encryption")]
 use crate::proto::handshake::{Channel, Handshake};
-use crate::proto::message::Message;
+use crate::proto::message::{BadMessage, Bye, ByeCode, Message};
 
 pub use crate::proto::mode::{Credentials, Mode};
 
@@ -361,8 +361,14 @@ impl Session {
                 self.events.push_back(Event::Message(message));
                 true
             }
-            Err(error) => {
-                self.end(Trouble::Misbehaved(error.to_string()));
+            Err(BadMessage(how)) => {
+                // It should know as well: perhaps it is a version that means something by this.
+                self.send(&Message::Bye(Bye {
+                    code: ByeCode::Misbehaved,
+                    number: 0,
+                    text: how.chars().take(200).collect(),
+                }));
+                self.end(Trouble::Misbehaved(how));
                 false
             }
         }
