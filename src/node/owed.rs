@@ -105,9 +105,14 @@ impl<F: Fs> Node<F> {
             share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
         }
         let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
-        if before.is_some_and(|before| {
-            before.seq == owed.seq && before.reason.code() == owed.reason.code() && before.entry == owed.entry
-        }) {
+        // Numbers in a reason change all the time and are not worth writing down; which path is waited for is.
+        let same_reason = |before: &Reason| match (before, &owed.reason) {
+            (Reason::WaitsFor(path), Reason::WaitsFor(other)) => path == other,
+            (before, reason) => before.code() == reason.code(),
+        };
+        if before
+            .is_some_and(|before| before.seq == owed.seq && same_reason(&before.reason) && before.entry == owed.entry)
+        {
             return;
         }
         if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
