@@ -11,10 +11,25 @@
 
 mod cluster;
 mod control;
+mod files;
 mod node;
+mod ports;
+mod proxy;
 mod scratch;
 mod skip;
 mod space;
+mod stranger;
 mod wait;
 
 mod basics;
+mod disks;
+mod dropin;
+mod dropin_daemon;
+mod edits;
+mod hostile;
+mod network;
+mod pasts;
+mod races;
+mod signals;
+mod strangers;
+mod troubles;

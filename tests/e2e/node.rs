@@ -1,22 +1,22 @@
 //! One node: a real process with a directory, a configuration and a port of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::control::Control;
+use crate::ports::hold_port;
 use crate::wait::{PATIENCE, until, until_within};
 
 /// The program under test.
@@ -38,9 +38,10 @@ pub struct Node {
     launch: RefCell<Vec<String>>,
     program: RefCell<PathBuf>,
     child: RefCell<Option<Child>>,
-    starts: Cell<u32>,
     /// Keeps the port for this node while it does not run.
     _port: Option<OwnedFd>,
+    /// A port of this node's address where nobody ever listens.
+    closed: Option<(OwnedFd, u16)>,
 }
 
 impl Node {
@@ -59,8 +60,8 @@ impl Node {
             launch: RefCell::default(),
             program: RefCell::new(OWSYNC.into()),
             child: RefCell::default(),
-            starts: Cell::new(0),
             _port: held.map(|(socket, _)| socket),
+            closed: hold_port(ip),
         };
         for dir in ["share", "state", "run"] {
             fs::create_dir_all(home.join(dir)).unwrap();
@@ -71,7 +72,11 @@ impl Node {
             ("database", node.database().display().to_string()),
             ("bind_host", ip.to_string()),
             ("port", port.to_string()),
-            ("encryption_key", KEY.to_string()),
+            if cfg!(feature = "encryption") {
+                ("encryption_key", KEY.to_string())
+            } else {
+                ("plain_mode", "1".to_string())
+            },
             ("include", "*".to_string()),
             // Everything that is decided shows in the log of a failed test.
             ("log_level", "3".to_string()),
@@ -103,6 +108,11 @@ impl Node {
     pub fn dials(&self, other: &Node) {
         self.set_peer(&other.name, "address", &other.address().to_string());
         self.set_peer(&other.name, "source_address", &self.ip.to_string());
+    }
+
+    /// Makes `other` a peer that is not dialled: whoever comes from its address belongs to the section.
+    pub fn awaits(&self, other: &Node) {
+        self.set_peer(&other.name, "address", &other.closed_address().to_string());
     }
 
     /// Gives an option of a peer section this value.
@@ -165,6 +175,11 @@ impl Node {
         self.home.join("state/owsync.db")
     }
 
+    /// The root of its share.
+    pub fn share(&self) -> PathBuf {
+        self.share.borrow().clone()
+    }
+
     pub fn run_dir(&self) -> PathBuf {
         self.home.join("run")
     }
@@ -180,6 +195,11 @@ impl Node {
 
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.port)
+    }
+
+    /// An address of this node where nobody listens.
+    pub fn closed_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, self.closed.as_ref().map_or(1, |(_, port)| *port))
     }
 
     // Process.
@@ -203,11 +223,15 @@ impl Node {
 
     /// Starts this command as the node's process.
     pub fn adopt(&self, command: &mut Command) {
-        assert!(!self.is_running(), "{} runs already", self.name);
         let log = fs::OpenOptions::new().append(true).create(true).open(self.home.join("log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
-        *self.child.borrow_mut() = Some(command.spawn().unwrap());
-        self.starts.set(self.starts.get() + 1);
+        self.adopt_child(command.spawn().unwrap());
+    }
+
+    /// Takes this process, which writes elsewhere, as the node's.
+    pub fn adopt_child(&self, child: Child) {
+        assert!(!self.is_running(), "{} runs already", self.name);
+        *self.child.borrow_mut() = Some(child);
     }
 
     /// A command of owsync in this node's surroundings, not started.
@@ -355,76 +379,6 @@ impl Node {
         self.ask("sync", json!({ "wait": true }))
     }
 
-    // Its files.
-
-    pub fn share(&self) -> PathBuf {
-        self.share.borrow().clone()
-    }
-
-    pub fn path(&self, path: &str) -> PathBuf {
-        self.share().join(path)
-    }
-
-    /// Writes a file of the share as a simple program does, with the directories above it.
-    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    pub fn read(&self, path: &str) -> Option<String> {
-        self.read_bytes(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    pub fn read_bytes(&self, path: &str) -> Option<Vec<u8>> {
-        fs::read(self.path(path)).ok()
-    }
-
-    pub fn remove(&self, path: &str) {
-        fs::remove_file(self.path(path)).unwrap();
-    }
-
-    pub fn chmod(&self, path: &str, mode: u32) {
-        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    pub fn mode(&self, path: &str) -> Option<u32> {
-        fs::symlink_metadata(self.path(path)).ok().map(|meta| meta.permissions().mode() & 0o7777)
-    }
-
-    pub fn exists(&self, path: &str) -> bool {
-        fs::symlink_metadata(self.path(path)).is_ok()
-    }
-
-    /// Waits until a file holds this.
-    #[track_caller]
-    pub fn until_holds(&self, path: &str, content: &str) {
-        until(&format!("{}:{path} holds {content:?}", self.name), || self.read(path).as_deref() == Some(content));
-    }
-
-    /// Waits until a path is gone.
-    #[track_caller]
-    pub fn until_gone(&self, path: &str) {
-        until(&format!("{}:{path} is gone", self.name), || !self.exists(path));
-    }
-
-    /// Everything in the share: paths with what lies there.
-    pub fn tree(&self) -> BTreeMap<String, String> {
-        tree(&self.share())
-    }
-
-    /// Former contents of a path, oldest first.
-    #[track_caller]
-    pub fn history(&self, path: &str) -> Vec<String> {
-        let answer = self.ask("history", json!({ "path": path }));
-        let digests = answer["versions"].as_array().into_iter().flatten().map(|one| one["digest"].clone());
-        let objects = PathBuf::from(format!("{}-history/objects", self.database().display()));
-        digests
-            .filter_map(|digest| fs::read(objects.join(digest.as_str()?)).ok())
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect()
-    }
-
     /// For a test that failed: what the node says, and what it logged.
     pub fn report(&self) -> String {
         let status = self.try_status().map_or("no answer".to_string(), |status| format!("{status:#}"));
@@ -443,47 +397,4 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
-}
-
-/// Everything below a directory: relative paths with kind, mode and content.
-pub fn tree(root: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut todo = vec![root.to_path_buf()];
-    while let Some(dir) = todo.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-            let mode = meta.permissions().mode() & 0o7777;
-            let what = if meta.is_dir() {
-                todo.push(path.clone());
-                format!("dir {mode:04o}")
-            } else if meta.is_symlink() {
-                format!("link {}", fs::read_link(&path).unwrap_or_default().display())
-            } else if meta.is_file() {
-                let content = fs::read(&path).unwrap_or_default();
-                let shown = match String::from_utf8(content) {
-                    Ok(text) if text.len() <= 60 => format!("{text:?}"),
-                    Ok(text) => format!("{} bytes {:x}", text.len(), Sha256::digest(text.as_bytes())),
-                    Err(error) => format!("{} bytes {:x}", error.as_bytes().len(), Sha256::digest(error.as_bytes())),
-                };
-                format!("file {mode:04o} {shown}")
-            } else {
-                "special".to_string()
-            };
-            found.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
-        }
-    }
-    found
-}
-
-/// A port of the kernel's choice at this address, which nobody else gets while the socket stands; `None` where the address
-/// is not this machine's own. A program that sets SO_REUSEADDR, as every server does, can listen there.
-fn hold_port(ip: IpAddr) -> Option<(OwnedFd, u16)> {
-    let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    setsockopt(&socket, sockopt::ReuseAddr, &true).unwrap();
-    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(ip, 0))).ok()?;
-    let bound: SockaddrStorage = socket::getsockname(socket.as_raw_fd()).unwrap();
-    let port = bound.as_sockaddr_in().map(|v4| v4.port()).or(bound.as_sockaddr_in6().map(|v6| v6.port())).unwrap();
-    Some((socket, port))
 }

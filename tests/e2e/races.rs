@@ -1,0 +1,262 @@
+//! Users and peers at the same file in the same moment.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{Flock, FlockArg};
+use owsync::model::Reason;
+use owsync::proto::Message;
+use owsync::proto::message::{Chunk, Offer, Piece};
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::proxy::{Proxy, Way};
+use crate::stranger::{Stranger, offer, path};
+use crate::wait::until;
+
+/// F7
+#[test]
+fn an_edit_of_a_file_that_is_being_sent_is_not_lost() {
+    let cluster = Cluster::apart(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    let wire = Proxy::between(b, a);
+    cluster.start();
+    wire.allow(Way::Back, 3_000_000);
+
+    let mut content = vec![b'1'; 12 * 1024 * 1024];
+    a.write("big", &content);
+    until("a part is under way", || wire.is_stopped(Way::Back));
+    // In the part that has not been sent, without changing its size.
+    let file = fs::File::options().write(true).open(a.path("big")).unwrap();
+    file.write_all_at(b"edited", 10_000_000).unwrap();
+    content[10_000_000..10_000_006].copy_from_slice(b"edited");
+    wire.open();
+
+    until("the edit arrives", || b.read_bytes("big").as_deref() == Some(&content[..]));
+    assert_eq!(a.read_bytes("big").as_deref(), Some(&content[..]));
+    cluster.until_equal();
+}
+
+/// How the user's program replaces a file.
+#[derive(Clone, Copy)]
+enum Writing {
+    /// A new file, renamed over the old one, as most editors and `uci commit` do.
+    Rename,
+    /// In place, under the lock that libuci takes.
+    Locked,
+}
+
+/// F8
+#[test]
+fn what_is_renamed_into_place_while_a_peer_writes_is_never_lost() {
+    nothing_of_the_writers_is_lost(Writing::Rename);
+}
+
+/// F8
+#[test]
+fn what_is_written_under_a_lock_while_a_peer_writes_is_never_lost() {
+    nothing_of_the_writers_is_lost(Writing::Locked);
+}
+
+/// A user edits files on `b` without a pause, while `a` sends versions of the same files. Whatever the user wrote and did
+/// not replace is current or in a history.
+fn nothing_of_the_writers_is_lost(writing: Writing) {
+    const FILES: usize = 60;
+    // A path that changes back and forth more than ten times a minute waits for a person.
+    const ROUNDS: usize = 4;
+    let cluster = Cluster::idle(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    // Everything is kept, so that everything can be checked; and peers are told at once, so that both meet often.
+    cluster.set("history_size", "64M");
+    cluster.set("history_versions", "1000");
+    cluster.set("settle_ms", "5");
+    cluster.set("log_level", "2");
+    cluster.start();
+    let names: Vec<String> = (0..FILES).map(|n| format!("f{n}")).collect();
+    names.iter().for_each(|name| a.write(name, "0"));
+    cluster.until_equal();
+
+    let done = AtomicBool::new(false);
+    let share = b.share();
+    let replaced = std::thread::scope(|scope| {
+        let user = scope.spawn(|| write_without_pause(&share, &names, writing, &done));
+        // Also when this test fails, or the scope would wait for ever.
+        let end = SetOnDrop(&done);
+        for round in 0..ROUNDS {
+            for name in &names {
+                a.write(name, format!("a, round {round} of {name}"));
+            }
+            let seen = format!("a, round {round} of {}", names[FILES - 1]);
+            until("b has met this round", || {
+                b.read(&names[FILES - 1]).as_deref() == Some(&seen)
+                    || b.history(&names[FILES - 1]).contains(&seen)
+                    || a.history(&names[FILES - 1]).contains(&seen)
+            });
+        }
+        drop(end);
+        user.join().unwrap()
+    });
+
+    cluster.until_equal();
+    for (name, contents) in names.iter().zip(replaced) {
+        let mut kept: BTreeSet<String> = [a, b].iter().flat_map(|node| node.history(name)).collect();
+        kept.insert(b.read(name).unwrap());
+        for content in contents {
+            assert!(kept.contains(&content), "{name}: {content:?} is lost; there are {kept:#?}");
+        }
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Writes file after file until told to stop; per file, what somebody else replaced, and what came last.
+fn write_without_pause(share: &Path, names: &[String], writing: Writing, done: &AtomicBool) -> Vec<Vec<String>> {
+    let mut replaced = vec![Vec::new(); names.len()];
+    let mut last: Vec<Option<String>> = vec![None; names.len()];
+    let mut round = 0;
+    while !done.load(Ordering::Relaxed) {
+        for (n, name) in names.iter().enumerate() {
+            let path = share.join(name);
+            let content = format!("b, round {round} of {name}");
+            let before = match writing {
+                Writing::Rename => rename_into_place(&path, &content),
+                Writing::Locked => write_locked(&path, &content),
+            };
+            if let Some(own) = last[n].replace(content) {
+                if own != before {
+                    replaced[n].push(own);
+                }
+            }
+        }
+        round += 1;
+    }
+    for (all, last) in replaced.iter_mut().zip(last) {
+        all.extend(last);
+    }
+    replaced
+}
+
+/// What it replaced. Exchanged, not renamed: so the test knows exactly what was there.
+fn rename_into_place(path: &Path, content: &str) -> String {
+    // A name that libuci makes, so that it is not synced itself.
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let new: PathBuf = path.with_file_name(format!(".{name}.uci-ABCDEF"));
+    fs::write(&new, content).unwrap();
+    let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+    let cwd = nix::fcntl::AT_FDCWD;
+    nix::fcntl::renameat2(cwd, &new, cwd, path, flags).unwrap();
+    let before = fs::read_to_string(&new).unwrap();
+    fs::remove_file(&new).unwrap();
+    before
+}
+
+/// What it replaced.
+fn write_locked(path: &Path, content: &str) -> String {
+    loop {
+        let file = fs::File::options().read(true).write(true).open(path).unwrap();
+        let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).unwrap();
+        let same = |a: &fs::Metadata, b: &fs::Metadata| {
+            use std::os::unix::fs::MetadataExt;
+            (a.dev(), a.ino()) == (b.dev(), b.ino())
+        };
+        // As libuci: whoever got the lock of a file that is no longer there starts over.
+        if !fs::metadata(path).is_ok_and(|there| same(&there, &file.metadata().unwrap())) {
+            continue;
+        }
+        let mut before = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+        file.read_exact_at(&mut before, 0).unwrap();
+        file.set_len(0).unwrap();
+        file.write_all_at(content.as_bytes(), 0).unwrap();
+        file.sync_all().unwrap();
+        return String::from_utf8(before).unwrap();
+    }
+}
+
+/// The same replacement from the other side: the file that a user's program moved away while the peer's was landing.
+#[test]
+fn an_edit_of_both_at_once_is_current_or_in_history() {
+    let cluster = Cluster::running(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    a.write("f", "0");
+    cluster.until_equal();
+
+    std::thread::scope(|scope| {
+        let (from_a, from_b) = (a.path("f"), b.path("f"));
+        scope.spawn(move || fs::write(from_a, "by a").unwrap());
+        scope.spawn(move || fs::write(from_b, "by b").unwrap());
+    });
+
+    cluster.until_equal();
+    let winner = a.read("f").unwrap();
+    let loser = if winner == "by a" { "by b" } else { "by a" };
+    until("the loser is in a history", || {
+        cluster.nodes().iter().any(|node| node.history("f").iter().any(|one| one == loser))
+    });
+    until("both report the conflict", || {
+        cluster.nodes().iter().all(|node| node.status()["counters"]["conflicts"] != json!(0))
+    });
+}
+
+/// The rest of a batch waits for a path that its author changed again; and then for another one.
+#[test]
+fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
+    let cluster = Cluster::apart(&["a"]);
+    let a = &cluster["a"];
+    Stranger::expected_by(a);
+    a.start();
+    let mut stranger = Stranger::meet(a, |hello| hello.rank = 1);
+    let together: Vec<Offer> = ["x", "y", "z"]
+        .iter()
+        .zip(11..)
+        .map(|(name, seq)| Offer { batch: 11, ..offer(name, b"1", 0o644, seq) })
+        .collect();
+    let changed = |stranger: &mut Stranger, pieces: &[Piece], name: &str| {
+        let piece = pieces.iter().find(|piece| piece.path == path(name)).expect("it was asked for");
+        stranger.say(&Message::Unavailable { id: piece.id, reason: Reason::NotSupplied("it changed".into()) });
+    };
+    let supplied = |stranger: &mut Stranger, pieces: &[Piece], name: &str| {
+        let piece = pieces.iter().find(|piece| piece.path == path(name)).expect("it was asked for");
+        stranger.say(&Message::Data(vec![Chunk { id: piece.id, offset: 0, bytes: b"1".to_vec() }]));
+    };
+    let waits_for = |other: &str| {
+        a.main()["owed"].as_array().is_some_and(|all| {
+            all.iter().any(|one| {
+                one["path"] == json!("z") && one["message"].as_str().unwrap().contains(&format!("waits for {other}"))
+            })
+        })
+    };
+
+    stranger.offers(together);
+    let pieces = stranger.until_asked();
+    changed(&mut stranger, &pieces, "y");
+    until("z waits for y", || waits_for("y"));
+    stranger.offers_more(vec![offer("y", b"1", 0o600, 21)]);
+    let mut pieces = stranger.until_asked();
+    while !["x", "y", "z"].iter().all(|name| pieces.iter().any(|piece| piece.path == path(name))) {
+        pieces.extend(stranger.until_asked());
+    }
+    supplied(&mut stranger, &pieces, "y");
+    changed(&mut stranger, &pieces, "x");
+    until("z waits for x", || waits_for("x"));
+    stranger.offers_more(vec![offer("x", b"1", 0o600, 31)]);
+    let mut pieces = stranger.until_asked();
+    while !["x", "z"].iter().all(|name| pieces.iter().any(|piece| piece.path == path(name))) {
+        pieces.extend(stranger.until_asked());
+    }
+    supplied(&mut stranger, &pieces, "x");
+    supplied(&mut stranger, &pieces, "z");
+
+    for name in ["x", "y", "z"] {
+        a.until_holds(name, "1");
+    }
+    assert!(a.main()["owed"].is_null());
+}

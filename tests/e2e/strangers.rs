@@ -1,0 +1,292 @@
+//! Whoever reaches the port and is no peer, or a peer that does not behave as one: nobody else notices.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
+use serde_json::json;
+
+use owsync::proto::Message;
+
+use crate::cluster::Cluster;
+use crate::node::Node;
+use crate::ports::connect_from;
+use crate::proxy::{Proxy, Way};
+use crate::stranger::{Stranger, hello};
+use crate::wait::{until, until_within};
+
+/// Resident memory now, and at its highest, in KiB.
+pub fn memory(node: &Node) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let find = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    (find("VmRSS:"), find("VmHWM:"))
+}
+
+/// Changes go both ways between two nodes, as they should whatever else happens.
+#[track_caller]
+fn assert_they_sync(a: &Node, b: &Node, what: &str) {
+    a.write("from-a", what);
+    b.write("from-b", what);
+    b.until_holds("from-a", what);
+    a.until_holds("from-b", what);
+}
+
+/// F30
+#[test]
+fn a_port_scan_changes_nothing() {
+    let cluster = Cluster::running(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    let before = a.log().lines().filter(|line| line.contains("127.0.0.1:")).count();
+
+    for n in 0..20 {
+        let stream = TcpStream::connect(a.address()).unwrap();
+        if n % 2 == 0 {
+            // As a scanner that resets instead of closing.
+            setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 0 }).unwrap();
+        }
+    }
+
+    assert_they_sync(a, b, "after the scan");
+    assert!(a.is_running());
+    let after = a.log().lines().filter(|line| line.contains("127.0.0.1:")).count();
+    assert!(after - before <= 20, "one line each, at most");
+    // It is no more than a line for whoever asks for every line.
+    a.set("log_level", "2");
+    a.restart();
+    let quiet = a.log().len();
+    drop(TcpStream::connect(a.address()).unwrap());
+    assert_they_sync(a, b, "after one more");
+    assert!(!a.log()[quiet..].contains("127.0.0.1: "), "{}", &a.log()[quiet..]);
+}
+
+/// F31
+#[test]
+fn a_peer_that_says_nothing_delays_nobody() {
+    let silent = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 66), 0)).unwrap();
+    let cluster = Cluster::idle(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    a.set_peer("silent", "address", &silent.local_addr().unwrap().to_string());
+    cluster.nodes().iter().for_each(Node::spawn);
+    until("both answer", || cluster.nodes().iter().all(|node| node.try_status().is_some()));
+    let (_held, _) = silent.accept().unwrap();
+
+    assert_they_sync(a, b, "beside a silent one");
+
+    until("its silence is named", || a.peer("silent")["reason"] == json!("silent"));
+    assert!(a.stop() < Duration::from_secs(1));
+}
+
+/// F31
+#[test]
+fn a_peer_that_stops_reading_in_the_middle_delays_nobody() {
+    let cluster = Cluster::running(&["a", "b", "c"]);
+    let (a, b, c) = (&cluster["a"], &cluster["b"], &cluster["c"]);
+    c.signal(Signal::SIGSTOP);
+
+    // More than the kernel's buffers and a session's queue hold.
+    (0..4).for_each(|n| a.write(&format!("big-{n}"), vec![n; 8 << 20]));
+    assert_they_sync(a, b, "beside a stopped one");
+    until("everything is at b", || (0..4).all(|n| b.exists(&format!("big-{n}"))));
+    let took = a.stop();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+
+    c.signal(Signal::SIGCONT);
+    a.start();
+    cluster.until_equal();
+}
+
+/// F32
+#[test]
+fn fifty_idle_connections_keep_no_peer_out() {
+    let cluster = Cluster::idle(&["a", "b", "c"]);
+    let (a, b, c) = (&cluster["a"], &cluster["b"], &cluster["c"]);
+    a.spawn();
+    b.spawn();
+    until("two are connected", || b.try_status().is_some_and(|status| status["peers"]["a"]["in_sync"] == json!(true)));
+
+    let idle: Vec<TcpStream> = (0..50)
+        .map(|n: u8| connect_from(IpAddr::V4(Ipv4Addr::new(127, 0, 1, n / 5 + 1)), a.address()).unwrap())
+        .collect();
+    assert_they_sync(a, b, "beside idle ones");
+    // Only `c` dials: it must get in although sixteen strangers are at the door.
+    a.awaits(c);
+    c.start();
+    until_within(Duration::from_secs(15), "a third gets in", || a.peer("c")["connected"] == json!(true));
+    cluster.until_in_sync();
+
+    for mut stream in idle {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert!(matches!(stream.read(&mut [0; 64]), Ok(_) | Err(_)));
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        assert!(
+            !matches!(&ended, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock),
+            "it is still held open"
+        );
+    }
+}
+
+/// F33
+#[test]
+fn both_sides_may_have_much_to_send_at_once() {
+    let cluster = Cluster::apart(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    // Both ways at once through a wire that holds almost nothing: each side must read while it writes.
+    let wire = Proxy::between(b, a);
+    for n in 0..6u8 {
+        a.write(&format!("a{n}"), vec![n; 1 << 20]);
+        b.write(&format!("b{n}"), vec![n + 100; 1 << 20]);
+    }
+    cluster.nodes().iter().for_each(Node::spawn);
+    let step = 40_000;
+    until("everything has passed in small steps", || {
+        for way in [Way::There, Way::Back] {
+            wire.allow(way, step);
+        }
+        a.exists("b5") && b.exists("a5") && a.tree().len() == 12 && b.tree().len() == 12
+    });
+    wire.open();
+    cluster.until_equal();
+}
+
+/// F34
+#[test]
+fn garbage_ends_its_own_session_and_nothing_else() {
+    let cluster = Cluster::idle(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    Stranger::expected_by(a);
+    b.unset("encryption_key");
+    b.set("plain_mode", "1");
+    cluster.nodes().iter().for_each(Node::spawn);
+    b.until_in_sync();
+    a.write("f", "untouched");
+    b.until_holds("f", "untouched");
+
+    let path = |text: &[u8]| {
+        // An Index with one entry: share "main", round 1, and a path that no RelPath is.
+        let mut body = vec![4, 0xa2, 0x00, 0x64];
+        body.extend_from_slice(b"main");
+        body.extend_from_slice(&[0x04, 0x81, 0xa1, 0x00, 0x40 + u8::try_from(text.len()).unwrap()]);
+        body.extend_from_slice(text);
+        body
+    };
+    let records: Vec<(&str, Vec<u8>)> = vec![
+        ("an empty record", vec![]),
+        ("half a map", vec![4, 0xa2]),
+        ("not CBOR", vec![4, 0xff, 0xff, 0xff]),
+        ("a map that announces 2^32 pairs", vec![4, 0xba, 0xff, 0xff, 0xff, 0xff]),
+        ("bytes that announce 2^60", vec![6, 0xa1, 0x00, 0x81, 0xa3, 0x02, 0x5b, 0x10, 0, 0, 0, 0, 0, 0, 0]),
+        ("deep nesting", [vec![4], vec![0x81; 60_000]].concat()),
+        ("a path that leaves", path(b"../x")),
+        ("an absolute path", path(b"/etc/passwd")),
+        ("an empty path", path(b"")),
+        ("a path with a zero byte", path(b"a\0b")),
+        ("trailing bytes", vec![9, 0xa1, 0x00, 0x01, 0x00]),
+        ("text for a number", vec![9, 0xa1, 0x00, 0x61, 0x31]),
+    ];
+    for (what, record) in records {
+        let mut stranger = Stranger::meet(a, |_| ());
+        stranger.say_record(&record);
+        let (last, _) = stranger.until_ended();
+        assert!(matches!(last, Some(Message::Bye(_))), "{what}: it says why: {last:?}");
+        assert!(a.is_running(), "{what}");
+    }
+    // Before Hello, and instead of a preface.
+    for bytes in [
+        &b"owsyncP1\0\0"[..],
+        b"owsyncP1\xff\xff",
+        b"owsyncP9",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\x16\x03\x01\x02\0",
+        &[0xff; 4096],
+    ] {
+        let mut stream = connect_from(Stranger::IP, a.address()).unwrap();
+        stream.write_all(bytes).unwrap();
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(a.is_running(), "{bytes:?}");
+    }
+
+    assert_eq!(a.read("f").as_deref(), Some("untouched"));
+    assert_they_sync(a, b, "after the garbage");
+    a.until_logged("it broke the protocol");
+}
+
+/// F34
+#[test]
+fn a_message_may_come_byte_by_byte() {
+    let cluster = Cluster::apart(&["a"]);
+    let a = &cluster["a"];
+    Stranger::expected_by(a);
+    a.start();
+    let mut stranger = Stranger::dial(a);
+
+    let mut record = Vec::new();
+    Message::Hello(hello()).encode(&mut record);
+    let bytes = [&u16::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat();
+    stranger.stream.set_nodelay(true).unwrap();
+    for byte in bytes {
+        stranger.write(&[byte]);
+    }
+
+    stranger.until("a question for its index", |message| matches!(message, Message::Want { .. }));
+    assert_eq!(a.peer("stranger")["connected"], json!(true));
+}
+
+/// F35
+#[test]
+fn announced_lengths_cost_no_memory() {
+    let cluster = Cluster::apart(&["a"]);
+    let a = &cluster["a"];
+    a.start();
+    drop(TcpStream::connect(a.address()).unwrap());
+    let (_, before) = memory(a);
+
+    let mut streams = Vec::new();
+    for n in 0..12u8 {
+        let mut stream = connect_from(IpAddr::V4(Ipv4Addr::new(127, 0, 2, n / 3 + 1)), a.address()).unwrap();
+        // The predecessor's frame of 32 MiB, then as much of it as is taken; or our own longest record.
+        let head: &[u8] = if n % 2 == 0 { &[2, 0, 0, 0] } else { b"owsyncE1\xff\xff" };
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let chunk = vec![0x41; 64 * 1024];
+        let _ = stream.write_all(head);
+        for _ in 0..32 {
+            if stream.write_all(&chunk).is_err() {
+                break;
+            }
+        }
+        streams.push(stream);
+    }
+    assert!(a.try_status().is_some());
+    let (_, after) = memory(a);
+    assert!(after - before < 2048, "{before} KiB before, {after} KiB at most");
+}
+
+/// A connection of the predecessor is named, and read to its end: a write to a closed connection would kill it.
+#[test]
+fn the_predecessor_is_named_and_read_to_its_end() {
+    let cluster = Cluster::apart(&["a"]);
+    let a = &cluster["a"];
+    a.start();
+
+    let mut stream = TcpStream::connect(a.address()).unwrap();
+    let hello = br#"{"type":"Hello","hostname":"old","timestamp":1795211172.0,"version":1}"#;
+    stream.write_all(&u32::try_from(hello.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(hello).unwrap();
+    a.until_logged("it runs owsync 1.x");
+    // It goes on writing its state, in pieces, and hears no reset.
+    for _ in 0..50 {
+        stream.write_all(&[b'x'; 20_000]).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"", "nothing that it would take for a frame");
+    assert!(a.is_running());
+}
