@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::node::OWSYNC;
-use crate::skip::{is_root, not_run};
+use crate::skip::{as_nobody, is_root, nobody, not_run};
 use crate::wait::{until, until_some};
 
 /// F9
@@ -18,16 +18,14 @@ fn an_unreadable_file_is_reported_and_deleted_nowhere() {
     let cluster = Cluster::idle(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
     if is_root() {
-        // Root reads everything: an unprivileged user runs this node, from a copy of the program that it can reach.
-        let nobody = nix::unistd::User::from_name("nobody").unwrap().expect("a user 'nobody'");
+        // Root reads everything: this node runs as somebody else, from a copy of the program that he can reach.
         let program = cluster.scratch().path().join("owsync");
         fs::copy(OWSYNC, &program).unwrap();
         a.run_program(&program);
-        let become_nobody = ["setpriv", "--reuid=nobody", &format!("--regid={}", nobody.gid), "--clear-groups", "--"];
-        a.launch_by(become_nobody.map(String::from).to_vec());
+        a.launch_by(as_nobody());
         a.write_config();
         for path in [a.home().to_path_buf(), a.share(), a.config(), a.home().join("state"), a.run_dir()] {
-            chown(path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+            chown(path, Some(nobody().uid.as_raw()), Some(nobody().gid.as_raw())).unwrap();
         }
     }
     cluster.start();
@@ -218,7 +216,7 @@ fn an_owner_travels_by_name() {
     }
     let cluster = Cluster::running(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
-    let nobody = nix::unistd::User::from_name("nobody").unwrap().expect("a user 'nobody'");
+    let nobody = nobody();
     a.write("f", "x");
     b.until_holds("f", "x");
 

@@ -25,3 +25,18 @@ pub fn has_program(name: &str) -> bool {
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
+
+/// What to put in front of a command so that it runs as somebody without rights: nothing for whoever has none.
+pub fn as_nobody() -> Vec<String> {
+    if !is_root() {
+        return Vec::new();
+    }
+    ["setpriv", "--reuid=nobody", &format!("--regid={}", nobody().gid), "--clear-groups", "--"]
+        .map(String::from)
+        .to_vec()
+}
+
+/// The user without rights.
+pub fn nobody() -> nix::unistd::User {
+    nix::unistd::User::from_name("nobody").unwrap().expect("a user 'nobody'")
+}
