@@ -217,3 +217,33 @@ fn a_mismatch_of_keys_syncs_nothing() {
     assert!(text(&output).contains("wrong key"), "{}", text(&output));
     assert!(b.tree().is_empty());
 }
+
+/// F39
+#[test]
+fn many_clients_long_paths_and_large_states_fit() {
+    let cluster = Cluster::apart(&["hub", "a", "b", "c", "d"]);
+    let hub = &cluster["hub"];
+    // As long as what stands before it leaves room for.
+    let name = "n".repeat(250);
+    hub.write(&[&name[..]; 15].join("/"), "deep");
+    (0..10_000).for_each(|n| hub.write(&format!("{}/{n}", n / 100), ""));
+    for leaf in &cluster.nodes()[1..] {
+        leaf.write(&format!("of-{}", leaf.name), "x");
+    }
+    listen(hub, &[]);
+
+    let outputs: Vec<Output> = std::thread::scope(|scope| {
+        let leaves = &cluster.nodes()[1..];
+        let commands: Vec<Command> =
+            leaves.iter().map(|leaf| by_options(leaf, &["connect", &hub.address().to_string()], &[])).collect();
+        let running: Vec<_> =
+            commands.into_iter().map(|mut command| scope.spawn(move || command.output().unwrap())).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+
+    outputs.iter().for_each(assert_done);
+    for leaf in &cluster.nodes()[1..] {
+        assert_eq!(hub.read(&format!("of-{}", leaf.name)).as_deref(), Some("x"));
+        assert_eq!(leaf.tree().iter().filter(|(path, _)| !path.starts_with("of-")).count(), 10_000 + 100 + 15);
+    }
+}

@@ -265,3 +265,19 @@ fn a_daemon_that_peers_with_itself_survives_and_does_not_grow() {
     assert!(after <= before + 100, "{before} KiB, then {after} KiB");
     assert_eq!(a.tree().len(), 50);
 }
+
+#[test]
+fn a_peer_may_be_an_ipv6_address_with_a_source() {
+    let loopback = "::1".parse().unwrap();
+    let cluster = Cluster::at(&[("a", loopback), ("b", loopback)]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return not_run("needs IPv6 on loopback");
+    }
+    b.add("peer", &format!("[::1]:{},::1", a.port));
+    a.add("peer", "::1,::1");
+    a.write("f", "over IPv6");
+    cluster.nodes().iter().for_each(Node::spawn);
+
+    b.until_holds("f", "over IPv6");
+}

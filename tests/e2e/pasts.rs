@@ -45,6 +45,22 @@ fn a_fresh_default_never_replaces_what_the_reference_has() {
     assert!(b.history("config").contains(&"factory default, edited".to_string()), "{:?}", b.history("config"));
 }
 
+/// F5
+#[test]
+fn an_edit_made_after_seeing_the_other_wins_whatever_the_clock_says() {
+    let cluster = Cluster::running(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    b.write("f", "of b");
+    a.until_holds("f", "of b");
+
+    // As from a clock that is late, or from a backup restored with `cp -p`.
+    write_aged(a, "f", "later, with an older time", Duration::from_secs(40));
+
+    b.until_holds("f", "later, with an older time");
+    cluster.until_equal();
+    assert_eq!(a.status()["counters"]["conflicts"], json!(0));
+}
+
 /// F6
 #[test]
 fn an_older_edit_that_comes_by_another_node_does_not_win() {
