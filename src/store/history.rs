@@ -348,24 +348,23 @@ impl<R: Root> History<R> {
             return self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() });
         }
         let beside = self.file("objects/incoming")?;
-        match self.root.remove(&beside) {
-            Err(error) if !error.is_missing() => return Err(error),
-            _ => {}
-        }
-        let content = Content::open(from, path, kind)?;
-        let file = self.root.create(&beside)?;
-        let mut buffer = vec![0; limits::STEP];
-        let mut offset = 0;
-        loop {
-            let count = content.read(from, offset, &mut buffer)?;
-            if count == 0 {
-                break;
+        self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
+        let copy = || -> Result<(), FsError> {
+            let content = Content::open(from, path, kind)?;
+            let file = self.root.create(&beside)?;
+            let mut buffer = vec![0; limits::STEP];
+            let mut offset = 0;
+            while let count @ 1.. = content.read(from, offset, &mut buffer)? {
+                self.root.write(&file, offset, &buffer[..count])?;
+                offset += count as u64;
             }
-            self.root.write(&file, offset, &buffer[..count])?;
-            offset += count as u64;
-        }
-        self.root.sync(&file)?;
-        self.root.rename(&beside, object, Rename::Replace)?;
+            self.root.sync(&file)?;
+            self.root.rename(&beside, object, Rename::Replace)
+        };
+        copy().inspect_err(|_| {
+            // A part of it is of no use, and takes the room of a disk that may be full.
+            let _ = self.root.remove(&beside);
+        })?;
         from.remove(path)
     }
 
