@@ -155,7 +155,8 @@ pub trait Fs {
 /// A directory opened once, and everything below it.
 ///
 /// All paths are relative to it. No method follows a symlink in any component, leaves the directory or crosses into
-/// another filesystem; such a path gives an error of [`FsError::is_symlink`] or [`FsError::crosses`].
+/// another filesystem; such a path gives an error of [`FsError::is_symlink`] or [`FsError::crosses`]. [`Root::stat`] and
+/// [`Root::read_dir`] tell of the place where something is mounted, as of the directory or file it looks like.
 pub trait Root {
     /// An open file.
     type File;
