@@ -3,8 +3,11 @@
 //! Every directory that may hold something synced has a watch. Where the kernel has none left, or the filesystem tells
 //! nothing, the share's rescan is the detector, and status says so. Events only ever say where to look; what changed is
 //! found by looking.
+//!
+//! A directory that comes may be filled, and renamed, before its watch exists. So it is watched first and listed after,
+//! and its hint is deep: whatever was done to it until then is found by looking, whatever is done later is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +24,8 @@ pub struct Watcher {
     watches: BTreeMap<WatchDescriptor, Watched>,
     /// What a share's watches are made by: its root, and what may lie in it.
     shares: BTreeMap<ShareName, (PathBuf, Filter)>,
+    /// Of these not everything is watched, and that was told.
+    partly: BTreeSet<ShareName>,
 }
 
 #[derive(Clone)]
@@ -37,7 +42,12 @@ pub enum Seen {
     Hint(ShareName, Hint),
     /// Anything in a share: events were lost, or its root itself went.
     Anything(ShareName),
+    /// A directory that came could not be watched: from now on not everything in the share is announced.
+    Partly(ShareName),
 }
+
+/// Reads of the kernel's queue before anything else has its turn: about as much as it holds by default.
+const READS: usize = 64;
 
 const EVENTS: AddWatchFlags = AddWatchFlags::IN_MODIFY
     .union(AddWatchFlags::IN_ATTRIB)
@@ -55,7 +65,7 @@ impl Watcher {
     /// A watcher without watches; `None` where the kernel has no inotify.
     pub fn new() -> Option<Watcher> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
-        Some(Watcher { inotify, watches: BTreeMap::new(), shares: BTreeMap::new() })
+        Some(Watcher { inotify, watches: BTreeMap::new(), shares: BTreeMap::new(), partly: BTreeSet::new() })
     }
 
     /// To wait on.
@@ -67,7 +77,11 @@ impl Watcher {
     pub fn watch_share(&mut self, share: &ShareName, root: &Path, filter: &Filter) -> bool {
         self.forget_share(share);
         self.shares.insert(share.clone(), (root.into(), filter.clone()));
-        self.watch_below(share, None)
+        let whole = self.watch_below(share, None);
+        if !whole {
+            self.partly.insert(share.clone());
+        }
+        whole
     }
 
     /// Watches no other shares than these any more.
@@ -78,19 +92,25 @@ impl Watcher {
 
     /// Watches a share no more.
     pub fn forget_share(&mut self, share: &ShareName) {
+        self.forget(|watched| watched.share == *share);
+        self.shares.remove(share);
+        self.partly.remove(share);
+    }
+
+    fn forget(&mut self, which: impl Fn(&Watched) -> bool) {
         let gone: Vec<WatchDescriptor> =
-            self.watches.iter().filter(|(_, watched)| watched.share == *share).map(|(wd, _)| *wd).collect();
+            self.watches.iter().filter(|(_, watched)| which(watched)).map(|(wd, _)| *wd).collect();
         for wd in gone {
             self.watches.remove(&wd);
             // It may have gone with its directory.
             let _ = self.inotify.rm_watch(wd);
         }
-        self.shares.remove(share);
     }
 
     /// Watches a directory and what is below it; whether all of it is watched.
     fn watch_below(&mut self, share: &ShareName, dir: Option<RelPath>) -> bool {
         let Some((root, filter)) = self.shares.get(share).cloned() else { return false };
+        let mut whole = true;
         let mut todo = vec![dir];
         while let Some(dir) = todo.pop() {
             let path = path_of(&root, dir.as_ref());
@@ -110,6 +130,13 @@ impl Watcher {
                 {
                     continue;
                 }
+                // Nothing in it can be read, and its parent tells when that changes.
+                Err(nix::errno::Errno::EACCES) if dir.is_some() => continue,
+                // The others are no worse for it.
+                Err(nix::errno::Errno::ENAMETOOLONG) if dir.is_some() => {
+                    whole = false;
+                    continue;
+                }
                 Err(_) => return false,
             }
             let Ok(names) = std::fs::read_dir(&path) else { continue };
@@ -123,16 +150,14 @@ impl Watcher {
                 }
             }
         }
-        true
+        whole
     }
 
-    /// What happened since the last call.
+    /// What happened since the last call; more may be waiting.
     pub fn read(&mut self) -> Vec<Seen> {
         let mut seen: Vec<Seen> = Vec::new();
-        while let Ok(events) = self.inotify.read_events() {
-            if events.is_empty() {
-                break;
-            }
+        for _ in 0..READS {
+            let Ok(events) = self.inotify.read_events() else { break };
             for event in events {
                 self.take(event, &mut seen);
             }
@@ -142,7 +167,7 @@ impl Watcher {
 
     fn take(&mut self, event: InotifyEvent, seen: &mut Vec<Seen>) {
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            seen.extend(self.shares.keys().cloned().map(Seen::Anything));
+            self.start_over(seen);
             return;
         }
         let Some(Watched { share, dir }) = self.watches.get(&event.wd).cloned() else { return };
@@ -152,34 +177,56 @@ impl Watcher {
         }
         let Some(name) = event.name else {
             // Of the directory itself: its attributes, or that it went.
+            let deep = event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF);
             match dir {
-                Some(path) => push(
-                    seen,
-                    Seen::Hint(
-                        share,
-                        Hint {
-                            path,
-                            deep: event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF),
-                        },
-                    ),
-                ),
+                Some(path) => push(seen, Seen::Hint(share, Hint { path, deep })),
                 None => push(seen, Seen::Anything(share)),
             }
             return;
         };
         let Ok(path) = RelPath::below(dir.as_ref(), &name.into_vec()) else { return };
-        let is_dir = event.mask.contains(AddWatchFlags::IN_ISDIR);
-        let came = event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO);
-        if is_dir && came {
-            let wanted =
-                self.shares.get(&share).is_some_and(|(_, filter)| filter.holds(&path) || filter.may_hold_below(&path));
-            if wanted {
-                self.watch_below(&share, Some(path.clone()));
+        let mut deep = false;
+        if event.mask.contains(AddWatchFlags::IN_ISDIR) {
+            // What came or went as a directory came or went with everything below it.
+            deep = !event.mask.contains(AddWatchFlags::IN_ATTRIB);
+            if event.mask.contains(AddWatchFlags::IN_MOVED_FROM) {
+                // A watch goes with its directory: where that lies now, it is told of by another name, or not at all.
+                self.forget(|watched| {
+                    watched.share == share
+                        && watched.dir.as_ref().is_some_and(|dir| *dir == path || dir.is_below(&path))
+                });
+            } else if event.mask.intersects(AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO) {
+                self.watch_newcomer(&share, &path, seen);
+            } else if event.mask.contains(AddWatchFlags::IN_ATTRIB) && !self.is_watched(&share, &path) {
+                // It may be readable from now on.
+                deep = true;
+                self.watch_newcomer(&share, &path, seen);
             }
         }
-        // What came or went as a directory came or went with everything below it.
-        let deep = is_dir && !event.mask.contains(AddWatchFlags::IN_ATTRIB);
         push(seen, Seen::Hint(share, Hint { path, deep }));
+    }
+
+    /// Events were lost, and with them the names of directories that came, or went elsewhere.
+    fn start_over(&mut self, seen: &mut Vec<Seen>) {
+        for (share, (root, filter)) in self.shares.clone() {
+            let partly = self.partly.contains(&share);
+            if !self.watch_share(&share, &root, &filter) && !partly {
+                seen.push(Seen::Partly(share.clone()));
+            }
+            push(seen, Seen::Anything(share));
+        }
+    }
+
+    fn watch_newcomer(&mut self, share: &ShareName, path: &RelPath, seen: &mut Vec<Seen>) {
+        let wanted =
+            self.shares.get(share).is_some_and(|(_, filter)| filter.holds(path) || filter.may_hold_below(path));
+        if wanted && !self.watch_below(share, Some(path.clone())) && self.partly.insert(share.clone()) {
+            seen.push(Seen::Partly(share.clone()));
+        }
+    }
+
+    fn is_watched(&self, share: &ShareName, path: &RelPath) -> bool {
+        self.watches.values().any(|watched| watched.share == *share && watched.dir.as_ref() == Some(path))
     }
 }
 
@@ -196,3 +243,6 @@ fn path_of(root: &Path, dir: Option<&RelPath>) -> PathBuf {
         Some(dir) => root.join(Path::new(std::ffi::OsStr::from_bytes(dir.as_bytes()))),
     }
 }
+
+#[cfg(test)]
+mod tests;

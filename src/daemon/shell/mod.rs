@@ -422,6 +422,7 @@ impl Shell {
                     self.p.node.handle_change(now, &share, Some(hint));
                 }
                 Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
+                Seen::Partly(share) => self.note_watched(&share, false),
             }
         }
     }
@@ -435,6 +436,10 @@ impl Shell {
         let reserved = reserved.map(|(_, reserved)| reserved.clone()).unwrap_or_default();
         let filter = Filter::new(&settings.include, &settings.exclude, &reserved);
         let watched = watcher.watch_share(share, &settings.dir, &filter);
+        self.note_watched(share, watched);
+    }
+
+    fn note_watched(&mut self, share: &ShareName, watched: bool) {
         if !watched {
             let text = format!(
                 "share {share}: inotify does not watch all of it; changes are found every {} s",
