@@ -2,7 +2,7 @@
 
 use crate::fs::Fs;
 use crate::model::{Monotonic, Now, PeerName, ShareName, limits};
-use crate::node::api::{Fault, Reply, Tree};
+use crate::node::api::{Event, Fault, Reply, Tree};
 use crate::node::{CommandId, Node, Output};
 
 /// A `sync` that somebody waits for.
@@ -75,10 +75,25 @@ impl<F: Fs> Node<F> {
             }
             let run = self.syncs.remove(index);
             let moving = !looked || behind.iter().any(|(_, moving)| *moving);
+            let lacking = match behind.first() {
+                Some((first, _)) => Some(first.clone()),
+                None if looked => None,
+                None => Some("its files are still being looked at".to_string()),
+            };
             let missing: Vec<Tree> = behind.into_iter().map(|(text, _)| Tree::Text(text)).collect();
-            let done = missing.is_empty() && looked;
-            let tree =
-                Tree::map().with("run", run.id).with("in_sync", done).with("moving", moving).with("missing", missing);
+            let tree = Tree::map()
+                .with("run", run.id)
+                .with("in_sync", lacking.is_none())
+                .with("moving", moving)
+                .with("missing", missing);
+            // Whoever started it and did not wait hears of its end. What it changed has events of its own, so this one is
+            // not kept for status.
+            let text = match lacking {
+                None => format!("sync {} is done: everything is in sync", run.id),
+                Some(lacking) => format!("sync {} ended: {lacking}", run.id),
+            };
+            let event = Event { name: "owsync.synced", at: now.wall, text, details: tree.clone() };
+            self.outputs.push_back(Output::Event(event));
             if run.command != 0 {
                 self.outputs.push_back(Output::Reply { id: run.command, reply: Reply::Done(tree) });
             }
