@@ -15,8 +15,8 @@ fn said(connection: &mut Connection) -> Vec<Said> {
     Ubusd::take(connection).into_iter().map(|sent| sent.said).collect()
 }
 
-fn why(text: &str) -> Said {
-    Said::Data(Tree::map().with("message", text))
+fn why(code: &str, text: &str) -> Said {
+    Said::Data(Tree::map().with("code", code).with("message", text))
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn questions_are_answered_in_any_order_and_to_whom_they_belong() {
     assert_eq!(method.name, "peers");
 
     connection.answer(*second, 0, &Tree::map().with("n", 2u64));
-    connection.answer(*first, 4, &Tree::map().with("message", "no"));
+    connection.answer(*first, 4, &Tree::map().with("code", "not_found").with("message", "no"));
     connection.answer(*first, 0, &Tree::map());
 
     let sent = |seq: u16, said: Said| Sent { seq, peer: CLIENT, said };
@@ -88,7 +88,7 @@ fn questions_are_answered_in_any_order_and_to_whom_they_belong() {
         [
             sent(8, Said::Data(Tree::map().with("n", 2u64))),
             sent(8, Said::Status(0)),
-            sent(7, why("no")),
+            sent(7, why("not_found", "no")),
             sent(7, Said::Status(4)),
         ]
     );
@@ -102,7 +102,12 @@ fn what_cannot_be_asked_is_refused_with_its_own_code() {
     assert_eq!(Ubusd::events(&mut connection), []);
     assert_eq!(
         said(&mut connection),
-        [why("there is no such method"), Said::Status(3), why("peer is not a text"), Said::Status(2)]
+        [
+            why("not_found", "there is no such method"),
+            Said::Status(3),
+            why("argument", "peer is not a text"),
+            Said::Status(2)
+        ]
     );
 
     // One who does not wait for an answer gets none.

@@ -3,7 +3,29 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
+// Real nodes are those of the end-to-end tests.
+#[path = "../e2e/cluster.rs"]
+#[allow(dead_code)]
+mod cluster;
+#[path = "../e2e/control.rs"]
+#[allow(dead_code)]
+mod control;
+#[path = "../e2e/node.rs"]
+#[allow(dead_code)]
+mod node;
+#[path = "../e2e/scratch.rs"]
+#[allow(dead_code)]
+mod scratch;
+#[path = "../e2e/wait.rs"]
+#[allow(dead_code)]
+mod wait;
+
 mod broken;
+mod bus;
 mod connection;
+mod daemon;
 mod golden;
+mod procd;
+mod refusing;
+mod service;
 mod ubusd;

@@ -28,7 +28,6 @@ use crate::daemon::runner::{JobId, Runner};
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
 use crate::daemon::ubus::Ubus;
-use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
 use crate::daemon::watcher::{Seen, Watcher};
 use crate::daemon::{Reread, Role};
@@ -86,8 +85,7 @@ pub struct Shell {
     in_force: InForce,
     applies: Applies,
     apply_question: Option<CallId>,
-    /// Packages that procd is being told of.
-    notices: BTreeMap<CallId, String>,
+    notices: ubus::Notices,
     runner: Runner,
     buffer: Vec<u8>,
     exit: Option<u8>,
@@ -128,7 +126,7 @@ impl Shell {
             in_force: InForce::default(),
             applies: Applies::new(env::variable("OWSYNC_ROOT").map(Into::into)),
             apply_question: None,
-            notices: BTreeMap::new(),
+            notices: ubus::Notices::default(),
             runner: Runner::default(),
             buffer: vec![0; READ],
             exit: None,
@@ -289,6 +287,7 @@ impl Shell {
             .min(self.runner.poll_timeout())
             .min(self.applies.poll_timeout())
             .min(self.p.ubus.as_ref().map_or(Monotonic::NEVER, Ubus::poll_timeout))
+            .min(self.notices.poll_timeout())
     }
 
     fn handle_timeout(&mut self) {
@@ -318,6 +317,9 @@ impl Shell {
         if let Some(ubus) = self.p.ubus.as_mut().filter(|ubus| ubus.poll_timeout() <= now.mono) {
             ubus.handle_timeout(now.mono);
             self.handle_ubus(now);
+        }
+        if self.notices.poll_timeout() <= now.mono {
+            self.tell_procd_again();
         }
     }
 

@@ -1,12 +1,21 @@
 //! What ubus asks of this node, and what this node asks of others on it.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::News;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::daemon::ubus::connection::QuestionId;
-use crate::model::Now;
+use crate::model::{Monotonic, Now};
 use crate::node::api::{Fault, Level, Reply, Tree};
+
+/// Time between two tries to tell procd something.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Such tries, before only ubusd's next start is one.
+const TRIES: u32 = 12;
 
 impl Shell {
     /// Takes what there is, one by one: each is done before the next is looked at.
@@ -15,8 +24,8 @@ impl Shell {
             match news {
                 News::Log(level, text) => self.p.log.say(level, text),
                 News::Question { id, method, arguments } => self.handle_ubus_question(now, id, method, &arguments),
-                News::Answer { id, answer } => self.handle_ubus_answer(id, answer),
-                News::Ready => self.tell_procd_again(),
+                News::Answer { id, answer } => self.handle_ubus_answer(now, id, answer),
+                News::Ready => self.handle_ready(),
             }
             self.drain();
         }
@@ -38,36 +47,77 @@ impl Shell {
     /// Tells procd that a package changed; it reloads every service that named the package (procd:service/service.c).
     pub(super) fn tell_procd(&mut self, package: &str) {
         let now = self.p.env.now();
-        let event =
-            Tree::map().with("type", "config.change").with("data", Tree::map().with("package", package.to_string()));
+        let data = Tree::map().with("package", package.to_string());
+        let event = Tree::map().with("type", "config.change").with("data", data);
         match self.p.ubus.as_mut().map(|ubus| ubus.call(now.mono, "service", "event", &event)) {
-            Some(call) => drop(self.notices.insert(call, package.to_string())),
-            None => self.note_told(package, Err(Failure::Away)),
+            Some(call) => drop(self.notices.calls.insert(call, package.to_string())),
+            None => self.note_told(now, package, Err(Failure::Away)),
         }
     }
 
-    fn handle_ubus_answer(&mut self, call: CallId, answer: Answer) {
+    fn handle_ubus_answer(&mut self, now: Now, call: CallId, answer: Answer) {
         if self.handle_apply_answer(call, &answer) {
             return;
         }
-        if let Some(package) = self.notices.remove(&call) {
-            self.note_told(&package, answer.map(drop));
+        if let Some(package) = self.notices.calls.remove(&call) {
+            self.note_told(now, &package, answer.map(drop));
         }
     }
 
-    fn note_told(&mut self, package: &str, told: Result<(), Failure>) {
+    fn note_told(&mut self, now: Now, package: &str, told: Result<(), Failure>) {
         let trouble = told.err().map(|failure| format!("procd was not told: {failure}"));
-        match &trouble {
-            Some(trouble) => self.p.log.say(Level::Warning, format!("{package} changed, but {trouble}")),
-            None => self.p.log.say(Level::Debug, format!("{package} changed: procd was told")),
+        let known = self.in_force.untold().iter().any(|untold| untold == package);
+        match (&trouble, told) {
+            (Some(trouble), _) if !known => {
+                self.p.log.say(Level::Warning, format!("{package} changed, but {trouble}"));
+            }
+            (Some(_), _) => {}
+            (None, _) if known => self.p.log.say(Level::Notice, format!("{package} changed: procd was told at last")),
+            (None, _) => self.p.log.say(Level::Debug, format!("{package} changed: procd was told")),
         }
-        self.in_force.note_package(self.p.env.now().wall, package, trouble);
+        // After ubusd restarted, procd is there a little later than this node. Where there is no ubus at all, the next
+        // try is when there is one.
+        if matches!(told, Err(Failure::NoObject | Failure::Late)) && self.notices.tries < TRIES {
+            self.notices.again = now.mono.plus(AGAIN);
+        }
+        self.in_force.note_package(now.wall, package, trouble);
     }
 
     /// ubusd is there again: procd hears what it could not be told.
-    fn tell_procd_again(&mut self) {
+    fn handle_ready(&mut self) {
+        self.notices.tries = 0;
+        self.tell_procd_again();
+    }
+
+    /// Tells procd what it could not be told before.
+    pub(super) fn tell_procd_again(&mut self) {
+        self.notices.again = Monotonic::NEVER;
+        self.notices.tries += 1;
         for package in self.in_force.untold() {
-            self.tell_procd(&package);
+            if !self.notices.calls.values().any(|waiting| *waiting == package) {
+                self.tell_procd(&package);
+            }
         }
+    }
+}
+
+/// Packages that procd is told of.
+pub struct Notices {
+    calls: BTreeMap<CallId, String>,
+    /// When to tell it again what it could not be told.
+    again: Monotonic,
+    tries: u32,
+}
+
+impl Notices {
+    /// When to tell procd again.
+    pub fn poll_timeout(&self) -> Monotonic {
+        self.again
+    }
+}
+
+impl Default for Notices {
+    fn default() -> Notices {
+        Notices { calls: BTreeMap::new(), again: Monotonic::NEVER, tries: 0 }
     }
 }

@@ -17,7 +17,7 @@ use crate::daemon::ubus::calls::{Answer, CallId, Calls, Failure, Sequence};
 use crate::daemon::ubus::message::{self, Body, Message, Outbox};
 use crate::daemon::ubus::methods::{self, Method, status};
 use crate::model::{Monotonic, limits};
-use crate::node::api::Tree;
+use crate::node::api::{Fault, Tree};
 
 /// Names a question between a connection and its owner; never used twice, also not after ubusd restarted.
 pub type QuestionId = u64;
@@ -305,10 +305,11 @@ impl Connection {
 
     fn handle_question(&mut self, asker: Asker, name: &[u8], content: &[u8]) {
         let Some(method) = methods::named(name) else {
-            return self.answer_to(asker, status::METHOD_NOT_FOUND, &because("there is no such method"));
+            return self.refuse(asker, status::METHOD_NOT_FOUND, Fault::NotFound, "there is no such method");
         };
         if self.asked.len() >= limits::UBUS_QUESTIONS {
-            return self.answer_to(asker, status::NO_MEMORY, &because("too many questions wait for their answers"));
+            let why = "too many questions wait for their answers";
+            return self.refuse(asker, status::NO_MEMORY, Fault::System, why);
         }
         match method.arguments(content) {
             Ok(arguments) => {
@@ -316,8 +317,12 @@ impl Connection {
                 self.asked.insert(self.last_question, asker);
                 self.events.push_back(Event::Question { id: self.last_question, method, arguments });
             }
-            Err(wrong) => self.answer_to(asker, status::INVALID_ARGUMENT, &because(&wrong)),
+            Err(wrong) => self.refuse(asker, status::INVALID_ARGUMENT, Fault::Argument, &wrong),
         }
+    }
+
+    fn refuse(&mut self, asker: Asker, status: i32, fault: Fault, message: &str) {
+        self.answer_to(asker, status, &methods::failure(fault, message));
     }
 
     fn answer_to(&mut self, asker: Asker, status: i32, tree: &Tree) {
@@ -349,9 +354,4 @@ impl Default for Connection {
     fn default() -> Self {
         Connection::new()
     }
-}
-
-/// A failure's text.
-fn because(message: &str) -> Tree {
-    Tree::map().with("message", message)
 }

@@ -152,9 +152,6 @@ impl Kind {
 }
 
 /// The status code of a reply, and what goes before it.
-///
-/// A failure's text goes out as data in front of its status, which `ubus call` prints and LuCI gets; ubus itself has no
-/// place for it.
 pub fn answer(reply: Reply) -> (i32, Tree) {
     match reply {
         Reply::Done(tree) => (status::OK, tree),
@@ -165,9 +162,15 @@ pub fn answer(reply: Reply) -> (i32, Tree) {
                 Fault::State => status::NOT_SUPPORTED,
                 Fault::System => status::UNKNOWN_ERROR,
             };
-            (status, Tree::map().with("code", fault.word()).with("message", message))
+            (status, failure(fault, &message))
         }
     }
+}
+
+/// A failure for people. ubus itself has no place for a text, so this goes out as data in front of the status: `ubus call`
+/// prints it, and LuCI gets it.
+pub fn failure(fault: Fault, message: &str) -> Tree {
+    Tree::map().with("code", fault.word()).with("message", message)
 }
 
 #[cfg(test)]
