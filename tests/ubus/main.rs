@@ -28,4 +28,5 @@ mod golden;
 mod procd;
 mod refusing;
 mod service;
+mod socket;
 mod ubusd;

@@ -1,6 +1,7 @@
 //! The loop: whatever happens first, given to the node; whatever the node wants, done.
 
 mod applies;
+mod begin;
 mod in_force;
 mod questions;
 mod reload;
@@ -28,6 +29,7 @@ use crate::daemon::runner::{JobId, Runner};
 use crate::daemon::selfwatch::SelfWatch;
 use crate::daemon::signals::{self, Wish};
 use crate::daemon::ubus::Ubus;
+use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
 use crate::daemon::watcher::{Seen, Watcher};
 use crate::daemon::{Reread, Role};
@@ -157,48 +159,6 @@ impl Shell {
         }
     }
 
-    fn begin(&mut self) {
-        let listening = match &self.p.listener {
-            Some(listener) => match listener.trouble() {
-                Some(trouble) => {
-                    self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s"));
-                    "not listening yet".to_string()
-                }
-                None => format!("listening on {}", addresses(listener)),
-            },
-            None => "not listening".into(),
-        };
-        if let Some(problem) = &self.p.config.key_problem {
-            self.p.log.say(Level::Error, format!("{problem}; nothing is exchanged until then"));
-        }
-        let settings = self.p.node.settings();
-        if settings.plain_mode && !matches!(self.p.role, Role::Connect { .. }) {
-            let anyone = settings.peers.is_empty();
-            let who = if anyone {
-                "anyone who reaches the port may exchange"
-            } else {
-                "only the configured addresses may exchange"
-            };
-            self.p.log.say(Level::Warning, format!("plain mode: nothing is encrypted or authenticated; {who}"));
-        }
-        if self.p.progress.is_none() {
-            let (name, shares, peers) = (&settings.name, settings.shares.len(), settings.peers.len());
-            let text = format!(
-                "owsync {} started as {name}: {shares} shares, {peers} peers, {listening}",
-                env!("CARGO_PKG_VERSION")
-            );
-            self.p.log.say(Level::Notice, text);
-        }
-        for share in &settings.shares {
-            if share.include.is_empty() {
-                let text =
-                    format!("share {}: no include pattern: nothing of {} is synced", share.name, share.dir.display());
-                self.p.log.say(Level::Warning, text);
-            }
-        }
-        self.ask_for_progress();
-    }
-
     /// What to wait for, waited for.
     fn wait(&self, now: Now, time: Duration) -> Vec<Token> {
         let mut poller = Poller::new();
@@ -320,14 +280,6 @@ impl Shell {
         }
         if self.notices.poll_timeout() <= now.mono {
             self.tell_procd_again();
-        }
-    }
-
-    fn report_listener(&self) {
-        let Some(listener) = &self.p.listener else { return };
-        match listener.trouble() {
-            Some(trouble) => self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s")),
-            None => self.p.log.say(Level::Notice, format!("listening on {}", addresses(listener))),
         }
     }
 
@@ -529,8 +481,4 @@ impl Shell {
             self.p.log.say(Level::Notice, "owsync ended");
         }
     }
-}
-
-fn addresses(listener: &Listener) -> String {
-    listener.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
