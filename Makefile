@@ -7,12 +7,18 @@
 #   make test                     install what the tests need, and run all of them
 #   make install DESTDIR= PREFIX=/usr/local
 #   make format                   format every source file
+#   make ipk                      the OpenWrt package for routers of this machine's architecture, in dist/
 #   make bench                    measure what README promises
 #
 # Options: ENABLE_ENCRYPTION=0 (plain_mode only), DEBUG=1, MAX_MESSAGE_SIZE=N (files up to N/2 bytes by default).
 
-ifdef TOPDIR
-include $(dir $(lastword $(MAKEFILE_LIST)))files/openwrt.mk
+# A buildroot looks for packages by the words `call BuildPackage` in a Makefile, and reads them again when these change:
+SCAN_DEPS=files/*.mk
+
+ifneq ($(if $(TOPDIR),$(wildcard $(TOPDIR)/rules.mk)),)
+include files/openwrt.mk
+$(eval $(call RustBinPackage,owsync))
+$(eval $(call BuildPackage,owsync))
 else
 
 CARGO ?= cargo
@@ -23,7 +29,8 @@ ARCH := $(shell uname -m)
 
 FEATURES := $(if $(filter 0,$(ENABLE_ENCRYPTION)),--no-default-features)
 PROFILE := $(if $(filter 0,$(DEBUG)),--release)
-BINARY := target/$(if $(filter 0,$(DEBUG)),release,debug)/owsync
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET_DIR)/$(if $(filter 0,$(DEBUG)),release,debug)/owsync
 
 # Where this machine's systemd looks for units, if it has one.
 SYSTEMD ?= $(firstword $(wildcard /usr/lib/systemd/system /lib/systemd/system))
@@ -32,9 +39,10 @@ ifdef MAX_MESSAGE_SIZE
 export OWSYNC_MAX_MESSAGE_SIZE := $(MAX_MESSAGE_SIZE)
 endif
 
-# aarch64 uses its AES instructions only when asked.
-ifeq ($(ARCH),aarch64)
-export RUSTFLAGS := $(RUSTFLAGS) --cfg aes_armv8 --cfg polyval_armv8
+include files/package.mk
+# No name of a directory here is in the binary. One with a space in it cannot be told to the compiler.
+ifeq ($(words x$(HOME) x$(CARGO_HOME) x$(RUSTUP_HOME) x$(CURDIR)),4)
+DIRECTORIES := $(filter-out =% /=%,$(HOME)=~ $(RUSTUP_HOME)=rustup $(CARGO_HOME)=cargo $(CURDIR)=owsync)
 endif
 
 .PHONY: all build demo test install format bench clean
@@ -42,12 +50,13 @@ endif
 all: build
 	@ls -l $(BINARY) | awk '{ printf "$(BINARY): %d KiB\n", ($$5 + 1023) / 1024 }'
 
+build: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(call owsync_rustflags,$(ARCH),$(DIRECTORIES)))
 build:
 	$(CARGO) build --locked $(PROFILE) $(FEATURES)
 
 demo:
 	@$(MAKE) --no-print-directory build DEBUG=0 ENABLE_ENCRYPTION=1
-	@tests/demo/run target/release/owsync
+	@tests/demo/run $(TARGET_DIR)/release/owsync
 
 test:
 	@tests/run
@@ -68,5 +77,7 @@ format:
 
 clean:
 	$(CARGO) clean
+
+include files/ipk.mk
 
 endif

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# `make ipk`: the package for routers of this machine's architecture, from a static binary, without a buildroot.
+#
+#   OPENWRT_ARCH=aarch64_cortex-a53          what the router calls its architecture: `opkg print-architecture`
+#   IPK_TARGET=x86_64-unknown-linux-musl     another of Rust's targets, installed and with a linker that cargo knows
+
+IPK_TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
+OPENWRT_ARCH ?= $(word 2,$(subst =, ,$(filter $(firstword $(subst -, ,$(IPK_TARGET)))=%,\
+	aarch64=aarch64_generic i686=i386_pentium4 loongarch64=loongarch64_generic riscv64gc=riscv64_generic x86_64=x86_64)))
+
+$(eval $(Package/owsync))
+INSTALL_DIR := install -d -m 0755
+INSTALL_BIN := install -m 0755
+INSTALL_CONF := install -m 0600
+INSTALL_DATA := install -m 0644
+IPK_RUSTFLAGS = $(call owsync_rustflags,$(firstword $(subst -, ,$(IPK_TARGET))),$(DIRECTORIES)) -C target-feature=+crt-static
+IPK_ROOT := dist/ipk
+PKG_INSTALL_DIR := dist/ipk-binary
+
+# As include/package-pack.mk of a buildroot fills it. A static binary depends on nothing.
+define IPK_CONTROL
+Package: $(PKG_NAME)
+Version: $(PKG_VERSION)-r$(PKG_RELEASE)
+License: $(PKG_LICENSE)
+LicenseFiles: $(PKG_LICENSE_FILES)
+Section: $(SECTION)
+URL: $(URL)
+Maintainer: $(PKG_MAINTAINER)
+Architecture: $(OPENWRT_ARCH)
+endef
+
+.PHONY: ipk
+ipk: export CONTROL = $(IPK_CONTROL)
+ipk: export DESCRIPTION = $(Package/owsync/description)
+ipk: export CONFFILES = $(Package/owsync/conffiles)
+ipk:
+	@[ -n "$(OPENWRT_ARCH)" ] || { echo "what OpenWrt calls $(IPK_TARGET) is not known here: make ipk OPENWRT_ARCH=..." >&2; exit 1; }
+	RUSTFLAGS="$(strip $(RUSTFLAGS) $(IPK_RUSTFLAGS))" $(CARGO) build --locked --profile openwrt --target $(IPK_TARGET) $(FEATURES)
+	rm -rf $(IPK_ROOT) $(PKG_INSTALL_DIR)
+	install -D -m 0755 $(TARGET_DIR)/$(IPK_TARGET)/openwrt/owsync $(PKG_INSTALL_DIR)/bin/owsync
+	$(call Package/owsync/install,$(IPK_ROOT))
+	files/ipk $(IPK_ROOT) dist/$(PKG_NAME)_$(PKG_VERSION)-r$(PKG_RELEASE)_$(OPENWRT_ARCH).ipk
+	@rm -rf $(IPK_ROOT) $(PKG_INSTALL_DIR)

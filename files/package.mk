@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+# What the package owsync is and holds, and how its binary is compiled. A buildroot (openwrt.mk) and `make ipk` (ipk.mk)
+# read the same, so they make the same package.
+
+PKG_NAME:=owsync
+PKG_VERSION:=2.0.0
+PKG_RELEASE:=1
+
+PKG_MAINTAINER:=The owsync maintainers <owsync@example.org>
+PKG_LICENSE:=MIT
+PKG_LICENSE_FILES:=LICENSE
+
+define Package/owsync
+  SECTION:=net
+  CATEGORY:=Network
+  SUBMENU:=File Transfer
+  TITLE:=Keeps the configuration of routers equal
+  URL:=https://github.com/pgaufillet/owsync
+  DEPENDS:=$(RUST_ARCH_DEPENDS)
+endef
+
+define Package/owsync/description
+  owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
+  for each other. Change one, and within a second the others have it, checked and in force, with the former state kept.
+endef
+
+# What is no file of the package is carried through a sysupgrade: the key, the identity, the database and the history.
+define Package/owsync/conffiles
+/etc/config/owsync
+/etc/owsync/
+endef
+
+define Package/owsync/install
+	$(INSTALL_DIR) $(1)/usr/bin $(1)/etc/config $(1)/etc/init.d $(1)/etc/uci-defaults $(1)/etc/owsync
+	chmod 0700 $(1)/etc/owsync
+	$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/owsync $(1)/usr/bin/owsync
+	$(INSTALL_CONF) files/owsync.config $(1)/etc/config/owsync
+	$(INSTALL_BIN) files/owsync.init $(1)/etc/init.d/owsync
+	$(INSTALL_DATA) files/owsync.uci-defaults $(1)/etc/uci-defaults/90-owsync
+endef
+
+# The compiler's flags for an architecture, and for directories whose names stay out of the binary (a panic's message
+# names source files): call owsync_rustflags,ARCHITECTURE,DIRECTORY=NAME ...
+# The AES instructions of aarch64 are used only when asked for.
+owsync_rustflags = $(if $(findstring aarch64,$(1)),--cfg aes_armv8 --cfg polyval_armv8) $(addprefix --remap-path-prefix=,$(2))
