@@ -5,6 +5,7 @@ use owsync::fs::scan::{Finding, Hint, Rules, Scan, Scanned};
 use owsync::model::settings::Symlinks;
 use owsync::model::{Entry, Index, Kind, Now, Record, RelPath, Sleep, Stamp, Version, WallTime, limits};
 use owsync::reconcile::filter::Filter;
+use std::collections::BTreeSet;
 
 use crate::machine::Machine;
 
@@ -39,7 +40,9 @@ impl Looker {
     pub fn look_at<R: Root>(&mut self, root: &R, hints: Option<Vec<Hint>>, now: Now) -> Scanned {
         self.generation += 1;
         let mut scan = Scan::new(self.generation, hints, now);
-        let rules = Rules { filter: &self.filter, symlinks: self.symlinks, max_file_size: self.max_file_size };
+        let withheld = BTreeSet::new();
+        let (symlinks, max_file_size) = (self.symlinks, self.max_file_size);
+        let rules = Rules { filter: &self.filter, symlinks, max_file_size, withheld: &withheld };
         let scanned = loop {
             // In small steps, so that every place where a scan may pause is one where this does.
             if let Some(scanned) = scan.step(root, &mut self.index, &rules, now, limits::STEP / 16).unwrap() {

@@ -22,7 +22,7 @@ mod skip;
 #[path = "../sim/dice.rs"]
 mod dice;
 #[allow(dead_code)]
-#[path = "../sim/disk.rs"]
+#[path = "../sim/disk/mod.rs"]
 mod simdisk;
 
 mod attributes;

@@ -10,9 +10,15 @@ mod cluster;
 #[path = "../e2e/control.rs"]
 #[allow(dead_code)]
 mod control;
+#[path = "../e2e/files.rs"]
+#[allow(dead_code)]
+mod files;
 #[path = "../e2e/node.rs"]
 #[allow(dead_code)]
 mod node;
+#[path = "../e2e/ports.rs"]
+#[allow(dead_code)]
+mod ports;
 #[path = "../e2e/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;

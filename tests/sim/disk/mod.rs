@@ -5,6 +5,8 @@
 //! written, or part of it. Reads and stats see what was written, flushed or not.
 
 mod root;
+#[allow(unused_imports)]
+pub use root::SimRoot;
 mod state;
 mod user;
 
