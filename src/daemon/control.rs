@@ -56,11 +56,10 @@ pub struct Question {
 }
 
 impl Control {
-    /// Listens at the first of these paths that can be had. The database's lock is held, so a socket that is there
-    /// belongs to nobody.
+    /// Listens there. The database's lock is held, so a socket that is there belongs to nobody.
     ///
     /// # Errors
-    /// None of them can be had; the text is the last one's.
+    /// Of the system.
     pub fn open(path: &Path) -> io::Result<Control> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -89,6 +88,7 @@ impl Control {
     pub fn client_fds(&self) -> impl Iterator<Item = (ClientId, BorrowedFd<'_>, Interest)> {
         self.clients.iter().filter_map(|(id, client)| {
             let interest = match (client.ended, client.output.is_empty()) {
+                (false, _) if client.is_backed_up() => Interest::Write,
                 (false, true) => Interest::Read,
                 (false, false) => Interest::Both,
                 (true, false) => Interest::Write,
@@ -117,7 +117,8 @@ impl Control {
         let mut questions = Vec::new();
         let Some(client) = self.clients.get_mut(&id) else { return questions };
         let mut buffer = [0; 16 * 1024];
-        while !client.ended {
+        // What is beyond that waits in the socket, and so does what a client asks that does not read its answers.
+        while !client.ended && !client.is_backed_up() && questions.len() < limits::CONTROL_MAX {
             match client.stream.read(&mut buffer) {
                 Ok(0) => client.ended = true,
                 Ok(count) => {
@@ -167,7 +168,7 @@ impl Control {
         for id in listening {
             if let Some(client) = self.clients.get_mut(&id) {
                 // One that does not read is not waited for, and its backlog does not grow for ever.
-                if client.output.len() > limits::CONTROL_LINE {
+                if client.is_backed_up() {
                     self.clients.remove(&id);
                     continue;
                 }
@@ -205,6 +206,11 @@ impl Drop for Control {
 }
 
 impl Client {
+    /// It asks, or subscribed, and does not read.
+    fn is_backed_up(&self) -> bool {
+        self.output.len() > limits::CONTROL_LINE
+    }
+
     fn say(&mut self, line: &Value) {
         self.output.extend_from_slice(line.to_string().as_bytes());
         self.output.push(b'\n');
@@ -246,17 +252,4 @@ pub fn parse(line: &[u8]) -> Result<(Value, String, Tree), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_a_question_or_says_why_not() {
-        let (id, method, params) = parse(br#"{"id":7,"method":"sync","params":{"share":"main"}}"#).unwrap();
-        assert_eq!((id, method.as_str()), (json!(7), "sync"));
-        assert_eq!(params.get("share"), Some(&Tree::from("main")));
-
-        for bad in [&b"x"[..], b"[]", b"{}", br#"{"method":7}"#, br#"{"method":"a","params":[]}"#] {
-            assert!(parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
-        }
-    }
-}
+mod tests;
