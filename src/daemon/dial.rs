@@ -240,3 +240,6 @@ fn connect(address: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Strin
         Err(errno) => Err(errno.desc().to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,140 @@ fn open(address: SocketAddr, both: bool) -> Result<TcpListener, Errno> {
     socket::listen(&socket, Backlog::new(BACKLOG)?)?;
     Ok(TcpListener::from(socket))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::poller::{Interest, Poller};
+    use crate::daemon::skipped;
+
+    const NOW: Monotonic = Monotonic(86_400_000);
+
+    fn address(listener: &Listener) -> SocketAddr {
+        assert_eq!(listener.trouble(), None);
+        listener.addresses()[0]
+    }
+
+    /// Waits until somebody has connected to the first of its sockets.
+    fn wait(listener: &Listener) {
+        let mut poller = Poller::new();
+        let (_, fd) = listener.fds(NOW).next().unwrap();
+        poller.add((), fd, Interest::Read);
+        assert_eq!(poller.wait(Duration::from_secs(20)).len(), 1, "nobody came");
+    }
+
+    #[test]
+    fn every_address_of_both_families_is_one_socket() {
+        let listener = Listener::new(NOW, "::", 0);
+        let port = address(&listener).port();
+        assert_ne!(port, 0);
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        if !address(&listener).is_ipv6() {
+            return skipped::say("the kernel has no IPv6");
+        }
+        assert_eq!(listener.addresses().len(), 1);
+        if TcpStream::connect((Ipv6Addr::LOCALHOST, port)).is_err() {
+            skipped::say("loopback has no IPv6");
+        }
+    }
+
+    #[test]
+    fn one_address_is_listened_on_and_no_other() {
+        let listener = Listener::new(NOW, "127.0.0.1", 0);
+        let port = address(&listener).port();
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        assert!(TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port)).is_err());
+        assert!(listener.is_at("127.0.0.1", 0) && !listener.is_at("::", 0) && !listener.is_at("127.0.0.1", port));
+        assert_eq!(listener.poll_timeout(NOW), Monotonic::NEVER);
+    }
+
+    #[test]
+    fn a_name_is_listened_on_where_it_leads() {
+        let mut listener = Listener::new(NOW, "localhost", 0);
+        let mut now = NOW;
+        // A slow resolver's answer is for the next attempt.
+        while listener.trouble() == Some("cannot listen on localhost:0: its name is being resolved") {
+            now = listener.poll_timeout(now);
+            listener.handle_timeout(now);
+        }
+        assert!(address(&listener).ip().is_loopback());
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_tried_again_and_said_once_f38() {
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let mut listener = Listener::new(NOW, "127.0.0.1", port);
+        assert_eq!(listener.trouble().unwrap(), format!("cannot listen on 127.0.0.1:{port}: Address already in use"));
+        assert_eq!((listener.addresses(), listener.fds(NOW).count()), (vec![], 0));
+        assert_eq!(listener.poll_timeout(NOW), NOW.plus(AGAIN));
+        // The same trouble again is no news.
+        let again = NOW.plus(AGAIN);
+        assert!(!listener.handle_timeout(again));
+        assert!(listener.trouble().is_some());
+        // Nothing is tried before its time,
+        drop(other);
+        assert!(!listener.handle_timeout(again));
+        assert!(listener.trouble().is_some());
+        // and then it is there.
+        assert!(listener.handle_timeout(again.plus(AGAIN)));
+        assert_eq!(address(&listener).port(), port);
+        assert_eq!(listener.poll_timeout(again), Monotonic::NEVER);
+    }
+
+    #[test]
+    fn an_address_of_somebody_else_is_trouble_with_its_name() {
+        // TEST-NET-1 and the documentation prefix (RFC 5737, RFC 3849) belong to nobody.
+        for (host, shown) in [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")] {
+            let listener = Listener::new(NOW, host, 0);
+            let trouble = listener.trouble().unwrap();
+            assert!(trouble.starts_with(&format!("cannot listen on {shown}:0: ")), "{trouble}");
+        }
+    }
+
+    #[test]
+    fn so_many_are_let_in_before_anything_else_has_its_turn() {
+        let mut listener = Listener::new(NOW, "127.0.0.1", 0);
+        assert_eq!(listener.accept(NOW, 0).len(), 0);
+        let to = address(&listener);
+        let clients: Vec<TcpStream> = (0..AT_ONCE + 4).map(|_| TcpStream::connect(to).unwrap()).collect();
+        wait(&listener);
+        let first = listener.accept(NOW, 0);
+        assert_eq!(first.len(), AT_ONCE);
+        assert_eq!(first[0].peer_addr().unwrap(), clients[0].local_addr().unwrap());
+        wait(&listener);
+        assert_eq!(listener.accept(NOW, 0).len(), 4);
+        assert_eq!(listener.accept(NOW, 7).len(), 0);
+    }
+
+    #[test]
+    fn without_a_descriptor_left_it_pauses_instead_of_running_hot() {
+        // In a process of its own, because the others need theirs.
+        const ALONE: &str = "OWSYNC_LISTENER_ALONE";
+        if crate::daemon::env::variable(ALONE).is_none() {
+            let test = std::thread::current().name().unwrap().to_string();
+            let exe = std::env::current_exe().unwrap();
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]).arg(exe).args(["--exact", &test]);
+            let output = command.env(ALONE, "1").output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
+            return;
+        }
+        let mut listener = Listener::new(NOW, "127.0.0.1", 0);
+        let _client = TcpStream::connect(address(&listener)).unwrap();
+        wait(&listener);
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        assert_eq!(listener.accept(NOW, 0).len(), 0);
+        assert_eq!(listener.fds(NOW).count(), 0);
+        assert_eq!(listener.poll_timeout(NOW), NOW.plus(PAUSE));
+        // Whoever came meanwhile is let in afterwards.
+        drop(taken);
+        assert_eq!(listener.fds(NOW.plus(PAUSE)).count(), 1);
+        assert_eq!(listener.accept(NOW.plus(PAUSE), 0).len(), 1);
+        assert_eq!(listener.poll_timeout(NOW.plus(PAUSE)), Monotonic::NEVER);
+    }
+}
