@@ -164,13 +164,12 @@ impl Progress {
             _ => 0,
         };
         let moved = format!(
-            "received {} ({}), sent {} ({}), deleted {} here and {} there, in {}",
+            "received {} ({}), sent {} ({}), deleted {} here, in {}",
             files(number("received_files")),
             size(number("received_bytes")),
             files(number("supplied_files")),
             size(number("supplied_bytes")),
-            number("deleted_here"),
-            number("deleted_there"),
+            number("deleted"),
             time::brief(took),
         );
         if done {

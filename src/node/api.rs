@@ -309,12 +309,16 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Paths that landed.
     pub landed: u64,
+    /// Of these, files that were deleted.
+    pub deleted: u64,
     /// Paths changed here.
     pub edited: u64,
     /// Content bytes received.
     pub received: u64,
     /// Content bytes supplied.
     pub supplied: u64,
+    /// Files of which the beginning was supplied.
+    pub supplied_files: u64,
     /// Conflicts seen.
     pub conflicts: u64,
 }

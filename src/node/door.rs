@@ -92,6 +92,13 @@ impl<F: Fs> Node<F> {
         }
     }
 
+    /// Whether this session leads to the node that a join text named: whoever else has the key must not see its token.
+    fn is_reference(&self, id: LinkId, public_key: Option<&[u8; 32]>) -> bool {
+        let section = self.links.get(&id).and_then(|link| link.dialled_for.as_ref());
+        let peer = section.and_then(|name| self.settings.peers.iter().find(|peer| peer.name == *name));
+        peer.is_some_and(|peer| peer.public_key.is_none() || peer.public_key.as_ref() == public_key)
+    }
+
     /// The handshake is over: say who we are.
     fn handle_open(&mut self, now: Now, id: LinkId, public_key: Option<[u8; 32]>) {
         let settled = now.mono >= self.settled_at;
@@ -121,7 +128,7 @@ impl<F: Fs> Node<F> {
             rank: me.rank,
             state: me.state,
             asks: self.settings.first_sync == crate::model::settings::FirstSync::Ask,
-            token: self.token,
+            token: self.token.filter(|_| self.is_reference(id, public_key.as_ref())),
             shares,
             node: self.identity.id,
             program: env!("CARGO_PKG_VERSION").into(),

@@ -158,6 +158,7 @@ impl<F: Fs> Node<F> {
             self.settle_kept_dirs(now, name);
         }
         self.counters.landed += landed.len() as u64;
+        self.counters.deleted += deleted;
         if !landed.is_empty() {
             self.tell_landed(now, name, from, &landed);
         }

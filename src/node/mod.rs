@@ -55,6 +55,7 @@ mod serve;
 mod settle;
 mod share;
 mod status;
+mod summary;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;

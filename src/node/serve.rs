@@ -53,6 +53,7 @@ impl<F: Fs> Node<F> {
                     // Opening a small file costs about as much as reading a page of it.
                     left = left.saturating_sub(bytes.len().max(4096));
                     self.counters.supplied += bytes.len() as u64;
+                    self.counters.supplied_files += u64::from(piece.offset == 0 && sent == 0);
                     let done = sent + bytes.len() as u64 == piece.length;
                     match link.serving.front_mut() {
                         Some(front) if !done => front.sent += bytes.len() as u64,

@@ -7,6 +7,14 @@ use crate::node::lag::Lag;
 use crate::node::link::{Exchange, Link};
 use crate::node::{LinkId, Node};
 
+/// A label that no other peer in the tree has: many routers are called OpenWrt.
+fn distinct(tree: &Tree, label: String, node: Option<NodeId>) -> String {
+    match node {
+        Some(node) if tree.get(&label).is_some() => format!("{label} ({node})"),
+        _ => label,
+    }
+}
+
 impl<F: Fs> Node<F> {
     /// The whole status.
     pub(crate) fn status(&self, now: Now) -> Tree {
@@ -113,7 +121,7 @@ impl<F: Fs> Node<F> {
             tree = tree.with(&*peer.name.0, one);
         }
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
-            let label = self.peer_label(*id);
+            let label = distinct(&tree, self.peer_label(*id), link.node);
             tree = tree.with(
                 label,
                 self.linked_tree(now, *id, link)
@@ -135,7 +143,9 @@ impl<F: Fs> Node<F> {
                     .with("node", node.to_hex())
                     .with("met", known.met)
                     .with("configured", false);
-                tree = tree.with(if known.name.is_empty() { node.to_string() } else { known.name.clone() }, one);
+                let label = if known.name.is_empty() { node.to_string() } else { known.name.clone() };
+                let label = distinct(&tree, label, Some(*node));
+                tree = tree.with(label, one);
             }
         }
         tree
@@ -331,10 +341,4 @@ impl<F: Fs> Node<F> {
 
 fn owed_tree(path: &RelPath, reason: &Reason) -> Tree {
     Tree::map().with("path", path.to_text()).with("reason", reason.code()).with("message", reason.to_string())
-}
-impl<F: Fs> Node<F> {
-    /// Stand-in until walls brings it.
-    pub fn summary(&self) -> Tree {
-        Tree::map()
-    }
 }
