@@ -3,12 +3,12 @@
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::node::{KEY, Node};
 use crate::skip::not_run;
-use crate::wait::{until, until_within};
+use crate::wait::{promptly, timed, until};
 
 /// Options of a build without encryption, where the predecessor's scripts would have a key.
 pub const MODE: &[&str] = if cfg!(feature = "encryption") { &[] } else { &["--plain"] };
@@ -35,8 +35,7 @@ pub fn give_key(command: &mut Command) {
 pub fn listen(node: &Node, more: &[&str]) {
     let (host, port) = (node.ip.to_string(), node.port.to_string());
     node.adopt(&mut by_options(node, &["listen", "-f", "--host", &host, "--port", &port], more));
-    let took = until_within(Duration::from_secs(5), "it listens", || TcpStream::connect(node.address()).is_ok());
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    until("it listens", || TcpStream::connect(node.address()).is_ok());
 }
 
 /// `owsync connect` to a listening node.
@@ -164,12 +163,14 @@ fn connect_says_who_has_the_database() {
     listen(b, &[]);
 
     for node in [a, b] {
-        let start = Instant::now();
-        let output = connect(node, b, &[]);
-        assert_eq!(output.status.code(), Some(1));
-        let expected = format!("in use by owsync (pid {}): use `owsync sync`", node.pid());
-        assert!(text(&output).contains(&expected), "{}", text(&output));
-        assert!(start.elapsed() < Duration::from_secs(1));
+        promptly(Duration::from_secs(1), "the answer", || {
+            timed(|| {
+                let output = connect(node, b, &[]);
+                assert_eq!(output.status.code(), Some(1));
+                let expected = format!("in use by owsync (pid {}): use `owsync sync`", node.pid());
+                assert!(text(&output).contains(&expected), "{}", text(&output));
+            })
+        });
     }
 }
 
@@ -178,11 +179,14 @@ fn connect_to_nobody_fails_within_five_seconds() {
     let cluster = Cluster::apart(&["a"]);
     let a = &cluster["a"];
     for peer in [a.closed_address().to_string(), "no-such-host.invalid".to_string()] {
-        let start = Instant::now();
-        let output = by_options(a, &["connect", &peer], &[]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{peer}: {}", text(&output));
-        assert!(start.elapsed() < Duration::from_secs(5), "{peer}: {:?}", start.elapsed());
-        assert!(text(&output).contains("unreachable") || text(&output).contains("resolve"), "{}", text(&output));
+        promptly(Duration::from_secs(5), &peer, || {
+            timed(|| {
+                let output = by_options(a, &["connect", &peer], &[]).output().unwrap();
+                assert_eq!(output.status.code(), Some(1), "{peer}: {}", text(&output));
+                let said = text(&output);
+                assert!(said.contains("unreachable") || said.contains("resolve"), "{said}");
+            })
+        });
     }
 }
 
@@ -234,8 +238,9 @@ fn many_clients_long_paths_and_large_states_fit() {
 
     let outputs: Vec<Output> = std::thread::scope(|scope| {
         let leaves = &cluster.nodes()[1..];
-        let commands: Vec<Command> =
-            leaves.iter().map(|leaf| by_options(leaf, &["connect", &hub.address().to_string()], &[])).collect();
+        // Each from its own address: more than three at the door from one are too many.
+        let to = |leaf: &Node| format!("{},{}", hub.address(), leaf.ip);
+        let commands: Vec<Command> = leaves.iter().map(|leaf| by_options(leaf, &["connect", &to(leaf)], &[])).collect();
         let running: Vec<_> =
             commands.into_iter().map(|mut command| scope.spawn(move || command.output().unwrap())).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -45,6 +45,24 @@ pub fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     found.unwrap()
 }
 
+/// Does something that must not take long, and does it again where it did: on a busy machine once may be too slow. The
+/// action says what of it took how long.
+///
+/// # Panics
+/// It takes `limit` or longer five times in a row.
+#[track_caller]
+pub fn promptly(limit: Duration, what: &str, action: impl FnMut() -> Duration) {
+    let took: Vec<Duration> = std::iter::repeat_with(action).take(5).take_while(|took| *took >= limit).collect();
+    assert!(took.len() < 5, "{what}: not within {limit:?}, but {took:?}");
+}
+
+/// How long something takes.
+pub fn timed(action: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    action();
+    start.elapsed()
+}
+
 /// Looks at something again and again for a time in which it must go on being so.
 ///
 /// For claims that something does not happen; the time is part of the claim.
