@@ -105,6 +105,10 @@ impl<F: Fs> Node<F> {
             share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
         }
         let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
+        if before.is_some_and(|before| before.seq > owed.seq) {
+            // What could not land has been overtaken by a later word on its path, which cannot land either.
+            return;
+        }
         // Numbers in a reason change all the time and are not worth writing down; which path is waited for is.
         let same_reason = |before: &Reason| match (before, &owed.reason) {
             (Reason::WaitsFor(path), Reason::WaitsFor(other)) => path == other,
