@@ -153,6 +153,10 @@ impl<R: Root> Store<R> {
                 _ => {}
             }
         }
+        // A document that was being written when power went. If it cannot be removed now, the next writing does.
+        if let Ok(Some(_)) = root.stat(&new) {
+            let _ = root.remove(&new);
+        }
         let known_before = document_size > 0 && readable && !imported;
         let mut store = Store {
             state: loaded.state,
