@@ -84,32 +84,6 @@ impl<F: Fs> Node<F> {
         Ok(())
     }
 
-    /// Keeps what an undone landing could not put back.
-    pub(crate) fn keep_strays(&mut self, now: Now, name: &ShareName, landing: &Landing) {
-        for op in &landing.ops {
-            let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
-            if let Some(staged) = &op.step.staged {
-                let _ = apply::finish_exchange(root, staged, &op.step.path);
-            }
-            let Some(aside) = op.step.staged.as_ref().filter(|_| op.holds_a_stray(root).unwrap_or(true)) else {
-                continue;
-            };
-            let Ok(Some(crate::fs::Found::Synced(stat))) = root.stat(aside) else { continue };
-            let Ok(digest) = apply::digest_of(root, aside, stat.kind) else { continue };
-            let bare = Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default());
-            let entry =
-                Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
-            self.keep(now, name, aside, &op.step.path, &entry, Why::Conflict, landing.from, landing.run);
-            self.log(
-                Level::Error,
-                format!(
-                    "share {name}: {} could not be put back and is in history: `owsync restore` brings it back",
-                    op.step.path
-                ),
-            );
-        }
-    }
-
     /// Keeps one staged content in history, as well as it goes.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn keep(
@@ -134,7 +108,7 @@ impl<F: Fs> Node<F> {
     }
 }
 
-fn item_of(
+pub(crate) fn item_of(
     now: Now,
     doubtful: bool,
     name: &ShareName,

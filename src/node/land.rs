@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
     Noted,
     /// Somebody changed it since: it is decided again. What was staged is still staged.
     Changed,
+    /// It was in place and could not be put back.
+    Stuck,
 }
 
 /// One path on its way into place.
@@ -325,7 +327,6 @@ impl Op {
             return;
         }
         let LandingStep { path, entry, staged, .. } = &self.step;
-        // Errors here leave the new content in place: the next scan takes it for a local edit, and nothing is lost.
         let result = match (entry.kind, self.seen, staged) {
             (Kind::File, Some(seen), None) => root.open_file(path).and_then(|file| {
                 let _ = root.set_file(
@@ -361,12 +362,12 @@ impl Op {
         };
         let undone = result.is_ok();
         self.unmake_parents(root);
-        self.outcome = if undone { Outcome::Todo } else { Outcome::Changed };
+        self.outcome = if undone { Outcome::Todo } else { Outcome::Stuck };
     }
 }
 
 /// What lies at a path, if it can be synced.
-fn synced<R: Root>(root: &R, path: &RelPath) -> Result<Option<DiskStat>, FsError> {
+pub(crate) fn synced<R: Root>(root: &R, path: &RelPath) -> Result<Option<DiskStat>, FsError> {
     Ok(match root.stat(path)? {
         Some(Found::Synced(stat)) => Some(stat),
         _ => None,

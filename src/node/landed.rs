@@ -1,9 +1,9 @@
-//! A landing that is over: written down and told, or undone and owed.
+//! A landing that is over: written down and told.
 
 use std::collections::BTreeMap;
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Op, Outcome, Phase};
@@ -50,7 +50,7 @@ impl<F: Fs> Node<F> {
         self.record_landing(now, name, landing);
     }
 
-    fn flush_dirs(&self, name: &ShareName, landing: &Landing) -> Result<(), crate::fs::FsError> {
+    pub(crate) fn flush_dirs(&self, name: &ShareName, landing: &Landing) -> Result<(), crate::fs::FsError> {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
         if landing.touched.len() > limits::FLUSH_EACH {
             return root.sync_all();
@@ -66,7 +66,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// Writes down what landed.
-    fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
+    pub(crate) fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
         let batch_id = landing.batch;
         let from = landing.from;
         let offered: BTreeMap<RelPath, (Option<Entry>, bool)> =
@@ -87,8 +87,11 @@ impl<F: Fs> Node<F> {
         for op in landing.ops {
             let Op { step, outcome, disk, in_place, .. } = op;
             if !matches!(outcome, Outcome::Done | Outcome::Noted) {
-                self.remove_staged_unless(name, batch_id, step.staged.as_ref());
-                self.want_again(name, batch_id, &step.path, step.staged.as_ref());
+                match batch_id {
+                    Some(_) => self.want_again(name, batch_id, &step.path, step.staged.as_ref()),
+                    // No batch knows of what a landing that a crash interrupted leaves staged; its peer offers it again.
+                    None => self.litter(name, step.staged.as_ref()),
+                }
                 again.push(step.path);
                 continue;
             }
@@ -220,35 +223,6 @@ impl<F: Fs> Node<F> {
         self.tell(Event { name: "owsync.conflict", at: now.wall, text, details });
     }
 
-    /// A batch could not be put in place, and is not: it is owed, or tried again.
-    fn undone(&mut self, now: Now, name: &ShareName, path: &RelPath, reason: Reason) {
-        let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
-        self.keep_strays(now, name, &landing);
-        self.store.change(Change::Landed(name.clone()));
-        self.stirred = true;
-        let Some(id) = landing.batch else {
-            landing.ops.iter().for_each(|op| self.remove_staged_unless(name, None, op.step.staged.as_ref()));
-            return;
-        };
-        if reason == Reason::Busy {
-            if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
-                let since = *batch.busy_since.get_or_insert(now.mono);
-                if now.mono.since(since) < limits::LOCK_TIME {
-                    batch.not_before = now.mono.plus(std::time::Duration::from_millis(100));
-                    return;
-                }
-            }
-        }
-        let free =
-            self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
-        let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
-        self.fail_path(now, name, id, path, reason);
-        if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
-            // What is left of it need not wait for the one path.
-            batch.busy_since = None;
-        }
-    }
-
     /// A path is decided again; if its content is no longer staged, it must come again.
     fn want_again(&mut self, name: &ShareName, batch: Option<u64>, path: &RelPath, staged: Option<&RelPath>) {
         let (Some(staged), Some(share)) = (staged, self.shares.get_mut(name)) else { return };
@@ -259,14 +233,6 @@ impl<F: Fs> Node<F> {
         {
             pending.content = Content::Wanted;
             batch.unasked.push_back(path.clone());
-        }
-    }
-
-    /// Removes what a landing that a crash interrupted leaves staged: no batch knows of it, and its peer offers it again.
-    fn remove_staged_unless(&self, name: &ShareName, batch: Option<u64>, staged: Option<&RelPath>) {
-        let root = self.shares.get(name).and_then(|share| share.root.as_ref());
-        if let (None, Some(staged), Some(root)) = (batch, staged, root) {
-            let _ = root.remove(staged);
         }
     }
 

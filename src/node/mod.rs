@@ -8,11 +8,12 @@
 //! # Reading order
 //! [`api`] is what people and scripts ask and hear; `parts` what a node is made of, `life` how it begins and ends. Then the
 //! way of a change: `look` notices it and `edit` makes it an entry, `offer` tells peers, `hear` takes in what they tell,
-//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard, `land` puts it in place, `landed` and
-//! `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what waits for a person is
-//! on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide who may enter, `dial` whom to
-//! call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new configuration changes. People ask
-//! through `command`: `run`, `approve`, `former`, `members`, and are answered by `status`, `lag` and `lists`.
+//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard, `land` puts it in place, `landed`,
+//! `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
+//! waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
+//! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
+//! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
+//! `status`, `lag` and `lists`.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -55,6 +56,7 @@ mod serve;
 mod settle;
 mod share;
 mod status;
+mod undo;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

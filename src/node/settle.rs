@@ -1,7 +1,7 @@
 //! The end of every input: what can land is begun, what is missing is asked for, everything is written down, and only
 //! then anybody is told.
 
-use crate::fs::{Fs, FsError};
+use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::{Direction, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
@@ -46,6 +46,12 @@ impl<F: Fs> Node<F> {
             return;
         }
         self.again = self.stirred;
+        for share in self.shares.values_mut() {
+            for path in std::mem::take(&mut share.litter) {
+                // What cannot be removed now goes with the staging area.
+                let _ = share.root.as_ref().map(|root| root.remove(&path));
+            }
+        }
         for share in self.shares.values_mut().filter(|share| share.batches.is_empty() && share.landing.is_none()) {
             if let Some(root) = &share.root {
                 share.staging.close(root);

@@ -55,6 +55,9 @@ pub(crate) struct Share<R: Root> {
     pub flaps: Flaps,
     /// Changes that waited for this path of this batch of this node need not wait for it any more.
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
+    /// Staged files of a landing that ended: they go once it is written down that it did, because until then a restart
+    /// would take their absence for having landed.
+    pub litter: Vec<RelPath>,
     /// Paths that changed here and for which something is owed.
     pub reconsider: BTreeSet<RelPath>,
     /// The next scan gives up what differs here, because a person rejected it.
@@ -100,6 +103,7 @@ impl<R: Root> Share<R> {
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             waits_over: Vec::new(),
+            litter: Vec::new(),
             reconsider: BTreeSet::new(),
             taking_back: false,
             last_scan: WallTime(0),

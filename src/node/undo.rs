@@ -1,0 +1,131 @@
+//! What a landing leaves that did not come to be.
+//!
+//! Everything lies again where it lay. What could not be put back is in history before the landing counts as over: until
+//! then its only copy lies in the staging area, under a name that the next content may get.
+
+use crate::fs::{Found, Fs, FsError, Root, apply};
+use crate::model::{Entry, Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::node::Node;
+use crate::node::api::Level;
+use crate::node::batch::Content;
+use crate::node::keep::item_of;
+use crate::node::land::{Landing, Op, Outcome, synced};
+use crate::store::state::Why;
+
+impl<F: Fs> Node<F> {
+    /// A landing was undone because of one path: its batch is owed, or tried again soon.
+    pub(crate) fn undone(&mut self, now: Now, name: &ShareName, path: &RelPath, reason: Reason) {
+        let Some(mut landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
+        // What was put back must be there for good before the state says so: its staged copy goes at the next start.
+        let kept = self
+            .flush_dirs(name, &landing)
+            .and_then(|()| self.keep_strays(now, name, &landing))
+            .and_then(|()| self.look_at_stuck(name, &mut landing));
+        if let Err(error) = kept {
+            self.log(
+                Level::Error,
+                format!("share {name}: what was in place already cannot be put back for good: {error}; tried again"),
+            );
+            landing.wait(now.mono, limits::LOCK_TIME);
+            if let Some(share) = self.shares.get_mut(name) {
+                share.landing = Some(landing);
+            }
+            return;
+        }
+        let (stuck, back): (Vec<Op>, Vec<Op>) = std::mem::take(&mut landing.ops)
+            .into_iter()
+            .partition(|op| matches!(op.outcome, Outcome::Done | Outcome::Changed));
+        let batch = landing.batch;
+        // What stayed in place has landed, whatever became of the rest: were it not written down, a deletion of it that
+        // comes next would pass it by, and the next scan would take it for a file that somebody made since.
+        landing.ops = stuck;
+        self.record_landing(now, name, landing);
+        self.stirred = true;
+        let Some(id) = batch else {
+            back.iter().for_each(|op| self.litter(name, op.step.staged.as_ref()));
+            return;
+        };
+        if reason == Reason::Busy {
+            if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
+                let since = *batch.busy_since.get_or_insert(now.mono);
+                if now.mono.since(since) < limits::LOCK_TIME {
+                    batch.not_before = now.mono.plus(std::time::Duration::from_millis(100));
+                    return;
+                }
+            }
+        }
+        let free =
+            self.shares.get(name).and_then(|share| share.root.as_ref()).and_then(|root| root.free().ok()).unwrap_or(0);
+        let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
+        if let Some(share) = self.shares.get_mut(name) {
+            let offers = share.batches.get_mut(&id).into_iter().flat_map(|batch| batch.offers.iter_mut());
+            for (_, pending) in offers.filter(|(other, _)| reason.delays_batch() || *other == path) {
+                if let Content::Staged(staged) = &pending.content {
+                    share.litter.push(staged.clone());
+                    pending.content = Content::Wanted;
+                }
+            }
+        }
+        self.fail_path(now, name, id, path, reason);
+        if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
+            // What is left of it need not wait for the one path.
+            batch.busy_since = None;
+        }
+    }
+
+    /// A staged file that nothing needs any more, once the end of its landing is written down.
+    pub(crate) fn litter(&mut self, name: &ShareName, staged: Option<&RelPath>) {
+        if let Some(share) = self.shares.get_mut(name) {
+            share.litter.extend(staged.cloned());
+        }
+    }
+
+    /// Tells apart what stayed in place and what somebody changed since.
+    fn look_at_stuck(&self, name: &ShareName, landing: &mut Landing) -> Result<(), FsError> {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
+        for op in landing.ops.iter_mut().filter(|op| op.outcome == Outcome::Stuck) {
+            op.outcome = if is_in_place(op, root)? { Outcome::Done } else { Outcome::Changed };
+        }
+        Ok(())
+    }
+
+    /// Keeps what could not be put back. It can be tried again: what is kept no longer lies aside.
+    fn keep_strays(&mut self, now: Now, name: &ShareName, landing: &Landing) -> Result<(), FsError> {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
+        let mut kept = Vec::new();
+        for op in &landing.ops {
+            let Some(staged) = &op.step.staged else { continue };
+            apply::finish_exchange(root, staged, &op.step.path)?;
+            if !op.holds_a_stray(root)? {
+                continue;
+            }
+            let Some(Found::Synced(stat)) = root.stat(staged)? else { continue };
+            let digest = apply::digest_of(root, staged, stat.kind)?;
+            let bare = Entry::tombstone(Default::default(), Default::default());
+            let entry =
+                Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+            let doubtful = self.clock.is_doubtful();
+            let why = Why::Conflict;
+            let item = item_of(now, doubtful, name, &op.step.path, &entry, why, landing.from, landing.run);
+            self.history.keep(root, staged, item)?;
+            kept.push(op.step.path.clone());
+        }
+        self.history.commit()?;
+        for path in kept {
+            let line = format!(
+                "share {name}: {path} could not be put back and is in history: `owsync restore` brings it back"
+            );
+            self.log(Level::Error, line);
+        }
+        Ok(())
+    }
+}
+
+/// Whether what a landing put there still lies there.
+fn is_in_place<R: Root>(op: &Op, root: &R) -> Result<bool, FsError> {
+    Ok(match (op.step.entry.kind, synced(root, &op.step.path)?) {
+        (Kind::Tombstone, there) => there.is_none(),
+        (Kind::Dir, there) => there.is_some_and(|there| there.kind == Kind::Dir),
+        (_, there) => there.zip(op.disk).is_some_and(|(there, put)| there.same_file(&put)),
+    })
+}
