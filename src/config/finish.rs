@@ -39,7 +39,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     let mut key_problem = None;
     match find_key(told.key, told.key_file.as_deref(), around, &key_file, &mut warnings) {
         Ok(Some((_, from))) if settings.plain_mode && from != From::Default => {
-            errors.push(problem("plain_mode", "a key and plain_mode exclude each other: remove one"))
+            errors.push(problem("plain_mode", "a key and plain_mode exclude each other: remove one"));
         }
         Ok(_) if settings.plain_mode => {}
         Ok(Some((key, _))) => settings.key = Some(key),
@@ -47,7 +47,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
             key_problem = Some(format!(
                 "no key: put one into {} (`owsync genkey` makes one), or set plain_mode",
                 key_file.display()
-            ))
+            ));
         }
         Err(reason) => key_problem = Some(reason),
     }

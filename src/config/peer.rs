@@ -39,16 +39,7 @@ impl Reader {
                 }
                 Some("port") => port = self.one(raw, "a port (1 to 65535)", values::port),
                 Some("source_address") => source = self.one(raw, "an IP address", |text| text.parse().ok()),
-                Some("public_key") => {
-                    // An empty one pins nothing, as the shipped configuration has it.
-                    if raw.values.iter().any(|value| !value.is_empty()) {
-                        peer.public_key = self.one(
-                            raw,
-                            "a public key: 64 hexadecimal digits, as `owsync identity` prints them",
-                            escape::unhex,
-                        );
-                    }
-                }
+                Some("public_key") => peer.public_key = self.pin(raw),
                 Some("share") => {
                     let names = raw.values.iter().flat_map(|value| {
                         String::from_utf8_lossy(value).split_whitespace().map(str::to_string).collect::<Vec<_>>()
@@ -98,6 +89,14 @@ impl Reader {
             }
             Err(error) => self.error(&raw.place, &raw.key, error),
         }
+    }
+
+    /// The public key that a peer must show; an empty one pins nothing, as the shipped configuration has it.
+    fn pin(&mut self, raw: &Raw) -> Option<[u8; 32]> {
+        if raw.values.iter().all(|value| value.is_empty()) {
+            return None;
+        }
+        self.one(raw, "a public key: 64 hexadecimal digits, as `owsync identity` prints them", escape::unhex)
     }
 
     /// A peer given twice is one peer; the section says more than the short form.

@@ -27,7 +27,11 @@ impl Reader {
                 for value in &raw.values {
                     match filter::pattern_error(value) {
                         Some(error) => {
-                            self.error(&raw.place, &raw.key, format!("the pattern '{}' {error}", escape::escape(value)))
+                            self.error(
+                                &raw.place,
+                                &raw.key,
+                                format!("the pattern '{}' {error}", escape::escape(value)),
+                            );
                         }
                         None if name == "include" => share.include.push(value.clone()),
                         None => share.exclude.push(value.clone()),

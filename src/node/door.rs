@@ -161,7 +161,7 @@ impl<F: Fs> Node<F> {
             ),
             (_, false) => self.misbehaved(now, id, "a message before Hello".into()),
             (Message::Want { share, state, since, round }, true) => {
-                self.handle_want(now, id, &share, state, since, round)
+                self.handle_want(now, id, &share, state, since, round);
             }
             (Message::Index(part), true) => self.handle_index(now, id, part),
             (Message::Request { share, pieces }, true) => self.handle_request(now, id, &share, pieces),

@@ -59,10 +59,7 @@ impl<F: Fs> Node<F> {
                 break;
             }
         }
-        loop {
-            let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) else {
-                break;
-            };
+        while let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&batch_id)) {
             let Some(path) = batch.unasked.front().cloned() else { break };
             if !batch.offers.get(&path).is_some_and(|pending| matches!(pending.content, Content::Wanted)) {
                 batch.unasked.pop_front();

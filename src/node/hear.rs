@@ -97,7 +97,7 @@ impl<F: Fs> Node<F> {
             match sorted {
                 Sorted::LeftOut => {}
                 Sorted::Known if !entry.is_live() && entry.version.is_unversioned() => {
-                    self.disown(now, name, node, Some(&path))
+                    self.disown(now, name, node, Some(&path));
                 }
                 Sorted::Known => self.note_equal(name, node, &path, &entry),
                 Sorted::Owe(reason) => self.owe(

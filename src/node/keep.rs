@@ -2,7 +2,7 @@
 
 use crate::fs::apply;
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, NodeId, Now, RelPath, ShareName};
+use crate::model::{Entry, NodeId, Now, RelPath, ShareName, WallTime};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::land::{Landing, Outcome};
@@ -10,6 +10,11 @@ use crate::store::history::{Item, Room};
 use crate::store::state::Why;
 
 impl<F: Fs> Node<F> {
+    /// What history says of this moment.
+    pub(crate) fn noted(&self, now: Now) -> Noted {
+        Noted { at: now.wall, doubtful: self.clock.is_doubtful() }
+    }
+
     pub(crate) fn keep_replaced(
         &mut self,
         now: Now,
@@ -30,8 +35,7 @@ impl<F: Fs> Node<F> {
                     if op.outcome == Outcome::Done {
                         if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
                             self.history.adopt_object(item_of(
-                                now,
-                                self.clock.is_doubtful(),
+                                self.noted(now),
                                 name,
                                 &op.step.path,
                                 &record.entry,
@@ -68,7 +72,7 @@ impl<F: Fs> Node<F> {
                 self.history.keep(
                     root,
                     aside,
-                    item_of(now, self.clock.is_doubtful(), name, &op.step.path, &entry, why, landing.from, landing.run),
+                    item_of(self.noted(now), name, &op.step.path, &entry, why, landing.from, landing.run),
                 )?;
             }
         }
@@ -100,7 +104,7 @@ impl<F: Fs> Node<F> {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
         let kept = self
             .history
-            .keep(root, staged, item_of(now, self.clock.is_doubtful(), name, path, entry, why, by, run))
+            .keep(root, staged, item_of(self.noted(now), name, path, entry, why, by, run))
             .and_then(|_| self.history.commit());
         if let Err(error) = kept {
             self.log(Level::Error, format!("share {name}: {path} cannot be kept in history: {error}"));
@@ -108,9 +112,14 @@ impl<F: Fs> Node<F> {
     }
 }
 
+/// When something went into history, and whether this node's clock can be believed.
+pub(crate) struct Noted {
+    pub at: WallTime,
+    pub doubtful: bool,
+}
+
 pub(crate) fn item_of(
-    now: Now,
-    doubtful: bool,
+    noted: Noted,
     name: &ShareName,
     path: &RelPath,
     entry: &Entry,
@@ -128,8 +137,8 @@ pub(crate) fn item_of(
         mtime: entry.mtime,
         mode: entry.mode,
         owner: entry.owner.clone(),
-        at: now.wall,
-        doubtful,
+        at: noted.at,
+        doubtful: noted.doubtful,
         why,
         by,
         run,

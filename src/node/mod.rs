@@ -56,8 +56,8 @@ mod serve;
 mod settle;
 mod share;
 mod status;
-mod undo;
 mod summary;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;

@@ -104,9 +104,8 @@ impl<F: Fs> Node<F> {
             let bare = Entry::tombstone(Default::default(), Default::default());
             let entry =
                 Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
-            let doubtful = self.clock.is_doubtful();
             let why = Why::Conflict;
-            let item = item_of(now, doubtful, name, &op.step.path, &entry, why, landing.from, landing.run);
+            let item = item_of(self.noted(now), name, &op.step.path, &entry, why, landing.from, landing.run);
             self.history.keep(root, staged, item)?;
             kept.push(op.step.path.clone());
         }

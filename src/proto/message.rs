@@ -206,10 +206,10 @@ impl Message {
         match self {
             Message::Hello(hello) => put(bytes, 1, &WireHello::from(hello)),
             Message::Bye(bye) => {
-                put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() })
+                put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() });
             }
             Message::Want { share, state, since, round } => {
-                put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round })
+                put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round });
             }
             Message::Index(part) => put(bytes, 4, &WireIndex::from(part)),
             Message::Request { share, pieces } => put(
@@ -225,13 +225,13 @@ impl Message {
                 },
             ),
             Message::Unavailable { id, reason } => {
-                put(bytes, 7, &WireUnavailable { id: *id, reason: WireReason::from(reason) })
+                put(bytes, 7, &WireUnavailable { id: *id, reason: WireReason::from(reason) });
             }
             Message::Progress(progress) => put(bytes, 8, &WireProgress::from(progress)),
             Message::Ping(wall) => put(bytes, 9, &WirePing { wall: wall.0 }),
             Message::Pong(wall) => put(bytes, 10, &WirePing { wall: wall.0 }),
             Message::ShareNews { share, held } => {
-                put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() })
+                put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() });
             }
             Message::Unknown(number) => bytes.push(*number),
         }

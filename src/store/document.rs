@@ -37,7 +37,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
             match key.as_str() {
                 "owsync" => format = Some(map.next_value::<u64>()?),
                 "mark" => {
-                    loaded.mark = u64::from_str_radix(&map.next_value::<String>()?, 16).map_err(de::Error::custom)?
+                    loaded.mark = u64::from_str_radix(&map.next_value::<String>()?, 16).map_err(de::Error::custom)?;
                 }
                 "state" => {
                     map.next_value_seed(Changes(&mut loaded))?;

@@ -38,7 +38,7 @@ fn directories_that_cannot_be_synced_are_named_at_once() {
     }
     let (locked, program) = (a.home().join("locked"), cluster.scratch().path().join("owsync"));
     fs::create_dir(&locked).unwrap();
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
     fs::copy(OWSYNC, &program).unwrap();
     // Root may read everything.
     a.launch_by(as_nobody());

@@ -10,6 +10,7 @@
 //! long, `OWSYNC_SWEEP_STRIDE` tells every so many-th, from `OWSYNC_SWEEP_OFFSET` on; `OWSYNC_SWEEP_CASE` tells one, with
 //! its trace.
 
+use super::chaos::number;
 use std::collections::{BTreeMap, BTreeSet};
 
 use owsync::model::RelPath;
@@ -307,10 +308,6 @@ fn tell(id: MachineId, how: How, k: u64, trace: bool) -> Result<(), String> {
         let text = panic.downcast_ref::<String>().cloned();
         Err(text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).into())).unwrap_or_default())
     })
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]

@@ -105,9 +105,9 @@ impl Story {
                 let gone = self.dice.chance(50);
                 if self.world.user(id).exists() && !self.world.machines[id].disk.is_hidden("/share") {
                     if gone {
-                        self.world.machines[id].disk.remove_root("/share")
+                        self.world.machines[id].disk.remove_root("/share");
                     } else {
-                        self.world.machines[id].disk.unmount("/share")
+                        self.world.machines[id].disk.unmount("/share");
                     }
                 }
             }

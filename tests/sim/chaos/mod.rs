@@ -71,7 +71,9 @@ fn fifty_machines_converge() {
     Story::tell(50, Some(50), false).unwrap();
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A number from the environment: which histories to run is asked for there.
+#[allow(clippy::disallowed_methods)]
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 

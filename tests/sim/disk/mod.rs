@@ -28,6 +28,7 @@ enum Body {
     File(Vec<u8>),
     Dir,
     Link(Vec<u8>),
+    #[allow(dead_code)]
     Fifo,
 }
 

@@ -226,7 +226,7 @@ impl World {
         let reached = target.filter(|target| self.machines[*target].node.is_some() && !self.is_cut(id, *target));
         let Some(target) = reached else {
             self.with(id, |node, now| {
-                node.handle_dial_failed(now, link, Trouble::Unreachable("connection refused".into()))
+                node.handle_dial_failed(now, link, Trouble::Unreachable("connection refused".into()));
             });
             return;
         };

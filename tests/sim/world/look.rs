@@ -8,6 +8,9 @@ use owsync::node::api::Tree;
 
 use super::{MachineId, World};
 
+/// What lies at a path: its mode, and its content.
+type Seen = (RelPath, Option<u32>, Option<Vec<u8>>);
+
 impl World {
     /// Whether every running node says that it is in sync.
     pub fn is_in_sync(&mut self) -> bool {
@@ -47,7 +50,7 @@ impl World {
         for id in 1..self.machines.len() {
             let other = view(id);
             if first != other {
-                let show = |v: &Vec<(RelPath, Option<u32>, Option<Vec<u8>>)>| {
+                let show = |v: &[Seen]| {
                     v.iter()
                         .map(|(p, m, c)| {
                             format!(
