@@ -7,17 +7,14 @@ use serde_json::json;
 use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Absent, Refusal};
 use crate::cli::conf_text::ConfText;
-use crate::cli::join_text::{ADDRESSES_MAX, JoinText, Secret};
-use crate::cli::render::Fields;
 use crate::cli::request::Request;
 use crate::cli::setup::{self, Source};
 use crate::cli::table::{Opt, Verb};
-use crate::cli::{Done, Failure, addresses, asking, keys, offline, shares, start};
-use crate::config::{Config, finish, values};
+use crate::cli::{Done, Failure, asking, offline, shares, start};
+use crate::config::{Config, finish};
+use crate::daemon::joining::{self, keys};
 use crate::daemon::{env, json as trees};
-use crate::model::settings::Address;
-use crate::model::{escape, limits};
-use crate::node::api::{Command, Tree};
+use crate::node::api::Command;
 
 /// Declares this node the reference and prints a join text, after making what is missing: configuration, key, identity.
 ///
@@ -165,7 +162,8 @@ fn invite_by(
     command: Command,
     mut notes: Vec<String>,
 ) -> Result<Done, Failure> {
-    let addresses = reachable_at(invocation, config).map_err(Failure::usage)?;
+    let told: Vec<String> = invocation.all(Opt::Address).map(|one| one.to_string_lossy().into_owned()).collect();
+    let addresses = joining::reachable_at(&told, config).map_err(Failure::usage)?;
     let method = if command == Command::Init { "init" } else { "invite" };
     let answer = match ask::find(&config.database) {
         Ok(mut daemon) => daemon.ask(&Request::plain(method)).map(|answer| trees::from_json(&answer)),
@@ -177,7 +175,9 @@ fn invite_by(
             tree
         }),
     };
-    let text = match answer.and_then(|answer| join_text(config, &answer, addresses)) {
+    let now = env::Env::new().now().wall;
+    let text = answer.and_then(|answer| joining::invitation(config, &answer, addresses, now).map_err(Refusal::Broken));
+    let text = match text {
         Ok(text) => text,
         Err(refusal) => return asking::refused(refusal, invocation.has(Opt::Json)),
     };
@@ -203,52 +203,4 @@ fn invite_by(
         }
     }
     Ok(Done { text: text.encode().as_bytes().to_vec(), notes, code: 0 })
-}
-
-fn join_text(config: &Config, answer: &Tree, addresses: Vec<Address>) -> Result<JoinText, Refusal> {
-    let missing = |what: &str| Refusal::Broken(format!("the node did not say its {what}"));
-    let secret = match &config.settings.key {
-        Some(key) => Some(Secret {
-            key: key.clone(),
-            public_key: escape::unhex(answer.text("public_key")).ok_or_else(|| missing("public key"))?,
-            token: escape::unhex(answer.text("token")).ok_or_else(|| missing("token"))?,
-        }),
-        None => None,
-    };
-    let shares: Vec<_> = config.settings.shares.iter().filter(|share| share.enabled).cloned().collect();
-    if shares.is_empty() {
-        return Err(Refusal::Broken("no share is configured: there is nothing to join".into()));
-    }
-    Ok(JoinText {
-        name: config.settings.name.clone(),
-        addresses,
-        secret,
-        expires: env::Env::new().now().wall.plus(limits::TOKEN_LIFE),
-        shares,
-    })
-}
-
-/// Where others are to dial this node: as told, else where it listens, else the machine's own addresses.
-fn reachable_at(invocation: &Invocation, config: &Config) -> Result<Vec<Address>, String> {
-    let port = config.dial_port();
-    let mut told = Vec::new();
-    for text in invocation.all(Opt::Address) {
-        told.push(values::address(&text.to_string_lossy(), port).map_err(|error| format!("address: {error}"))?);
-    }
-    if told.len() > ADDRESSES_MAX {
-        return Err(format!("more than {ADDRESSES_MAX} addresses"));
-    }
-    if !told.is_empty() {
-        return Ok(told);
-    }
-    let any = ["::", "0.0.0.0", "*"].contains(&config.bind_host.as_str());
-    let hosts: Vec<String> = if any {
-        addresses::own().iter().map(ToString::to_string).take(ADDRESSES_MAX).collect()
-    } else {
-        vec![config.bind_host.clone()]
-    };
-    if hosts.is_empty() {
-        return Err("no address of this machine that others could use was found: name one with --address".into());
-    }
-    Ok(hosts.into_iter().map(|host| Address { host, port, source: None }).collect())
 }

@@ -16,12 +16,13 @@ use zeroize::Zeroizing;
 use crate::cli::args::Invocation;
 use crate::cli::conf_text::ConfText;
 use crate::cli::init::keys_place;
-use crate::cli::join_text::{JoinText, Secret, TEXT_MAX, is_complete};
 use crate::cli::setup::{self, Source};
 use crate::cli::table::Opt;
-use crate::cli::{Done, Failure, asking, join_uci, keys, shares, start};
+use crate::cli::{Done, Failure, asking, shares, start};
 use crate::config::{Flavour, finish, uci, values};
 use crate::daemon::env;
+use crate::daemon::joining::text::{JoinText, TEXT_MAX, is_complete};
+use crate::daemon::joining::{self, keys, package as join_uci};
 use crate::daemon::place::{Holder, Place, plain};
 use crate::fs::uci_file::Dirs;
 use crate::model::escape;
@@ -57,10 +58,10 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
             Vec::new()
         }
     };
-    let has_key = existing_key(&key_file, text.secret.as_ref())?;
+    let has_key = joining::is_key_there(&key_file, text.secret.as_ref()).map_err(Failure::failed)?;
     let place = Place::new(&database);
     place.make_directory().map_err(Failure::failed)?;
-    let _lock = place.lock(Holder::Setup).map_err(|taken| Failure::failed(keys::in_use(&taken)))?;
+    let _lock = place.lock(Holder::Setup).map_err(|taken| Failure::failed(crate::cli::keys::in_use(&taken)))?;
 
     let mut written = Vec::new();
     if let Some(secret) = &text.secret {
@@ -68,7 +69,7 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
             keys::write_key(&key_file, &secret.key).map_err(Failure::failed)?;
             written.push(key_file.display().to_string());
         }
-        write_token(&place.token_file(), &secret.token).map_err(Failure::failed)?;
+        joining::write_token(&place.token_file(), &secret.token).map_err(Failure::failed)?;
     }
     let (name, shown) = match target {
         Target::File(file) => {
@@ -90,7 +91,7 @@ fn target(invocation: &Invocation) -> Result<Target, Failure> {
         Source::File(file) => file,
         Source::Options => PathBuf::from(setup::CONF),
         Source::Uci => {
-            let dirs = setup::uci_dirs();
+            let dirs = env::uci_dirs();
             let package = join_uci::read(&dirs).map_err(Failure::failed)?;
             return match join_uci::configured(&package) {
                 None => Ok(Target::Uci(dirs)),
@@ -225,31 +226,6 @@ fn section_name(name: &str) -> String {
     name.chars().map(|c| if c.is_whitespace() || c.is_control() || "[]".contains(c) { '-' } else { c }).collect()
 }
 
-/// Whether the key is there already.
-fn existing_key(file: &Path, secret: Option<&Secret>) -> Result<bool, Failure> {
-    let Some(secret) = secret else { return Ok(false) };
-    match finish::read_key(file, &mut Vec::new()).map_err(Failure::failed)? {
-        Some(key) if key == secret.key => Ok(true),
-        Some(_) => Err(Failure::failed(format!(
-            "{} holds the key of another cluster and is not overwritten: move it away first",
-            file.display()
-        ))),
-        None => Ok(false),
-    }
-}
-
-/// Leaves the token where the daemon finds it, in place of one that was never shown.
-fn write_token(file: &Path, token: &[u8; 16]) -> Result<(), String> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(format!("cannot replace {}: {}", file.display(), plain(&error)));
-        }
-        _ => {}
-    }
-    let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(escape::hex(token))));
-    keys::write_new(file, text.as_bytes())
-}
-
 fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[String]) -> Done {
     if invocation.has(Opt::Json) {
         let names: Vec<&str> = text.shares.iter().map(|share| share.name.as_str()).collect();
@@ -284,6 +260,7 @@ fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[Stri
 mod tests {
     use super::*;
     use crate::config::{conf, options};
+    use crate::daemon::joining::text::Secret;
     use crate::model::settings::ShareSettings;
     use crate::model::{Key, ShareName, WallTime};
 

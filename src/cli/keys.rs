@@ -1,8 +1,5 @@
-//! `genkey` and `identity`, and writing what only its owner may read.
+//! `genkey` and `identity`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::cli::args::Invocation;
@@ -12,8 +9,9 @@ use crate::cli::request::Request;
 use crate::cli::table::Opt;
 use crate::cli::{Done, Failure, asking, setup};
 use crate::config::finish;
-use crate::daemon::place::{Holder, Place, Taken, plain};
-use crate::daemon::{env, json};
+use crate::daemon::joining::keys::{new_key, write_key};
+use crate::daemon::json;
+use crate::daemon::place::{Holder, Place, Taken};
 use crate::model::{Key, escape};
 use crate::node::api::Tree;
 
@@ -30,50 +28,6 @@ pub fn genkey(invocation: &Invocation) -> Result<Done, Failure> {
             Ok(Done::default())
         }
     }
-}
-
-/// A key that nobody else has.
-///
-/// # Errors
-/// The kernel has no randomness.
-pub fn new_key() -> Result<Key, String> {
-    env::random().map(Key::new)
-}
-
-/// Writes a key file that was not there.
-///
-/// # Errors
-/// Something is there, or it cannot be written; the text does not repeat the key.
-pub fn write_key(file: &Path, key: &Key) -> Result<(), String> {
-    let mut text = key.to_hex();
-    text.push('\n');
-    write_new(file, text.as_bytes())
-}
-
-/// Writes a file that was not there, readable by its owner alone, so that it is on disk when this returns.
-///
-/// # Errors
-/// Something is there, or it cannot be written.
-pub fn write_new(file: &Path, bytes: &[u8]) -> Result<(), String> {
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let write = || -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        let written = new.write_all(bytes).and_then(|()| new.sync_all());
-        if written.is_err() {
-            // Half a key is worse than none; the first error is the one to tell.
-            let _ = std::fs::remove_file(file);
-        }
-        written?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => format!("{} exists and is not overwritten", file.display()),
-        _ => format!("cannot write {}: {}", file.display(), plain(&error)),
-    })
 }
 
 /// Says who this node is: the running daemon knows best; else what lies beside the database.
@@ -146,26 +100,5 @@ pub fn in_use(taken: &Taken) -> String {
     match taken {
         Taken::By { pid, .. } => format!("the database is in use by owsync (pid {pid}): end it first"),
         Taken::Failed(reason) => reason.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::MetadataExt;
-
-    #[test]
-    fn a_key_is_written_for_its_owner_alone_and_never_over_another() {
-        let dir = std::env::temp_dir().join(format!("owsync-cli-keys-{}", std::process::id()));
-        let file = dir.join("below/key");
-        write_key(&file, &Key::new([1; 32])).unwrap();
-
-        let again = write_key(&file, &Key::new([2; 32])).unwrap_err();
-
-        assert!(again.ends_with("key exists and is not overwritten"), "{again}");
-        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(dir.join("below")).unwrap().mode() & 0o777, 0o700);
-        assert_eq!(finish::read_key(&file, &mut Vec::new()), Ok(Some(Key::new([1; 32]))));
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

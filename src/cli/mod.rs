@@ -8,18 +8,14 @@
 //! Keys never come from an argument and never go into a message; the only texts with a key in them are those whose
 //! purpose it is: a new key, and a join text.
 
-pub mod addresses;
 pub mod args;
 pub mod ask;
 pub mod asking;
-pub mod base64;
 pub mod check;
 pub mod conf_text;
 pub mod help;
 pub mod init;
 pub mod join;
-pub mod join_text;
-pub mod join_uci;
 pub mod keys;
 pub mod offline;
 pub mod render;

@@ -12,7 +12,6 @@ use crate::cli::table::{Opt, Verb};
 use crate::config::finish::{self, Surroundings};
 use crate::config::{Config, Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, conf, options, uci};
 use crate::daemon::{env, place};
-use crate::fs::uci_file::Dirs;
 
 /// The config file where there is no UCI.
 pub const CONF: &str = "/etc/owsync/owsync.conf";
@@ -41,7 +40,7 @@ impl Source {
         choose(
             invocation.path(Opt::Config),
             invocation.has(Opt::Dir) && !matches!(invocation.verb, Verb::Init | Verb::Join),
-            uci_dirs().path(&uci::package_name()).exists(),
+            env::uci_dirs().path(&uci::package_name()).exists(),
             Path::new(CONF).exists(),
         )
     }
@@ -73,16 +72,8 @@ impl Source {
                 Ok(text) => Ok(conf::parse(&text)),
                 Err(error) => Err(vec![whole(format!("cannot open {}: {}", file.display(), place::plain(&error)))]),
             },
-            Source::Uci => uci::load(&uci_dirs()),
+            Source::Uci => uci::load(&env::uci_dirs()),
         }
-    }
-}
-
-/// Where UCI keeps its packages; `OWSYNC_ROOT` is above them in an image of a router, or a test.
-pub fn uci_dirs() -> Dirs {
-    match env::variable("OWSYNC_ROOT") {
-        Some(dir) => Dirs::below(Path::new(&dir)),
-        None => Dirs::default(),
     }
 }
 
@@ -167,7 +158,7 @@ fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
     warnings.extend(tolerated);
     let file = match source {
         Source::File(file) => Some(std::path::absolute(file).unwrap_or_else(|_| file.clone())),
-        Source::Uci => Some(uci_dirs().path(&uci::package_name())),
+        Source::Uci => Some(env::uci_dirs().path(&uci::package_name())),
         Source::Options => None,
     };
     let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::cli::args::Invocation;
 use crate::cli::table::Opt;
-use crate::config::{Flavour, Problem, Section, conf, options};
+use crate::config::{self, Flavour, conf};
 use crate::model::ShareName;
 use crate::model::settings::ShareSettings;
 
@@ -98,23 +98,7 @@ pub fn network(invocation: &Invocation) -> Vec<(String, Vec<u8>)> {
 /// Everything that is wrong with it.
 pub fn check(text: &[u8]) -> Result<(), Vec<String>> {
     let (sections, problems) = conf::parse(text);
-    check_sections(&sections, problems, Flavour::Conf)
-}
-
-/// As [`check`], for any configuration, with what was found wrong so far.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub fn check_sections(sections: &[Section], mut problems: Vec<Problem>, flavour: Flavour) -> Result<(), Vec<String>> {
-    let outcome = options::build(sections, flavour, "node");
-    problems.extend(outcome.warnings);
-    problems.extend(outcome.result.err().unwrap_or_default());
-    // Lines of a file that is not there yet help nobody: the option's name and its reason do.
-    let line = |problem: &Problem| match problem.key.as_str() {
-        "" => problem.reason.clone(),
-        key => format!("{key}: {}", problem.reason),
-    };
-    if problems.is_empty() { Ok(()) } else { Err(problems.iter().map(line).collect()) }
+    config::check(&sections, problems, Flavour::Conf)
 }
 
 #[cfg(test)]

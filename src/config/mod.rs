@@ -129,6 +129,23 @@ impl Told {
     }
 }
 
+/// Whether a configuration that is about to be written will be read as it is meant; `problems` is what was found wrong so
+/// far.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn check(sections: &[Section], mut problems: Vec<Problem>, flavour: Flavour) -> Result<(), Vec<String>> {
+    let outcome = options::build(sections, flavour, "node");
+    problems.extend(outcome.warnings);
+    problems.extend(outcome.result.err().unwrap_or_default());
+    // Lines of a file that is not there yet help nobody: the option's name and its reason do.
+    let line = |problem: &Problem| match problem.key.as_str() {
+        "" => problem.reason.clone(),
+        key => format!("{key}: {}", problem.reason),
+    };
+    if problems.is_empty() { Ok(()) } else { Err(problems.iter().map(line).collect()) }
+}
+
 /// The port that owsync listens on and dials, where nobody says otherwise.
 pub const PORT: u16 = 4321;
 

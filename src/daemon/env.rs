@@ -1,8 +1,10 @@
 //! The only reader of clocks, host name, environment and randomness.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::fs::uci_file::Dirs;
 use crate::model::{Monotonic, Now, WallTime};
 
 /// This process's time.
@@ -56,6 +58,14 @@ impl Default for Env {
 #[allow(clippy::disallowed_methods)]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Where UCI keeps its packages; `OWSYNC_ROOT` is above them in an image of a router, or a test.
+pub fn uci_dirs() -> Dirs {
+    match variable("OWSYNC_ROOT") {
+        Some(dir) => Dirs::below(Path::new(&dir)),
+        None => Dirs::default(),
+    }
 }
 
 /// The machine's name, as people know it.

@@ -16,6 +16,7 @@ pub mod control;
 mod dial;
 pub mod env;
 mod inforce;
+pub mod joining;
 pub mod json;
 mod listener;
 pub mod log;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use owsync::cli::join_text::JoinText;
+use owsync::daemon::joining::text::JoinText;
 use owsync::daemon::place::{Holder, Place};
 use owsync::model::WallTime;
 

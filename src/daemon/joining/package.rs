@@ -2,9 +2,8 @@
 //!
 //! Everything else in the package stays: a person may have set the port, the history or the name before.
 
-use crate::cli::join_text::JoinText;
-use crate::cli::shares;
-use crate::config::{Flavour, uci as config_uci};
+use crate::config::{self, Flavour, uci as config_uci};
+use crate::daemon::joining::text::JoinText;
 use crate::fs::uci_file::Dirs;
 use crate::model::settings::{ShareSettings, Symlinks};
 use crate::model::{ShareName, escape};
@@ -103,7 +102,7 @@ fn section_name(name: &str) -> String {
 /// Everything that is wrong with it.
 pub fn check(package: &Package) -> Result<(), Vec<String>> {
     let (sections, problems) = config_uci::sections(package);
-    shares::check_sections(&sections, problems, Flavour::Uci)
+    config::check(&sections, problems, Flavour::Uci)
 }
 
 /// The package for people: as `uci export` prints it, without keys.
@@ -144,8 +143,8 @@ pub fn write(dirs: &Dirs, text: &JoinText, node: &[(String, Vec<u8>)]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::join_text::Secret;
     use crate::config::{options, values};
+    use crate::daemon::joining::text::Secret;
     use crate::model::{Key, WallTime};
     use crate::uci;
 

@@ -21,8 +21,8 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::cli::base64;
 use crate::config::values;
+use crate::daemon::joining::base64;
 use crate::model::settings::{Address, ShareSettings, Symlinks};
 use crate::model::{Key, ShareName, WallTime, escape, limits};
 use crate::reconcile::filter;

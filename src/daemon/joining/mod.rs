@@ -1,0 +1,110 @@
+//! From a running node to a join text, and from a join text to a configured router.
+//!
+//! The commands do this where nobody runs, or ask; the daemon does it when it is asked over ubus. Nothing that is there is
+//! overwritten, except the token of an earlier text.
+
+pub mod addresses;
+mod base64;
+pub mod keys;
+pub mod package;
+pub mod text;
+
+use std::io;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::config::{Config, finish, values};
+use crate::daemon::place::plain;
+use crate::model::settings::Address;
+use crate::model::{WallTime, escape, limits};
+use crate::node::api::Tree;
+
+use text::{ADDRESSES_MAX, JoinText, Secret};
+
+/// Where others are to dial this node: as told, else where it listens, else the machine's own addresses.
+///
+/// # Errors
+/// What was told is no address, or nothing was told and there is none.
+pub fn reachable_at(told: &[String], config: &Config) -> Result<Vec<Address>, String> {
+    let port = config.dial_port();
+    if told.len() > ADDRESSES_MAX {
+        return Err(format!("more than {ADDRESSES_MAX} addresses"));
+    }
+    if !told.is_empty() {
+        let read = |text: &String| values::address(text, port).map_err(|error| format!("address: {error}"));
+        return told.iter().map(read).collect();
+    }
+    let any = ["::", "0.0.0.0", "*"].contains(&config.bind_host.as_str());
+    let hosts: Vec<String> = if any {
+        addresses::own().iter().map(ToString::to_string).take(ADDRESSES_MAX).collect()
+    } else {
+        vec![config.bind_host.clone()]
+    };
+    if hosts.is_empty() {
+        return Err("no address of this machine that others could use was found: name one (address)".into());
+    }
+    Ok(hosts.into_iter().map(|host| Address { host, port, source: None }).collect())
+}
+
+/// The text that the node's answer to `init` or `invite` makes.
+///
+/// # Errors
+/// The answer lacks something, or there is nothing to join.
+pub fn invitation(config: &Config, answer: &Tree, addresses: Vec<Address>, now: WallTime) -> Result<JoinText, String> {
+    let said = |key: &str| match answer.get(key) {
+        Some(Tree::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    let missing = |what: &str| format!("the node did not say its {what}");
+    let secret = match &config.settings.key {
+        Some(key) => Some(Secret {
+            key: key.clone(),
+            public_key: escape::unhex(said("public_key")).ok_or_else(|| missing("public key"))?,
+            token: escape::unhex(said("token")).ok_or_else(|| missing("token"))?,
+        }),
+        None => None,
+    };
+    let shares: Vec<_> = config.settings.shares.iter().filter(|share| share.enabled).cloned().collect();
+    if shares.is_empty() {
+        return Err("no share is configured: there is nothing to join".into());
+    }
+    Ok(JoinText {
+        name: config.settings.name.clone(),
+        addresses,
+        secret,
+        expires: now.plus(limits::TOKEN_LIFE),
+        shares,
+    })
+}
+
+/// Whether the key is there already.
+///
+/// # Errors
+/// Another one is there, or it cannot be read.
+pub fn is_key_there(file: &Path, secret: Option<&Secret>) -> Result<bool, String> {
+    let Some(secret) = secret else { return Ok(false) };
+    match finish::read_key(file, &mut Vec::new())? {
+        Some(key) if key == secret.key => Ok(true),
+        Some(_) => Err(format!(
+            "{} holds the key of another cluster and is not overwritten: move it away first",
+            file.display()
+        )),
+        None => Ok(false),
+    }
+}
+
+/// Leaves the token where the daemon finds it, in place of one that was never shown.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_token(file: &Path, token: &[u8; 16]) -> Result<(), String> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("cannot replace {}: {}", file.display(), plain(&error)));
+        }
+        _ => {}
+    }
+    let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(escape::hex(token))));
+    keys::write_new(file, text.as_bytes())
+}
