@@ -14,8 +14,9 @@ INSTALL_BIN := install -m 0755
 INSTALL_CONF := install -m 0600
 INSTALL_DATA := install -m 0644
 IPK_RUSTFLAGS = $(call owsync_rustflags,$(firstword $(subst -, ,$(IPK_TARGET))),$(DIRECTORIES)) -C target-feature=+crt-static
-IPK_ROOT := dist/ipk
-PKG_INSTALL_DIR := dist/ipk-binary
+DIST ?= dist
+IPK_ROOT := $(DIST)/root
+PKG_INSTALL_DIR := $(DIST)/binary
 
 # As include/package-pack.mk of a buildroot fills it. A static binary depends on nothing.
 define IPK_CONTROL
@@ -39,5 +40,5 @@ ipk:
 	rm -rf $(IPK_ROOT) $(PKG_INSTALL_DIR)
 	install -D -m 0755 $(TARGET_DIR)/$(IPK_TARGET)/openwrt/owsync $(PKG_INSTALL_DIR)/bin/owsync
 	$(call Package/owsync/install,$(IPK_ROOT))
-	files/ipk $(IPK_ROOT) dist/$(PKG_NAME)_$(PKG_VERSION)-r$(PKG_RELEASE)_$(OPENWRT_ARCH).ipk
+	files/ipk $(IPK_ROOT) $(DIST)/$(PKG_NAME)_$(PKG_VERSION)-r$(PKG_RELEASE)_$(OPENWRT_ARCH).ipk
 	@rm -rf $(IPK_ROOT) $(PKG_INSTALL_DIR)
