@@ -32,8 +32,8 @@ PROFILE := $(if $(filter 0,$(DEBUG)),--release)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(TARGET_DIR)/$(if $(filter 0,$(DEBUG)),release,debug)/owsync
 
-# Where this machine's systemd looks for units, if it has one.
-SYSTEMD ?= $(firstword $(wildcard /usr/lib/systemd/system /lib/systemd/system))
+# Where systemd looks for the units of what is installed there, if this machine has it.
+SYSTEMD ?= $(if $(wildcard /usr/lib/systemd/system /lib/systemd/system),$(if $(filter /usr,$(PREFIX)),/usr,/usr/local)/lib/systemd/system)
 
 ifdef MAX_MESSAGE_SIZE
 export OWSYNC_MAX_MESSAGE_SIZE := $(MAX_MESSAGE_SIZE)
