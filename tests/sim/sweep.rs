@@ -1,7 +1,7 @@
 //! A fixed story, with a crash or a failing disk at every operation in turn.
 //!
 //! The story is told once undisturbed, counting the operations of each machine's disk that change something or flush.
-//! Then it is told again and again: power goes at operation k; or k fails, half of it done, with EIO or ENOSPC; or all
+//! Then it is told again and again: power goes, or the daemon is killed, at operation k; or k fails, half of it done, with EIO or ENOSPC; or all
 //! of a dozen from k on fail; or k fails and power goes a little later. Whatever died starts again, as a service does,
 //! and when it is quiet the same must hold as after any random history. Nobody approves anything: nothing in this story
 //! gives a reason to hold.
@@ -24,6 +24,8 @@ use super::world::{MachineId, World, main, path};
 enum How {
     /// Power goes; what was not flushed survives in part.
     Crash,
+    /// The daemon is killed.
+    Kill,
     /// This operation fails, and what it writes is written in part.
     Fails(i32),
     /// It and those after it fail.
@@ -32,8 +34,9 @@ enum How {
     FailsThenCrash(i32),
 }
 
-const HOWS: [How; 5] = [
+const HOWS: [How; 6] = [
     How::Crash,
+    How::Kill,
     How::Fails(libc::EIO),
     How::Fails(libc::ENOSPC),
     How::KeepsFailing(libc::EIO),
@@ -58,7 +61,7 @@ struct Story {
     witness: Witness,
     /// What happens to the disk of which machine, at which of its operations.
     faults: (MachineId, BTreeMap<u64, Fault>),
-    /// A machine lost power.
+    /// A machine lost power, or its daemon was killed.
     died: bool,
 }
 
@@ -287,6 +290,7 @@ fn tell(id: MachineId, how: How, k: u64, trace: bool) -> Result<(), String> {
     let told = std::panic::catch_unwind(|| {
         let faults = match how {
             How::Crash => BTreeMap::from([(k, Fault::Crash)]),
+            How::Kill => BTreeMap::from([(k, Fault::Kill)]),
             How::Fails(errno) => BTreeMap::from([(k, Fault::Errno(errno))]),
             How::KeepsFailing(errno) => (k..k + ROW).map(|k| (k, Fault::Errno(errno))).collect(),
             // So far after it that every step of an undoing has its turn.
@@ -298,7 +302,7 @@ fn tell(id: MachineId, how: How, k: u64, trace: bool) -> Result<(), String> {
         story.world.trace = trace;
         story.tell();
         let struck = story.world.machines[id].disk.0.borrow().operations > k;
-        if !struck || (how == How::Crash && !story.died) {
+        if !struck || (matches!(how, How::Crash | How::Kill) && !story.died) {
             return Err("the fault did not strike".into());
         }
         story.mend();

@@ -51,6 +51,9 @@ struct NameChange {
     to: Option<Ino>,
 }
 
+/// The filesystem of /run: in memory, so flushing it flushes nothing of the disk.
+const TMPFS: &str = "tmpfs run";
+
 /// How an operation is to fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
@@ -58,6 +61,8 @@ pub enum Fault {
     Errno(i32),
     /// The machine loses power in the middle of it.
     Crash,
+    /// The daemon is killed in the middle of it; what it did so far stays.
+    Kill,
 }
 
 #[derive(Debug)]
@@ -77,8 +82,10 @@ pub struct State {
     pub operations: u64,
     /// What happens at which of them.
     pub faults: BTreeMap<u64, Fault>,
-    /// Power is gone: nothing works until [`Disk::boot`].
+    /// Power is gone, or the daemon: nothing works until [`Disk::boot`].
     pub dead: bool,
+    /// It was only the daemon.
+    pub killed: bool,
     pub reads: u64,
     pub writes: u64,
     /// RENAME_EXCHANGE is not known, as on JFFS2.
@@ -119,6 +126,7 @@ impl Disk {
             operations: 0,
             faults: BTreeMap::new(),
             dead: false,
+            killed: false,
             reads: 0,
             writes: 0,
             no_exchange: false,
@@ -126,9 +134,10 @@ impl Disk {
             intruded: Vec::new(),
         };
         let disk = Disk(Rc::new(RefCell::new(state)));
-        for root in ["/share", "/state", "/run"] {
+        for root in ["/share", "/state"] {
             disk.0.borrow_mut().add_root(root, "simfs disk0");
         }
+        disk.0.borrow_mut().add_root("/run", TMPFS);
         disk
     }
 

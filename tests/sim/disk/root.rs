@@ -7,7 +7,7 @@ use std::rc::Rc;
 use owsync::fs::{Attributes, Found, Fs, FsError, Place, Rename, Root};
 use owsync::model::{DiskStat, Owner, RelPath, WallTime};
 
-use super::{Body, Disk, Ino, Inode, NameChange, State};
+use super::{Body, Disk, Ino, Inode, NameChange, State, TMPFS};
 
 /// What a node opens.
 pub struct SimFs(pub Disk);
@@ -356,15 +356,19 @@ impl Root for SimRoot {
         let mut s = self.disk.0.borrow_mut();
         s.operate("flush", dir)?;
         s.walk_dir(self.ino, dir).map_err(|errno| FsError::new("flush", dir, errno))?;
-        s.flush_names();
+        if self.filesystem != TMPFS {
+            s.flush_names();
+        }
         Ok(())
     }
 
     fn sync_all(&self) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("flush", None)?;
-        s.flush_names();
-        s.durable_inodes = s.inodes.clone();
+        if self.filesystem != TMPFS {
+            s.flush_names();
+            s.durable_inodes = s.inodes.clone();
+        }
         Ok(())
     }
 }

@@ -73,7 +73,8 @@ impl State {
         }
         match self.faults.get(&number) {
             Some(Fault::Errno(errno)) => Err(FsError::new(op, path, *errno)),
-            Some(Fault::Crash) => {
+            Some(fault @ (Fault::Crash | Fault::Kill)) => {
+                self.killed = *fault == Fault::Kill;
                 self.dead = true;
                 Err(FsError::new(op, path, libc::EIO))
             }

@@ -115,7 +115,8 @@ impl World {
     }
 
     pub(super) fn machine_died(&mut self, id: MachineId) {
-        self.lose_power(id);
+        let killed = std::mem::take(&mut self.machines[id].disk.0.borrow_mut().killed);
+        if killed { self.kill(id) } else { self.lose_power(id) }
     }
 
     /// The node is gone; whoever talked to it notices within `within` ms.
