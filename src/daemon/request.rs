@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
-use crate::node::api::{Command, Fault, Pick, Reply, Tree};
+use crate::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
 
 /// Most versions that `history` lists when nobody says how many.
 const LISTED: usize = 100;
@@ -61,8 +61,9 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
                 limit: args.number("limit")?.map_or(LISTED, |n| usize::try_from(n).unwrap_or(LISTED)),
             }
         }
-        "show" => Command::Show { number: args.version()? },
-        "restore" => Command::Restore { number: args.version()? },
+        "show" => Command::Show { version: args.version()? },
+        "diff" => Command::Diff { version: args.version()?, with: args.compared_with()? },
+        "restore" => Command::Restore { version: args.version()? },
         "forget" => match args.place("path")? {
             (share, Some(path)) => Command::Forget { share, path },
             (_, None) => return Err(Reply::failed(Fault::Argument, "name the path to forget")),
@@ -155,15 +156,31 @@ impl Arguments<'_> {
         }
     }
 
-    /// The version that `number`, or `path` with its `@N`, names.
-    fn version(&self) -> Result<u64, Reply> {
+    /// The version that `number`, or `path` with its `@N`, names; the newest of the path without one.
+    fn version(&self) -> Result<Former, Reply> {
         if let Some(number) = self.number("number")? {
-            return Ok(number);
+            return Ok(Former::Number(number));
         }
-        let text = self.text("path")?.ok_or_else(|| Reply::failed(Fault::Argument, "name a version: PATH@N"))?;
+        let text =
+            self.text("path")?.ok_or_else(|| Reply::failed(Fault::Argument, "name a version: PATH or PATH@N"))?;
         match split_version(text) {
-            (_, Some(number)) => Ok(number),
-            (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH@N")),
+            (_, Some(number)) => Ok(Former::Number(number)),
+            (path, None) => match self.resolve(self.share()?.as_ref(), path)? {
+                (share, Some(path)) => Ok(Former::Newest { share: Some(share), path }),
+                (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH or PATH@N")),
+            },
+        }
+    }
+
+    /// What `with` names: a version, or what lies at a path now.
+    fn compared_with(&self) -> Result<Option<DiffWith>, Reply> {
+        let Some(text) = self.text("with")? else { return Ok(None) };
+        match split_version(text) {
+            (_, Some(number)) => Ok(Some(DiffWith::Former(Former::Number(number)))),
+            (path, None) => match self.resolve(self.share()?.as_ref(), path)? {
+                (share, Some(path)) => Ok(Some(DiffWith::Current { share: Some(share), path })),
+                (_, None) => Err(wrong("with", "a file")),
+            },
         }
     }
 

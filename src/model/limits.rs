@@ -195,6 +195,12 @@ pub const UBUS_RETRY_FIRST: Duration = Duration::from_millis(250);
 pub const UBUS_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Paths listed in one reply; more are counted.
 pub const REPLY_PATHS: usize = 1000;
+/// Largest content that is compared line by line, in bytes: what a person reads is smaller.
+pub const DIFF_FILE: u64 = 256 * 1024;
+/// Longest diff, in bytes: an answer must fit into a message of ubus.
+pub const DIFF_TEXT: usize = 512 * 1024;
+/// Steps for which the shortest diff is searched, about 10 ms: what is left then counts as replaced as a whole.
+pub const DIFF_WORK: usize = 2_000_000;
 /// Owed paths named to the peer that offered them.
 pub const OWED_TOLD: usize = 32;
 /// Recent events kept for status.

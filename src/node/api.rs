@@ -72,15 +72,22 @@ pub enum Command {
         /// At most this many, the newest.
         limit: usize,
     },
-    /// One former version, by its number.
+    /// One former version.
     Show {
-        /// The number in `log`.
-        number: u64,
+        /// Which.
+        version: Former,
+    },
+    /// What changed since a former version.
+    Diff {
+        /// Which.
+        version: Former,
+        /// Compared with what; `None`: with what lies at its path now.
+        with: Option<DiffWith>,
     },
     /// Bring a former version back.
     Restore {
-        /// The number in `log`.
-        number: u64,
+        /// Which.
+        version: Former,
     },
     /// Remove every former version of a path.
     Forget {
@@ -105,6 +112,34 @@ pub enum Command {
     Init,
     /// Who this node is.
     Identity,
+}
+
+/// A former version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Former {
+    /// The one with this number in `log`.
+    Number(u64),
+    /// The newest one of a path.
+    Newest {
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// The path.
+        path: RelPath,
+    },
+}
+
+/// What a former version is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiffWith {
+    /// Another former version.
+    Former(Former),
+    /// What lies at a path now.
+    Current {
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// The path.
+        path: RelPath,
+    },
 }
 
 /// Which side wins where neither has a claim.

@@ -29,8 +29,11 @@ impl<F: Fs> Node<F> {
                 self.with_share(share, |node, name| node.reject(now, &name, path.as_ref()))
             }
             Command::Log { share, path, limit } => self.log_tree(share.as_ref(), path.as_ref(), limit),
-            Command::Show { number } => self.show(number),
-            Command::Restore { number } => self.restore(now, number),
+            Command::Show { version } => self.with_former(&version, |node, item| node.show(&item)),
+            Command::Diff { version, with } => {
+                self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))
+            }
+            Command::Restore { version } => self.with_former(&version, |node, item| node.restore(now, &item)),
             Command::Forget { share, path } => self.with_share(share, |node, name| node.forget(&name, &path)),
             Command::Accept { peer } => self.accept(now, peer.as_deref()),
             Command::ForgetPeer { peer } => self.forget_peer(now, &peer),
@@ -43,13 +46,20 @@ impl<F: Fs> Node<F> {
 
     /// The share that is meant: the named one, or the only one.
     fn with_share(&mut self, share: Option<ShareName>, then: impl FnOnce(&mut Self, ShareName) -> Reply) -> Reply {
-        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+        match self.named_or_only(share.as_ref()) {
+            Ok(name) => then(self, name),
+            Err(reply) => reply,
+        }
+    }
+
+    pub(crate) fn named_or_only(&self, share: Option<&ShareName>) -> Result<ShareName, Reply> {
+        let names: Vec<&ShareName> = self.shares.keys().collect();
         match (share, &names[..]) {
-            (Some(name), _) if self.shares.contains_key(&name) => then(self, name),
-            (Some(name), _) => Reply::failed(Fault::NotFound, format!("there is no share {name}")),
-            (None, [only]) => then(self, only.clone()),
-            (None, []) => Reply::failed(Fault::NotFound, "there is no share"),
-            (None, _) => Reply::failed(Fault::Argument, "there are several shares: name one"),
+            (Some(name), _) if self.shares.contains_key(name) => Ok(name.clone()),
+            (Some(name), _) => Err(Reply::failed(Fault::NotFound, format!("there is no share {name}"))),
+            (None, [only]) => Ok((*only).clone()),
+            (None, []) => Err(Reply::failed(Fault::NotFound, "there is no share")),
+            (None, _) => Err(Reply::failed(Fault::Argument, "there are several shares: name one")),
         }
     }
 

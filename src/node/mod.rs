@@ -29,6 +29,7 @@ mod batch;
 mod command;
 mod decide;
 mod dial;
+mod diff;
 mod door;
 mod edit;
 mod expire;
