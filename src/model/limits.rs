@@ -87,6 +87,8 @@ pub const BACKOFF_RESET: Duration = Duration::from_secs(10);
 /// Time in which a connection must be made.
 pub const DIAL_TIME: Duration = Duration::from_secs(10);
 
+/// How much older than the last scan the written time of it may be: it is only written with something else, and at the end.
+pub const SCAN_NOTED: Duration = Duration::from_secs(600);
 /// Longest time that changes settle before they are offered, however busy the share is.
 pub const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// A file changed this recently may change again without a new time: kernels stamp files with the tick of the clock.

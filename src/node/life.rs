@@ -74,6 +74,7 @@ impl<F: Fs> Node<F> {
                 share.staging.close(root);
             }
         }
+        self.note_scans(None);
         let folded = if self.store.has_unfolded() { self.store.fold() } else { Ok(()) };
         if let Err(error) = folded.and_then(|()| self.history.commit()) {
             self.log(Level::Error, format!("the database could not be written at shutdown: {error}"));

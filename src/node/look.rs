@@ -242,9 +242,6 @@ impl<F: Fs> Node<F> {
             self.store.change_lazily(Change::Share(name.clone(), meta.clone()));
         }
         if full {
-            if let Some(share) = self.shares.get_mut(name) {
-                share.last_scan = started;
-            }
             self.note_looked(name);
         }
         let mut edit = Edit::new(meta.past, started);
@@ -262,6 +259,10 @@ impl<F: Fs> Node<F> {
         }
         for (path, finding) in found {
             self.record_found(now, name, path, finding, &mut edit);
+        }
+        if let Some(share) = self.shares.get_mut(name).filter(|_| full) {
+            // Only now: what is gone went since the scan before this one.
+            share.last_scan = started;
         }
         if edit.giving_up {
             self.hear_again(name);

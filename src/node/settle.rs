@@ -1,13 +1,15 @@
 //! The end of every input: what can land is begun, what is missing is asked for, everything is written down, and only
 //! then anybody is told.
 
+use std::time::Duration;
+
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Direction, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Direction, Now, Reason, RelPath, ShareName, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Message, Progress};
-use crate::store::state::{Change, Ledger};
+use crate::store::state::{Change, Ledger, ShareMeta};
 
 impl<F: Fs> Node<F> {
     /// Brings everything that follows from the latest input to an end.
@@ -70,6 +72,7 @@ impl<F: Fs> Node<F> {
         if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono < *at) {
             return false;
         }
+        self.note_scans(Some(limits::SCAN_NOTED));
         match self.store.commit() {
             Ok(()) => {
                 if self.store_trouble.take().is_some() {
@@ -81,6 +84,20 @@ impl<F: Fs> Node<F> {
             Err(error) => {
                 self.note_store_trouble(now, error);
                 false
+            }
+        }
+    }
+
+    /// Writes down when shares were last looked at, where what is written is older than `span`: whatever is found deleted
+    /// after a restart went since then.
+    pub(crate) fn note_scans(&mut self, span: Option<Duration>) {
+        let most = span.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        for (name, share) in &self.shares {
+            let Some(state) = self.store.state().shares.get(name) else { continue };
+            // Also when the clock was ahead and is put right: nothing can have been seen later than now.
+            if share.last_scan.since_ms(state.meta.scanned).unsigned_abs() > most && share.last_scan > WallTime(0) {
+                let meta = ShareMeta { scanned: share.last_scan, ..state.meta.clone() };
+                self.store.change_lazily(Change::Share(name.clone(), meta));
             }
         }
     }

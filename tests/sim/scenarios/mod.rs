@@ -1,5 +1,7 @@
 //! The stories behind single promises and faults.
 
+mod stamps;
+
 use super::world::World;
 
 /// Two machines that know each other and have completed their first exchange.
