@@ -65,6 +65,7 @@ pub const METHODS: &[Method] = &[
     Method { name: "files", arguments: &[("share", Text), ("from", Text)] },
     Method { name: "history", arguments: &[("share", Text), ("path", Text), ("limit", Number)] },
     Method { name: "show", arguments: &[("path", Text), ("number", Number)] },
+    Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text)] },
     Method { name: "restore", arguments: &[("path", Text), ("number", Number)] },
     Method { name: "forget", arguments: &[("share", Text), ("path", Text)] },
     Method { name: "approve", arguments: &[("share", Text), ("path", Text), ("pick", Text)] },
