@@ -21,6 +21,13 @@ pub enum Request {
     Reload,
     /// Hear events from now on.
     Subscribe,
+    /// Join the cluster that a join text belongs to.
+    Join {
+        /// The text.
+        text: String,
+        /// Where to find the reference, where the text is not to be believed.
+        addresses: Vec<String>,
+    },
 }
 
 /// Understands a question.
@@ -78,6 +85,12 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
         "identity" => Command::Identity,
         "reload" => return Ok(Request::Reload),
         "subscribe" => return Ok(Request::Subscribe),
+        "join" => {
+            return match args.text("text")? {
+                Some(text) => Ok(Request::Join { text: text.into(), addresses: args.texts("address")? }),
+                None => Err(Reply::failed(Fault::Argument, "there is no join text")),
+            };
+        }
         _ => {
             return Err(Reply::failed(
                 Fault::NotFound,
@@ -101,6 +114,10 @@ impl Arguments<'_> {
             Some(Tree::Text(text)) => Ok(Some(text)),
             Some(_) => Err(wrong(key, "a text")),
         }
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, Reply> {
+        texts(self.params, key)
     }
 
     fn flag(&self, key: &str) -> Result<bool, Reply> {
@@ -233,6 +250,22 @@ impl Arguments<'_> {
             Some((name, rest, _)) => Ok((name.clone(), parse(rest.as_os_str().as_bytes())?)),
             None => Err(Reply::failed(Fault::NotFound, format!("{} is in no share", path.display()))),
         }
+    }
+}
+
+/// The texts of a list, or one text alone.
+///
+/// # Errors
+/// The reply that says that it is neither.
+pub fn texts(params: &Tree, key: &str) -> Result<Vec<String>, Reply> {
+    let text = |one: &Tree| match one {
+        Tree::Text(text) => Ok(text.clone()),
+        _ => Err(wrong(key, "a list of texts")),
+    };
+    match params.get(key) {
+        None => Ok(Vec::new()),
+        Some(Tree::List(list)) => list.iter().map(text).collect(),
+        Some(one) => Ok(vec![text(one)?]),
     }
 }
 

@@ -133,6 +133,11 @@ impl<F: Fs> Node<F> {
         &self.settings
     }
 
+    /// The token of a join text, to be shown once to the node that made it.
+    pub fn show_token(&mut self, token: [u8; 16]) {
+        self.token = Some(token);
+    }
+
     /// Whether it still has the token of a join text to show.
     pub fn shows_token(&self) -> bool {
         self.token.is_some()

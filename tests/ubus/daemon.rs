@@ -32,7 +32,7 @@ impl OnBus {
     }
 
     /// One node, started, whose object is there.
-    fn alone() -> OnBus {
+    pub fn alone() -> OnBus {
         let on_bus = OnBus::idle(&["a"]);
         on_bus.a().start();
         on_bus.bus.until_there("owsync");
@@ -56,12 +56,13 @@ fn the_object_says_which_arguments_its_methods_take() {
 
     let methods = on_bus.bus.client().methods("owsync").unwrap();
 
-    // Types of blobmsg: 3 a text, 5 a number, 7 true or false.
+    // Types of blobmsg: 1 a list, 3 a text, 5 a number, 7 true or false.
     assert_eq!(methods["status"], json!({}));
     assert_eq!(methods["sync"], json!({ "peer": 3, "share": 3, "dry_run": 7 }));
     assert_eq!(methods["history"], json!({ "share": 3, "path": 3, "limit": 5 }));
     assert_eq!(methods["approve"], json!({ "share": 3, "path": 3, "pick": 3 }));
-    assert!(methods.get("join").is_none() && methods.get("subscribe").is_none());
+    assert_eq!(methods["join"], json!({ "text": 3, "address": 1 }));
+    assert!(methods.get("subscribe").is_none());
 }
 
 #[test]

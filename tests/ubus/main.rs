@@ -31,6 +31,7 @@ mod bus;
 mod connection;
 mod daemon;
 mod golden;
+mod joining;
 mod procd;
 mod refusing;
 mod service;

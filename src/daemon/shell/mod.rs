@@ -3,6 +3,7 @@
 mod applies;
 mod begin;
 mod in_force;
+mod joining;
 mod questions;
 mod reload;
 mod ubus;
@@ -35,6 +36,7 @@ use crate::daemon::watcher::{Seen, Watcher};
 use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
+use crate::model::settings::Address;
 use crate::model::{Monotonic, Now, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
@@ -96,6 +98,7 @@ pub struct Shell {
 enum Asker {
     Client { client: ClientId, id: Value, method: String },
     Ubus { id: QuestionId, method: &'static str },
+    Invited { id: QuestionId, addresses: Vec<Address> },
     Progress,
 }
 

@@ -23,6 +23,7 @@ impl Shell {
                 self.p.control.iter_mut().for_each(|control| control.subscribe(client));
                 Reply::Done(Tree::map().with("subscribed", true))
             }
+            Ok(Request::Join { text, addresses }) => self.join(now, &text, &addresses),
             Err(reply) => reply,
         };
         if let Some(control) = &mut self.p.control {
@@ -47,6 +48,15 @@ impl Shell {
         match self.asked.remove(&id) {
             Some(Asker::Ubus { id, method }) => {
                 let reply = self.completed(method, reply);
+                if let Some(ubus) = &mut self.p.ubus {
+                    ubus.answer(self.p.env.now().mono, id, reply);
+                }
+            }
+            Some(Asker::Invited { id, addresses }) => {
+                let reply = match reply {
+                    Reply::Done(tree) => self.with_join_text(&tree, addresses),
+                    failed => failed,
+                };
                 if let Some(ubus) = &mut self.p.ubus {
                     ubus.answer(self.p.env.now().mono, id, reply);
                 }

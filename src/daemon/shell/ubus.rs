@@ -9,7 +9,7 @@ use crate::daemon::ubus::News;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::daemon::ubus::connection::QuestionId;
 use crate::model::{Monotonic, Now};
-use crate::node::api::{Fault, Level, Reply, Tree};
+use crate::node::api::{Command, Fault, Level, Reply, Tree};
 
 /// Time between two tries to tell procd something.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -33,6 +33,15 @@ impl Shell {
 
     fn handle_ubus_question(&mut self, now: Now, id: QuestionId, method: &'static str, arguments: &Tree) {
         let reply = match request::parse(self.p.node.settings(), method, arguments) {
+            Ok(Request::Command(command @ (Command::Init | Command::Invite))) => {
+                let invited =
+                    request::texts(arguments, "address").and_then(|told| self.invite(now, id, command, &told));
+                match invited {
+                    Ok(()) => return,
+                    Err(reply) => reply,
+                }
+            }
+            Ok(Request::Join { text, addresses }) => self.join(now, &text, &addresses),
             Ok(Request::Command(command)) => return self.ask(now, Asker::Ubus { id, method }, command),
             Ok(Request::Reload) => self.reload(),
             // No method of the object: whoever wants to hear subscribes to it.

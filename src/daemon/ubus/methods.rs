@@ -76,6 +76,10 @@ pub const METHODS: &[Method] = &[
     Method { name: "resume", arguments: &[("peer", Text), ("share", Text)] },
     Method { name: "reload", arguments: &[] },
     Method { name: "identity", arguments: &[] },
+    // These two give the join text, which holds the cluster's key; no other method gives a key.
+    Method { name: "init", arguments: &[("address", Texts)] },
+    Method { name: "invite", arguments: &[("address", Texts)] },
+    Method { name: "join", arguments: &[("text", Text), ("address", Texts)] },
 ];
 
 /// The method of this name.
@@ -205,7 +209,11 @@ mod tests {
             let given = method.arguments(&blobmsg::encode(&arguments));
             assert_eq!(given.as_ref(), Ok(&arguments), "{}", method.name);
             let request = request::parse(&settings(), method.name, &arguments);
-            assert!(matches!(request, Ok(Request::Command(_) | Request::Reload)), "{}: {request:?}", method.name);
+            assert!(
+                matches!(request, Ok(Request::Command(_) | Request::Reload | Request::Join { .. })),
+                "{}: {request:?}",
+                method.name
+            );
         }
     }
 
