@@ -120,6 +120,13 @@ fn what_cannot_be_asked_is_refused_with_its_own_code() {
 }
 
 #[test]
+fn a_call_of_an_object_of_others_is_not_ours_to_answer() {
+    let mut connection = Ubusd::named();
+    Ubusd::passes(&mut connection, |out| out.invoke(1, SERVICE, "status", &[]));
+    assert_eq!((Ubusd::events(&mut connection), said(&mut connection)), (vec![], vec![]));
+}
+
+#[test]
 fn more_questions_than_can_wait_are_refused() {
     let mut connection = Ubusd::named();
     for n in 0..limits::UBUS_QUESTIONS {

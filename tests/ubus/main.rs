@@ -31,6 +31,8 @@ mod bus;
 mod connection;
 mod daemon;
 mod golden;
+// Who joins shows a key.
+#[cfg(feature = "encryption")]
 mod joining;
 mod procd;
 mod refusing;
