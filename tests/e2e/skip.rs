@@ -6,7 +6,7 @@ use std::io::Write;
 /// OWSYNC_TEST_SKIPPED names, which `make test` prints.
 pub fn not_run(reason: &str) {
     let thread = std::thread::current();
-    let line = format!("e2e::{}: {}\n", thread.name().unwrap_or("?"), reason.trim());
+    let line = format!("{}::{}: {}\n", env!("CARGO_CRATE_NAME"), thread.name().unwrap_or("?"), reason.trim());
     eprint!("not run: {line}");
     if let Some(file) = std::env::var_os("OWSYNC_TEST_SKIPPED") {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file).unwrap();

@@ -22,12 +22,16 @@ mod ports;
 #[path = "../e2e/scratch.rs"]
 #[allow(dead_code)]
 mod scratch;
+#[path = "../e2e/skip.rs"]
+#[allow(dead_code)]
+mod skip;
 #[path = "../e2e/wait.rs"]
 #[allow(dead_code)]
 mod wait;
 
 mod broken;
 mod bus;
+mod client;
 mod connection;
 mod daemon;
 mod golden;

@@ -56,8 +56,11 @@ fn what_procd_could_not_be_told_is_said_and_told_later() {
     let problem = "reload of dhcp: procd was not told: nobody on ubus has that object";
     assert_eq!(a.status()["problems"], json!([problem]));
 
+    // ubusd comes back, and procd a little later.
     on_bus.bus.stop();
+    until("ubusd is missed", || a.status()["ubus"] == json!("not connected"));
     on_bus.bus.start();
+    until("ubusd is back", || a.status()["ubus"] == json!("registered"));
     let service = Service::start(&on_bus.bus);
     let mut heard = Vec::new();
     until("procd was told", || {
