@@ -46,27 +46,41 @@ fn f63_procd_hears_once_of_each_package_that_changed() {
     assert_eq!(service.take(), [] as [Value; 0]);
 }
 
-#[test]
-fn what_procd_could_not_be_told_is_said_and_told_later() {
-    let on_bus = told();
-    let (a, b) = (on_bus.a(), on_bus.b());
-
-    b.write("dhcp", "config dnsmasq\n");
-    until("status says so", || a.status()["in_force"]["dhcp"]["failed"].is_string());
-    let problem = "reload of dhcp: procd was not told: nobody on ubus has that object";
-    assert_eq!(a.status()["problems"], json!([problem]));
-
-    // ubusd comes back, and procd a little later.
-    on_bus.bus.stop();
-    until("ubusd is missed", || a.status()["ubus"] == json!("not connected"));
-    on_bus.bus.start();
-    until("ubusd is back", || a.status()["ubus"] == json!("registered"));
-    let service = Service::start(&on_bus.bus);
+/// Waits until procd was told of a package that could not be told before, and status has nothing to say any more.
+fn told_at_last(on_bus: &OnBus, service: &Service) {
     let mut heard = Vec::new();
     until("procd was told", || {
         heard.extend(service.take());
         !heard.is_empty()
     });
     assert_eq!(heard, [changed("dhcp")]);
-    until("status is content", || a.status()["problems"] == json!([]));
+    until("status is content", || on_bus.a().status()["problems"] == json!([]));
+}
+
+#[test]
+fn what_changed_while_ubusd_was_away_is_told_when_it_is_back() {
+    let on_bus = told();
+    on_bus.bus.stop();
+    until("ubusd is missed", || on_bus.a().status()["ubus"] == json!("not connected"));
+
+    on_bus.b().write("dhcp", "config dnsmasq\n");
+    until("status says so", || on_bus.a().status()["in_force"]["dhcp"]["failed"].is_string());
+    assert_eq!(on_bus.a().status()["problems"], json!(["reload of dhcp: procd was not told: there is no ubus here"]));
+
+    on_bus.bus.start();
+    told_at_last(&on_bus, &Service::start(&on_bus.bus));
+}
+
+#[test]
+fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
+    let on_bus = told();
+
+    on_bus.b().write("dhcp", "config dnsmasq\n");
+    until("status says so", || on_bus.a().status()["in_force"]["dhcp"]["failed"].is_string());
+    assert_eq!(
+        on_bus.a().status()["problems"],
+        json!(["reload of dhcp: procd was not told: nobody on ubus has that object"])
+    );
+
+    told_at_last(&on_bus, &Service::start(&on_bus.bus));
 }
