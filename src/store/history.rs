@@ -137,7 +137,9 @@ impl<R: Root> History<R> {
     pub fn keep(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<u64, FsError> {
         self.make_dirs()?;
         let object = self.object(item.digest)?;
-        if self.root.stat(&object)?.is_some() {
+        // An object without a line came to be before a power cut, perhaps without all of its bytes.
+        let listed = self.items.values().any(|known| known.digest == item.digest);
+        if listed && self.root.stat(&object)?.is_some() {
             from.remove(path)?;
         } else {
             self.take_in(from, path, &object, item.kind)?;
@@ -161,9 +163,6 @@ impl<R: Root> History<R> {
         if listed || self.root.stat(&object)?.is_none() {
             return Ok(listed);
         }
-        // What came between its move and its line may also have come between its move and its mode.
-        let file = self.root.open_file(&object)?;
-        self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() })?;
         self.fresh.push(object);
         item.number = self.next;
         self.next += 1;
@@ -181,12 +180,16 @@ impl<R: Root> History<R> {
             return Ok(());
         }
         self.make_dirs()?;
+        for object in &self.fresh {
+            // It had its share's mode, perhaps readable by everybody, or set-user-id.
+            let file = self.root.open_file(object)?;
+            self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() })?;
+            if self.fresh.len() <= limits::FLUSH_EACH {
+                self.root.sync(&file)?;
+            }
+        }
         if self.fresh.len() > limits::FLUSH_EACH {
             self.root.sync_all()?;
-        } else {
-            for object in &self.fresh {
-                self.root.sync(&self.root.open_file(object)?)?;
-            }
         }
         if !self.fresh.is_empty() {
             self.root.sync_dir(Some(&self.file("objects")?))?;
@@ -342,10 +345,9 @@ impl<R: Root> History<R> {
 
     /// Moves the file itself in where that is possible, and copies it where it lies elsewhere.
     fn take_in(&self, from: &R, path: &RelPath, object: &RelPath, kind: Kind) -> Result<(), FsError> {
+        // Its mode is set by the commit: were it set here and failed, the content would lie here without a line.
         if kind == Kind::File && self.root.adopt(from, path, object)? {
-            // It had its share's mode, perhaps readable by everybody, or set-user-id.
-            let file = self.root.open_file(object)?;
-            return self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() });
+            return Ok(());
         }
         let beside = self.file("objects/incoming")?;
         self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
