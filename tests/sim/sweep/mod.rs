@@ -1,21 +1,23 @@
 //! A fixed story, with a crash or a failing disk at every operation in turn.
 //!
 //! The story is told once undisturbed, counting the operations of each machine's disk that change something or flush.
-//! Then it is told again and again: power goes, or the daemon is killed, at operation k; or k fails, half of it done, with EIO or ENOSPC; or all
-//! of a dozen from k on fail; or k fails and power goes a little later. Whatever died starts again, as a service does,
-//! and when it is quiet the same must hold as after any random history. Nobody approves anything: nothing in this story
-//! gives a reason to hold.
+//! Then it is told again and again: power goes, or the daemon is killed, at operation k; or k fails, half of it done,
+//! with EIO or ENOSPC; or all of a dozen from k on fail; or k fails and power goes a little later. Whatever died starts
+//! again, as a service does, and when it is quiet the same must hold as after any random history. Nobody approves
+//! anything: nothing in this story gives a reason to hold.
 //!
 //! Every operation with every fault is a few thousand stories, which take two cores half a minute. Where that is too
 //! long, `OWSYNC_SWEEP_STRIDE` tells every so many-th, from `OWSYNC_SWEEP_OFFSET` on; `OWSYNC_SWEEP_CASE` tells one, with
 //! its trace.
 
-use super::chaos::number;
+mod store;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use owsync::model::RelPath;
 use owsync::node::api::{Command, Tree};
 
+use super::chaos::number;
 use super::disk::Fault;
 use super::world::{MachineId, World, main, path};
 
