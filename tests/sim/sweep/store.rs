@@ -226,7 +226,7 @@ fn a_content_is_in_history_or_still_where_it_lay() {
     for (at, fault) in (0..operations).flat_map(|at| FAULTS.map(|fault| (at, fault))) {
         let disk = with_fault(at, fault);
         let committed = keep(&disk);
-        let died = disk.0.borrow().dead;
+        let _died = disk.0.borrow().dead;
         restart(&disk, fault, at);
         let history = history(&disk);
         let (share, state) = (disk.user("/share"), disk.user("/state"));
