@@ -235,8 +235,7 @@ struct OpenHow {
 
 fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, i32> {
     let resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV;
-    #[allow(clippy::useless_conversion)]
-    let how = OpenHow { flags: u64::from(flags.bits() as u32), mode: 0, resolve: u64::from(resolve) };
+    let how = OpenHow { flags: u64::from(flags.bits() as u32), mode: 0, resolve };
     for _ in 0..3 {
         // SAFETY: the path is a NUL-terminated string and `how` a struct of the size given; both outlive the call.
         let fd = unsafe {

@@ -8,6 +8,7 @@ use crate::model::{DiskStat, Entry, Kind, Now, Reason, Record, RelPath, ShareNam
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
+use crate::node::keep::Lost;
 use crate::node::land::{Landing, Outcome, attributes_of, seen_in};
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source, Verdict};
@@ -331,7 +332,8 @@ impl<F: Fs> Node<F> {
                 None => None,
             };
             if let Some(staged) = staged {
-                self.keep(now, name, &staged, &path, &entry, Why::Conflict, from, self.next_run);
+                let (path, entry, run) = (&path, &entry, self.next_run);
+                self.keep(now, &staged, &Lost { share: name, path, entry, why: Why::Conflict, by: from, run });
             }
             let replaces_content =
                 record.as_ref().is_some_and(|record| record.entry.has_content() && record.sleep.is_none());

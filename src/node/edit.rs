@@ -3,11 +3,22 @@
 use crate::fs::scan::Finding;
 use crate::fs::{Fs, Root};
 use crate::model::{
-    Digest, Direction, Entry, Kind, Now, Record, RelPath, ShareName, Sleep, Stamp, Version, WallTime, limits,
+    Digest, Direction, DiskStat, Entry, Kind, Now, Record, RelPath, ShareName, Sleep, Stamp, Version, WallTime, limits,
 };
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::store::state::Change;
+
+/// A change that a scan noticed at a path.
+struct Noticed {
+    /// What was recorded of it.
+    old: Option<Record>,
+    /// What it is now, without version.
+    entry: Entry,
+    disk: Option<DiskStat>,
+    /// Another write may hide behind the same time.
+    young: bool,
+}
 
 /// What the edits of one settle have in common.
 pub(crate) struct Edit {
@@ -50,7 +61,7 @@ impl<F: Fs> Node<F> {
             .and_then(|root| dir_mtime(root, parent.as_ref()));
         let when = dir_time.filter(|time| *time > last_seen && *time <= now.wall).unwrap_or(last_seen);
         let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: when.0 });
-        self.record_edit(now, name, path, Some(old), entry, None, false, edit);
+        self.record_edit(now, name, path, Noticed { old: Some(old), entry, disk: None, young: false }, edit);
     }
 
     /// Looks after deleted directories that had to stay because something lay in them. Empty by now: it goes. Something
@@ -139,22 +150,12 @@ impl<F: Fs> Node<F> {
                 return;
             }
         }
-        self.record_edit(now, name, path, old, entry, Some(stat), young, edit);
+        self.record_edit(now, name, path, Noticed { old, entry, disk: Some(stat), young }, edit);
     }
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.
-    #[allow(clippy::too_many_arguments)]
-    fn record_edit(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        path: RelPath,
-        old: Option<Record>,
-        mut entry: Entry,
-        disk: Option<crate::model::DiskStat>,
-        young: bool,
-        edit: &mut Edit,
-    ) {
+    fn record_edit(&mut self, now: Now, name: &ShareName, path: RelPath, noticed: Noticed, edit: &mut Edit) {
+        let Noticed { old, mut entry, disk, young } = noticed;
         let Some(share) = self.shares.get_mut(name) else { return };
         let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
         let flapping = content && share.flaps.note(now.mono, &path, true);

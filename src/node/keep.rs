@@ -28,21 +28,16 @@ impl<F: Fs> Node<F> {
         let mut dropped = Vec::new();
         for op in &landing.ops {
             let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else { continue };
+            let lost =
+                |entry, why| Lost { share: name, path: &op.step.path, entry, why, by: landing.from, run: landing.run };
             let stat = match root.stat(aside)? {
                 Some(crate::fs::Found::Synced(stat)) => stat,
                 // Kept already, before a crash or a failure.
                 _ => {
                     if op.outcome == Outcome::Done {
                         if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
-                            self.history.adopt_object(item_of(
-                                self.noted(now),
-                                name,
-                                &op.step.path,
-                                &record.entry,
-                                op.step.why.unwrap_or(Why::Replaced),
-                                landing.from,
-                                landing.run,
-                            ))?;
+                            let lost = lost(&record.entry, op.step.why.unwrap_or(Why::Replaced));
+                            self.history.adopt_object(item_of(self.noted(now), &lost))?;
                         }
                     }
                     continue;
@@ -69,11 +64,7 @@ impl<F: Fs> Node<F> {
                 root.remove(aside)?;
                 dropped.push((op.step.path.clone(), stat.size));
             } else {
-                self.history.keep(
-                    root,
-                    aside,
-                    item_of(self.noted(now), name, &op.step.path, &entry, why, landing.from, landing.run),
-                )?;
+                self.history.keep(root, aside, item_of(self.noted(now), &lost(&entry, why)))?;
             }
         }
         self.history.commit()?;
@@ -89,27 +80,27 @@ impl<F: Fs> Node<F> {
     }
 
     /// Keeps one staged content in history, as well as it goes.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn keep(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        staged: &RelPath,
-        path: &RelPath,
-        entry: &Entry,
-        why: Why,
-        by: Option<NodeId>,
-        run: u64,
-    ) {
-        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
-        let kept = self
-            .history
-            .keep(root, staged, item_of(self.noted(now), name, path, entry, why, by, run))
-            .and_then(|_| self.history.commit());
+    pub(crate) fn keep(&mut self, now: Now, staged: &RelPath, lost: &Lost<'_>) {
+        let Some(root) = self.shares.get(lost.share).and_then(|share| share.root.as_ref()) else { return };
+        let item = item_of(self.noted(now), lost);
+        let kept = self.history.keep(root, staged, item).and_then(|_| self.history.commit());
         if let Err(error) = kept {
-            self.log(Level::Error, format!("share {name}: {path} cannot be kept in history: {error}"));
+            self.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));
         }
     }
+}
+
+/// Content that goes from its place, and into history.
+pub(crate) struct Lost<'a> {
+    pub share: &'a ShareName,
+    pub path: &'a RelPath,
+    /// What it was.
+    pub entry: &'a Entry,
+    pub why: Why,
+    /// Whose change replaced it.
+    pub by: Option<NodeId>,
+    /// In which landing.
+    pub run: u64,
 }
 
 /// When something went into history, and whether this node's clock can be believed.
@@ -118,18 +109,11 @@ pub(crate) struct Noted {
     pub doubtful: bool,
 }
 
-pub(crate) fn item_of(
-    noted: Noted,
-    name: &ShareName,
-    path: &RelPath,
-    entry: &Entry,
-    why: Why,
-    by: Option<NodeId>,
-    run: u64,
-) -> Item {
+pub(crate) fn item_of(noted: Noted, lost: &Lost<'_>) -> Item {
+    let Lost { share, path, entry, why, by, run } = *lost;
     Item {
         number: 0,
-        share: name.clone(),
+        share: share.clone(),
         path: path.clone(),
         kind: entry.kind,
         digest: entry.digest,

@@ -8,7 +8,7 @@ use crate::model::{Entry, Kind, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
-use crate::node::keep::item_of;
+use crate::node::keep::{Lost, item_of};
 use crate::node::land::{Landing, Op, Outcome, synced};
 use crate::store::state::Why;
 
@@ -104,9 +104,9 @@ impl<F: Fs> Node<F> {
             let bare = Entry::tombstone(Default::default(), Default::default());
             let entry =
                 Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
-            let why = Why::Conflict;
-            let item = item_of(self.noted(now), name, &op.step.path, &entry, why, landing.from, landing.run);
-            self.history.keep(root, staged, item)?;
+            let (path, entry) = (&op.step.path, &entry);
+            let lost = Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run };
+            self.history.keep(root, staged, item_of(self.noted(now), &lost))?;
             kept.push(op.step.path.clone());
         }
         self.history.commit()?;

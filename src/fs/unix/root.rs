@@ -38,9 +38,7 @@ impl Root for UnixRoot {
     fn free(&self) -> Result<u64, FsError> {
         let stat = nix::sys::statvfs::fstatvfs(&self.fd)
             .map_err(|errno| FsError::new("ask for free space of", None, errno as i32))?;
-        // c_ulong is 32 bits on many routers, so the product is taken in 64.
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        Ok((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
+        Ok(wide(stat.blocks_available()).saturating_mul(wide(stat.fragment_size())))
     }
 
     fn stat(&self, path: &RelPath) -> Result<Option<Found>, FsError> {
@@ -281,7 +279,16 @@ fn open_regular(fd: OwnedFd, path: &RelPath) -> Result<File, FsError> {
     }
 }
 
-#[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+/// The C library's numbers have 32 bits on many routers and 64 elsewhere.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
+}
+
+/// As [`wide`], for those with a sign.
+fn wide_signed(number: impl Into<i64>) -> i64 {
+    number.into()
+}
+
 fn found(stat: &FileStat) -> Found {
     let kind = match stat.st_mode & libc::S_IFMT {
         libc::S_IFREG => Kind::File,
@@ -296,19 +303,17 @@ fn found(stat: &FileStat) -> Found {
     Found::Synced(DiskStat {
         kind,
         size: if kind == Kind::Dir { 0 } else { stat.st_size as u64 },
-        mtime_ns: ns(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-        ctime_ns: ns(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-        inode: stat.st_ino as u64,
-        mode: if kind == Kind::Symlink { 0 } else { stat.st_mode as u32 & MODE_BITS },
+        mtime_ns: ns(wide_signed(stat.st_mtime), wide_signed(stat.st_mtime_nsec)),
+        ctime_ns: ns(wide_signed(stat.st_ctime), wide_signed(stat.st_ctime_nsec)),
+        inode: wide(stat.st_ino),
+        mode: if kind == Kind::Symlink { 0 } else { stat.st_mode & MODE_BITS },
         uid: stat.st_uid,
         gid: stat.st_gid,
     })
 }
 
 fn mode_of(bits: u32) -> Mode {
-    // mode_t is 16 bits on some systems; MODE_BITS fit in 12.
-    #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-    Mode::from_bits_truncate((bits & MODE_BITS) as libc::mode_t)
+    Mode::from_bits_truncate(bits & MODE_BITS)
 }
 
 fn system_time(time: WallTime) -> SystemTime {
