@@ -14,8 +14,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::args::Invocation;
+use crate::cli::ask::{self, Daemon};
 use crate::cli::conf_text::ConfText;
 use crate::cli::init::keys_place;
+use crate::cli::request::Request;
 use crate::cli::setup::{self, Source};
 use crate::cli::table::Opt;
 use crate::cli::{Done, Failure, asking, shares, start};
@@ -58,6 +60,9 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
             Vec::new()
         }
     };
+    if let (Target::Uci(dirs), true, Ok(mut daemon)) = (&target, node.is_empty(), ask::find(&database)) {
+        return by_daemon(invocation, &mut daemon, dirs, &text);
+    }
     let has_key = joining::is_key_there(&key_file, text.secret.as_ref()).map_err(Failure::failed)?;
     let place = Place::new(&database);
     place.make_directory().map_err(Failure::failed)?;
@@ -82,7 +87,27 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
         }
     };
     written.push(name.display().to_string());
-    Ok(say(invocation, &text, shown, &written))
+    let next = match Source::of(invocation) {
+        Source::Uci => "next: `service owsync restart`, then `owsync status`".into(),
+        _ => {
+            let file = name.display();
+            format!("next: start owsync (`systemctl start owsync`, or `owsync daemon -c {file}`), then `owsync status`")
+        }
+    };
+    Ok(say(invocation, &text, shown, &written, next))
+}
+
+/// The daemon that runs and waits for a configuration does it itself, and needs no restart.
+fn by_daemon(invocation: &Invocation, daemon: &mut Daemon, dirs: &Dirs, text: &JoinText) -> Result<Done, Failure> {
+    // With what the options say instead of the text that was given.
+    let request = Request { params: json!({ "text": *text.encode() }), ..Request::plain("join") };
+    if let Err(refusal) = daemon.ask(&request) {
+        return asking::refused(refusal, invocation.has(Opt::Json));
+    }
+    let package = join_uci::read(dirs).map_err(Failure::failed)?;
+    let written = [dirs.path(&uci::package_name()).display().to_string()];
+    let next = "owsync runs with it already: `owsync status`".into();
+    Ok(say(invocation, text, join_uci::shown(&package), &written, next))
 }
 
 /// Where the configuration goes; not where there is one.
@@ -226,7 +251,7 @@ fn section_name(name: &str) -> String {
     name.chars().map(|c| if c.is_whitespace() || c.is_control() || "[]".contains(c) { '-' } else { c }).collect()
 }
 
-fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[String]) -> Done {
+fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[String], next: String) -> Done {
     if invocation.has(Opt::Json) {
         let names: Vec<&str> = text.shares.iter().map(|share| share.name.as_str()).collect();
         let peer = text.addresses.first().map(ToString::to_string);
@@ -242,17 +267,11 @@ fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[Stri
             notes.push(format!("share {}: {problem}: until that is mended nothing is synced in it", share.name));
         }
     }
-    let file = written.last().map_or("", String::as_str);
     notes.push(format!(
         "what lies in these directories now is replaced by what {} has, and kept in history (`owsync log`)",
         text.name
     ));
-    notes.push(match Source::of(invocation) {
-        Source::Uci => "next: `service owsync restart`, then `owsync status`".into(),
-        _ => {
-            format!("next: start owsync (`systemctl start owsync`, or `owsync daemon -c {file}`), then `owsync status`")
-        }
-    });
+    notes.push(next);
     Done { text: shown, notes, code: 0 }
 }
 

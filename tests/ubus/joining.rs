@@ -101,6 +101,27 @@ fn two_routers_become_a_cluster_over_ubus_alone() {
 }
 
 #[test]
+fn the_command_join_has_the_daemon_that_runs_do_it() {
+    let ips = [("a", Ipv4Addr::new(127, 0, 0, 72).into()), ("b", Ipv4Addr::new(127, 0, 0, 73).into())];
+    let cluster = Cluster::at(&ips);
+    let (a, b) = (&cluster.nodes()[0], &cluster.nodes()[1]);
+    let (a, b) = (Router::start(a, "\tlist include 'dhcp'\n"), Router::start(b, ""));
+    let invited = a.node.command(&["init"]).output().unwrap();
+    assert!(invited.status.success(), "{}", String::from_utf8_lossy(&invited.stderr));
+
+    let text = a.node.home().join("text");
+    fs::write(&text, &invited.stdout).unwrap();
+    let dir = b.node.share().display().to_string();
+    let joined = b.node.command(&["join", "--dir", &dir, text.to_str().unwrap()]).output().unwrap();
+
+    let said = String::from_utf8_lossy(&joined.stderr).into_owned();
+    assert!(joined.status.success() && said.contains("owsync runs with it already"), "{said}");
+    until("b is in sync", || b.call("status", nothing()).1["in_sync"] == json!(true));
+    a.node.write("dhcp", "config dnsmasq\n");
+    b.node.until_holds("dhcp", "config dnsmasq\n");
+}
+
+#[test]
 fn a_node_with_a_config_file_joins_by_its_command() {
     let on_bus = crate::daemon::OnBus::alone();
     let mut client = on_bus.bus.client();
