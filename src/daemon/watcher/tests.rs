@@ -329,36 +329,29 @@ fn alone(command: &[&str]) -> bool {
         return true;
     }
     let test = std::thread::current().name().unwrap().to_string();
-    let exe = std::env::current_exe().unwrap();
-    let mut words = command.iter().map(|word| word.to_string()).collect::<Vec<_>>();
-    words.extend([exe.display().to_string(), "--exact".into(), test, "--nocapture".into()]);
-    let output = Command::new(&words[0]).args(&words[1..]).env(ALONE, "1").output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
+    let mut started = Command::new(command[0]);
+    started.args(&command[1..]).arg(std::env::current_exe().unwrap()).args(["--exact", &test, "--nocapture"]);
+    let output = started.env(ALONE, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("running 1 test"), "{text}");
     false
 }
 
-/// Whether the kernel lets anybody have a namespace in which it counts watches anew.
-fn may_limit() -> bool {
-    let mut command = Command::new("unshare");
-    let tried = command.args(["--user", "--map-root-user", "true"]).output();
-    let may = tried.is_ok_and(|output| output.status.success());
-    if !may {
+/// Goes on only where the kernel gives no more than this: in a namespace in which it counts anew.
+fn limited(what: &str, limit: u32) -> bool {
+    let namespace = ["unshare", "--user", "--map-root-user"];
+    let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();
+    if !tried.is_ok_and(|output| output.status.success()) {
         skipped::say("the number of watches cannot be limited: no user namespaces");
+        return false;
     }
-    may
-}
-
-fn limited(name: &str, limit: u32) -> Vec<String> {
-    let script = format!("echo {limit} > /proc/sys/user/{name} && exec \"$@\"");
-    ["unshare", "--user", "--map-root-user", "sh", "-c", &script, "sh"].map(String::from).into()
+    let script = format!("echo {limit} > /proc/sys/user/{what} && exec \"$@\"");
+    alone(&[&namespace[..], &["sh", "-c", &script, "sh"]].concat())
 }
 
 #[test]
 fn when_the_kernel_has_no_watch_left_that_is_told_once() {
-    let words = limited("max_inotify_watches", 4);
-    if !may_limit() || !alone(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
+    if !limited("max_inotify_watches", 4) {
         return;
     }
     let mut place = Place::new();
@@ -381,8 +374,7 @@ fn when_the_kernel_has_no_watch_left_that_is_told_once() {
 
 #[test]
 fn a_kernel_without_inotify_has_no_watcher() {
-    let words = limited("max_inotify_instances", 0);
-    if may_limit() && alone(&words.iter().map(String::as_str).collect::<Vec<_>>()) {
+    if limited("max_inotify_instances", 0) {
         assert!(Watcher::new().is_none());
     }
 }
