@@ -127,9 +127,23 @@ fn a_full_disk_below_the_database_is_named_and_ends() {
 /// F4
 #[test]
 fn an_unmounted_directory_is_held_and_deletes_nothing() {
+    nothing_is_deleted_while_unmounted(None, &["emptied", "not_mounted"]);
+}
+
+/// F4
+#[test]
+fn an_unmounted_directory_in_which_somebody_wrote_is_held_too() {
+    nothing_is_deleted_while_unmounted(Some("written by a program that did not notice"), &["not_mounted"]);
+}
+
+/// Unmounts the directory of a share and mounts it again; `below` is what a file below the mount point holds.
+fn nothing_is_deleted_while_unmounted(below: Option<&str>, reasons: &[&str]) {
     let cluster = Cluster::idle(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
     let Some(space) = Space::new(Own::Mounts) else { return };
+    if let Some(content) = below {
+        b.write("below", content);
+    }
     let (inside, disk) = (b.share(), b.home().join("disk"));
     fs::create_dir_all(&disk).unwrap();
     // A second way to the same files keeps them while the first is gone.
@@ -148,13 +162,15 @@ fn an_unmounted_directory_is_held_and_deletes_nothing() {
     space.run(&["umount", "-l", inside.to_str().unwrap()]);
     until("the share is held", || b.main()["state"] == json!("held"));
     let hold = b.main()["hold"].clone();
-    assert!(["not_mounted", "emptied"].contains(&hold["reason"].as_str().unwrap()), "{hold}");
+    assert!(reasons.contains(&hold["reason"].as_str().unwrap()), "{hold}");
     until("the peer says so too", || a.peer("b")["reason"] == json!("held_there"));
     a.write("four", "written meanwhile");
     b.ask("sync", json!({}));
+    let there = tree(&space.seen(&inside));
     throughout(Duration::from_secs(2), "nothing is deleted, nothing lands", || {
-        a.tree().len() == 4 && tree(&space.seen(&inside)).is_empty()
+        a.tree().len() == 4 && tree(&space.seen(&inside)) == there
     });
+    assert_eq!(there.len(), below.iter().count());
 
     space.run(&mount);
     b.until_holds("four", "written meanwhile");

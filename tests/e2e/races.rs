@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use owsync::model::Reason;
@@ -14,8 +15,9 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::proxy::{Proxy, Way};
+use crate::skip::{has_program, not_run};
 use crate::stranger::{Stranger, offer, path};
-use crate::wait::until;
+use crate::wait::{pause, until};
 
 /// F7
 #[test]
@@ -45,26 +47,34 @@ fn an_edit_of_a_file_that_is_being_sent_is_not_lost() {
 enum Writing {
     /// A new file, renamed over the old one, as most editors and `uci commit` do.
     Rename,
-    /// In place, under the lock that libuci takes.
+    /// In place, under the lock that libuci takes, for as long as a slow program needs.
     Locked,
 }
 
 /// F8
 #[test]
 fn what_is_renamed_into_place_while_a_peer_writes_is_never_lost() {
-    nothing_of_the_writers_is_lost(Writing::Rename);
+    nothing_of_the_writers_is_lost(Writing::Rename, 60, Duration::ZERO, None);
 }
 
 /// F8
 #[test]
 fn what_is_written_under_a_lock_while_a_peer_writes_is_never_lost() {
-    nothing_of_the_writers_is_lost(Writing::Locked);
+    nothing_of_the_writers_is_lost(Writing::Locked, 12, Duration::from_millis(4), None);
 }
 
-/// A user edits files on `b` without a pause, while `a` sends versions of the same files. Whatever the user wrote and did
-/// not replace is current or in a history.
-fn nothing_of_the_writers_is_lost(writing: Writing) {
-    const FILES: usize = 60;
+/// F8: the same with the moment between the last look and the exchange made so long that the user always writes in it.
+#[test]
+fn what_is_written_between_the_last_look_and_the_exchange_is_put_back() {
+    if !has_program("strace") {
+        return not_run("needs strace, which delays system calls");
+    }
+    nothing_of_the_writers_is_lost(Writing::Rename, 4, Duration::from_millis(25), Some(Duration::from_millis(300)));
+}
+
+/// A user edits files on `b` without an end, `pause` after `pause`, while `a` sends versions of the same files. Whatever
+/// the user wrote and did not replace is current or in a history. With `delay`, every exchange on `b` takes so long.
+fn nothing_of_the_writers_is_lost(writing: Writing, files: usize, time: Duration, delay: Option<Duration>) {
     // A path that changes back and forth more than ten times a minute waits for a person.
     const ROUNDS: usize = 4;
     let cluster = Cluster::idle(&["a", "b"]);
@@ -74,27 +84,44 @@ fn nothing_of_the_writers_is_lost(writing: Writing) {
     cluster.set("history_versions", "1000");
     cluster.set("settle_ms", "5");
     cluster.set("log_level", "2");
-    cluster.start();
-    let names: Vec<String> = (0..FILES).map(|n| format!("f{n}")).collect();
+    a.spawn();
+    if let Some(delay) = delay {
+        let (share, output) = (b.share().display().to_string(), b.home().join("trace").display().to_string());
+        let inject = format!("inject=renameat2:delay_enter={}", delay.as_micros());
+        let words = ["strace", "-D", "-f", "-P", &share, "-e", "trace=renameat2", "-e", &inject, "-o", &output];
+        b.launch_by(words.map(String::from).to_vec());
+    }
+    b.spawn();
+    until("it answers, or strace cannot trace here", || b.try_status().is_some() || !b.is_running());
+    if delay.is_some() && !b.is_running() {
+        return not_run(&format!("strace cannot trace here: {}", b.log().lines().last().unwrap_or_default()));
+    }
+    cluster.until_in_sync();
+    let names: Vec<String> = (0..files).map(|n| format!("f{n}")).collect();
     names.iter().for_each(|name| a.write(name, "0"));
     cluster.until_equal();
 
     let done = AtomicBool::new(false);
     let share = b.share();
     let replaced = std::thread::scope(|scope| {
-        let user = scope.spawn(|| write_without_pause(&share, &names, writing, &done));
+        let user = scope.spawn(|| write_without_end(&share, &names, writing, time, &done));
         // Also when this test fails, or the scope would wait for ever.
         let end = SetOnDrop(&done);
         for round in 0..ROUNDS {
             for name in &names {
                 a.write(name, format!("a, round {round} of {name}"));
             }
-            let seen = format!("a, round {round} of {}", names[FILES - 1]);
-            until("b has met this round", || {
-                b.read(&names[FILES - 1]).as_deref() == Some(&seen)
-                    || b.history(&names[FILES - 1]).contains(&seen)
-                    || a.history(&names[FILES - 1]).contains(&seen)
-            });
+            let last = &names[files - 1];
+            let seen = format!("a, round {round} of {last}");
+            match delay {
+                // The user is so much faster that nothing else may ever be seen of it.
+                Some(delay) => pause(3 * delay),
+                None => until("b has met this round", || {
+                    b.read(last).as_deref() == Some(&seen)
+                        || b.history(last).contains(&seen)
+                        || a.history(last).contains(&seen)
+                }),
+            }
         }
         drop(end);
         user.join().unwrap()
@@ -119,7 +146,13 @@ impl Drop for SetOnDrop<'_> {
 }
 
 /// Writes file after file until told to stop; per file, what somebody else replaced, and what came last.
-fn write_without_pause(share: &Path, names: &[String], writing: Writing, done: &AtomicBool) -> Vec<Vec<String>> {
+fn write_without_end(
+    share: &Path,
+    names: &[String],
+    writing: Writing,
+    time: Duration,
+    done: &AtomicBool,
+) -> Vec<Vec<String>> {
     let mut replaced = vec![Vec::new(); names.len()];
     let mut last: Vec<Option<String>> = vec![None; names.len()];
     let mut round = 0;
@@ -128,8 +161,11 @@ fn write_without_pause(share: &Path, names: &[String], writing: Writing, done: &
             let path = share.join(name);
             let content = format!("b, round {round} of {name}");
             let before = match writing {
-                Writing::Rename => rename_into_place(&path, &content),
-                Writing::Locked => write_locked(&path, &content),
+                Writing::Rename => {
+                    pause(time);
+                    rename_into_place(&path, &content)
+                }
+                Writing::Locked => write_locked(&path, &content, time),
             };
             if let Some(own) = last[n].replace(content) {
                 if own != before {
@@ -160,7 +196,7 @@ fn rename_into_place(path: &Path, content: &str) -> String {
 }
 
 /// What it replaced.
-fn write_locked(path: &Path, content: &str) -> String {
+fn write_locked(path: &Path, content: &str, time: Duration) -> String {
     loop {
         let file = fs::File::options().read(true).write(true).open(path).unwrap();
         let file = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).unwrap();
@@ -174,6 +210,7 @@ fn write_locked(path: &Path, content: &str) -> String {
         }
         let mut before = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
         file.read_exact_at(&mut before, 0).unwrap();
+        pause(time);
         file.set_len(0).unwrap();
         file.write_all_at(content.as_bytes(), 0).unwrap();
         file.sync_all().unwrap();

@@ -56,6 +56,11 @@ pub fn promptly(limit: Duration, what: &str, action: impl FnMut() -> Duration) {
     assert!(took.len() < 5, "{what}: not within {limit:?}, but {took:?}");
 }
 
+/// The time that a user or his program takes between two steps: part of a story, never a way to wait.
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// How long something takes.
 pub fn timed(action: impl FnOnce()) -> Duration {
     let start = Instant::now();
