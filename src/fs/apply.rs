@@ -65,7 +65,8 @@ pub fn order(plan: ApprovedPlan) -> Vec<Step> {
 /// one.
 ///
 /// # Errors
-/// A [`Refusal`]; the staged file is then still staged.
+/// A [`Refusal`]. The staged file is then still staged, unless somebody replaced it while it was in place: then an older
+/// file of theirs, which nobody replaced, lies under its name and must be kept.
 pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<Seen>) -> Result<(), Refusal> {
     let Some(seen) = seen else {
         return match root.rename(staged, path, Rename::New) {
@@ -91,17 +92,33 @@ pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<See
     if is_what_was_seen(root, staged, seen) {
         return Ok(());
     }
-    // Somebody wrote between the look and the exchange: back with it. If what then comes out is not our staged file
-    // either, somebody wrote again, and theirs is the latest: it must be the one that stays.
-    for _ in 0..16 {
-        root.rename(staged, path, Rename::Exchange)?;
-        if matches!((root.stat(staged), ours), (Ok(Some(Found::Synced(out))), Some(Found::Synced(ours))) if out.same_file(&ours))
-        {
-            break;
-        }
-    }
+    put_back(root, staged, path, ours);
     Err(Refusal::Changed)
 }
+
+/// Undoes an exchange after which something unexpected lies under the staging name: somebody wrote between the look and
+/// the exchange. If what then comes out is not what was put in place, they wrote again, and that is the latest.
+fn put_back<R: Root>(root: &R, staged: &RelPath, path: &RelPath, ours: Option<Found>) {
+    let mut put = ours;
+    for _ in 0..MOST_EXCHANGES {
+        let back = root.stat(staged);
+        // Where even this fails, everything still has a name.
+        if root.rename(staged, path, Rename::Exchange).is_err() {
+            return;
+        }
+        let same = match (root.stat(staged), put) {
+            (Ok(Some(Found::Synced(out))), Some(Found::Synced(put))) => out.same_file(&put),
+            _ => false,
+        };
+        if same {
+            return;
+        }
+        put = back.ok().flatten();
+    }
+}
+
+/// How often somebody may write between two exchanges before what they wrote last is left under the staging name.
+const MOST_EXCHANGES: usize = 16;
 
 /// Takes what the decision saw away from its path, to `aside`.
 ///

@@ -5,10 +5,11 @@ use crate::fs::form::Content as FormContent;
 use crate::fs::scan::Hint;
 use crate::fs::{Attributes, Found, Fs, FsError, Rename, Root};
 use crate::model::entry::SETID_BITS;
-use crate::model::{Digest, Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Digest, Entry, Kind, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{DiffWith, Fault, Former, Level, Reply, Tree};
 use crate::node::diff::{self, Side};
+use crate::node::keep::Lost;
 use crate::node::land::{reason_of, seen_in};
 use crate::store::history::{History, Item, Room};
 use crate::store::state::Why;
@@ -165,8 +166,7 @@ impl<F: Fs> Node<F> {
             .and_then(|()| apply::make_parents(root, &item.path).map(drop))
             .and_then(|()| apply::put(root, &staged, &item.path, seen));
         if let Err(refusal) = put {
-            // Nothing, or only what was staged, lies there.
-            let _ = root.remove(&staged);
+            self.clear_staged(now, item, &staged);
             return Err(reason_of(refusal));
         }
         if let (Some(seen), Some(record)) = (replaced, record) {
@@ -203,6 +203,26 @@ impl<F: Fs> Node<F> {
             self.log(Level::Warning, format!("share {}: {} is not flushed: {error}", item.share, item.path));
         }
         Ok(())
+    }
+
+    /// Removes what was staged of a former version; what somebody's edit left under its name goes to history.
+    fn clear_staged(&mut self, now: Now, item: &Item, staged: &RelPath) {
+        let Some(root) = self.shares.get(&item.share).and_then(|share| share.root.as_ref()) else { return };
+        let Ok(Some(Found::Synced(stat))) = root.stat(staged) else { return };
+        match apply::digest_of(root, staged, stat.kind) {
+            Ok(digest) if digest != item.digest => {
+                let bare = Entry::tombstone(Default::default(), Default::default());
+                let entry =
+                    Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+                let (share, path) = (&item.share, &item.path);
+                let lost = Lost { share, path, entry: &entry, why: Why::Conflict, by: None, run: self.next_run };
+                self.next_run += 1;
+                self.keep(now, staged, &lost);
+            }
+            _ => {
+                let _ = root.remove(staged);
+            }
+        }
     }
 
     pub(crate) fn forget(&mut self, name: &ShareName, path: &RelPath) -> Reply {

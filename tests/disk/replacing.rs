@@ -17,6 +17,7 @@ claims!(
     what_came_between_the_look_and_the_exchange_stays_f8,
     what_was_written_in_place_between_the_look_and_the_exchange_stays_f8,
     the_latest_of_two_that_came_between_stays_and_the_other_is_not_lost,
+    the_latest_of_three_that_came_between_stays,
     a_file_that_is_locked_is_left_alone,
     a_file_that_was_replaced_while_its_lock_was_taken_is_not_replaced,
     a_symlink_is_replaced_itself,
@@ -150,6 +151,24 @@ fn the_latest_of_two_that_came_between_stays_and_the_other_is_not_lost<M: Machin
     assert_eq!(m.read(&p("file")).unwrap(), b"two");
     // The user replaced ours, which can come again; what they replaced before lies where history finds it.
     assert_eq!(m.read(&staged).unwrap(), b"one");
+}
+
+fn the_latest_of_three_that_came_between_stays<M: Machine>(m: &M) {
+    if !m.exchanges() {
+        return;
+    }
+    m.write(&p("file"), b"old");
+    let root = m.open();
+    let seen = seen_now(&root, &p("file"));
+    let staged = stage(&root, b"ours");
+    let meddled = Meddled::new(&root)
+        .before(Before::Rename, 0, || m.write(&p("file"), b"one"))
+        .before(Before::Rename, 1, || m.write(&p("file"), b"two"))
+        .before(Before::Rename, 2, || m.write(&p("file"), b"three"));
+    assert_eq!(apply::put(&meddled, &staged, &p("file"), Some(seen)), Err(Refusal::Changed));
+    assert_eq!(m.read(&p("file")).unwrap(), b"three");
+    // The third replaced the first, which had been put back; nobody replaced the second.
+    assert_eq!(m.read(&staged).unwrap(), b"two");
 }
 
 fn a_file_that_is_locked_is_left_alone<M: Machine>(m: &M) {
