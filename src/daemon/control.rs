@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::sys::stat::{Mode, umask};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::stat::{Mode, fchmod};
 use serde_json::{Value, json};
 
 use crate::daemon::json;
@@ -22,6 +22,9 @@ use crate::node::api::{Event, Fault, Reply, Tree};
 
 /// Names a client.
 pub type ClientId = u64;
+
+/// Clients that may wait to be let in.
+const WAITING: i32 = 16;
 
 /// The socket and who is connected to it.
 pub struct Control {
@@ -65,12 +68,13 @@ impl Control {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let before = umask(Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(path);
-        umask(before);
-        let listener = listener?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
+        let socket =
+            socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+        // The name gets the mode of its socket: there is no moment in which somebody else may connect.
+        fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        listen(&socket, Backlog::new(WAITING)?)?;
+        let listener = UnixListener::from(socket);
         Ok(Control { path: path.into(), listener, clients: BTreeMap::new(), next: 1 })
     }
 

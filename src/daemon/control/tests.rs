@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
