@@ -61,6 +61,8 @@ pub enum Trouble {
     DisabledHere,
     /// This node is switched off in the configuration there, or its address is not configured (plain mode).
     DisabledThere,
+    /// Without encryption, it connected from an address that no configured peer has.
+    NotConfiguredHere,
     /// It shuts down, restarts, or begins every session anew.
     Leaving,
     /// This node ended the session; the text says why.
@@ -92,6 +94,7 @@ impl Trouble {
             Trouble::Misbehaved(_) | Trouble::Accuses(_) => "protocol",
             Trouble::TooManySessions => "too_many_sessions",
             Trouble::DisabledHere | Trouble::DisabledThere => "disabled",
+            Trouble::NotConfiguredHere => "not_configured",
             Trouble::Leaving => "leaving",
             Trouble::EndedHere(_) => "ended_here",
             Trouble::Duplicate => "duplicate",
@@ -129,6 +132,7 @@ impl fmt::Display for Trouble {
             Trouble::TooManySessions => f.write_str("too many sessions"),
             Trouble::DisabledHere => f.write_str("switched off here"),
             Trouble::DisabledThere => f.write_str("it does not take connections from this node's address: configure this node as its peer"),
+            Trouble::NotConfiguredHere => f.write_str("turned away: in plain mode only the addresses of configured peers may connect"),
             Trouble::Leaving => f.write_str("it is shutting down, or begins the session anew"),
             Trouble::EndedHere(why) => f.write_str(why),
             Trouble::Duplicate => f.write_str("another session with it is in use"),

@@ -19,7 +19,7 @@ impl<F: Fs> Node<F> {
         let Some(remote) = self.links.get(&id).map(|link| link.remote) else { return };
         let configured = self.is_configured_address(remote);
         if !self.identity.mode.is_encrypted() && !configured && !self.settings.plain_from_anywhere {
-            self.refuse(now, id, Alert::NotConfigured, Trouble::DisabledThere);
+            self.refuse(now, id, Alert::NotConfigured, Trouble::NotConfiguredHere);
             return;
         }
         let strangers = |link: &Link<F::Root>| link.is_stranger() && link.dialled_for.is_none();

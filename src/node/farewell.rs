@@ -89,6 +89,8 @@ impl<F: Fs> Node<F> {
             // A stranger: one line, and only a debug one for what is no owsync at all, like a port scan.
             let level = match trouble {
                 Trouble::Closed | Trouble::Silent | Trouble::TooManySessions | Trouble::Duplicate => Level::Debug,
+                // The one that was turned away says what to do.
+                Trouble::NotConfiguredHere => Level::Debug,
                 Trouble::Misbehaved(_) if !opened => Level::Debug,
                 _ => Level::Warning,
             };

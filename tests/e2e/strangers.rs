@@ -290,6 +290,8 @@ fn announced_lengths_cost_no_memory() {
 fn the_predecessor_is_named_and_read_to_its_end() {
     let cluster = Cluster::apart(&["a"]);
     let a = &cluster["a"];
+    // In plain mode nobody else is let in.
+    a.set_peer("old", "address", "127.0.0.1:1");
     a.start();
 
     let mut stream = TcpStream::connect(a.address()).unwrap();

@@ -3,6 +3,7 @@
 use owsync::model::reason::Trouble;
 use owsync::model::{Monotonic, limits};
 use owsync::proto::frame::{Alert, Preface, Received, TooLong, push_record};
+use owsync::proto::message::{Bye, ByeCode};
 use owsync::proto::session::Mode;
 use owsync::proto::{Event, Message, Session};
 
@@ -147,9 +148,12 @@ fn a_bad_message_ends_the_session_with_its_reason() {
     ] {
         let heard = hex(&format!("{PREFACE_P} {record} 0004 09a10000"));
         let (events, wrote) = alone(Session::answer(START, Mode::Plain, [0; 32]), &heard);
-        // What follows is not looked at.
+        // What follows is not looked at, and the other side is told.
         assert_eq!(events[1..], [Event::Ended(Trouble::Misbehaved(reason.into()))]);
-        assert_eq!(wrote, hex(PREFACE_P));
+        let (mut bye, mut told) = (Vec::new(), hex(PREFACE_P));
+        Message::Bye(Bye { code: ByeCode::Misbehaved, number: 0, text: reason.into() }).encode(&mut bye);
+        push_record(&mut told, &bye);
+        assert_eq!(wrote, told);
     }
 }
 
