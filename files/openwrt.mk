@@ -30,5 +30,5 @@ endef
 # The sources lie beside the Makefile: nothing but crates is downloaded.
 define Build/Prepare
 	mkdir -p $(PKG_BUILD_DIR)
-	$(CP) Cargo.toml Cargo.lock LICENSE README.md src $(PKG_BUILD_DIR)/
+	$(CP) Cargo.toml Cargo.lock LICENSE README.md build.rs src $(PKG_BUILD_DIR)/
 endef
