@@ -14,11 +14,11 @@ const SCRIPT: &str = "\
 SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame.* .eh_frame_hdr .gcc_except_table .gcc_except_table.*) } } INSERT AFTER .text;
 ";
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> std::io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     // "release" also for profiles that inherit from it.
-    if std::env::var("PROFILE")? == "release" {
-        let script = PathBuf::from(std::env::var("OUT_DIR")?).join("no-unwinding.ld");
+    if std::env::var_os("PROFILE").is_some_and(|profile| profile == "release") {
+        let script = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("no-unwinding.ld");
         std::fs::write(&script, SCRIPT)?;
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
     }

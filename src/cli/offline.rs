@@ -3,7 +3,6 @@
 //! `init` and `invite` change the state. Where no daemon has it, the command takes its lock, makes a node of it, asks that
 //! node, and has it write everything down: so what a command means is written once, in [`crate::node`].
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::ask::Refusal;
@@ -13,7 +12,7 @@ use crate::daemon::env::{self, Env};
 use crate::daemon::place::{Holder, Place};
 use crate::fs::Fs;
 use crate::fs::unix::UnixFs;
-use crate::model::{RelPath, Rng, limits};
+use crate::model::{Map, RelPath, Rng, limits};
 use crate::node::api::{Command, Level, Reply, Tree};
 use crate::node::{Identity, Node, Output, Parts};
 use crate::proto::session::Mode;
@@ -100,7 +99,7 @@ fn node(env: &Env, place: &Place, config: &Config) -> Result<Node<UnixFs>, Strin
         identity,
         rng: Rng::new(env::random()?),
         tag: place.tag(),
-        reserved: config.reserved.iter().cloned().collect::<BTreeMap<_, _>>(),
+        reserved: config.reserved.iter().cloned().collect::<Map<_, _>>(),
         settled_at: env.up_for(limits::SETTLED_AFTER),
         attended: true,
         token: None,

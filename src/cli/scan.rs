@@ -1,6 +1,5 @@
 //! `scan`: what a directory holds, as the predecessor printed it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use crate::daemon::env::Env;
 use crate::fs::Fs;
 use crate::fs::scan::{Rules, Scan};
 use crate::fs::unix::UnixFs;
-use crate::model::{Direction, Index, Kind, ShareName, limits};
+use crate::model::{Direction, Index, Kind, Set, ShareName, limits};
 use crate::reconcile::filter::Filter;
 
 /// Times a file that changes while it is read is read again.
@@ -41,12 +40,8 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
     if filter.is_empty() {
         notes.push("warning: no include pattern, so nothing is synced: add -i PATTERN, as -i '*'".into());
     }
-    let rules = Rules {
-        filter: &filter,
-        symlinks: share.symlinks,
-        max_file_size: share.max_file_size,
-        withheld: &BTreeSet::new(),
-    };
+    let rules =
+        Rules { filter: &filter, symlinks: share.symlinks, max_file_size: share.max_file_size, withheld: &Set::new() };
 
     let failed = |error: crate::fs::FsError| Failure::failed(format!("{}: {error}", dir.display()));
     let root = UnixFs::new().open(&dir).map_err(failed)?;
@@ -61,7 +56,7 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
                 break seen;
             }
         };
-        for (path, finding) in &seen.found {
+        for (path, finding) in seen.found.iter() {
             if finding.stat.kind == Kind::Dir {
                 continue;
             }

@@ -1,13 +1,12 @@
 //! The table of options: what may stand where, what it means, what is wrong with a value.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::known::{MAIN, SHARE};
 use crate::config::{Flavour, Kind, Outcome, PORT, Place, Problem, Raw, Section, Told, values};
 use crate::model::settings::{Accept, FirstSync, Reload, ShareSettings};
-use crate::model::{Key, Settings, ShareName, escape, limits};
+use crate::model::{Key, Map, Settings, ShareName, escape, limits};
 
 pub use crate::config::known::{KNOWN, Known};
 
@@ -37,7 +36,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         told.settings.first_sync = FirstSync::Ask;
     }
     let mut main_share = ShareSettings::new(ShareName::main(), PathBuf::from("."));
-    let mut shares: BTreeMap<String, ShareSettings> = BTreeMap::new();
+    let mut shares: Map<String, ShareSettings> = Map::new();
     // The port first: peers without one dial it.
     for raw in main_options(sections).filter(|raw| raw.key == "port") {
         if let Some(port) = reader.one(raw, "a port (1 to 65535, or 0: the kernel's choice)", values::any_port) {
@@ -75,7 +74,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 let share = if name == ShareName::MAIN {
                     &mut main_share
                 } else {
-                    shares.entry(name.clone()).or_insert_with(|| ShareSettings::new(parsed, PathBuf::new()))
+                    shares.get_or_insert_with(name.clone(), || ShareSettings::new(parsed, PathBuf::new()))
                 };
                 for raw in &section.options {
                     if let Some(option) = reader.find(raw, SHARE) {

@@ -6,13 +6,12 @@
 //! to confirm for the session "0", which nobody has, it answers "permission denied" while an apply is pending and "no
 //! data" when none is. Without ubus the snapshot's age decides.
 
-use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Monotonic, RelPath, WallTime};
+use crate::model::{Monotonic, RelPath, Set, WallTime};
 
 /// Where rpcd keeps a snapshot (rpcd, include/rpcd/uci.h, `RPC_SNAPSHOT_FILES`).
 const SNAPSHOT: &str = "/var/run/rpcd/snapshot-files";
@@ -30,7 +29,7 @@ pub struct Applies {
     /// The snapshot's directory when it was last read: its change time in ns, and inode.
     seen: Option<(i64, i64, u64)>,
     /// The packages in it.
-    packages: BTreeSet<RelPath>,
+    packages: Set<RelPath>,
     /// rpcd said that none is pending; the snapshot that is there was left behind.
     settled: bool,
     next: Monotonic,
@@ -40,7 +39,7 @@ pub struct Applies {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// These packages are withheld from now on, and no others.
-    Withhold(BTreeSet<RelPath>),
+    Withhold(Set<RelPath>),
     /// Ask rpcd whether an apply is pending, and give the answer to [`Applies::handle_answer`].
     Ask,
 }
@@ -49,7 +48,7 @@ impl Applies {
     /// Nothing is known yet; `root` is above /var/run in a test.
     pub fn new(root: Option<PathBuf>) -> Applies {
         let dir = root.map_or_else(|| PathBuf::from(SNAPSHOT), |root| root.join(SNAPSHOT.trim_start_matches('/')));
-        Applies { dir, seen: None, packages: BTreeSet::new(), settled: false, next: Monotonic::NEVER }
+        Applies { dir, seen: None, packages: Set::new(), settled: false, next: Monotonic::NEVER }
     }
 
     /// When [`Applies::look`] must be called at the latest.
@@ -94,7 +93,7 @@ impl Applies {
     }
 
     /// What is withheld.
-    pub fn packages(&self) -> &BTreeSet<RelPath> {
+    pub fn packages(&self) -> &Set<RelPath> {
         &self.packages
     }
 
@@ -107,11 +106,11 @@ impl Applies {
         self.settled = true;
         self.next = Monotonic::NEVER;
         let withheld = !std::mem::take(&mut self.packages).is_empty();
-        withheld.then(|| Step::Withhold(BTreeSet::new()))
+        withheld.then(|| Step::Withhold(Set::new()))
     }
 
-    fn read(&self) -> BTreeSet<RelPath> {
-        let Ok(names) = std::fs::read_dir(&self.dir) else { return BTreeSet::new() };
+    fn read(&self) -> Set<RelPath> {
+        let Ok(names) = std::fs::read_dir(&self.dir) else { return Set::new() };
         names.flatten().filter_map(|name| RelPath::parse(name.file_name().as_bytes()).ok()).collect()
     }
 }
@@ -131,13 +130,13 @@ mod tests {
 
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("network"), "").unwrap();
-        let network = BTreeSet::from([RelPath::parse(b"network").unwrap()]);
+        let network = Set::from_iter([RelPath::parse(b"network").unwrap()]);
         assert_eq!(applies.look(now, wall()), [Step::Withhold(network), Step::Ask]);
         assert_eq!(applies.handle_answer(Some(true)), None);
         assert_eq!(applies.look(now, wall()), []);
         assert_eq!(applies.look(now.plus(ASK), wall()), [Step::Ask]);
 
-        assert_eq!(applies.handle_answer(Some(false)), Some(Step::Withhold(BTreeSet::new())));
+        assert_eq!(applies.handle_answer(Some(false)), Some(Step::Withhold(Set::new())));
         assert!(!applies.is_pending());
         assert_eq!(applies.look(now.plus(ASK * 2), wall()), []);
         std::fs::remove_dir_all(&root).unwrap();
@@ -155,7 +154,7 @@ mod tests {
         assert_eq!(applies.look(Monotonic(0), WallTime(time)).len(), 2);
         assert_eq!(applies.handle_answer(None), None);
         let steps = applies.look(Monotonic(0).plus(OLD * 2), WallTime(time).plus(OLD * 2));
-        assert_eq!(steps, [Step::Withhold(BTreeSet::new())]);
+        assert_eq!(steps, [Step::Withhold(Set::new())]);
         std::fs::remove_dir_all(&root).unwrap();
     }
 

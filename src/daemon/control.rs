@@ -5,7 +5,6 @@
 //! `subscribe` the same connection also carries events, as `{"event":"owsync.synced","data":{...}}`. Only the socket's
 //! owner can connect: it has mode 0600, and that is the whole of its protection.
 
-use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::json;
 use crate::daemon::poller::Interest;
-use crate::model::limits;
+use crate::model::{Map, limits};
 use crate::node::api::{Event, Fault, Reply, Tree};
 
 /// Names a client.
@@ -30,7 +29,7 @@ const WAITING: i32 = 16;
 pub struct Control {
     path: PathBuf,
     listener: UnixListener,
-    clients: BTreeMap<ClientId, Client>,
+    clients: Map<ClientId, Client>,
     next: ClientId,
 }
 
@@ -75,7 +74,7 @@ impl Control {
         bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
         listen(&socket, Backlog::new(WAITING)?)?;
         let listener = UnixListener::from(socket);
-        Ok(Control { path: path.into(), listener, clients: BTreeMap::new(), next: 1 })
+        Ok(Control { path: path.into(), listener, clients: Map::new(), next: 1 })
     }
 
     /// Where it is.

@@ -4,7 +4,7 @@
 //! gives its answer through a channel and wakes the loop with a byte. Everything else is one non-blocking connect after
 //! the other.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,7 @@ use crate::daemon::conn::Conn;
 use crate::daemon::place::plain;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Monotonic, limits};
+use crate::model::{Map, Monotonic, limits};
 use crate::node::LinkId;
 
 /// Names that are resolved at a time: each costs a thread.
@@ -32,7 +32,7 @@ type Resolved = (LinkId, Result<Vec<SocketAddr>, String>);
 
 /// All attempts under way.
 pub struct Dialler {
-    attempts: BTreeMap<LinkId, Attempt>,
+    attempts: Map<LinkId, Attempt>,
     resolving: usize,
     answers: Receiver<Resolved>,
     answer: Sender<Resolved>,
@@ -68,7 +68,7 @@ impl Dialler {
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let (answer, answers) = channel();
-        Ok(Dialler { attempts: BTreeMap::new(), resolving: 0, answers, answer, wake, waker })
+        Ok(Dialler { attempts: Map::new(), resolving: 0, answers, answer, wake, waker })
     }
 
     /// Begins an attempt.

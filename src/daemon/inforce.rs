@@ -7,7 +7,6 @@
 //!
 //! That a service was told does not say that it obeyed; so status says "notified", with package and time.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::daemon::runner::{Ended, Job, JobId};
 use crate::model::settings::{Reload, ShareSettings};
-use crate::model::{RelPath, ShareName, WallTime, limits};
+use crate::model::{Map, RelPath, Set, ShareName, WallTime, limits};
 use crate::node::api::Tree;
 use crate::uci::{self, PackageName};
 
@@ -36,13 +35,13 @@ const SHARE: &str = "share ";
 #[derive(Default)]
 pub struct InForce {
     /// What each package said when it was last looked at.
-    packages: BTreeMap<(ShareName, RelPath), [u8; 32]>,
+    packages: Map<(ShareName, RelPath), [u8; 32]>,
     /// The last notice to each, by package or by share.
-    notices: BTreeMap<String, Notice>,
+    notices: Map<String, Notice>,
     /// Jobs that run, with the share they run for.
-    jobs: BTreeMap<JobId, ShareName>,
+    jobs: Map<JobId, ShareName>,
     /// What landed in a share while its program ran: it is run once more.
-    again: BTreeMap<ShareName, BTreeSet<RelPath>>,
+    again: Map<ShareName, Set<RelPath>>,
 }
 
 struct Notice {
@@ -98,7 +97,7 @@ impl InForce {
                 actions
             }
             Reload::Script(_) | Reload::Services(_) if self.jobs.values().any(|name| *name == share.name) => {
-                self.again.entry(share.name.clone()).or_default().extend(paths.iter().cloned());
+                self.again.get_or_default(share.name.clone()).extend(paths.iter().cloned());
                 Vec::new()
             }
             Reload::Script(script) => {

@@ -3,7 +3,7 @@
 //! A [`Job`] runs in a process group of its own, with a time limit at which the whole group is killed, its output read as
 //! it comes and bounded. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use crate::daemon::place::plain;
-use crate::model::{Monotonic, escape};
+use crate::model::{Map, Monotonic, escape};
 
 /// Jobs that run at a time; others wait their turn.
 const AT_ONCE: usize = 8;
@@ -64,7 +64,7 @@ pub struct Ended {
 /// Everything that runs or waits to.
 #[derive(Default)]
 pub struct Runner {
-    running: BTreeMap<JobId, Running>,
+    running: Map<JobId, Running>,
     waiting: VecDeque<(JobId, Job)>,
     next: JobId,
 }

@@ -1,6 +1,5 @@
 //! From a configuration to a running node.
 
-use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::daemon::{Role, Start, connect, signals};
 use crate::fs::Fs;
 use crate::fs::unix::UnixFs;
 use crate::model::settings::PeerSettings;
-use crate::model::{Direction, PeerName, RelPath, Rng, limits};
+use crate::model::{Direction, Map, PeerName, RelPath, Rng, limits};
 use crate::node::api::Level;
 use crate::node::{Identity, Node, Parts};
 use crate::proto::session::Mode;
@@ -173,7 +172,7 @@ fn make_node(env: &Env, place: &Place, config: &Config, role: &Role) -> Result<N
             identity,
             rng: Rng::new(env::random()?),
             tag: place.tag(),
-            reserved: config.reserved.iter().cloned().collect::<BTreeMap<_, _>>(),
+            reserved: config.reserved.iter().cloned().collect::<Map<_, _>>(),
             settled_at: env.up_for(limits::SETTLED_AFTER),
             attended: role != &Role::Daemon,
             token: place.read_token(),

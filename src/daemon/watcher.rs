@@ -7,7 +7,6 @@
 //! A directory that comes may be filled, and renamed, before its watch exists. So it is watched first and listed after,
 //! and its hint is deep: whatever was done to it until then is found by looking, whatever is done later is told.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -15,17 +14,17 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDe
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::fs::scan::Hint;
-use crate::model::{RelPath, ShareName};
+use crate::model::{Map, RelPath, Set, ShareName};
 use crate::reconcile::filter::Filter;
 
 /// The watches of all shares.
 pub struct Watcher {
     inotify: Inotify,
-    watches: BTreeMap<WatchDescriptor, Watched>,
+    watches: Map<WatchDescriptor, Watched>,
     /// What a share's watches are made by: its root, and what may lie in it.
-    shares: BTreeMap<ShareName, (PathBuf, Filter)>,
+    shares: Map<ShareName, (PathBuf, Filter)>,
     /// Of these not everything is watched, and that was told.
-    partly: BTreeSet<ShareName>,
+    partly: Set<ShareName>,
 }
 
 #[derive(Clone)]
@@ -65,7 +64,7 @@ impl Watcher {
     /// A watcher without watches; `None` where the kernel has no inotify.
     pub fn new() -> Option<Watcher> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
-        Some(Watcher { inotify, watches: BTreeMap::new(), shares: BTreeMap::new(), partly: BTreeSet::new() })
+        Some(Watcher { inotify, watches: Map::new(), shares: Map::new(), partly: Set::new() })
     }
 
     /// To wait on.

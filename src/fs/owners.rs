@@ -3,10 +3,9 @@
 //! They are parsed here because getpwuid asks whatever nsswitch.conf names, which may be a directory server that answers
 //! late or never, and nothing in the loop may block. Numbers without a name travel as numbers.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::model::{Owner, limits};
+use crate::model::{Map, Owner, limits};
 
 /// The users and groups of this machine.
 #[derive(Default)]
@@ -14,20 +13,20 @@ pub struct Owners {
     users: Names,
     groups: Names,
     /// Every file of one owner shares one value.
-    known: BTreeMap<(u32, u32), Rc<Owner>>,
+    known: Map<(u32, u32), Rc<Owner>>,
 }
 
 impl Owners {
     /// What the two files hold; a line that makes no sense is left out.
     pub fn parse(passwd: &[u8], group: &[u8]) -> Owners {
-        Owners { users: Names::parse(passwd), groups: Names::parse(group), known: BTreeMap::new() }
+        Owners { users: Names::parse(passwd), groups: Names::parse(group), known: Map::new() }
     }
 
     /// The names of an owner and group.
     pub fn name(&mut self, uid: u32, gid: u32) -> Rc<Owner> {
         let (users, groups) = (&self.users, &self.groups);
         let owner = || Rc::new(Owner { user: users.name(uid), group: groups.name(gid) });
-        self.known.entry((uid, gid)).or_insert_with(owner).clone()
+        self.known.get_or_insert_with((uid, gid), owner).clone()
     }
 
     /// The numbers of an owner and group; `None` where one of them is not known here.
@@ -39,8 +38,8 @@ impl Owners {
 /// Names and numbers of one file.
 #[derive(Default)]
 struct Names {
-    by_id: BTreeMap<u32, Box<str>>,
-    by_name: BTreeMap<Box<str>, u32>,
+    by_id: Map<u32, Box<str>>,
+    by_name: Map<Box<str>, u32>,
 }
 
 impl Names {
@@ -56,8 +55,8 @@ impl Names {
                 continue;
             }
             // The first line of a number or a name counts, as for the C library.
-            names.by_id.entry(id).or_insert_with(|| name.into());
-            names.by_name.entry(name.into()).or_insert(id);
+            names.by_id.get_or_insert_with(id, || name.into());
+            names.by_name.get_or_insert(name.into(), id);
         }
         names
     }

@@ -7,12 +7,12 @@
 
 mod finding;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::fs::form::{self, Content};
 use crate::fs::{Found, FsError, Root};
 use crate::model::settings::Symlinks;
-use crate::model::{Digest, Hasher, Index, Kind, Now, Reason, Record, RelPath, Sleep, WallTime, limits};
+use crate::model::{Digest, Hasher, Index, Kind, Map, Now, Reason, Record, RelPath, Set, Sleep, WallTime, limits};
 
 pub use finding::{Finding, Hint, Rules, Scanned, is_young};
 
@@ -30,7 +30,7 @@ pub struct Scan<R: Root> {
     /// Paths that could not be looked into: what is recorded below them sleeps.
     blocked: Vec<(RelPath, Sleep)>,
     /// Directories that were looked at without what is below them.
-    shallow: BTreeSet<RelPath>,
+    shallow: Set<RelPath>,
     outcome: Scanned,
     buffer: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl<R: Root> Scan<R> {
             names: VecDeque::new(),
             hashing: None,
             blocked: Vec::new(),
-            shallow: BTreeSet::new(),
+            shallow: Set::new(),
             outcome: Scanned::default(),
             buffer: Vec::new(),
         }
@@ -338,7 +338,7 @@ impl<R: Root> Scan<R> {
     fn finish(&mut self, index: &Index, rules: &Rules<'_>) -> Scanned {
         let mut outcome = std::mem::take(&mut self.outcome);
         outcome.full = self.scope.is_none();
-        let mut unseen: BTreeMap<&RelPath, &Record> = BTreeMap::new();
+        let mut unseen: Map<&RelPath, &Record> = Map::new();
         match &self.scope {
             None => unseen.extend(index.iter()),
             Some(hints) => {
@@ -346,7 +346,7 @@ impl<R: Root> Scan<R> {
                     unseen.extend(index.get(&hint.path).map(|record| (&hint.path, record)));
                     // A shallow look at a directory that is still there says nothing of what is below.
                     if !self.shallow.contains(&hint.path) {
-                        unseen.extend(index.below(Some(&hint.path)));
+                        unseen.extend(index.below(&hint.path));
                     }
                 }
             }
@@ -373,7 +373,7 @@ impl<R: Root> Scan<R> {
         }
         outcome.gone = gone;
         outcome.counts.known = index.live_files().0;
-        for (path, finding) in &outcome.found {
+        for (path, finding) in outcome.found.iter() {
             let changed = index.get(path).is_some_and(|record| {
                 record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest
             });

@@ -4,10 +4,8 @@
 //! knows for its own and never syncs. It exists only while something is staged. What a crash left in it is removed at
 //! the next start, except what a journaled batch still needs.
 
-use std::collections::BTreeSet;
-
 use crate::fs::{Attributes, FsError, Root};
-use crate::model::{Digest, Hasher, Kind, RelPath, escape, limits};
+use crate::model::{Digest, Hasher, Kind, RelPath, Set, escape, limits};
 use crate::reconcile::filter::STAGING;
 
 /// The staging directory of one share.
@@ -30,7 +28,7 @@ impl Staging {
     ///
     /// # Errors
     /// Of reading or removing; a directory that is not there is no error.
-    pub fn sweep<R: Root>(&mut self, root: &R, keep: &BTreeSet<RelPath>) -> Result<usize, FsError> {
+    pub fn sweep<R: Root>(&mut self, root: &R, keep: &Set<RelPath>) -> Result<usize, FsError> {
         let mut handle = match root.open_dir(Some(&self.dir)) {
             Ok(handle) => handle,
             Err(error) if error.is_missing() => return Ok(0),
@@ -96,7 +94,7 @@ impl Staging {
             Err(error) if error.is_missing() => self.made = false,
             Err(error) if error.is_not_empty() => {
                 // What cannot be removed now will be at the next close, or the next start.
-                let _ = self.sweep(root, &BTreeSet::new());
+                let _ = self.sweep(root, &Set::new());
             }
             Err(_) => {}
         }

@@ -1,8 +1,6 @@
 //! What one node knows of one share: an entry per path, with what the disk looked like when it was recorded.
 
-use std::collections::BTreeMap;
-
-use crate::model::{Entry, Kind, NodeId, RelPath, WallTime};
+use crate::model::{Entry, Kind, Map, NodeId, RelPath, WallTime};
 
 /// What the disk says of a path: equal stats mean that nothing was written since.
 ///
@@ -120,54 +118,50 @@ impl Record {
 /// All records of one share, in byte order of their paths.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Index {
-    records: BTreeMap<RelPath, Record>,
+    // Boxed, so that a path in the middle moves 24 bytes of each one behind it.
+    records: Map<RelPath, Box<Record>>,
 }
 
 impl Index {
     /// The record of a path.
     pub fn get(&self, path: &RelPath) -> Option<&Record> {
-        self.records.get(path)
+        self.records.get(path).map(Box::as_ref)
     }
 
     /// The record of a path, to change it.
     pub fn get_mut(&mut self, path: &RelPath) -> Option<&mut Record> {
-        self.records.get_mut(path)
+        self.records.get_mut(path).map(Box::as_mut)
     }
 
     /// Puts a record in, in place of the former one.
     pub fn insert(&mut self, path: RelPath, record: Record) {
-        self.records.insert(path, record);
+        self.records.insert(path, Box::new(record));
     }
 
     /// Forgets a path altogether.
     pub fn remove(&mut self, path: &RelPath) -> Option<Record> {
-        self.records.remove(path)
+        self.records.remove(path).map(|record| *record)
     }
 
     /// All records in byte order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RelPath, &Record)> {
-        self.records.iter()
+        self.records.iter().map(|(path, record)| (path, &**record))
     }
 
     /// All records in byte order, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&RelPath, &mut Record)> {
-        self.records.iter_mut()
+        self.records.iter_mut().map(|(path, record)| (path, &mut **record))
     }
 
-    /// All records below `dir`, or all when it is `None`.
-    pub fn below(&self, dir: Option<&RelPath>) -> Box<dyn DoubleEndedIterator<Item = (&RelPath, &Record)> + '_> {
-        match dir {
-            None => Box::new(self.records.iter()),
-            Some(dir) => {
-                let (from, to) = dir.subtree();
-                Box::new(self.records.range(from..to))
-            }
-        }
+    /// All records below `dir`.
+    pub fn below(&self, dir: &RelPath) -> impl Iterator<Item = (&RelPath, &Record)> + use<'_> {
+        let (from, to) = dir.subtree();
+        self.records.range(&from, &to).map(|(path, record)| (path, &**record))
     }
 
     /// Whether something live and awake lies below `dir`.
     pub fn has_live_below(&self, dir: &RelPath) -> bool {
-        self.below(Some(dir)).any(|(_, record)| record.is_awake_and_live())
+        self.below(dir).any(|(_, record)| record.is_awake_and_live())
     }
 
     /// Number of records, tombstones included.

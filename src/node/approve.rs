@@ -2,7 +2,7 @@
 
 use crate::fs::Fs;
 use crate::fs::scan::Hint;
-use crate::model::{Entry, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, limits};
+use crate::model::{Entry, Map, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Pick, Reply, Tree};
 use crate::reconcile;
@@ -79,11 +79,11 @@ impl<F: Fs> Node<F> {
         self.retry_owed(now, name, false, |_, _, owed| owed.reason == Reason::FirstContact);
         let Some(state) = self.store.state().shares.get(name) else { return 0 };
         let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
-        let mut held: std::collections::BTreeMap<RelPath, Vec<(NodeId, Owed)>> = Default::default();
+        let mut held: Map<RelPath, Vec<(NodeId, Owed)>> = Default::default();
         for ((node, other), owed) in
             state.owed.iter().filter(|((_, other), owed)| owed.reason == Reason::FirstContact && covers(other))
         {
-            held.entry(other.clone()).or_default().push((*node, owed.clone()));
+            held.get_or_default(other.clone()).push((*node, Owed::clone(owed)));
         }
         let here = |node: NodeId| self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
         if pick != Pick::Mine {
@@ -188,7 +188,7 @@ impl<F: Fs> Node<F> {
             .owed
             .iter()
             .filter(|((_, other), owed)| covers(other) && owed.reason.needs_person())
-            .map(|((node, path), owed)| (*node, path.clone(), owed.clone()))
+            .map(|((node, path), owed)| (*node, path.clone(), Owed::clone(owed)))
             .collect();
         done += self.pick(now, name, path, Pick::Theirs);
         for (node, path, owed) in owed {

@@ -1,10 +1,10 @@
 //! Batches on their way: what a peer offered, until it lands or is owed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::fs::Root;
 use crate::fs::stage::Incoming;
-use crate::model::{Entry, Monotonic, NodeId, Reason, RelPath, WallTime};
+use crate::model::{Entry, Map, Monotonic, NodeId, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::reconcile::FirstContact;
 use crate::store::state::Owed;
@@ -20,7 +20,7 @@ pub(crate) struct Batch<R: Root> {
     /// When it was offered.
     pub opened: Monotonic,
     /// What is left of it.
-    pub offers: BTreeMap<RelPath, Pending<R>>,
+    pub offers: Map<RelPath, Pending<R>>,
     /// A person let it pass the guards.
     pub by_person: bool,
     /// Not looked at before this time: a path was changing or locked.
@@ -87,7 +87,7 @@ impl<R: Root> Batch<R> {
             link: Some(link),
             contact,
             opened: now,
-            offers: BTreeMap::new(),
+            offers: Map::new(),
             by_person: false,
             not_before: Monotonic(0),
             unasked: VecDeque::new(),

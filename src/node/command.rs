@@ -70,7 +70,7 @@ impl<F: Fs> Node<F> {
             return Reply::failed(Fault::NotFound, "there is no such peer or share");
         }
         if peer.is_some() || share.is_none() {
-            for (name, dial) in &mut self.dials {
+            for (name, dial) in self.dials.iter_mut() {
                 if peer.is_none_or(|only| only == name) {
                     dial.paused = paused;
                     dial.at = now.mono;

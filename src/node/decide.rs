@@ -1,10 +1,8 @@
 //! From a batch that is complete to a landing that is approved and journaled.
 
-use std::collections::BTreeMap;
-
 use crate::fs::apply;
 use crate::fs::{Fs, Root};
-use crate::model::{DiskStat, Entry, Kind, Now, Reason, Record, RelPath, ShareName, limits};
+use crate::model::{DiskStat, Entry, Kind, Map, Now, Reason, Record, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
@@ -201,7 +199,7 @@ impl<F: Fs> Node<F> {
         let mut missing = Vec::new();
         let mut owed = Vec::new();
         let index = &self.store.state().shares.get(name)?.index;
-        for (path, pending) in &batch.offers {
+        for (path, pending) in batch.offers.iter() {
             let record = index.get(path);
             let same_content = record.is_some_and(|record| record.entry.same_content(&pending.entry));
             if !share.filter.holds(path) {
@@ -267,14 +265,14 @@ impl<F: Fs> Node<F> {
     /// made a file and a directory of one name come to this from both sides alike.
     fn keep_trees_whole(&mut self, now: Now, name: &ShareName, id: u64, steps: &mut Vec<Step>) {
         let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return };
-        let after: BTreeMap<&RelPath, &Entry> = steps.iter().map(|step| (&step.path, &step.entry)).collect();
+        let after: Map<&RelPath, &Entry> = steps.iter().map(|step| (&step.path, &step.entry)).collect();
         let entry_of = |path: &RelPath| {
             after
                 .get(path)
                 .copied()
                 .or_else(|| index.get(path).filter(|record| record.sleep.is_none()).map(|record| &record.entry))
         };
-        let mut turned: BTreeMap<RelPath, Entry> = BTreeMap::new();
+        let mut turned: Map<RelPath, Entry> = Map::new();
         for step in steps.iter().filter(|step| step.entry.is_live()) {
             for above in step.path.ancestors() {
                 if let Some(entry) = entry_of(&above).filter(|entry| entry.has_content()) {
@@ -283,9 +281,9 @@ impl<F: Fs> Node<F> {
             }
             if step.entry.has_content() {
                 let (from, to) = step.path.subtree();
-                let below_after = after.range::<RelPath, _>(&from..&to).any(|(_, entry)| entry.is_live());
+                let below_after = after.range(&from, &to).any(|(_, entry)| entry.is_live());
                 let below_before = index
-                    .below(Some(&step.path))
+                    .below(&step.path)
                     .any(|(path, record)| record.is_awake_and_live() && !after.contains_key(path));
                 if below_after || below_before {
                     turned.insert(step.path.clone(), step.entry.clone());

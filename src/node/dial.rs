@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Monotonic, Now, PeerName, Rng, WallTime, limits};
+use crate::model::{Monotonic, Now, PeerName, Rng, Set, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::link::Link;
 use crate::node::{LinkId, Node, Output};
@@ -59,12 +59,11 @@ impl<F: Fs> Node<F> {
     /// Brings the dials in line with the configured peers.
     pub(crate) fn set_up_dials(&mut self, now: Now) {
         let wanted = |peer: &&crate::model::settings::PeerSettings| peer.enabled;
-        let names: std::collections::BTreeSet<PeerName> =
-            self.settings.peers.iter().filter(wanted).map(|peer| peer.name.clone()).collect();
+        let names: Set<PeerName> = self.settings.peers.iter().filter(wanted).map(|peer| peer.name.clone()).collect();
         self.dials.retain(|name, _| names.contains(name));
         for peer in self.settings.peers.iter().filter(wanted) {
             let at = if peer.address.is_some() { now.mono } else { Monotonic::NEVER };
-            let dial = self.dials.entry(peer.name.clone()).or_insert_with(|| Dial::new(at));
+            let dial = self.dials.get_or_insert_with(peer.name.clone(), || Dial::new(at));
             if dial.link.is_none() {
                 dial.at = at;
             }
@@ -164,7 +163,7 @@ impl<F: Fs> Node<F> {
 
     /// Calls every peer, or one, at once.
     pub(crate) fn dial_now(&mut self, now: Now, only: Option<&PeerName>) {
-        for (name, dial) in &mut self.dials {
+        for (name, dial) in self.dials.iter_mut() {
             let wanted = only.is_none_or(|only| only == name);
             let has_address = self.settings.peers.iter().any(|peer| peer.name == *name && peer.address.is_some());
             if wanted && has_address && dial.link.is_none() && !dial.paused {

@@ -7,11 +7,10 @@
 //! Why not the crate `similar`? It does the same and more in about 60 KB of source; here 150 lines do, and the bound on
 //! work comes in as a number, not as a clock.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::model::limits;
+use crate::model::{Map, limits};
 
 /// One side of a comparison.
 pub(crate) struct Side<'a> {
@@ -126,10 +125,10 @@ fn write_line(text: &mut String, mark: char, line: &[u8]) {
 
 /// The changes that make `new` of `old`, in order. `work` bounds how long the fewest are searched for.
 fn compare(old: &[&[u8]], new: &[&[u8]], work: usize) -> Vec<Change> {
-    let mut numbers: BTreeMap<&[u8], u32> = BTreeMap::new();
+    let mut numbers: Map<&[u8], u32> = Map::new();
     let mut number = |line| {
         let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        *numbers.entry(line).or_insert(next)
+        *numbers.get_or_insert(line, next)
     };
     let mut search = Search {
         old: old.iter().map(|line| number(line)).collect(),

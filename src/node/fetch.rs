@@ -6,7 +6,7 @@
 
 use crate::fs::stage::{ArrivalError, Incoming};
 use crate::fs::{Fs, Root, form};
-use crate::model::{Digest, Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Digest, Kind, Map, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::batch::{Arriving, Content};
 use crate::node::land::attributes_of;
@@ -25,14 +25,14 @@ impl<F: Fs> Node<F> {
                 .get(&name)
                 .map(|share| share.batches.keys().copied().take(limits::BATCHES_OPEN * limits::SESSIONS_MAX).collect())
                 .unwrap_or_default();
-            let mut open: std::collections::BTreeMap<LinkId, usize> = Default::default();
+            let mut open: Map<LinkId, usize> = Default::default();
             for id in ids {
                 let Some(batch) = self.shares.get(&name).and_then(|share| share.batches.get(&id)) else { continue };
                 let Some(link) = batch.link else { continue };
                 if batch.is_complete() {
                     continue;
                 }
-                let count = open.entry(link).or_insert(0);
+                let count = open.get_or_insert(link, 0);
                 *count += 1;
                 if *count <= limits::BATCHES_OPEN {
                     self.fetch_for(now, &name, id, link);

@@ -105,7 +105,7 @@ impl<F: Fs> Node<F> {
     /// What is missing until everything asked for is in sync: texts, and whether each goes on by itself.
     pub(crate) fn behind(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Vec<(String, bool)> {
         let mut behind = Vec::new();
-        for (name, dial) in &self.dials {
+        for (name, dial) in self.dials.iter() {
             if peer.is_some_and(|only| only != name) {
                 continue;
             }

@@ -8,7 +8,7 @@
 use crate::fs::apply::{self, Refusal, Seen};
 use crate::fs::{Attributes, Found, Fs, FsError, Rename, Root};
 use crate::model::entry::SETID_BITS;
-use crate::model::{DiskStat, Entry, Index, Kind, Monotonic, NodeId, Reason, RelPath, limits};
+use crate::model::{DiskStat, Entry, Index, Kind, Monotonic, NodeId, Reason, RelPath, Set, limits};
 use crate::store::state::{LandingRecord, LandingStep};
 
 /// What became of one path.
@@ -67,7 +67,7 @@ pub(crate) struct Landing {
     /// The next attempt, after something failed that may succeed later.
     retry_at: Monotonic,
     /// Directories whose names changed.
-    pub touched: std::collections::BTreeSet<Option<RelPath>>,
+    pub touched: Set<Option<RelPath>>,
 }
 
 impl Landing {

@@ -1,9 +1,7 @@
 //! A landing that is over: written down and told.
 
-use std::collections::BTreeMap;
-
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Op, Outcome, Phase};
@@ -55,7 +53,7 @@ impl<F: Fs> Node<F> {
         if landing.touched.len() > limits::FLUSH_EACH {
             return root.sync_all();
         }
-        for dir in &landing.touched {
+        for dir in landing.touched.iter() {
             match root.sync_dir(dir.as_ref()) {
                 // It went with what was in it.
                 Err(error) if error.is_missing() => {}
@@ -69,7 +67,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
         let batch_id = landing.batch;
         let from = landing.from;
-        let offered: BTreeMap<RelPath, (Option<Entry>, bool)> =
+        let offered: Map<RelPath, (Option<Entry>, bool)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
                     .offers
@@ -78,7 +76,7 @@ impl<F: Fs> Node<F> {
                         (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))
                     })
                     .collect(),
-                None => BTreeMap::new(),
+                None => Map::new(),
             };
         let mut number = None;
         let mut landed = Vec::new();
@@ -256,7 +254,7 @@ impl<F: Fs> Node<F> {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return };
         let mut paid = Vec::new();
-        for (id, batch) in &mut share.batches {
+        for (id, batch) in share.batches.iter_mut() {
             for path in landed {
                 let known = match (batch.offers.get(path), index.get(path)) {
                     (Some(pending), Some(record)) => pending.entry == record.entry,

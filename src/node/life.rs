@@ -1,10 +1,10 @@
 //! How a node begins, and how it ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Now, limits};
+use crate::model::{Map, Now, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node, Parts, api, expire};
 use crate::store::News;
@@ -25,11 +25,11 @@ impl<F: Fs> Node<F> {
             started: now.mono,
             attended: parts.attended,
             token: parts.token,
-            shares: BTreeMap::new(),
-            links: BTreeMap::new(),
+            shares: Map::new(),
+            links: Map::new(),
             next_link: 1,
-            dials: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            dials: Map::new(),
+            waiting: Map::new(),
             next_batch: 1,
             next_run: 1,
             outputs: VecDeque::new(),
@@ -60,7 +60,7 @@ impl<F: Fs> Node<F> {
         for id in links {
             self.say_bye(now, id, Trouble::EndedHere("this node is shutting down"));
         }
-        for (name, share) in &mut self.shares {
+        for (name, share) in self.shares.iter_mut() {
             // A landing that has begun is completed at the next start; what is staged for others is removed now.
             let Some(root) = &share.root else { continue };
             let batches = std::mem::take(&mut share.batches);

@@ -1,11 +1,11 @@
 //! One session with one peer, as the node sees it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::fs::Root;
 use crate::fs::form::Content;
-use crate::model::{Digest, Direction, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
+use crate::model::{Digest, Direction, Map, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
 
@@ -26,10 +26,10 @@ pub(crate) struct Link<R: Root> {
     pub section: Option<PeerName>,
     pub last_heard: Monotonic,
     pub last_sent: Monotonic,
-    pub exchanges: BTreeMap<ShareName, Exchange>,
+    pub exchanges: Map<ShareName, Exchange>,
     /// Messages that may go once the state they speak of is on disk.
     pub outbox: VecDeque<Message>,
-    pub requests: BTreeMap<u32, Requested>,
+    pub requests: Map<u32, Requested>,
     pub next_request: u32,
     /// Bytes asked for and not here yet.
     pub outstanding: u64,
@@ -134,9 +134,9 @@ impl<R: Root> Link<R> {
             section: None,
             last_heard: now,
             last_sent: now,
-            exchanges: BTreeMap::new(),
+            exchanges: Map::new(),
             outbox: VecDeque::new(),
-            requests: BTreeMap::new(),
+            requests: Map::new(),
             next_request: 1,
             outstanding: 0,
             serving: VecDeque::new(),

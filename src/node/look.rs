@@ -224,7 +224,7 @@ impl<F: Fs> Node<F> {
             found.iter().filter(|(_, finding)| finding.young).map(|(path, _)| path.clone()).collect();
         if !young.is_empty() {
             // Read once more when another write could no longer hide behind the same time.
-            let coarse = young.iter().any(|path| found[path].stat.ctime_ns.rem_euclid(1_000_000_000) == 0);
+            let coarse = found.values().any(|finding| finding.young && finding.stat.ctime_ns % 1_000_000_000 == 0);
             share.relook.extend(young);
             share.relook_at = share.relook_at.min(now.mono.plus(if coarse { span } else { limits::YOUNG * 2 }));
         }

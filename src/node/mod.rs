@@ -60,13 +60,13 @@ mod status;
 mod summary;
 mod undo;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::fs::scan::Hint;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Monotonic, NodeId, Now, PeerName, Reason, RelPath, Rng, Settings, ShareName, limits};
+use crate::model::{Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, Rng, Set, Settings, ShareName, limits};
 use crate::proto::Session;
 use crate::reconcile::filter::Reserved;
 use crate::store::Store;
@@ -94,17 +94,17 @@ pub struct Node<F: Fs> {
     identity: Identity,
     rng: Rng,
     tag: u64,
-    reserved: BTreeMap<ShareName, Vec<Reserved>>,
+    reserved: Map<ShareName, Vec<Reserved>>,
     settled_at: Monotonic,
     started: Monotonic,
     attended: bool,
     token: Option<[u8; 16]>,
-    shares: BTreeMap<ShareName, Share<F::Root>>,
-    links: BTreeMap<LinkId, Link<F::Root>>,
+    shares: Map<ShareName, Share<F::Root>>,
+    links: Map<LinkId, Link<F::Root>>,
     next_link: LinkId,
-    dials: BTreeMap<PeerName, Dial>,
+    dials: Map<PeerName, Dial>,
     /// Troubles with nodes that belong to no section: who knocked and was not let in.
-    waiting: BTreeMap<NodeId, admit::Waiting>,
+    waiting: Map<NodeId, admit::Waiting>,
     next_batch: u64,
     next_run: u64,
     outputs: VecDeque<Output>,
@@ -232,13 +232,16 @@ impl<F: Fs> Node<F> {
 
     /// Changes here touch these paths of a share that are not confirmed yet, and may be taken back: until the set is
     /// another, what lies there is neither offered nor replaced.
-    pub fn handle_withheld(&mut self, now: Now, name: &ShareName, paths: BTreeSet<RelPath>) {
+    pub fn handle_withheld(&mut self, now: Now, name: &ShareName, paths: Set<RelPath>) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let before = std::mem::replace(&mut share.withheld, paths);
-        let changed: Vec<RelPath> = before.symmetric_difference(&share.withheld).cloned().collect();
-        let released = before.iter().any(|path| !share.withheld.contains(path));
-        for path in changed {
-            share.hints.add(now.mono, Hint { path, deep: false });
+        let mut released = false;
+        for path in before.iter().filter(|path| !share.withheld.contains(*path)) {
+            share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
+            released = true;
+        }
+        for path in share.withheld.iter().filter(|path| !before.contains(*path)) {
+            share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
         }
         if released {
             self.retry_owed(now, name, false, |_, _, owed| {

@@ -1,7 +1,7 @@
 //! What was heard and cannot land: written down with its reason, and tried again.
 
 use crate::fs::Fs;
-use crate::model::{NodeId, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Map, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::{Batch, Content, Pending};
@@ -25,11 +25,11 @@ impl<F: Fs> Node<F> {
         let on_its_way = |node: NodeId, path: &RelPath| {
             share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path))
         };
-        let mut groups: std::collections::BTreeMap<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
+        let mut groups: Map<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
         for ((node, path), owed) in
             state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path))
         {
-            groups.entry((*node, owed.batch)).or_default().push((path.clone(), owed.clone()));
+            groups.get_or_default((*node, owed.batch)).push((path.clone(), Owed::clone(owed)));
         }
         for ((node, _), items) in groups {
             let link = self

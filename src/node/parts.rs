@@ -1,10 +1,8 @@
 //! What a node is made of, and what it wants done.
 
-use std::collections::BTreeMap;
-
 use crate::fs::Fs;
 use crate::model::settings::Address;
-use crate::model::{Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
+use crate::model::{Map, Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
 use crate::node::api::{Event, LogLine, Reply};
 use crate::node::{CommandId, LinkId};
 #[cfg(feature = "encryption")]
@@ -100,7 +98,7 @@ pub struct Parts<F: Fs> {
     /// Tells its staging directories from those of other databases.
     pub tag: u64,
     /// Names of its own that must never be synced, per share.
-    pub reserved: BTreeMap<ShareName, Vec<Reserved>>,
+    pub reserved: Map<ShareName, Vec<Reserved>>,
     /// The machine is up for ten minutes from here on.
     pub settled_at: Monotonic,
     /// A person started it and waits: a share that was replaced meanwhile is reported, not held.

@@ -22,13 +22,12 @@
 //! running. What would reopen it: a wish to move a share together with edits that nobody has seen, which now go to
 //! history when the moved file differs.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::settings::{Accept, ShareSettings};
-use crate::model::{Direction, Now, PeerName, Settings, ShareName, escape};
+use crate::model::{Direction, Map, Now, PeerName, Set, Settings, ShareName, escape};
 use crate::node::api::Level;
 use crate::node::share::Share;
 use crate::node::{Identity, LinkId, Node, Output};
@@ -43,9 +42,9 @@ struct Changed {
     /// Every session: who could open it may not be able to any more.
     mode: bool,
     /// Peer sections that were added, removed, switched or changed.
-    peers: BTreeSet<PeerName>,
+    peers: Set<PeerName>,
     /// Shares of which peers must be told something else.
-    shares: BTreeSet<ShareName>,
+    shares: Set<ShareName>,
     /// There is a share that no peer was told of.
     added: bool,
 }
@@ -55,13 +54,7 @@ impl<F: Fs> Node<F> {
     ///
     /// `mode` and `reserved` are as in [`crate::node::Parts`]. Whoever watches directories drops those of shares that are
     /// gone; the others are announced by [`Output::Watch`].
-    pub fn reconfigure(
-        &mut self,
-        now: Now,
-        settings: Settings,
-        mode: Mode,
-        reserved: BTreeMap<ShareName, Vec<Reserved>>,
-    ) {
+    pub fn reconfigure(&mut self, now: Now, settings: Settings, mode: Mode, reserved: Map<ShareName, Vec<Reserved>>) {
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
         let changed = Changed {
@@ -145,7 +138,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// Brings the shares in line with the settings. `old` and `reserved` are what was said before.
-    fn replace_shares(&mut self, now: Now, old: &[ShareSettings], reserved: &BTreeMap<ShareName, Vec<Reserved>>) {
+    fn replace_shares(&mut self, now: Now, old: &[ShareSettings], reserved: &Map<ShareName, Vec<Reserved>>) {
         let wanted: Vec<ShareSettings> = enabled(&self.settings.shares).cloned().collect();
         let gone: Vec<ShareName> =
             self.shares.keys().filter(|name| !wanted.iter().any(|share| share.name == **name)).cloned().collect();
@@ -308,7 +301,7 @@ impl<F: Fs> Node<F> {
         let (rules, direction) = (share.rules_digest(), share.settings.direction);
         let (meta, ledgers) = match self.store.state().shares.get(name) {
             Some(state) => (state.meta.clone(), state.ledgers.clone()),
-            None => (ShareMeta::default(), BTreeMap::new()),
+            None => (ShareMeta::default(), Map::new()),
         };
         if meta.rules == Some(rules) && meta.direction == direction {
             return;
@@ -361,9 +354,9 @@ fn differing<'a, T: 'a, N: Ord + Clone + 'a>(
     new: impl IntoIterator<Item = &'a T>,
     name: impl Fn(&'a T) -> &'a N,
     same: impl Fn(&T, &T) -> bool,
-) -> BTreeSet<N> {
-    let mut left: BTreeMap<&N, &T> = old.into_iter().map(|item| (name(item), item)).collect();
-    let mut differ: BTreeSet<N> = BTreeSet::new();
+) -> Set<N> {
+    let mut left: Map<&N, &T> = old.into_iter().map(|item| (name(item), item)).collect();
+    let mut differ: Set<N> = Set::new();
     for item in new {
         if left.remove(name(item)).is_none_or(|before| !same(before, item)) {
             differ.insert(name(item).clone());

@@ -92,7 +92,7 @@ impl<F: Fs> Node<F> {
     /// after a restart went since then.
     pub(crate) fn note_scans(&mut self, span: Option<Duration>) {
         let most = span.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
-        for (name, share) in &self.shares {
+        for (name, share) in self.shares.iter() {
             let Some(state) = self.store.state().shares.get(name) else { continue };
             // Also when the clock was ahead and is put right: nothing can have been seen later than now.
             if share.last_scan.since_ms(state.meta.scanned).unsigned_abs() > most && share.last_scan > WallTime(0) {

@@ -1,13 +1,13 @@
 //! One share of a running node: its root, what is being looked at, what is on its way.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::fs::scan::{Hint, Rules, Scan};
 use crate::fs::stage::Staging;
 use crate::fs::{Place, Root};
 use crate::model::settings::ShareSettings;
-use crate::model::{Digest, Hasher, Monotonic, NodeId, Reason, RelPath, WallTime, limits};
+use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
 use crate::node::land::Landing;
 use crate::reconcile::filter::{Filter, Reserved};
@@ -41,13 +41,13 @@ pub(crate) struct Share<R: Root> {
     /// Paths that were young or restless when looked at.
     pub relook: Vec<RelPath>,
     pub relook_at: Monotonic,
-    pub batches: BTreeMap<u64, Batch<R>>,
+    pub batches: Map<u64, Batch<R>>,
     /// Which batch asks for a content, so that no two do.
-    pub fetching: BTreeMap<(RelPath, Digest), u64>,
+    pub fetching: Map<(RelPath, Digest), u64>,
     pub landing: Option<Landing>,
     /// The greatest sequence number in the index.
     pub top: u64,
-    pub skipped: BTreeMap<RelPath, Reason>,
+    pub skipped: Map<RelPath, Reason>,
     /// Skipped paths beyond those that are listed.
     pub skipped_more: u64,
     /// Deletions recorded lately, and when.
@@ -59,7 +59,7 @@ pub(crate) struct Share<R: Root> {
     /// would take their absence for having landed.
     pub litter: Vec<RelPath>,
     /// Paths that changed here and for which something is owed.
-    pub reconsider: BTreeSet<RelPath>,
+    pub reconsider: Set<RelPath>,
     /// The next scan gives up what differs here, because a person rejected it.
     pub taking_back: bool,
     /// When the share was last looked at as a whole.
@@ -69,7 +69,7 @@ pub(crate) struct Share<R: Root> {
     /// Whether changes on disk are announced, or must be found by looking.
     pub watched: bool,
     /// Paths that somebody else's unconfirmed change touches.
-    pub withheld: BTreeSet<RelPath>,
+    pub withheld: Set<RelPath>,
 }
 
 impl<R: Root> Share<R> {
@@ -94,22 +94,22 @@ impl<R: Root> Share<R> {
             next_poll: Monotonic(0),
             relook: Vec::new(),
             relook_at: Monotonic::NEVER,
-            batches: BTreeMap::new(),
-            fetching: BTreeMap::new(),
+            batches: Map::new(),
+            fetching: Map::new(),
             landing: None,
             top: 0,
-            skipped: BTreeMap::new(),
+            skipped: Map::new(),
             skipped_more: 0,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             waits_over: Vec::new(),
             litter: Vec::new(),
-            reconsider: BTreeSet::new(),
+            reconsider: Set::new(),
             taking_back: false,
             last_scan: WallTime(0),
             retry_at: Monotonic::NEVER,
             watched: false,
-            withheld: BTreeSet::new(),
+            withheld: Set::new(),
         }
     }
 
@@ -181,7 +181,7 @@ impl<R: Root> Share<R> {
 /// Changed paths, until they have settled.
 #[derive(Default)]
 pub(crate) struct Hints {
-    paths: BTreeMap<RelPath, bool>,
+    paths: Map<RelPath, bool>,
     /// So much changed, or so little is known, that everything must be looked at.
     all: bool,
     first: Option<Monotonic>,
@@ -195,7 +195,7 @@ impl Hints {
         if self.all {
             return;
         }
-        *self.paths.entry(hint.path).or_insert(false) |= hint.deep;
+        *self.paths.get_or_insert(hint.path, false) |= hint.deep;
         if self.paths.len() > limits::HINTS_MAX {
             self.all = true;
             self.paths.clear();
@@ -236,7 +236,7 @@ impl Hints {
 /// Two programs that each rewrite what the other wrote would otherwise go on for ever, wearing out flash on every node.
 /// Changes of one side alone do not count: a file that is written every second is a busy file, not a quarrel.
 #[derive(Default)]
-pub(crate) struct Flaps(BTreeMap<RelPath, Flap>);
+pub(crate) struct Flaps(Map<RelPath, Flap>);
 
 struct Flap {
     since: Monotonic,

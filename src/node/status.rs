@@ -167,7 +167,7 @@ impl<F: Fs> Node<F> {
             "not in sync"
         };
         let mut shares = Tree::map();
-        for (name, exchange) in &link.exchanges {
+        for (name, exchange) in link.exchanges.iter() {
             shares = shares.with(name.as_str(), self.exchange_tree(id, name, exchange));
         }
         let up = now.mono.since(link.opened).as_secs();
@@ -279,7 +279,7 @@ impl<F: Fs> Node<F> {
     /// Every share, by name.
     pub(crate) fn shares_tree(&self, now: Now) -> Tree {
         let mut tree = Tree::map();
-        for (name, share) in &self.shares {
+        for (name, share) in self.shares.iter() {
             let Some(state) = self.store.state().shares.get(name) else { continue };
             let (files, bytes) = state.index.live_files();
             let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live()).count();

@@ -13,12 +13,12 @@ impl<F: Fs> Node<F> {
         let counters = &self.counters;
         let mut failed = Vec::new();
         let mut skipped = Vec::new();
-        for (name, share) in &self.shares {
-            for (path, reason) in &share.skipped {
+        for (name, share) in self.shares.iter() {
+            for (path, reason) in share.skipped.iter() {
                 sort(name, path, reason, "", &mut failed, &mut skipped);
             }
             let Some(state) = self.store.state().shares.get(name) else { continue };
-            for ((node, path), owed) in &state.owed {
+            for ((node, path), owed) in state.owed.iter() {
                 let here = self.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
                 if here {
                     sort(name, path, &owed.reason, "", &mut failed, &mut skipped);
@@ -26,7 +26,7 @@ impl<F: Fs> Node<F> {
             }
         }
         for link in self.links.values().filter(|link| link.is_admitted()) {
-            for (name, exchange) in &link.exchanges {
+            for (name, exchange) in link.exchanges.iter() {
                 for (path, reason) in &exchange.owed_there_paths {
                     sort(name, path, reason, "there: ", &mut failed, &mut skipped);
                 }

@@ -7,12 +7,10 @@
 //! Bounds: [`HistoryBounds`]. What lost a conflict or a first contact, or was deleted by a peer, is never dropped before
 //! a day has passed; under pressure the newest version of a path goes last.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::fs::form::Content;
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
-use crate::model::{Digest, Kind, RelPath, ShareName, WallTime, limits};
+use crate::model::{Digest, Kind, Map, RelPath, Set, ShareName, WallTime, limits};
 use crate::store::item::LineItem;
 use crate::store::lines;
 use crate::store::state::Why;
@@ -35,7 +33,7 @@ pub struct History<R: Root> {
     root: R,
     dir: RelPath,
     bounds: HistoryBounds,
-    items: BTreeMap<u64, Item>,
+    items: Map<u64, Item>,
     next: u64,
     /// Lines not written yet.
     pending: Vec<u8>,
@@ -58,7 +56,7 @@ impl<R: Root> History<R> {
             root,
             dir,
             bounds,
-            items: BTreeMap::new(),
+            items: Map::new(),
             next: 1,
             pending: Vec::new(),
             index_size: 0,
@@ -100,7 +98,7 @@ impl<R: Root> History<R> {
 
     /// Bytes of all contents together.
     pub fn size(&self) -> u64 {
-        let contents: BTreeMap<Digest, u64> = self.items.values().map(|item| (item.digest, item.size)).collect();
+        let contents: Map<Digest, u64> = self.items.values().map(|item| (item.digest, item.size)).collect();
         contents.values().fold(0, |sum, size| sum.saturating_add(*size))
     }
 
@@ -235,14 +233,14 @@ impl<R: Root> History<R> {
                 self.stale = true;
             }
         }
-        let mut doomed: BTreeSet<u64> = BTreeSet::new();
+        let mut doomed: Set<u64> = Set::new();
         let age_ms = |item: &Item| now.map_or(0, |now| now.since_ms(item.at));
         let day = i64::try_from(limits::HISTORY_KEEP.as_millis()).unwrap_or(i64::MAX);
         let kept_for_now = |item: &Item| item.why.must_be_kept() && age_ms(item) < day;
         let days = i64::from(self.bounds.days).saturating_mul(86_400_000);
-        let mut per_path: BTreeMap<(&ShareName, &RelPath), u32> = BTreeMap::new();
+        let mut per_path: Map<(&ShareName, &RelPath), u32> = Map::new();
         for item in self.items.values().rev() {
-            let count = per_path.entry((&item.share, &item.path)).or_insert(0);
+            let count = per_path.get_or_insert((&item.share, &item.path), 0);
             *count += 1;
             let too_old = self.bounds.days > 0 && age_ms(item) > days;
             if (too_old || *count > self.bounds.versions) && !kept_for_now(item) {
@@ -250,14 +248,14 @@ impl<R: Root> History<R> {
             }
         }
         // Size: first what has a newer version of its path, oldest first; then the newest ones, oldest first.
-        let mut newest: BTreeMap<(&ShareName, &RelPath), u64> = BTreeMap::new();
+        let mut newest: Map<(&ShareName, &RelPath), u64> = Map::new();
         for item in self.items.values().filter(|item| !doomed.contains(&item.number)) {
             newest.insert((&item.share, &item.path), item.number);
         }
         let is_newest = |item: &Item| newest.get(&(&item.share, &item.path)) == Some(&item.number);
-        let mut uses: BTreeMap<Digest, (u64, usize)> = BTreeMap::new();
+        let mut uses: Map<Digest, (u64, usize)> = Map::new();
         for item in self.items.values().filter(|item| !doomed.contains(&item.number)) {
-            uses.entry(item.digest).or_insert((item.size, 0)).1 += 1;
+            uses.get_or_insert(item.digest, (item.size, 0)).1 += 1;
         }
         let mut size = uses.values().fold(0u64, |sum, (size, _)| sum.saturating_add(*size));
         let mut count = self.items.len() - doomed.len();
@@ -307,7 +305,7 @@ impl<R: Root> History<R> {
             Err(error) if error.is_missing() => return Ok(0),
             Err(error) => return Err(error),
         };
-        let listed: BTreeSet<String> = self.items.values().map(|item| item.digest.to_hex()).collect();
+        let listed: Set<String> = self.items.values().map(|item| item.digest.to_hex()).collect();
         let mut doomed = Vec::new();
         loop {
             let names = self.root.read_dir(&mut dir, limits::STEP_NAMES)?;
@@ -324,7 +322,7 @@ impl<R: Root> History<R> {
         Ok(doomed.len())
     }
 
-    fn drop_items(&mut self, doomed: &BTreeSet<u64>) -> Result<usize, FsError> {
+    fn drop_items(&mut self, doomed: &Set<u64>) -> Result<usize, FsError> {
         if doomed.is_empty() {
             return Ok(0);
         }

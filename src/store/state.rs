@@ -4,11 +4,12 @@
 //! state back, and writing the document is writing one change per thing there is. So there is one form on disk, one
 //! decoder, and nothing in memory that a restart would not bring back.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::reason::Hold;
-use crate::model::{Digest, Direction, Entry, Index, NodeId, Reason, Record, RelPath, ShareName, StateId, WallTime};
+use crate::model::{
+    Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, WallTime,
+};
 
 /// Everything that survives.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +17,9 @@ pub struct State {
     /// This node's own part.
     pub me: Me,
     /// Its shares, also those that are no longer configured.
-    pub shares: BTreeMap<ShareName, ShareState>,
+    pub shares: Map<ShareName, ShareState>,
     /// The nodes it has met, or was told to accept.
-    pub peers: BTreeMap<NodeId, KnownPeer>,
+    pub peers: Map<NodeId, KnownPeer>,
     /// The tokens of join texts that were printed and not used.
     pub tokens: Vec<Token>,
 }
@@ -46,9 +47,9 @@ pub struct ShareState {
     /// The rest.
     pub meta: ShareMeta,
     /// How far it and each other node have come with each other.
-    pub ledgers: BTreeMap<NodeId, Ledger>,
+    pub ledgers: Map<NodeId, Ledger>,
     /// What was heard and could not land.
-    pub owed: BTreeMap<(NodeId, RelPath), Owed>,
+    pub owed: Map<(NodeId, RelPath), Box<Owed>>,
     /// The batch that was being put in place.
     pub landing: Option<LandingRecord>,
 }
@@ -234,8 +235,8 @@ impl State {
     pub fn new(plain_id: NodeId, state: StateId) -> State {
         State {
             me: Me { plain_id, state, rank: 0, number: 0, seq: 0 },
-            shares: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            shares: Map::new(),
+            peers: Map::new(),
             tokens: Vec::new(),
         }
     }
@@ -266,7 +267,7 @@ impl State {
                 share.owed.retain(|(owed_to, _), _| *owed_to != node);
             }
             Change::Owed(share, node, path, owed) => {
-                self.share(share).owed.insert((node, path), *owed);
+                self.share(share).owed.insert((node, path), owed);
             }
             Change::Paid(share, node, path) => {
                 self.share(share).owed.remove(&(node, path));
@@ -296,9 +297,10 @@ impl State {
                 .index
                 .iter()
                 .map(move |(path, record)| Change::Record(name.clone(), path.clone(), record.clone()));
-            let owed = share.owed.iter().map(move |((node, path), owed)| {
-                Change::Owed(name.clone(), *node, path.clone(), Box::new(owed.clone()))
-            });
+            let owed = share
+                .owed
+                .iter()
+                .map(move |((node, path), owed)| Change::Owed(name.clone(), *node, path.clone(), owed.clone()));
             let landing =
                 share.landing.iter().map(move |landing| Change::Landing(name.clone(), Box::new(landing.clone())));
             meta.chain(ledgers).chain(owed).chain(landing).chain(records)
@@ -307,6 +309,6 @@ impl State {
     }
 
     fn share(&mut self, name: ShareName) -> &mut ShareState {
-        self.shares.entry(name).or_default()
+        self.shares.get_or_default(name)
     }
 }

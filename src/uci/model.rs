@@ -3,7 +3,7 @@
 //! Every name in a [`Package`] is one that libuci accepts, no option is empty and no value holds a NUL byte, so whatever is
 //! in a model can be written and read again.
 
-use std::collections::BTreeMap;
+use crate::model::Map;
 use std::fmt;
 
 use crate::uci::name::{self, PackageName};
@@ -181,9 +181,9 @@ impl Package {
 
     /// Its sections, each with how `uci show` calls it: its name, or `@type[n]`.
     pub fn referenced(&self) -> impl Iterator<Item = (String, &Section)> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counts: Map<&str, usize> = Map::new();
         self.sections.iter().map(move |section| {
-            let count = counts.entry(section.kind()).or_default();
+            let count = counts.get_or_default(section.kind());
             *count += 1;
             let reference = match section.given_name() {
                 Some(name) => name.to_string(),

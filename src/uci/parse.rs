@@ -6,8 +6,7 @@
 //! - `list` adds an item, also an empty one, and turns an option of that name into a list.
 //! - `package` is checked and ignored.
 
-use std::collections::BTreeMap;
-
+use crate::model::Map;
 use crate::uci::lexer::Lexer;
 use crate::uci::model::{Package, Value};
 use crate::uci::name::{self, PackageName};
@@ -29,8 +28,8 @@ pub fn parse(name: &PackageName, text: &[u8]) -> Result<Package, ParseError> {
         lexer: Lexer::new(text),
         package: Package::new(name.clone()),
         current: None,
-        names: BTreeMap::new(),
-        options: BTreeMap::new(),
+        names: Map::new(),
+        options: Map::new(),
     };
     while reader.lexer.next_line() {
         reader.line()?;
@@ -44,8 +43,8 @@ struct Reader<'a> {
     /// The section that options go to.
     current: Option<usize>,
     /// Sections by name, and options by section and name: a file with very many of them must not take their square.
-    names: BTreeMap<String, usize>,
-    options: BTreeMap<(usize, String), usize>,
+    names: Map<String, usize>,
+    options: Map<(usize, String), usize>,
 }
 
 impl Reader<'_> {
@@ -105,7 +104,7 @@ impl Reader<'_> {
             None => {
                 let index = self.package.push(kind, name);
                 // The generated name of an unnamed section is a name like any other; the first one keeps it.
-                self.names.entry(self.package.section_at(index).name().to_string()).or_insert(index);
+                self.names.get_or_insert(self.package.section_at(index).name().to_string(), index);
                 index
             }
         });
@@ -139,8 +138,8 @@ impl Reader<'_> {
     fn slot(&mut self, name: String, make: impl FnOnce() -> Value) -> Option<&mut Value> {
         let section = self.current?;
         let options = self.package.section_at_mut(section).options_mut();
-        let index = *self.options.entry((section, name)).or_insert_with_key(|(_, name)| {
-            options.push((name.clone(), make()));
+        let index = *self.options.get_or_insert_with((section, name.clone()), || {
+            options.push((name, make()));
             options.len() - 1
         });
         options.get_mut(index).map(|(_, value)| value)

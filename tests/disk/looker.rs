@@ -3,9 +3,8 @@
 use owsync::fs::Root;
 use owsync::fs::scan::{Finding, Hint, Rules, Scan, Scanned};
 use owsync::model::settings::Symlinks;
-use owsync::model::{Entry, Index, Kind, Now, Record, RelPath, Sleep, Stamp, Version, WallTime, limits};
+use owsync::model::{Entry, Index, Kind, Now, Record, RelPath, Set, Sleep, Stamp, Version, WallTime, limits};
 use owsync::reconcile::filter::Filter;
-use std::collections::BTreeSet;
 
 use crate::machine::Machine;
 
@@ -40,7 +39,7 @@ impl Looker {
     pub fn look_at<R: Root>(&mut self, root: &R, hints: Option<Vec<Hint>>, now: Now) -> Scanned {
         self.generation += 1;
         let mut scan = Scan::new(self.generation, hints, now);
-        let withheld = BTreeSet::new();
+        let withheld = Set::new();
         let (symlinks, max_file_size) = (self.symlinks, self.max_file_size);
         let rules = Rules { filter: &self.filter, symlinks, max_file_size, withheld: &withheld };
         let scanned = loop {
@@ -49,7 +48,7 @@ impl Looker {
                 break scanned;
             }
         };
-        for (path, finding) in &scanned.found {
+        for (path, finding) in scanned.found.iter() {
             self.index.insert(path.clone(), record(finding));
         }
         for path in scanned.gone.iter().chain(&scanned.dropped) {

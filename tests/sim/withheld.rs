@@ -1,9 +1,8 @@
 //! What is not confirmed yet in LuCI stays where it is, in both directions.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use owsync::model::RelPath;
+use owsync::model::{RelPath, Set};
 
 use super::world::{World, main, path};
 
@@ -19,7 +18,7 @@ fn couple() -> World {
 }
 
 fn withhold(world: &mut World, names: &[&str]) {
-    let paths: BTreeSet<RelPath> = names.iter().map(|name| path(name)).collect();
+    let paths: Set<RelPath> = names.iter().map(|name| path(name)).collect();
     world.with(0, |node, now| node.handle_withheld(now, &main(), paths));
 }
 

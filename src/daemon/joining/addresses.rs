@@ -4,7 +4,7 @@
 //! was joined through it would talk to itself. keepalived adds such addresses as /32 or /128, as further addresses in a
 //! network that the interface has one in already, or on an interface of their own.
 
-use std::collections::BTreeSet;
+use crate::model::Set;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::ifaddrs::getifaddrs;
@@ -59,7 +59,7 @@ fn inet6(text: &str) -> Vec<Found> {
 }
 
 fn choose(found: Vec<Found>) -> Vec<IpAddr> {
-    let mut networks: BTreeSet<(String, IpAddr)> = BTreeSet::new();
+    let mut networks: Set<(String, IpAddr)> = Set::new();
     let mut chosen: Vec<IpAddr> = Vec::new();
     for one in found {
         let alone = match one.ip {

@@ -24,7 +24,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::config::values;
 use crate::daemon::joining::base64;
 use crate::model::settings::{Address, ShareSettings, Symlinks};
-use crate::model::{Key, ShareName, WallTime, escape, limits};
+use crate::model::{Key, Set, ShareName, WallTime, escape, limits};
 use crate::reconcile::filter;
 
 /// Before the block; the number is the form's.
@@ -245,7 +245,7 @@ impl JoinText {
         let addresses = addresses.filter(|list| !list.is_empty() && list.len() <= ADDRESSES_MAX);
         let shares: Option<Vec<ShareSettings>> = wire.shares.into_iter().map(share_from).collect();
         let shares = shares.filter(|list| {
-            let names: std::collections::BTreeSet<&ShareName> = list.iter().map(|share| &share.name).collect();
+            let names: Set<&ShareName> = list.iter().map(|share| &share.name).collect();
             !list.is_empty() && list.len() <= limits::SHARES_MAX && names.len() == list.len()
         });
         let secret = wire.secret.as_ref().map(|secret| Secret {

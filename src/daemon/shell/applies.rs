@@ -1,12 +1,10 @@
 //! What LuCI has applied and nobody has confirmed yet stays here.
 
-use std::collections::BTreeSet;
-
 use crate::daemon::applies::Step;
 use crate::daemon::shell::Shell;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::model::settings::Reload;
-use crate::model::{RelPath, ShareName};
+use crate::model::{RelPath, Set, ShareName};
 use crate::node::api::{Level, Tree};
 
 /// Nobody's session: rpcd looks whether an apply is pending before it looks whose it is (rpcd:uci.c).
@@ -72,7 +70,7 @@ impl Shell {
         shares.filter(|share| share.reload() == Reload::Uci).map(|share| share.name.clone()).collect()
     }
 
-    fn report_withheld(&self, packages: &BTreeSet<RelPath>) {
+    fn report_withheld(&self, packages: &Set<RelPath>) {
         let names: Vec<String> = packages.iter().map(RelPath::to_text).collect();
         let text = if names.is_empty() {
             "nothing waits to be confirmed in LuCI any more: what is here now travels".to_string()

@@ -8,7 +8,6 @@ mod questions;
 mod reload;
 mod ubus;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nix::sys::signalfd::SignalFd;
@@ -37,7 +36,7 @@ use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Monotonic, Now, ShareName, limits};
+use crate::model::{Map, Monotonic, Now, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
 use crate::reconcile::filter::Filter;
@@ -80,9 +79,9 @@ pub struct Pieces {
 /// A running node with its edges.
 pub struct Shell {
     p: Pieces,
-    conns: BTreeMap<LinkId, Conn>,
+    conns: Map<LinkId, Conn>,
     /// Who waits for which answer.
-    asked: BTreeMap<CommandId, Asker>,
+    asked: Map<CommandId, Asker>,
     next_command: CommandId,
     /// Why the last reload changed nothing.
     config_errors: Vec<String>,
@@ -123,8 +122,8 @@ impl Shell {
     pub fn new(pieces: Pieces) -> Shell {
         Shell {
             p: pieces,
-            conns: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            conns: Map::new(),
+            asked: Map::new(),
             // 0 means that nobody waits.
             next_command: 1,
             config_errors: Vec::new(),
@@ -173,7 +172,7 @@ impl Shell {
         if let Some(watch) = &self.p.self_watch {
             poller.add(Token::SelfWatch, watch.fd(), Interest::Read);
         }
-        for (id, conn) in &self.conns {
+        for (id, conn) in self.conns.iter() {
             poller.add(Token::Conn(*id), conn.fd(), conn.interest());
         }
         poller.add(Token::Resolved, self.p.dialler.wake_fd(), Interest::Read);
@@ -332,7 +331,7 @@ impl Shell {
     /// Moves bytes from sessions to connections; whether a connection broke, so that the node has news.
     fn transmit(&mut self) -> bool {
         let mut broken = Vec::new();
-        for (id, conn) in &mut self.conns {
+        for (id, conn) in self.conns.iter_mut() {
             let node = &mut self.p.node;
             if !conn.send(|out| node.transmit(*id, out)) {
                 broken.push(*id);
@@ -414,10 +413,9 @@ impl Shell {
             let Some(remote) = conn.remote() else { continue };
             if self.conns.len() >= CONNS_MAX {
                 // Whoever is on the way out goes first.
-                match self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id) {
-                    Some(id) => drop(self.conns.remove(&id)),
-                    None => continue,
-                }
+                let ending = self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id);
+                let Some(ending) = ending else { continue };
+                self.conns.remove(&ending);
             }
             let id = self.p.node.handle_incoming(now, remote);
             self.conns.insert(id, conn);

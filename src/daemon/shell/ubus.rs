@@ -1,6 +1,5 @@
 //! What ubus asks of this node, and what this node asks of others on it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::daemon::request::{self, Request};
@@ -8,7 +7,7 @@ use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::News;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::daemon::ubus::connection::QuestionId;
-use crate::model::{Monotonic, Now};
+use crate::model::{Map, Monotonic, Now};
 use crate::node::api::{Command, Fault, Level, Reply, Tree};
 
 /// Time between two tries to tell procd something.
@@ -112,7 +111,7 @@ impl Shell {
 
 /// Packages that procd is told of.
 pub struct Notices {
-    calls: BTreeMap<CallId, String>,
+    calls: Map<CallId, String>,
     /// When to tell it again what it could not be told.
     again: Monotonic,
     tries: u32,
@@ -127,6 +126,6 @@ impl Notices {
 
 impl Default for Notices {
     fn default() -> Notices {
-        Notices { calls: BTreeMap::new(), again: Monotonic::NEVER, tries: 0 }
+        Notices { calls: Map::new(), again: Monotonic::NEVER, tries: 0 }
     }
 }

@@ -4,12 +4,11 @@
 //! none is kept: a lookup is one short message to ubusd on the same machine. Whatever happens, every call is answered
 //! exactly once, at the latest when its time is over.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::daemon::ubus::blobmsg;
 use crate::daemon::ubus::message::Outbox;
-use crate::model::{Monotonic, limits};
+use crate::model::{Map, Monotonic, limits};
 use crate::node::api::Tree;
 
 /// Names a call between a connection and whoever made it.
@@ -63,7 +62,7 @@ pub type Answer = Result<Tree, Failure>;
 /// Calls that wait for their answers.
 #[derive(Debug, Default)]
 pub struct Calls {
-    open: BTreeMap<CallId, Call>,
+    open: Map<CallId, Call>,
     last: CallId,
 }
 

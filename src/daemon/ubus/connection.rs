@@ -10,13 +10,13 @@
 //! Why no `ubus::server::UbusConnection`? It cannot declare the types of arguments, has one status for every failure,
 //! answers before it returns, and blocks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::daemon::ubus::blobmsg;
 use crate::daemon::ubus::calls::{Answer, CallId, Calls, Failure, Sequence};
 use crate::daemon::ubus::message::{self, Body, Message, Outbox};
 use crate::daemon::ubus::methods::{self, Method, status};
-use crate::model::{Monotonic, limits};
+use crate::model::{Map, Monotonic, limits};
 use crate::node::api::{Fault, Tree};
 
 /// Names a question between a connection and its owner; never used twice, also not after ubusd restarted.
@@ -64,7 +64,7 @@ pub struct Connection {
     out: Outbox,
     events: VecDeque<Event>,
     /// Who waits for an answer.
-    asked: BTreeMap<QuestionId, Asker>,
+    asked: Map<QuestionId, Asker>,
     last_question: QuestionId,
     calls: Calls,
     sequence: Sequence,
@@ -102,7 +102,7 @@ impl Connection {
             input: Vec::new(),
             out: Outbox::default(),
             events: VecDeque::new(),
-            asked: BTreeMap::new(),
+            asked: Map::new(),
             last_question: 0,
             calls: Calls::default(),
             sequence: Sequence::default(),

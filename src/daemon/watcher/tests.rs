@@ -1,5 +1,6 @@
 //! On real directories: the kernel queues an event before the call that caused it returns, so nothing here waits.
 
+use crate::model::Set;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -54,7 +55,7 @@ impl Place {
     }
 
     /// What was seen, as text: `path`, `path/**` where it is deep, `*` for anything, `!` for a share partly watched.
-    fn seen(&mut self) -> BTreeSet<String> {
+    fn seen(&mut self) -> Set<String> {
         self.watcher
             .read()
             .into_iter()
@@ -67,7 +68,7 @@ impl Place {
             .collect()
     }
 
-    fn watched(&self) -> BTreeSet<String> {
+    fn watched(&self) -> Set<String> {
         let text = |watched: &Watched| watched.dir.as_ref().map_or(String::new(), RelPath::to_text);
         self.watcher.watches.values().map(text).collect()
     }
@@ -90,7 +91,7 @@ impl Drop for Place {
     }
 }
 
-fn set(paths: &[&str]) -> BTreeSet<String> {
+fn set(paths: &[&str]) -> Set<String> {
     paths.iter().map(ToString::to_string).collect()
 }
 

@@ -1,9 +1,7 @@
 //! What a scan is told, and what it finds.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::model::settings::Symlinks;
-use crate::model::{Digest, DiskStat, Reason, RelPath, Sleep, WallTime, limits};
+use crate::model::{Digest, DiskStat, Map, Reason, RelPath, Set, Sleep, WallTime, limits};
 use crate::reconcile::filter::Filter;
 use crate::reconcile::safety::ScanCounts;
 
@@ -16,7 +14,7 @@ pub struct Rules<'a> {
     /// Largest file in bytes; 0: no limit.
     pub max_file_size: u64,
     /// Paths of which nothing is taken up, because what lies there may be taken back.
-    pub withheld: &'a BTreeSet<RelPath>,
+    pub withheld: &'a Set<RelPath>,
 }
 
 /// Something whose stat is not the recorded one, or that is new, or that is awake again.
@@ -34,7 +32,7 @@ pub struct Finding {
 #[derive(Debug, Default)]
 pub struct Scanned {
     /// New, changed, or awake again.
-    pub found: BTreeMap<RelPath, Finding>,
+    pub found: Map<RelPath, Finding>,
     /// Recorded as live, and gone.
     pub gone: Vec<RelPath>,
     /// Recorded, and from now on asleep.

@@ -274,7 +274,7 @@ impl World {
     pub fn reload(&mut self, id: MachineId) {
         self.note(|| format!("m{id} reads its configuration again"));
         let (settings, mode) = (self.machines[id].settings.clone(), self.machines[id].mode());
-        self.with(id, |node, now| node.reconfigure(now, settings, mode, BTreeMap::new()));
+        self.with(id, |node, now| node.reconfigure(now, settings, mode, Default::default()));
     }
 
     /// Something changed in a machine's share; inotify says so.

@@ -1,6 +1,5 @@
 //! Machines that start, stop, die and are replaced.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use owsync::fs::Fs;
@@ -67,7 +66,7 @@ impl World {
             identity,
             rng: Rng::new(rng),
             tag: 0x5eed_0000 + id as u64,
-            reserved: BTreeMap::new(),
+            reserved: Default::default(),
             settled_at,
             attended: machine.attended,
             token: None,
