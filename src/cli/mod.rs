@@ -107,6 +107,7 @@ fn command(invocation: &Invocation) -> Result<Done, Failure> {
         | Verb::Show
         | Verb::Diff
         | Verb::Restore
+        | Verb::Undo
         | Verb::Forget => asking::asking(invocation),
         Verb::Scan => scan::scan(invocation),
         Verb::Genkey => keys::genkey(invocation),

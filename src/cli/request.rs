@@ -122,6 +122,11 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
             set("path", path(0).map(Value::from));
             "restore"
         }
+        Verb::Undo => {
+            let run = word(0).and_then(|text| text.parse::<u64>().ok()).ok_or("undo needs the number of a run")?;
+            set("run", Some(run.into()));
+            "undo"
+        }
         Verb::Forget => {
             set("path", path(0).map(Value::from));
             "forget"

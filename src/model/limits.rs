@@ -157,6 +157,8 @@ pub const JOURNAL_MIN: u64 = 256 * 1024;
 pub const DOCUMENT_MAX: u64 = 1024 * 1024 * 1024;
 /// What lost a conflict or a first contact, or was deleted by a peer, is kept at least this long.
 pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
+/// Paths of a landing up to which history notes what it created, so that it can be undone.
+pub const UNDO_CREATED: usize = 256;
 /// Versions listed in history altogether: bounds its index in memory.
 pub const HISTORY_ITEMS: usize = 20_000;
 /// Life of a join text's token.

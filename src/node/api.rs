@@ -89,6 +89,11 @@ pub enum Command {
         /// Which.
         version: Former,
     },
+    /// Undo a landing: what it replaced comes back, what it made goes.
+    Undo {
+        /// Its number, as `log` has it.
+        run: u64,
+    },
     /// Remove every former version of a path.
     Forget {
         /// The share.

@@ -33,7 +33,20 @@ impl<F: Fs> Node<F> {
             Command::Diff { version, with } => {
                 self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))
             }
-            Command::Restore { version } => self.with_former(&version, |node, item| node.restore(now, &item)),
+            Command::Restore { version } => {
+                let begun = match self.former(&version) {
+                    Ok(item) => self.restore(now, id, &item),
+                    Err(reply) => Some(reply),
+                };
+                match begun {
+                    Some(reply) => reply,
+                    None => return,
+                }
+            }
+            Command::Undo { run } => match self.undo_run(now, id, run) {
+                Some(reply) => reply,
+                None => return,
+            },
             Command::Forget { share, path } => self.with_share(share, |node, name| node.forget(&name, &path)),
             Command::Accept { peer } => self.accept(now, peer.as_deref()),
             Command::ForgetPeer { peer } => self.forget_peer(now, &peer),

@@ -1,17 +1,18 @@
 //! From a batch that is complete to a landing that is approved and journaled.
 
+use crate::fs::Fs;
 use crate::fs::apply;
-use crate::fs::{Fs, Root};
 use crate::model::{DiskStat, Entry, Kind, Map, Now, Reason, Record, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
 use crate::node::keep::Lost;
-use crate::node::land::{Landing, Outcome, attributes_of, seen_in};
+use crate::node::land::{Landing, attributes_of, seen_in};
+use crate::node::op::Outcome;
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source, Verdict};
 use crate::store::history::Room;
-use crate::store::state::{Change, LandingRecord, LandingStep, Why};
+use crate::store::state::{Cause, Change, LandingRecord, LandingStep, Why};
 
 impl<F: Fs> Node<F> {
     /// Lands the next batch of a share that can land.
@@ -88,7 +89,12 @@ impl<F: Fs> Node<F> {
             self.outputs
                 .push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
         }
-        let mut record = LandingRecord { run: self.next_run, from: Some(node), steps: Vec::with_capacity(steps.len()) };
+        let mut record = LandingRecord {
+            run: self.next_run,
+            from: Some(node),
+            cause: Cause::Offered,
+            steps: Vec::with_capacity(steps.len()),
+        };
         let mut seen = Vec::with_capacity(steps.len());
         let mut on_disk = false;
         for step in steps {
@@ -145,7 +151,7 @@ impl<F: Fs> Node<F> {
                 op.disk = state.index.get(&op.step.path).and_then(|record| record.disk);
             }
         }
-        if on_disk && !self.journal_landing(now, name, id, &record) {
+        if on_disk && !self.journal_landing(now, name, Some(id), &record) {
             return false;
         }
         if let Some(share) = self.shares.get_mut(name) {
@@ -156,37 +162,6 @@ impl<F: Fs> Node<F> {
             return true;
         }
         false
-    }
-
-    /// Flushes what is staged and writes the landing down, so that a crash from here on can be completed.
-    fn journal_landing(&mut self, now: Now, name: &ShareName, id: u64, record: &LandingRecord) -> bool {
-        let Some(share) = self.shares.get_mut(name) else { return false };
-        let Some(root) = &share.root else { return false };
-        let staged: Vec<&RelPath> = record
-            .steps
-            .iter()
-            .filter(|step| step.entry.kind == Kind::File)
-            .filter_map(|step| step.staged.as_ref())
-            .collect();
-        let flushed = if staged.len() > limits::FLUSH_EACH {
-            root.sync_all()
-        } else {
-            staged
-                .iter()
-                .try_for_each(|path| root.sync(&root.open_file(path)?))
-                .and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
-        };
-        self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));
-        let result = flushed.and_then(|()| self.store.commit());
-        if let Err(error) = result {
-            self.store.change(Change::Landed(name.clone()));
-            self.note_store_trouble(now, error);
-            if let Some(batch) = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id)) {
-                batch.not_before = now.mono.plus(limits::LOCK_TIME);
-            }
-            return false;
-        }
-        true
     }
 
     /// The steps of a batch as things stand now; `None` when something of it must be fetched first.
@@ -331,7 +306,11 @@ impl<F: Fs> Node<F> {
             };
             if let Some(staged) = staged {
                 let (path, entry, run) = (&path, &entry, self.next_run);
-                self.keep(now, &staged, &Lost { share: name, path, entry, why: Why::Conflict, by: from, run });
+                self.keep(
+                    now,
+                    &staged,
+                    &Lost { share: name, path, entry, why: Why::Conflict, by: from, run, after: None },
+                );
             }
             let replaces_content =
                 record.as_ref().is_some_and(|record| record.entry.has_content() && record.sleep.is_none());

@@ -1,18 +1,13 @@
 //! Former versions: shown, brought back, forgotten.
 
-use crate::fs::apply::{self, Refusal};
 use crate::fs::form::Content as FormContent;
-use crate::fs::scan::Hint;
-use crate::fs::{Attributes, Found, Fs, FsError, Rename, Root};
-use crate::model::entry::SETID_BITS;
-use crate::model::{Digest, Entry, Kind, Now, Reason, RelPath, ShareName, limits};
-use crate::node::Node;
+use crate::fs::{Found, Fs, FsError, Root};
+use crate::model::{Digest, Kind, Now, RelPath, ShareName, limits};
 use crate::node::api::{DiffWith, Fault, Former, Level, Reply, Tree};
 use crate::node::diff::{self, Side};
-use crate::node::keep::Lost;
-use crate::node::land::{reason_of, seen_in};
-use crate::store::history::{History, Item, Room};
-use crate::store::state::Why;
+use crate::node::{CommandId, Node};
+use crate::store::history::Item;
+use crate::store::state::Cause;
 
 impl<F: Fs> Node<F> {
     /// The former version that is meant.
@@ -23,12 +18,16 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    fn former(&self, former: &Former) -> Result<Item, Reply> {
+    pub(crate) fn former(&self, former: &Former) -> Result<Item, Reply> {
         let (found, what) = match former {
             Former::Number(number) => (self.history.item(*number), format!("there is no version {number}")),
             Former::Newest { share, path } => {
                 let name = self.named_or_only(share.as_ref())?;
-                let newest = self.history.items().rev().find(|item| item.share == name && item.path == *path);
+                let newest = self
+                    .history
+                    .items()
+                    .rev()
+                    .find(|item| item.share == name && item.path == *path && item.had_content());
                 (newest, format!("history holds nothing of {path}"))
             }
         };
@@ -38,6 +37,9 @@ impl<F: Fs> Node<F> {
     }
 
     pub(crate) fn show(&self, item: &Item) -> Reply {
+        if !item.had_content() {
+            return Reply::failed(Fault::State, format!("nothing lay at {} then", item.path));
+        }
         match self.history.object(item.digest) {
             Ok(object) => Reply::Done(self.item_tree(item).with("object", object.to_text())),
             Err(error) => Reply::failed(Fault::System, error.to_string()),
@@ -89,6 +91,9 @@ impl<F: Fs> Node<F> {
     fn text_of(&self, item: &Item) -> Result<Named, Reply> {
         let failed = |error: FsError| Reply::failed(Fault::System, error.to_string());
         let name = format!("{}:{}@{}", item.share, item.path, item.number);
+        if !item.had_content() {
+            return Ok(Named { name, digest: None, text: Text::Nothing });
+        }
         let object = self.history.object(item.digest).map_err(failed)?;
         // The content of a symlink, its text, lies in history as a file too.
         let content = FormContent::open(self.history.root(), &object, Kind::File).map_err(failed)?;
@@ -118,111 +123,30 @@ impl<F: Fs> Node<F> {
     }
 
     /// Brings a former version back: a change of this node like any other.
-    pub(crate) fn restore(&mut self, now: Now, item: &Item) -> Reply {
-        let (name, number) = (item.share.clone(), item.number);
-        if self.hold_of(&name).is_some() {
-            return Reply::failed(Fault::State, format!("the share {name} is held"));
-        }
-        match self.put_back(now, item) {
-            Ok(()) => {
-                if let Some(share) = self.shares.get_mut(&name) {
-                    share.hints.add(now.mono, Hint { path: item.path.clone(), deep: false });
-                }
-                self.log(
-                    Level::Notice,
-                    format!("share {name}: {} restored to version {number} by a person", item.path),
-                );
-                Reply::Done(
-                    Tree::map()
-                        .with("share", name.to_string())
-                        .with("path", item.path.to_text())
-                        .with("restored", number),
-                )
-            }
-            Err(reason) => Reply::failed(Fault::System, format!("{}: {reason}", item.path)),
-        }
+    pub(crate) fn restore(&mut self, now: Now, id: CommandId, item: &Item) -> Option<Reply> {
+        self.land_own(now, Some(id), &item.share, Cause::Restored, std::slice::from_ref(item), Vec::new()).err()
     }
 
-    /// Puts a former version in place of what lies there, which goes to history.
-    fn put_back(&mut self, now: Now, item: &Item) -> Result<(), Reason> {
-        let state = self.store.state().shares.get(&item.share);
-        let seen = state.and_then(|state| seen_in(&state.index, &item.path));
-        let record = state.and_then(|state| state.index.get(&item.path)).cloned();
-        let gone = || Reason::Other("the directory of its share cannot be opened".into());
-        let share = self.shares.get_mut(&item.share).filter(|share| !share.leaving).ok_or_else(gone)?;
-        let root = share.root.as_ref().ok_or_else(gone)?;
-        let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir);
-        if let Some(seen) = replaced {
-            let room = self.history.room(seen.digest, seen.stat.size, Why::Given, share.settings.min_free);
-            if room == Room::Full {
-                return Err(Reason::HistoryFull);
-            }
+    /// Undoes a landing: what it replaced comes back, what it made goes. What changed since stays, and is named.
+    pub(crate) fn undo_run(&mut self, now: Now, id: CommandId, run: u64) -> Option<Reply> {
+        let items: Vec<Item> = self.history.items().filter(|item| item.run == run).cloned().collect();
+        let Some(name) = items.first().map(|item| item.share.clone()) else {
+            let text = format!("history holds nothing of run {run}: `owsync log` lists what there is");
+            return Some(Reply::failed(Fault::NotFound, text));
+        };
+        let index = self.store.state().shares.get(&name).map(|state| &state.index);
+        let lies = |path: &RelPath| {
+            let live = index.and_then(|index| index.get(path)).filter(|record| record.is_awake_and_live());
+            live.map_or(Digest::NONE, |record| record.entry.digest)
+        };
+        let (back, changed): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| item.share == name && item.after == Some(lies(&item.path)));
+        if back.is_empty() {
+            let text = format!("everything that run {run} changed was changed again since: `owsync restore` takes one");
+            return Some(Reply::failed(Fault::State, text));
         }
-        let staged = share.staging.name(root).map_err(|error| Reason::Unwritable(error.cause()))?;
-        let mode = if share.settings.allow_setuid { item.mode } else { item.mode & !SETID_BITS };
-        let owner = item.owner.as_ref().and_then(|owner| self.fs.owner_ids(owner));
-        let attributes = Attributes { mode: Some(mode), owner, mtime: Some(now.wall) };
-        let put = stage_former(&self.history, item, root, &staged, attributes)
-            .and_then(|()| apply::make_parents(root, &item.path).map(drop))
-            .and_then(|()| apply::put(root, &staged, &item.path, seen));
-        if let Err(refusal) = put {
-            self.clear_staged(now, item, &staged);
-            return Err(reason_of(refusal));
-        }
-        if let (Some(seen), Some(record)) = (replaced, record) {
-            let former = Item {
-                number: 0,
-                kind: seen.stat.kind,
-                digest: seen.digest,
-                size: seen.stat.size,
-                mtime: seen.stat.mtime(),
-                mode: seen.stat.mode,
-                owner: record.entry.owner,
-                at: now.wall,
-                doubtful: self.clock.is_doubtful(),
-                why: Why::Given,
-                by: None,
-                run: self.next_run,
-                ..item.clone()
-            };
-            self.next_run += 1;
-            if let Err(error) = self.history.keep(root, &staged, former.clone()) {
-                // It may have been moved in already, and only lack its line.
-                if !self.history.adopt_object(former).unwrap_or(false) {
-                    // What was replaced goes back to its place rather than nowhere.
-                    let back = root.rename(&staged, &item.path, Rename::Exchange);
-                    let back = back.or_else(|_| root.rename(&staged, &item.path, Rename::Replace));
-                    let _ = back.and_then(|()| root.remove(&staged));
-                    return Err(Reason::Unwritable(error.cause()));
-                }
-            }
-        }
-        // It is in place and what it replaced lies in history: what is not flushed yet is with the next landing.
-        let flushed = root.sync_dir(item.path.parent().as_ref()).and_then(|()| self.history.commit());
-        if let Err(error) = flushed {
-            self.log(Level::Warning, format!("share {}: {} is not flushed: {error}", item.share, item.path));
-        }
-        Ok(())
-    }
-
-    /// Removes what was staged of a former version; what somebody's edit left under its name goes to history.
-    fn clear_staged(&mut self, now: Now, item: &Item, staged: &RelPath) {
-        let Some(root) = self.shares.get(&item.share).and_then(|share| share.root.as_ref()) else { return };
-        let Ok(Some(Found::Synced(stat))) = root.stat(staged) else { return };
-        match apply::digest_of(root, staged, stat.kind) {
-            Ok(digest) if digest != item.digest => {
-                let bare = Entry::tombstone(Default::default(), Default::default());
-                let entry =
-                    Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
-                let (share, path) = (&item.share, &item.path);
-                let lost = Lost { share, path, entry: &entry, why: Why::Conflict, by: None, run: self.next_run };
-                self.next_run += 1;
-                self.keep(now, staged, &lost);
-            }
-            _ => {
-                let _ = root.remove(staged);
-            }
-        }
+        let left = changed.into_iter().map(|item| item.path).collect();
+        self.land_own(now, Some(id), &name, Cause::Undone, &back, left).err()
     }
 
     pub(crate) fn forget(&mut self, name: &ShareName, path: &RelPath) -> Reply {
@@ -272,35 +196,6 @@ impl Named {
         };
         Side { name: self.name.clone(), content }
     }
-}
-
-/// Stages a former version, flushed.
-fn stage_former<R: Root>(
-    history: &History<R>,
-    item: &Item,
-    root: &R,
-    staged: &RelPath,
-    attributes: Attributes,
-) -> Result<(), Refusal> {
-    let object = history.object(item.digest)?;
-    let content = FormContent::open(history.root(), &object, Kind::File)?;
-    let mut buffer = vec![0; limits::STEP];
-    if item.kind == Kind::Symlink {
-        let count = content.read(history.root(), 0, &mut buffer)?;
-        return Ok(root.make_link(staged, &buffer[..count])?);
-    }
-    let file = root.create(staged)?;
-    let mut offset = 0;
-    loop {
-        let count = content.read(history.root(), offset, &mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        root.write(&file, offset, &buffer[..count])?;
-        offset += count as u64;
-    }
-    root.set_file(&file, attributes)?;
-    Ok(root.sync(&file)?)
 }
 
 /// Reads a content that is not too large to be compared.

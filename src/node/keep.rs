@@ -2,10 +2,11 @@
 
 use crate::fs::apply;
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, NodeId, Now, RelPath, ShareName, WallTime};
+use crate::model::{Digest, Entry, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
 use crate::node::Node;
 use crate::node::api::Level;
-use crate::node::land::{Landing, Outcome};
+use crate::node::land::Landing;
+use crate::node::op::Outcome;
 use crate::store::history::{Item, Room};
 use crate::store::state::Why;
 
@@ -26,10 +27,27 @@ impl<F: Fs> Node<F> {
         let min_free = share.settings.min_free;
         let index = self.store.state().shares.get(name).map(|state| &state.index);
         let mut dropped = Vec::new();
+        // A first exchange is nothing that anybody undoes.
+        let small = landing.ops.len() <= limits::UNDO_CREATED;
         for op in &landing.ops {
-            let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else { continue };
-            let lost =
-                |entry, why| Lost { share: name, path: &op.step.path, entry, why, by: landing.from, run: landing.run };
+            let path = &op.step.path;
+            let lost = |entry, why| Lost {
+                share: name,
+                path,
+                entry,
+                why,
+                by: landing.from,
+                run: landing.run,
+                after: Some(op.step.entry.digest),
+            };
+            let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else {
+                let before = index.and_then(|index| index.get(path)).map(|record| &record.entry);
+                if small && op.has_created(before) {
+                    let nothing = Entry::tombstone(Version::UNVERSIONED, Stamp::default());
+                    self.history.note_created(item_of(self.noted(now), &lost(&nothing, Why::Created)));
+                }
+                continue;
+            };
             let stat = match root.stat(aside)? {
                 Some(crate::fs::Found::Synced(stat)) => stat,
                 // Kept already, before a crash or a failure.
@@ -58,7 +76,7 @@ impl<F: Fs> Node<F> {
                 mtime: stat.mtime(),
                 mode: stat.mode,
                 owner: before.and_then(|entry| entry.owner.clone()),
-                ..Entry::tombstone(crate::model::Version::UNVERSIONED, crate::model::Stamp::default())
+                ..Entry::tombstone(Version::UNVERSIONED, Stamp::default())
             };
             if self.history.room(digest, stat.size, why, min_free) == Room::LetGo {
                 root.remove(aside)?;
@@ -101,6 +119,8 @@ pub(crate) struct Lost<'a> {
     pub by: Option<NodeId>,
     /// In which landing.
     pub run: u64,
+    /// What came in its place, if that is known.
+    pub after: Option<Digest>,
 }
 
 /// When something went into history, and whether this node's clock can be believed.
@@ -110,7 +130,7 @@ pub(crate) struct Noted {
 }
 
 pub(crate) fn item_of(noted: Noted, lost: &Lost<'_>) -> Item {
-    let Lost { share, path, entry, why, by, run } = *lost;
+    let Lost { share, path, entry, why, by, run, after } = *lost;
     Item {
         number: 0,
         share: share.clone(),
@@ -126,5 +146,6 @@ pub(crate) fn item_of(noted: Noted, lost: &Lost<'_>) -> Item {
         why,
         by,
         run,
+        after,
     }
 }

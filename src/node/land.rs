@@ -6,41 +6,12 @@
 //! the staging area, move into history; until then nothing is lost and everything can be undone.
 
 use crate::fs::apply::{self, Refusal, Seen};
-use crate::fs::{Attributes, Found, Fs, FsError, Rename, Root};
+use crate::fs::{Attributes, Found, Fs, FsError, Root};
 use crate::model::entry::SETID_BITS;
 use crate::model::{DiskStat, Entry, Index, Kind, Monotonic, NodeId, Reason, RelPath, Set, limits};
-use crate::store::state::{LandingRecord, LandingStep};
-
-/// What became of one path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Not tried yet.
-    Todo,
-    /// In place. The old file, if there was one, lies at the step's staging name.
-    Done,
-    /// Nothing on disk had to change.
-    Noted,
-    /// Somebody changed it since: it is decided again. What was staged is still staged.
-    Changed,
-    /// It was in place and could not be put back.
-    Stuck,
-}
-
-/// One path on its way into place.
-pub(crate) struct Op {
-    pub step: LandingStep,
-    /// What lies there, as the decision saw it.
-    pub seen: Option<Seen>,
-    pub outcome: Outcome,
-    /// What lies there now.
-    pub disk: Option<DiskStat>,
-    /// The staged file, as it was before it went into place.
-    ready: Option<DiskStat>,
-    /// Directories that had to be made above it.
-    made: Vec<RelPath>,
-    /// Written in place, so a write of somebody else at the same moment may hide behind our time.
-    pub in_place: bool,
-}
+use crate::node::CommandId;
+use crate::node::op::{Op, Outcome};
+use crate::store::state::{Cause, LandingRecord};
 
 /// Where a landing is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +30,13 @@ pub(crate) enum Phase {
 pub(crate) struct Landing {
     pub run: u64,
     pub from: Option<NodeId>,
-    /// The batch it lands; `None` after a crash.
+    pub cause: Cause,
+    /// The batch it lands; `None` after a crash, and for what this node lands of its own.
     pub batch: Option<u64>,
+    /// Who asked for it and waits for the answer.
+    pub command: Option<CommandId>,
+    /// Paths that were asked for and changed since, so they are left alone.
+    pub left: Vec<RelPath>,
     pub ops: Vec<Op>,
     next: usize,
     pub phase: Phase,
@@ -91,7 +67,10 @@ impl Landing {
         Landing {
             run: record.run,
             from: record.from,
+            cause: record.cause,
             batch,
+            command: None,
+            left: Vec::new(),
             ops,
             next: 0,
             phase: Phase::Applying,
@@ -131,6 +110,14 @@ impl Landing {
                     (Some(_), _) => true,
                 },
             };
+            if let (false, Some(seen), Some(Found::Synced(stat))) = (done, &mut op.seen, root.stat(&op.step.path)?) {
+                // The same file, whose time the interrupted attempt changed.
+                let access = |stat: &DiskStat| (stat.mode, stat.uid, stat.gid);
+                let same = stat.same_file(&seen.stat) && access(&stat) == access(&seen.stat);
+                if same && stat != seen.stat && apply::digest_of(root, &op.step.path, stat.kind)? == seen.digest {
+                    seen.stat = stat;
+                }
+            }
             if done {
                 // Its stat stays unknown, so the first scan reads it and sees whatever somebody did since.
                 op.outcome = Outcome::Done;
@@ -227,173 +214,4 @@ pub(crate) fn reason_of(refusal: Refusal) -> Reason {
         Refusal::Fs(error) if error.is_symlink() => Reason::InTheWay("symlink"),
         Refusal::Fs(error) => Reason::Unwritable(error.cause()),
     }
-}
-
-impl Op {
-    /// Puts the path in place.
-    fn perform<F: Fs>(&mut self, fs: &F, root: &F::Root, allow_setid: bool) -> Result<Outcome, Refusal> {
-        let LandingStep { path, entry, staged, .. } = &self.step.clone();
-        let attributes = attributes_of(fs, entry, allow_setid);
-        let old = self.seen.map(|seen| seen.stat.kind);
-        match (entry.kind, old, staged) {
-            (Kind::Tombstone, None, _) => return Ok(Outcome::Noted),
-            (Kind::Tombstone, Some(Kind::Dir), _) => match apply::remove_dir(root, path) {
-                // What is not synced keeps it there. It is gone for everybody else, and not created again here.
-                Err(Refusal::DirNotEmpty) => {
-                    self.disk = synced(root, path)?;
-                    return Ok(Outcome::Noted);
-                }
-                result => result?,
-            },
-            (Kind::Tombstone, Some(_), Some(aside)) => self.take_away(root, aside)?,
-            (Kind::Dir, Some(Kind::File | Kind::Symlink), Some(aside)) => {
-                self.take_away(root, aside)?;
-                self.outcome = Outcome::Done;
-                if let Err(refusal) = apply::make_dir(root, path, attributes) {
-                    self.undo(root);
-                    return Err(refusal);
-                }
-            }
-            (Kind::Dir, _, _) => {
-                self.made = apply::make_parents(root, path)?;
-                apply::make_dir(root, path, attributes)?;
-            }
-            (Kind::File | Kind::Symlink, Some(_), None) => {
-                let Some(seen) = self.seen else { return Err(Refusal::Changed) };
-                self.disk = Some(apply::set_attributes(root, path, attributes, seen)?);
-                self.in_place = entry.kind == Kind::File;
-                return Ok(Outcome::Done);
-            }
-            (Kind::File | Kind::Symlink, old, Some(staged)) => {
-                let ready = synced(root, staged)?.ok_or(Refusal::Changed)?;
-                self.ready = Some(ready);
-                let dir = self.seen.filter(|_| old == Some(Kind::Dir));
-                if dir.is_some() {
-                    apply::remove_dir(root, path)?;
-                }
-                if old.is_none() {
-                    self.made = apply::make_parents(root, path)?;
-                }
-                let put = apply::put(root, staged, path, self.seen.filter(|_| dir.is_none()));
-                if let Err(refusal) = put {
-                    self.unmake_parents(root);
-                    if let Some(dir) = dir {
-                        remake_dir(root, path, dir.stat)?;
-                    }
-                    return Err(refusal);
-                }
-                // An edit that came in after the exchange must not be taken for what was put there.
-                self.disk = Some(synced(root, path)?.filter(|stat| stat.same_file(&ready)).unwrap_or(ready));
-                return Ok(Outcome::Done);
-            }
-            (Kind::File | Kind::Symlink, None, None) | (Kind::Tombstone, Some(_), None) => {
-                return Err(Refusal::Changed);
-            }
-        }
-        self.disk = synced(root, path)?;
-        Ok(Outcome::Done)
-    }
-
-    /// Whether the staging name holds something else than the content that was staged, although the path did not land:
-    /// putting back what came out of an exchange failed, and it must not be thrown away.
-    pub fn holds_a_stray<R: Root>(&self, root: &R) -> Result<bool, FsError> {
-        let Some(staged) = self.step.staged.as_ref().filter(|_| self.outcome != Outcome::Done) else {
-            return Ok(false);
-        };
-        let there = synced(root, staged)?;
-        Ok(match (there, self.ready) {
-            (None, _) => false,
-            (Some(there), Some(ready)) => !there.same_file(&ready),
-            // Nothing was staged for it, so what lies there was moved aside.
-            (Some(_), None) => !self.step.entry.has_content(),
-        })
-    }
-
-    fn unmake_parents<R: Root>(&mut self, root: &R) {
-        for dir in self.made.drain(..).rev() {
-            // Not empty: somebody uses it by now.
-            let _ = root.remove_dir(&dir);
-        }
-    }
-
-    fn take_away<R: Root>(&self, root: &R, aside: &RelPath) -> Result<(), Refusal> {
-        let Some(seen) = self.seen else { return Err(Refusal::Changed) };
-        apply::delete(root, &self.step.path, aside, seen)
-    }
-
-    /// Puts back what was there. Whatever somebody else put there since stays: it is newer than both.
-    fn undo<R: Root>(&mut self, root: &R) {
-        if self.outcome != Outcome::Done {
-            return;
-        }
-        let LandingStep { path, entry, staged, .. } = &self.step;
-        let result = match (entry.kind, self.seen, staged) {
-            (Kind::File, Some(seen), None) => root.open_file(path).and_then(|file| {
-                let _ = root.set_file(
-                    &file,
-                    Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() },
-                );
-                root.set_file(
-                    &file,
-                    Attributes { mode: Some(seen.stat.mode), mtime: Some(seen.stat.mtime()), owner: None },
-                )
-            }),
-            (Kind::Symlink, Some(seen), None) => {
-                root.set_path(path, Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() })
-            }
-            (Kind::File | Kind::Symlink, Some(seen), Some(staged)) if seen.stat.kind != Kind::Dir => {
-                exchange_back(root, staged, path, self.disk)
-            }
-            (Kind::File | Kind::Symlink, seen, Some(staged)) => {
-                root.rename(path, staged, Rename::New).and_then(|()| match seen {
-                    Some(seen) => remake_dir(root, path, seen.stat),
-                    None => Ok(()),
-                })
-            }
-            (Kind::Tombstone, Some(seen), None) => remake_dir(root, path, seen.stat),
-            (Kind::Tombstone, Some(_), Some(aside)) => root.rename(aside, path, Rename::New),
-            (Kind::Dir, Some(seen), Some(aside)) if seen.stat.kind != Kind::Dir => {
-                let _ = root.remove_dir(path);
-                root.rename(aside, path, Rename::New)
-            }
-            (Kind::Dir, Some(seen), _) => remake_dir(root, path, seen.stat),
-            (Kind::Dir, None, _) => root.remove_dir(path),
-            _ => Ok(()),
-        };
-        let undone = result.is_ok();
-        self.unmake_parents(root);
-        self.outcome = if undone { Outcome::Todo } else { Outcome::Stuck };
-    }
-}
-
-/// What lies at a path, if it can be synced.
-pub(crate) fn synced<R: Root>(root: &R, path: &RelPath) -> Result<Option<DiskStat>, FsError> {
-    Ok(match root.stat(path)? {
-        Some(Found::Synced(stat)) => Some(stat),
-        _ => None,
-    })
-}
-
-fn exchange_back<R: Root>(root: &R, staged: &RelPath, path: &RelPath, new: Option<DiskStat>) -> Result<(), FsError> {
-    match root.rename(staged, path, Rename::Exchange) {
-        Err(error) if error.is_unsupported() => return root.rename(staged, path, Rename::Replace),
-        result => result?,
-    }
-    let out = synced(root, staged)?;
-    if matches!((out, new), (Some(out), Some(new)) if out.same_file(&new)) {
-        return Ok(());
-    }
-    // Somebody edited the new file since: that edit stays.
-    root.rename(staged, path, Rename::Exchange)?;
-    Err(FsError::new("undo", Some(path), libc::EBUSY))
-}
-
-fn remake_dir<R: Root>(root: &R, path: &RelPath, old: DiskStat) -> Result<(), FsError> {
-    match root.make_dir(path) {
-        Err(error) if !error.exists() => return Err(error),
-        _ => {}
-    }
-    // Only root can give it back to another owner; whoever is not root never took it from one.
-    let _ = root.set_path(path, Attributes { owner: Some((old.uid, old.gid)), ..Attributes::default() });
-    root.set_path(path, Attributes { mode: Some(old.mode), ..Attributes::default() })
 }

@@ -1,12 +1,13 @@
-//! A landing that is over: written down and told.
+//! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
-use crate::node::land::{Landing, Op, Outcome, Phase};
+use crate::node::land::{Landing, Phase};
+use crate::node::op::{Op, Outcome};
 use crate::node::{Node, Output};
-use crate::store::state::Change;
+use crate::store::state::{Cause, Change, LandingRecord};
 
 impl<F: Fs> Node<F> {
     /// Goes on with a share's landing.
@@ -26,6 +27,44 @@ impl<F: Fs> Node<F> {
             Phase::Keeping => self.keep_and_record(now, name),
             Phase::Undone(path, reason) => self.undone(now, name, &path, reason),
         }
+    }
+
+    /// Flushes what is staged and writes the landing down, so that a crash from here on can be completed.
+    pub(crate) fn journal_landing(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        batch: Option<u64>,
+        record: &LandingRecord,
+    ) -> bool {
+        let Some(share) = self.shares.get_mut(name) else { return false };
+        let Some(root) = &share.root else { return false };
+        let staged: Vec<&RelPath> = record
+            .steps
+            .iter()
+            .filter(|step| step.entry.kind == Kind::File)
+            .filter_map(|step| step.staged.as_ref())
+            .collect();
+        let flushed = if staged.len() > limits::FLUSH_EACH {
+            root.sync_all()
+        } else {
+            staged
+                .iter()
+                .try_for_each(|path| root.sync(&root.open_file(path)?))
+                .and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
+        };
+        self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));
+        let result = flushed.and_then(|()| self.store.commit());
+        if let Err(error) = result {
+            self.store.change(Change::Landed(name.clone()));
+            self.note_store_trouble(now, error);
+            let batch = batch.and_then(|id| self.shares.get_mut(name)?.batches.get_mut(&id));
+            if let Some(batch) = batch {
+                batch.not_before = now.mono.plus(limits::LOCK_TIME);
+            }
+            return false;
+        }
+        true
     }
 
     /// Everything is in place: old files to history, then the records, then everybody may know.
@@ -65,8 +104,8 @@ impl<F: Fs> Node<F> {
 
     /// Writes down what landed.
     pub(crate) fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
-        let batch_id = landing.batch;
-        let from = landing.from;
+        self.answer_own(name, &landing);
+        let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
         let offered: Map<RelPath, (Option<Entry>, bool)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
@@ -116,7 +155,7 @@ impl<F: Fs> Node<F> {
                     share.relook.push(step.path.clone());
                     share.relook_at = share.relook_at.min(now.mono.plus(limits::YOUNG_COARSE));
                 }
-                if step.old.is_some() && share.flaps.note(now.mono, &step.path, false) {
+                if cause == Cause::Offered && step.old.is_some() && share.flaps.note(now.mono, &step.path, false) {
                     record.sleep = Some(Sleep::Flapping);
                 }
             }
@@ -140,7 +179,7 @@ impl<F: Fs> Node<F> {
         let by_person =
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {
-            if !by_person {
+            if !by_person && cause == Cause::Offered {
                 share.note_deletions(now.mono, deleted);
             }
             for path in again {
@@ -161,23 +200,34 @@ impl<F: Fs> Node<F> {
         self.counters.landed += landed.len() as u64;
         self.counters.deleted += deleted;
         if !landed.is_empty() {
-            self.tell_landed(now, name, from, &landed);
+            self.tell_landed(now, name, from, cause, &landed);
         }
         self.prune_history(now);
         self.stirred = true;
     }
 
-    fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, landed: &[RelPath]) {
+    fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, cause: Cause, landed: &[RelPath]) {
         self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.to_vec() });
-        let peer = from.map_or_else(|| "an interrupted batch".into(), |node| self.node_label(node));
+        let own = match cause {
+            Cause::Offered => None,
+            Cause::Restored => Some("restored by a person"),
+            Cause::Undone => Some("as before, undone by a person"),
+        };
+        let peer = from.map(|node| self.node_label(node));
+        let how = match (own, &peer) {
+            (Some(own), _) => own.to_string(),
+            (None, Some(peer)) => format!("from {peer}"),
+            (None, None) => "from an interrupted batch".to_string(),
+        };
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
         let more = landed.len().saturating_sub(some.len());
         let list = if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") };
-        self.log(Level::Notice, format!("share {name}: {list} from {peer}"));
+        self.log(Level::Notice, format!("share {name}: {list} {how}"));
         let paths: Vec<Tree> = landed.iter().take(limits::OWED_TOLD).map(|path| Tree::Text(path.to_text())).collect();
         let details = Tree::map()
             .with("share", name.to_string())
-            .with("peer", peer)
+            .with("peer", peer.unwrap_or_else(|| self.settings.name.clone()))
+            .with("cause", cause.word())
             .with("files", landed.len())
             .with("paths", paths);
         self.tell(Event { name: "owsync.synced", at: now.wall, text: format!("{name}: {list}"), details });

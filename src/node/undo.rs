@@ -9,7 +9,8 @@ use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
 use crate::node::keep::{Lost, item_of};
-use crate::node::land::{Landing, Op, Outcome, synced};
+use crate::node::land::Landing;
+use crate::node::op::{Op, Outcome, synced};
 use crate::store::state::Why;
 
 impl<F: Fs> Node<F> {
@@ -36,6 +37,8 @@ impl<F: Fs> Node<F> {
             .into_iter()
             .partition(|op| matches!(op.outcome, Outcome::Done | Outcome::Changed));
         let batch = landing.batch;
+        self.fail_own(&landing, path, &reason);
+        landing.command = None;
         // What stayed in place has landed, whatever became of the rest: were it not written down, a deletion of it that
         // comes next would pass it by, and the next scan would take it for a file that somebody made since.
         landing.ops = stuck;
@@ -105,7 +108,8 @@ impl<F: Fs> Node<F> {
             let entry =
                 Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
             let (path, entry) = (&op.step.path, &entry);
-            let lost = Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run };
+            let lost =
+                Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run, after: None };
             self.history.keep(root, staged, item_of(self.noted(now), &lost))?;
             kept.push(op.step.path.clone());
         }

@@ -132,7 +132,7 @@ impl<R: Root> History<R> {
     ///
     /// # Errors
     /// Of moving or copying; the file then still lies where it was.
-    pub fn keep(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<u64, FsError> {
+    pub fn keep(&mut self, from: &R, path: &RelPath, item: Item) -> Result<u64, FsError> {
         self.make_dirs()?;
         let object = self.object(item.digest)?;
         // An object without a line came to be before a power cut, perhaps without all of its bytes.
@@ -143,16 +143,19 @@ impl<R: Root> History<R> {
             self.take_in(from, path, &object, item.kind)?;
             self.fresh.push(object);
         }
-        item.number = self.next;
-        self.next += 1;
-        let number = item.number;
-        lines::push_line(&mut self.pending, &LineItem::from(&item));
-        self.items.insert(number, item);
-        Ok(number)
+        Ok(self.list(item))
+    }
+
+    /// Lists that nothing lay somewhere before a landing; once, however often that landing is completed.
+    pub fn note_created(&mut self, item: Item) {
+        let same = |known: &Item| known.run == item.run && known.path == item.path && known.share == item.share;
+        if !self.items.values().any(same) {
+            self.list(item);
+        }
     }
 
     /// Lists a content whose object a crash left without its line.
-    pub fn adopt_object(&mut self, mut item: Item) -> Result<bool, FsError> {
+    pub fn adopt_object(&mut self, item: Item) -> Result<bool, FsError> {
         let object = self.object(item.digest)?;
         let listed = self
             .items
@@ -162,11 +165,16 @@ impl<R: Root> History<R> {
             return Ok(listed);
         }
         self.fresh.push(object);
+        self.list(item);
+        Ok(true)
+    }
+
+    fn list(&mut self, mut item: Item) -> u64 {
         item.number = self.next;
         self.next += 1;
         lines::push_line(&mut self.pending, &LineItem::from(&item));
         self.items.insert(item.number, item);
-        Ok(true)
+        self.next - 1
     }
 
     /// Flushes contents and lines.

@@ -17,9 +17,9 @@ pub struct Item {
     pub share: ShareName,
     /// The path.
     pub path: RelPath,
-    /// [`Kind::File`] or [`Kind::Symlink`].
+    /// [`Kind::File`] or [`Kind::Symlink`]; [`Kind::Tombstone`] where nothing lay before.
     pub kind: Kind,
-    /// The content.
+    /// The content; [`Digest::NONE`] where nothing lay before.
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
@@ -39,6 +39,15 @@ pub struct Item {
     pub by: Option<NodeId>,
     /// The landing that replaced it: a whole one can be undone.
     pub run: u64,
+    /// The content that came in its place, [`Digest::NONE`] for none: who undoes the landing must find it there.
+    pub after: Option<Digest>,
+}
+
+impl Item {
+    /// Whether something lay there: the content is one of history's.
+    pub fn had_content(&self) -> bool {
+        self.kind != Kind::Tombstone
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,6 +71,8 @@ pub(super) struct LineItem {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     by: Option<String>,
     run: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    after: Option<String>,
 }
 
 impl From<&Item> for LineItem {
@@ -82,6 +93,7 @@ impl From<&Item> for LineItem {
             why: item.why.word().into(),
             by: item.by.map(NodeId::to_hex),
             run: item.run,
+            after: item.after.map(Digest::to_hex),
         }
     }
 }
@@ -109,6 +121,7 @@ impl TryFrom<LineItem> for Item {
             why: lines::why_from(&line.why)?,
             by: line.by.as_deref().and_then(NodeId::from_hex),
             run: line.run,
+            after: line.after.as_deref().and_then(Digest::from_hex),
         })
     }
 }

@@ -18,7 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Direction, NodeId, Record, RelPath, ShareName, StateId, WallTime, escape};
-use crate::store::state::{Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token};
+use crate::store::state::{Cause, Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token};
 use entry::{LineEntry, LineLanding, LineRecord, LineStep, disk_stat, disk_text, sleep_from, sleep_word};
 use reason::{LineHold, LineReason, hold_from, line_hold};
 
@@ -218,6 +218,7 @@ impl From<&Change> for Line {
                 share: share.to_string(),
                 run: landing.run,
                 from: landing.from.map(NodeId::to_hex),
+                cause: (landing.cause != Cause::Offered).then(|| landing.cause.word().to_string()),
                 steps: landing.steps.iter().map(LineStep::from).collect(),
             })),
             Change::Landed(share) => Line::Landed { share: share.to_string() },
@@ -336,8 +337,13 @@ impl Line {
                     Some(node) => Some(node_id(node)?),
                     None => None,
                 };
+                let cause = match &landing.cause {
+                    Some(word) => Cause::from_word(word).ok_or(BadLine("cause"))?,
+                    None => Cause::Offered,
+                };
                 let steps = landing.steps.into_iter().map(LandingStep::try_from).collect::<Result<_, _>>()?;
-                Change::Landing(share_name(&landing.share)?, Box::new(LandingRecord { run: landing.run, from, steps }))
+                let record = LandingRecord { run: landing.run, from, cause, steps };
+                Change::Landing(share_name(&landing.share)?, Box::new(record))
             }
             Line::Landed { share } => Change::Landed(share_name(&share)?),
             Line::Tokens(tokens) => Change::Tokens(

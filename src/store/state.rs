@@ -118,8 +118,38 @@ pub struct LandingRecord {
     pub run: u64,
     /// Who offered it.
     pub from: Option<NodeId>,
+    /// What it is for.
+    pub cause: Cause,
     /// Its paths, in the order of landing.
     pub steps: Vec<LandingStep>,
+}
+
+/// What a landing is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cause {
+    /// A peer offered it.
+    #[default]
+    Offered,
+    /// A person brings a former version back.
+    Restored,
+    /// A person undoes a landing.
+    Undone,
+}
+
+impl Cause {
+    /// The word that scripts and people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Offered => "offered",
+            Cause::Restored => "restored",
+            Cause::Undone => "undone",
+        }
+    }
+
+    /// The cause of a word.
+    pub fn from_word(word: &str) -> Option<Cause> {
+        [Cause::Offered, Cause::Restored, Cause::Undone].into_iter().find(|cause| cause.word() == word)
+    }
 }
 
 /// One path of a [`LandingRecord`].
@@ -150,6 +180,8 @@ pub enum Why {
     FirstContact,
     /// A person gave it up: a reject, a restore.
     Given,
+    /// Nothing lay there: what a peer made can be taken away again.
+    Created,
 }
 
 impl Why {
@@ -161,13 +193,14 @@ impl Why {
             Why::Conflict => "conflict",
             Why::FirstContact => "first contact",
             Why::Given => "given up",
+            Why::Created => "created",
         }
     }
 
     /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
     pub fn must_be_kept(self) -> bool {
         match self {
-            Why::Replaced => false,
+            Why::Replaced | Why::Created => false,
             Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given => true,
         }
     }

@@ -168,6 +168,7 @@ fn item(path: &str, content: &[u8], why: Why) -> Item {
         why,
         by: None,
         run: 1,
+        after: None,
     }
 }
 

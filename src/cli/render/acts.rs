@@ -22,13 +22,33 @@ pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
         Verb::PeersForget => {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
-        Verb::Restore => {
-            format!("{}{} is version {} again\n", share(), answer.text("path"), number("restored"))
-        }
+        Verb::Restore | Verb::Undo => landed(answer),
         Verb::Forget => format!("forgot {}\n", count(number("forgotten"), "former version")),
         _ => String::new(),
     };
     (if look.quiet { String::new() } else { text }, 0)
+}
+
+/// What came back, and what stays because it changed since.
+fn landed(answer: &Tree) -> String {
+    let names = |key| -> Vec<&str> {
+        let texts = answer.list(key).iter().filter_map(|one| match one {
+            Tree::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    };
+    let run = answer.number("run").unwrap_or(0);
+    let mut text = format!(
+        "share {}: back as before: {} (run {run}; `owsync undo {run}` takes that back)\n",
+        answer.text("share"),
+        names("paths").join(", ")
+    );
+    let left = names("left");
+    if !left.is_empty() {
+        text.push_str(&format!("left as they are, because they changed since: {}\n", left.join(", ")));
+    }
+    text
 }
 
 /// What a sync came to, or would.
@@ -91,8 +111,18 @@ mod tests {
             (Verb::Accept, Tree::map().with("accepted", "r4"), "accepted r4\n"),
             (
                 Verb::Restore,
-                Tree::map().with("share", "main").with("path", "dhcp").with("restored", 7u64),
-                "share main: dhcp is version 7 again\n",
+                Tree::map().with("share", "main").with("run", 7u64).with("paths", vec![Tree::from("dhcp")]),
+                "share main: back as before: dhcp (run 7; `owsync undo 7` takes that back)\n",
+            ),
+            (
+                Verb::Undo,
+                Tree::map()
+                    .with("share", "main")
+                    .with("run", 8u64)
+                    .with("paths", vec![Tree::from("dhcp")])
+                    .with("left", vec![Tree::from("network")]),
+                "share main: back as before: dhcp (run 8; `owsync undo 8` takes that back)\n\
+                 left as they are, because they changed since: network\n",
             ),
             (Verb::Forget, Tree::map().with("forgotten", 2u64), "forgot 2 former versions\n"),
         ] {

@@ -19,6 +19,7 @@ pub fn log(answer: &Tree, look: &Look) -> String {
                 version.number("number").unwrap_or(0).to_string(),
                 version.number("time").map(|time| look.moment(time)).unwrap_or_default(),
                 version.text("node").into(),
+                version.number("run").unwrap_or(0).to_string(),
                 version.text("why").into(),
                 size(version.number("size").unwrap_or(0)),
                 version.text("mode").into(),
@@ -26,7 +27,7 @@ pub fn log(answer: &Tree, look: &Look) -> String {
             ])
         })
         .collect();
-    table(&["NO", "TIME", "NODE", "WHY", "SIZE", "MODE", "PATH"], &rows)
+    table(&["NO", "TIME", "NODE", "RUN", "WHY", "SIZE", "MODE", "PATH"], &rows)
 }
 
 fn name(version: &Tree) -> String {
@@ -73,6 +74,7 @@ mod tests {
             .with("path", "dhcp")
             .with("time", 1_795_162_500i64)
             .with("node", "r2")
+            .with("run", 7u64)
             .with("why", "conflict")
             .with("size", 1200u64)
             .with("mode", "0644");
@@ -80,8 +82,8 @@ mod tests {
 
         assert_eq!(
             log(&Tree::map().with("versions", vec![version]), &look),
-            "NO  TIME      NODE  WHY       SIZE     MODE  PATH\n\
-             12  08:15:00  r2    conflict  1.1 KiB  0644  main:dhcp@12\n"
+            "NO  TIME      NODE  RUN  WHY       SIZE     MODE  PATH\n\
+             12  08:15:00  r2    7    conflict  1.1 KiB  0644  main:dhcp@12\n"
         );
         assert_eq!(log(&Tree::map(), &look), "no former versions\n");
     }

@@ -29,6 +29,9 @@ const VERSION: &str = "PATH@N is version N of a path, as `owsync log` numbers th
 version. PATH is SHARE:PATH, an absolute path, one that begins with ./ or ../ (from the current directory), or a path \
 in the only share, written as status prints it.";
 
+const RUN: &str = "RUN is the number of a run, as `owsync log` shows it. What changed since stays as it is, and is named. \
+Undoing is a change like any other: it travels, and can itself be undone.";
+
 /// Every command, in the order of help.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -292,6 +295,15 @@ configuration too.",
         count: (1, 1),
         summary: "bring a former version back; a change like any other, which travels",
         detail: VERSION,
+        options: ASK,
+    },
+    CommandSpec {
+        verb: Verb::Undo,
+        name: "undo",
+        operands: "RUN",
+        count: (1, 1),
+        summary: "undo a whole run that landed here: what it replaced comes back, what it made goes",
+        detail: RUN,
         options: ASK,
     },
     CommandSpec {

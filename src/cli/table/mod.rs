@@ -61,6 +61,8 @@ pub enum Verb {
     Diff,
     /// Brings a former version back.
     Restore,
+    /// Undoes a landing.
+    Undo,
     /// Removes former versions.
     Forget,
     /// Prints help.

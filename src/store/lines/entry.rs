@@ -57,6 +57,8 @@ pub(crate) struct LineLanding {
     pub(super) run: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) cause: Option<String>,
     pub(super) steps: Vec<LineStep>,
 }
 
@@ -156,7 +158,7 @@ impl TryFrom<LineStep> for LandingStep {
 }
 
 pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {
-    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given]
+    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created]
         .into_iter()
         .find(|why| why.word() == word)
         .ok_or(BadLine("why"))

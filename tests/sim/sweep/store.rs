@@ -177,6 +177,7 @@ fn item(number: u64) -> Item {
         why: Why::Conflict,
         by: None,
         run: number,
+        after: None,
     }
 }
 

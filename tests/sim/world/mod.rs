@@ -313,7 +313,18 @@ impl World {
         let number = self.machines[id].next_command;
         self.machines[id].next_command += 1;
         self.with(id, |node, now| node.handle_command(now, number, command));
-        self.machines[id].replies.remove(&number).expect("an answer at once")
+        let until = self.now_ms + 60_000;
+        loop {
+            if let Some(reply) = self.machines[id].replies.remove(&number) {
+                return reply;
+            }
+            assert!(self.step(until), "an answer within a minute");
+        }
+    }
+
+    /// Asks, and does not wait for the answer.
+    pub fn tell(&mut self, id: MachineId, command: Command) {
+        self.with(id, |node, now| node.handle_command(now, 0, command));
     }
 
     pub fn done(&mut self, id: MachineId, command: Command) -> Tree {

@@ -1,0 +1,192 @@
+//! What a node lands of its own: former contents put back, as a change of this node like any other.
+//!
+//! It takes the way that a peer's batch takes: through the journal, past whoever writes meanwhile, with what it replaces
+//! to history and a notice to whoever uses the files. So a crash completes it, and it travels.
+
+use crate::fs::apply::Seen;
+use crate::fs::form::Content;
+use crate::fs::{Attributes, Fs, FsError, Root};
+use crate::model::{Direction, Entry, Kind, Now, Reason, RelPath, ShareName, Stamp, Version, WallTime, limits};
+use crate::node::api::{Fault, Reply, Tree};
+use crate::node::land::{Landing, attributes_of, reason_of, seen_in};
+use crate::node::op::Outcome;
+use crate::node::{CommandId, Node, Output};
+use crate::reconcile::edit_stamp;
+use crate::store::history::{History, Item, Room};
+use crate::store::state::{Cause, LandingRecord, LandingStep, Why};
+
+impl<F: Fs> Node<F> {
+    /// Begins to bring former versions back; the answer comes when they are in place.
+    ///
+    /// # Errors
+    /// The answer, when it cannot begin: nothing has changed then.
+    pub(crate) fn land_own(
+        &mut self,
+        now: Now,
+        command: Option<CommandId>,
+        name: &ShareName,
+        cause: Cause,
+        items: &[Item],
+        left: Vec<RelPath>,
+    ) -> Result<(), Reply> {
+        let state = |text: String| Reply::failed(Fault::State, text);
+        if self.hold_of(name).is_some() {
+            return Err(state(format!("the share {name} is held: `owsync status` says what to do")));
+        }
+        if let Some(reply) = self.unwritable() {
+            return Err(reply);
+        }
+        let share = self.shares.get(name).filter(|share| !share.leaving);
+        let share = share.ok_or_else(|| Reply::failed(Fault::NotFound, format!("there is no share {name}")))?;
+        if share.landing.is_some() {
+            return Err(state(format!("the share {name} is being changed at this moment: try again")));
+        }
+        let mut steps = Vec::with_capacity(items.len());
+        let mut seen = Vec::with_capacity(items.len());
+        for item in items {
+            match self.own_step(now, name, item) {
+                Ok((step, saw)) => {
+                    steps.push(step);
+                    seen.push(saw);
+                }
+                Err(reason) => {
+                    steps.iter().for_each(|step: &LandingStep| self.litter(name, step.staged.as_ref()));
+                    return Err(Reply::failed(Fault::System, format!("{}: {reason}", item.path)));
+                }
+            }
+        }
+        let record = LandingRecord { run: self.next_run, from: None, cause, steps };
+        self.next_run += 1;
+        if !self.journal_landing(now, name, None, &record) {
+            record.steps.iter().for_each(|step| self.litter(name, step.staged.as_ref()));
+            return Err(self.unwritable().unwrap_or_else(|| Reply::failed(Fault::System, "it cannot be written down")));
+        }
+        let mut landing = Landing::new(&record, seen, None);
+        landing.command = command;
+        landing.left = left;
+        if let Some(share) = self.shares.get_mut(name) {
+            share.landing = Some(landing);
+        }
+        self.stirred = true;
+        Ok(())
+    }
+
+    fn unwritable(&self) -> Option<Reply> {
+        let (error, _) = self.store_trouble.as_ref()?;
+        Some(Reply::failed(Fault::System, format!("the database cannot be written: {error}")))
+    }
+
+    /// One path on its way back, its content staged and flushed.
+    fn own_step(&mut self, now: Now, name: &ShareName, item: &Item) -> Result<(LandingStep, Option<Seen>), Reason> {
+        let other = |text: &str| Reason::Other(text.into());
+        let state = self.store.state().shares.get(name).ok_or_else(|| other("nothing is known of its share"))?;
+        let before = state.index.get(&item.path);
+        if before.is_some_and(|record| record.sleep.is_some()) {
+            return Err(other("what lies there is not synced now"));
+        }
+        let before = before.map(|record| record.entry.clone());
+        let seen = seen_in(&state.index, &item.path);
+        let past = state.meta.past;
+        let number = self.store.next_number(now.wall);
+        let me = self.store.state().me.clone();
+        let gone = || other("the directory of its share cannot be opened");
+        let share = self.shares.get_mut(name).ok_or_else(gone)?;
+        if !share.filter.holds(&item.path) {
+            return Err(other("the filter of this share leaves it out"));
+        }
+        let root = share.root.as_ref().ok_or_else(gone)?;
+        let settings = &share.settings;
+        let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir);
+        if let Some(old) = replaced {
+            if self.history.room(old.digest, old.stat.size, Why::Given, settings.min_free) == Room::Full {
+                return Err(Reason::HistoryFull);
+            }
+        }
+        Self::has_room(root, item.size, settings.min_free).map_err(|free| Reason::NoRoom { need: item.size, free })?;
+        // As an edit: whoever edits what has a version has seen it, past or no past.
+        let versioned = past || before.as_ref().is_some_and(|entry| !entry.version.is_unversioned());
+        let versioned = versioned && settings.direction != Direction::Receive;
+        let known = before.as_ref().map_or(Version::UNVERSIONED, |entry| entry.version.clone());
+        let stamp = edit_stamp(me.rank, now.wall, now.wall, before.as_ref().map(|entry| entry.stamp));
+        let entry = Entry {
+            kind: item.kind,
+            digest: item.digest,
+            size: item.size,
+            mtime: if item.kind == Kind::File { now.wall } else { WallTime(0) },
+            mode: if item.kind == Kind::File { item.mode } else { 0 },
+            owner: item.owner.clone(),
+            version: if versioned { known.edited(me.state, number, limits::VERSION_IDS) } else { Version::UNVERSIONED },
+            stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
+            lost: before.filter(|_| versioned).and_then(|entry| entry.lost),
+        };
+        let mut staged = None;
+        if entry.has_content() || replaced.is_some() {
+            staged = Some(share.staging.name(root).map_err(|error| Reason::Unwritable(error.cause()))?);
+        }
+        if let (Some(staged), true) = (&staged, entry.has_content()) {
+            let attributes: Attributes = attributes_of(&self.fs, &entry, settings.allow_setuid);
+            if let Err(refusal) = bring(&self.history, item, root, staged, attributes) {
+                let _ = root.remove(staged);
+                return Err(reason_of(refusal.into()));
+            }
+        }
+        let why = replaced.map(|_| Why::Given);
+        let path = item.path.clone();
+        Ok((LandingStep { path, entry, staged, old: replaced.map(|old| old.digest), why }, seen))
+    }
+
+    /// A landing of this node's own is over: whoever asked for it hears what came of it.
+    pub(crate) fn answer_own(&mut self, name: &ShareName, landing: &Landing) {
+        let Some(id) = landing.command else { return };
+        let list = |done: bool| -> Vec<Tree> {
+            let of = |op: &&crate::node::op::Op| matches!(op.outcome, Outcome::Done | Outcome::Noted) == done;
+            let paths = landing.ops.iter().filter(of).take(limits::REPLY_PATHS);
+            paths.map(|op| Tree::Text(op.step.path.to_text())).collect()
+        };
+        let (done, mut left) = (list(true), list(false));
+        left.extend(landing.left.iter().take(limits::REPLY_PATHS).map(|path| Tree::Text(path.to_text())));
+        let reply = if done.is_empty() {
+            Reply::failed(Fault::State, "it was changed at this very moment: look at it, then try again")
+        } else {
+            let tree = Tree::map().with("share", name.to_string()).with("run", landing.run).with("paths", done);
+            Reply::Done(tree.with("left", left))
+        };
+        self.outputs.push_back(Output::Reply { id, reply });
+    }
+
+    /// The same, when it was refused.
+    pub(crate) fn fail_own(&mut self, landing: &Landing, path: &RelPath, reason: &Reason) {
+        if let Some(id) = landing.command {
+            let reply = Reply::failed(Fault::System, format!("{path}: {reason}"));
+            self.outputs.push_back(Output::Reply { id, reply });
+        }
+    }
+}
+
+/// Copies a former version to a new file, flushed.
+fn bring<R: Root>(
+    history: &History<R>,
+    item: &Item,
+    root: &R,
+    staged: &RelPath,
+    attributes: Attributes,
+) -> Result<(), FsError> {
+    let content = Content::open(history.root(), &history.object(item.digest)?, Kind::File)?;
+    let mut buffer = vec![0; limits::STEP];
+    if item.kind == Kind::Symlink {
+        let count = content.read(history.root(), 0, &mut buffer)?;
+        return root.make_link(staged, &buffer[..count]);
+    }
+    let file = root.create(staged)?;
+    let mut offset = 0;
+    loop {
+        let count = content.read(history.root(), offset, &mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        root.write(&file, offset, &buffer[..count])?;
+        offset += count as u64;
+    }
+    root.set_file(&file, attributes)?;
+    root.sync(&file)
+}
