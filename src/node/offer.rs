@@ -227,7 +227,8 @@ impl<F: Fs> Node<F> {
         let Some(node) = link.node else { return };
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let Some(offered) = exchange.offered else { return };
-        let top = share.top;
+        // It may have heard a number that nothing bears any more: a deletion that was forgotten since.
+        let top = share.top.max(offered);
         let first = exchange.catch_up.is_none();
         if exchange.queue.is_empty() && offered >= top && !first {
             return;
