@@ -38,6 +38,23 @@ impl World {
         self.cut.contains(&(a.min(b), a.max(b)))
     }
 
+    /// Somebody who holds the wire puts bytes into a machine's session.
+    #[cfg(feature = "encryption")]
+    pub fn inject(&mut self, to: MachineId, bytes: Vec<u8>) {
+        let (conn, side) = *self.machines[to].links.values().next().expect("a session");
+        let now = self.now_ms;
+        self.schedule(now, Happening::Deliver(conn, side, bytes));
+    }
+
+    /// Bytes that are on their way to a machine.
+    pub fn under_way(&self, to: MachineId) -> usize {
+        let bytes = |happening: &Happening| match happening {
+            Happening::Deliver(conn, side, bytes) if self.conns[conn].ends[*side].0 == to => bytes.len(),
+            _ => 0,
+        };
+        self.queue.values().map(bytes).sum()
+    }
+
     /// Breaks every session of a machine, in the middle of whatever it is doing.
     pub fn reset_links(&mut self, id: MachineId) {
         let links: Vec<(ConnId, usize)> = self.machines[id].links.values().copied().collect();
@@ -92,8 +109,11 @@ impl World {
             node.transmit(link, &mut bytes);
             self.bytes += bytes.len() as u64;
             let Some(c) = self.conns.get_mut(&conn) else { continue };
-            let (alive, delay) = (c.alive, c.delay);
+            let (alive, delay, dialled_by) = (c.alive, c.delay, c.ends[0].0);
             if alive && !bytes.is_empty() {
+                if let Some(tape) = &mut self.tape {
+                    tape.push((dialled_by, id, bytes.clone()));
+                }
                 // Split anywhere: a record is a record however it comes.
                 let mut rest = bytes;
                 let mut at = self.now_ms + 1 + delay;
@@ -224,6 +244,15 @@ impl World {
         }
         let target = (0..self.machines.len()).find(|other| Self::address(*other).to_string() == address.host);
         let reached = target.filter(|target| self.machines[*target].node.is_some() && !self.is_cut(id, *target));
+        if let Some(mute) = target.filter(|target| self.mute.contains(target)) {
+            let conn = self.next_conn;
+            self.next_conn += 1;
+            let ends = [(id, Some(link)), (mute, None)];
+            self.conns.insert(conn, Conn { ends, alive: true, delay: 1, horizon: [0, 0] });
+            self.machines[id].links.insert(link, (conn, 0));
+            self.with(id, |node, now| node.handle_dialled(now, link, Self::address(mute)));
+            return;
+        }
         let Some(target) = reached else {
             self.with(id, |node, now| {
                 node.handle_dial_failed(now, link, Trouble::Unreachable("connection refused".into()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use owsync::model::RelPath;
 use owsync::node::api::Tree;
 
-use super::{MachineId, World};
+use super::{MachineId, World, main};
 
 /// What lies at a path: its mode, and its content.
 type Seen = (RelPath, Option<u32>, Option<Vec<u8>>);
@@ -86,5 +86,75 @@ impl World {
 
     pub fn log_has(&self, id: MachineId, text: &str) -> bool {
         self.machines[id].log.iter().any(|(_, _, line)| line.contains(text))
+    }
+
+    /// The regular files of a machine's share, by name.
+    pub fn tree(&self, id: MachineId) -> BTreeMap<String, String> {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        self.machines[id].disk.user("/share").files().into_iter().map(|(p, bytes)| (p.to_text(), text(bytes))).collect()
+    }
+
+    /// Why a machine's share waits, as the word that scripts test.
+    pub fn hold(&self, id: MachineId) -> Option<&'static str> {
+        let meta = &self.machines[id].node.as_ref()?.state().shares.get(&main())?.meta;
+        meta.hold.as_ref().map(|(hold, _)| hold.code())
+    }
+
+    /// What a machine owes, by path, with the reason's word.
+    pub fn owed(&self, id: MachineId) -> BTreeMap<String, &'static str> {
+        let Some(node) = &self.machines[id].node else { return BTreeMap::new() };
+        let Some(state) = node.state().shares.get(&main()) else { return BTreeMap::new() };
+        state.owed.iter().map(|((_, path), owed)| (path.to_text(), owed.reason.code())).collect()
+    }
+
+    /// What a machine says of a path that it leaves out.
+    pub fn skipped(&mut self, id: MachineId, name: &str) -> Option<String> {
+        let status = self.status(id);
+        let list = at(&status, &["shares", "main", "skipped"])?;
+        let Tree::List(list) = list else { return None };
+        let one = list.iter().find(|one| one.get("path") == Some(&Tree::from(name)))?;
+        one.get("message").map(words)
+    }
+
+    /// A field of what a machine says of a peer.
+    pub fn of_peer(&mut self, id: MachineId, peer: MachineId, field: &str) -> Option<String> {
+        let status = self.status(id);
+        at(&status, &["peers", &format!("m{peer}"), field]).map(words)
+    }
+
+    /// Waits until a machine says this of a peer: the word for why they do not exchange.
+    pub fn await_reason(&mut self, id: MachineId, peer: MachineId, reason: &str) {
+        let seen = self
+            .run_until(Duration::from_secs(300), |world| world.of_peer(id, peer, "reason").as_deref() == Some(reason));
+        assert!(seen, "m{id} of m{peer}: {:?}, not {reason}", self.of_peer(id, peer, "message"));
+    }
+
+    /// One of the numbers that only grow.
+    pub fn counter(&mut self, id: MachineId, name: &str) -> i64 {
+        let status = self.status(id);
+        match at(&status, &["counters", name]) {
+            Some(Tree::Int(count)) => *count,
+            other => panic!("no counter {name}: {other:?}"),
+        }
+    }
+
+    /// Whether no temporary file of owsync's own lies in a machine's share.
+    pub fn is_swept(&self, id: MachineId) -> bool {
+        !self.machines[id].disk.user("/share").paths().iter().any(|p| p.as_bytes().starts_with(b".owsync-"))
+    }
+}
+
+/// The value at the end of a way through tables.
+fn at<'a>(tree: &'a Tree, way: &[&str]) -> Option<&'a Tree> {
+    way.iter().try_fold(tree, |tree, key| tree.get(key))
+}
+
+/// A text or a number as a person reads it.
+fn words(tree: &Tree) -> String {
+    match tree {
+        Tree::Text(text) => text.clone(),
+        Tree::Int(number) => number.to_string(),
+        Tree::Bool(yes) => yes.to_string(),
+        other => format!("{other:?}"),
     }
 }

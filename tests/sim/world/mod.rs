@@ -3,6 +3,7 @@
 mod cable;
 mod look;
 mod power;
+mod stranger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,10 +16,12 @@ use owsync::model::{Direction, Monotonic, Now, PeerName, RelPath, Settings, Shar
 use owsync::node::api::{Command, Level, Reply, Tree};
 use owsync::node::{CommandId, LinkId, Node};
 use owsync::proto::session::Mode;
+use owsync::reconcile::filter::Reserved;
 use owsync::store::News;
 
 use super::Dice;
 use super::disk::{Disk, SimFs, User};
+pub use stranger::{Stranger, digest};
 
 pub type MachineId = usize;
 type ConnId = u64;
@@ -46,6 +49,8 @@ pub struct Machine {
     closing: BTreeSet<LinkId>,
     next_command: CommandId,
     pub attended: bool,
+    /// Names in its shares that belong to owsync.
+    pub reserved: BTreeMap<ShareName, Vec<Reserved>>,
     pub identity: Option<[u8; 32]>,
     /// Changes on disk are announced at once.
     pub inotify: bool,
@@ -95,6 +100,8 @@ pub struct World {
     next_conn: ConnId,
     /// Pairs of machines with no cable between them.
     cut: BTreeSet<(MachineId, MachineId)>,
+    /// Machines whose daemon takes connections and says nothing.
+    pub mute: BTreeSet<MachineId>,
     /// Longest delay of a cable, in ms.
     pub slowest: u64,
     pub trace: bool,
@@ -102,6 +109,8 @@ pub struct World {
     pub digest: u64,
     pub steps: u64,
     pub bytes: u64,
+    /// What was said on whose connections, and by whom, once somebody listens: (who dialled, who speaks, bytes).
+    pub tape: Option<Vec<(MachineId, MachineId, Vec<u8>)>>,
     happened: u64,
 }
 
@@ -125,11 +134,13 @@ impl World {
             conns: BTreeMap::new(),
             next_conn: 1,
             cut: BTreeSet::new(),
+            mute: BTreeSet::new(),
             slowest: 30,
             trace: false,
             digest: seed,
             steps: 0,
             bytes: 0,
+            tape: None,
             happened: 0,
             dice: dice.clone(),
         };
@@ -159,6 +170,7 @@ impl World {
                 closing: BTreeSet::new(),
                 next_command: 1,
                 attended: false,
+                reserved: BTreeMap::new(),
                 identity: None,
                 inotify: true,
             });
@@ -273,8 +285,9 @@ impl World {
     /// The daemon of a machine is told to read its configuration again, which is the machine's settings by now.
     pub fn reload(&mut self, id: MachineId) {
         self.note(|| format!("m{id} reads its configuration again"));
-        let (settings, mode) = (self.machines[id].settings.clone(), self.machines[id].mode());
-        self.with(id, |node, now| node.reconfigure(now, settings, mode, Default::default()));
+        let machine = &self.machines[id];
+        let (settings, mode, reserved) = (machine.settings.clone(), machine.mode(), machine.reserved.clone());
+        self.with(id, |node, now| node.reconfigure(now, settings, mode, reserved.into_iter().collect()));
     }
 
     /// Something changed in a machine's share; inotify says so.
@@ -288,9 +301,12 @@ impl World {
     /// A user writes, and inotify says so.
     pub fn write(&mut self, id: MachineId, name: &str, content: &str) {
         let what = path(name);
-        assert!(self.user(id).write(&what, content.as_bytes()), "{name} can be written");
+        let user = self.user(id);
+        // inotify tells of the outermost directory that is made for it, of which all is new.
+        let made = what.ancestors().filter(|dir| user.stat(dir).is_none()).last();
+        assert!(user.write(&what, content.as_bytes()), "{name} can be written");
         self.note(|| format!("m{id} user writes {name}"));
-        self.announce(id, &what);
+        self.announce(id, made.as_ref().unwrap_or(&what));
     }
 
     pub fn remove(&mut self, id: MachineId, name: &str) {
@@ -306,6 +322,13 @@ impl World {
             .user("/share")
             .read(&path(name))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Users of one machine write all of these, in one moment.
+    pub fn put(&mut self, id: MachineId, tree: &BTreeMap<String, String>) {
+        for (name, content) in tree {
+            self.write(id, name, content);
+        }
     }
 
     /// Asks a node; the answer must come at once.
@@ -336,6 +359,21 @@ impl World {
 
     pub fn status(&mut self, id: MachineId) -> Tree {
         self.done(id, Command::Status)
+    }
+
+    /// A person takes what the other nodes have.
+    pub fn reject(&mut self, id: MachineId) -> Reply {
+        self.command(id, Command::Reject { share: None, path: None })
+    }
+
+    /// A person declares a machine the reference.
+    pub fn init(&mut self, id: MachineId) {
+        self.done(id, Command::Init);
+    }
+
+    /// A machine's node, which runs.
+    pub fn node(&self, id: MachineId) -> &Node<SimFs> {
+        self.machines[id].node.as_ref().expect("it runs")
     }
 
     /// Time passes.

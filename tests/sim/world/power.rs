@@ -66,7 +66,7 @@ impl World {
             identity,
             rng: Rng::new(rng),
             tag: 0x5eed_0000 + id as u64,
-            reserved: Default::default(),
+            reserved: machine.reserved.clone().into_iter().collect(),
             settled_at,
             attended: machine.attended,
             token: None,
@@ -111,6 +111,24 @@ impl World {
         machine.disk = Disk::new();
         machine.boot = self.dice.next();
         machine.booted_ms = self.now_ms;
+    }
+
+    /// Everything is switched off for a while, batteries of clocks excepted.
+    pub fn sleep_through(&mut self, days: u64) {
+        self.run_ms(60_000);
+        for id in 0..self.machines.len() {
+            if self.machines[id].node.is_some() {
+                self.stop(id);
+            }
+        }
+        // Nobody is there to whom anything could happen.
+        self.queue.clear();
+        self.conns.clear();
+        self.now_ms += days * 86_400_000;
+        for id in 0..self.machines.len() {
+            self.machines[id].boot = self.dice.next();
+            self.machines[id].booted_ms = self.now_ms;
+        }
     }
 
     pub(super) fn machine_died(&mut self, id: MachineId) {

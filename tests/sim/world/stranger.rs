@@ -1,0 +1,221 @@
+//! Whoever holds the other end of a connection in a test: bytes and messages said by hand, right or wrong.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+
+use owsync::model::reason::Trouble;
+use owsync::model::{Digest, Direction, Entry, Kind, NodeId, Stamp, StateId, Version};
+use owsync::node::LinkId;
+use owsync::proto::message::{Hello, IndexPart, Offer, Piece, ShareHello};
+use owsync::proto::session::Mode;
+use owsync::proto::{Event, Message, Session};
+use sha2::{Digest as _, Sha256};
+
+use super::{MachineId, World, main, path};
+
+/// A connection to a machine's node that the test itself holds.
+pub struct Stranger {
+    to: MachineId,
+    link: LinkId,
+    session: Session,
+    said: VecDeque<Message>,
+    /// Bytes that the node wrote.
+    pub heard: Vec<u8>,
+    /// Why the session is over.
+    pub ended: Option<Trouble>,
+    /// The life of the node's database, once it said Hello.
+    pub state: StateId,
+    /// Of its last Want.
+    round: u32,
+}
+
+impl World {
+    /// Somebody connects to a machine, from an address at which no machine is, and says nothing.
+    pub fn knock(&mut self, to: MachineId, from: u8) -> Stranger {
+        let remote = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from));
+        let link = self.with(to, |node, now| node.handle_incoming(now, remote)).expect("it runs");
+        let session = Session::dial(self.now(to).mono, Mode::Plain, false, [0; 32]);
+        Stranger {
+            to,
+            link,
+            session,
+            said: VecDeque::new(),
+            heard: Vec::new(),
+            ended: None,
+            state: StateId(0),
+            round: 0,
+        }
+    }
+
+    /// As [`World::knock`], in plain mode, and both said Hello; ours may be changed.
+    pub fn meet(&mut self, to: MachineId, change: impl FnOnce(&mut Hello)) -> Stranger {
+        let mut stranger = self.knock(to, 1);
+        let mut hello = self.hello(to);
+        change(&mut hello);
+        stranger.talk(self);
+        stranger.say(self, &Message::Hello(hello));
+        if let Message::Hello(hello) = stranger.until(self, "its Hello", |message| matches!(message, Message::Hello(_)))
+        {
+            stranger.state = hello.state;
+        }
+        stranger
+    }
+
+    /// A Hello to a machine that nothing is wrong with.
+    pub fn hello(&self, to: MachineId) -> Hello {
+        Hello {
+            versions: owsync::proto::VERSIONS,
+            name: "stranger".into(),
+            wall: self.wall(to),
+            settled: true,
+            rank: 0,
+            state: StateId(0xaa),
+            asks: false,
+            token: None,
+            shares: vec![ShareHello { name: main(), seq: 0, direction: Direction::Both, filter: [0; 8], held: None }],
+            node: NodeId([0xaa; 16]),
+            program: "test".into(),
+        }
+    }
+
+    /// A file as a stranger offers it to a machine, in a batch of its own.
+    pub fn offer(&self, to: MachineId, name: &str, content: &str, seq: u64) -> Offer {
+        let wall = self.wall(to);
+        let entry = Entry {
+            kind: Kind::File,
+            digest: digest(content),
+            size: content.len() as u64,
+            mtime: wall,
+            mode: 0o644,
+            owner: None,
+            version: Version::from_pairs([(StateId(0xaa), seq)]),
+            stamp: Stamp { rank: 1, ms: wall.0 },
+            lost: None,
+        };
+        Offer { path: path(name), entry, seq, batch: seq }
+    }
+}
+
+impl Stranger {
+    /// Writes bytes, whatever they are, and hears what comes back.
+    pub fn write(&mut self, world: &mut World, bytes: &[u8]) {
+        self.write_only(world, bytes);
+        self.talk(world);
+    }
+
+    /// Writes bytes and leaves what comes back unread.
+    pub fn write_only(&mut self, world: &mut World, bytes: &[u8]) {
+        let link = self.link;
+        world.with(self.to, |node, now| node.handle_bytes(now, link, bytes));
+    }
+
+    /// Closes the connection.
+    pub fn hang_up(self, world: &mut World) {
+        let link = self.link;
+        world.with(self.to, |node, now| node.handle_closed(now, link));
+    }
+
+    /// Writes a record with these bytes, whatever they are.
+    pub fn write_record(&mut self, world: &mut World, bytes: &[u8]) {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        self.write(world, &[&length, bytes].concat());
+    }
+
+    /// Sends a message.
+    pub fn say(&mut self, world: &mut World, message: &Message) {
+        self.session.send(message);
+        self.talk(world);
+    }
+
+    /// Sends a message without reading what the node writes.
+    pub fn say_deafly(&mut self, world: &mut World, message: &Message) {
+        self.session.send(message);
+        let mut bytes = Vec::new();
+        self.session.poll_transmit(&mut bytes);
+        self.write_only(world, &bytes);
+    }
+
+    /// What the node has written since it was last read.
+    pub fn read(&mut self, world: &mut World) -> Vec<u8> {
+        let (link, mut bytes) = (self.link, Vec::new());
+        world.with(self.to, |node, _| node.transmit(link, &mut bytes));
+        bytes
+    }
+
+    /// Both sides say what they have to say, until both are quiet.
+    pub fn talk(&mut self, world: &mut World) {
+        loop {
+            let mut bytes = Vec::new();
+            self.session.poll_transmit(&mut bytes);
+            if !bytes.is_empty() {
+                self.write_only(world, &bytes);
+            }
+            let back = self.read(world);
+            if bytes.is_empty() && back.is_empty() {
+                return;
+            }
+            self.heard.extend_from_slice(&back);
+            self.session.handle_bytes(&back);
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Message(message) => self.said.push_back(message),
+                    Event::Ended(trouble) => self.ended = Some(trouble),
+                    Event::Open { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// Reads messages up to one of these, while time passes.
+    #[track_caller]
+    pub fn until(&mut self, world: &mut World, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
+        for _ in 0..100 {
+            self.talk(world);
+            while let Some(message) = self.said.pop_front() {
+                if wanted(&message) {
+                    return message;
+                }
+            }
+            world.run_ms(100);
+        }
+        panic!("instead of {what}: {:?}", self.ended);
+    }
+
+    /// Waits to be asked for its index, and offers these.
+    #[track_caller]
+    pub fn offers(&mut self, world: &mut World, entries: Vec<Offer>) {
+        if let Message::Want { round, .. } =
+            self.until(world, "a Want", |message| matches!(message, Message::Want { .. }))
+        {
+            self.round = round;
+        }
+        let upto = entries.iter().map(|offer| offer.seq).max().unwrap_or(0);
+        let wall = world.wall(self.to);
+        let part = IndexPart { share: main(), round: self.round, wall, upto, last: true, entries };
+        self.say(world, &Message::Index(part));
+    }
+
+    /// Waits until content is asked for: which.
+    #[track_caller]
+    pub fn until_asked(&mut self, world: &mut World) -> Vec<Piece> {
+        match self.until(world, "a Request", |message| matches!(message, Message::Request { .. })) {
+            Message::Request { pieces, .. } => pieces,
+            _ => unreachable!("it was waited for"),
+        }
+    }
+
+    /// What the node said last, if it closed the connection.
+    pub fn farewell(&mut self, world: &mut World) -> Option<Message> {
+        self.talk(world);
+        self.is_closed(world).then(|| self.said.pop_back()).flatten()
+    }
+
+    /// Whether the node closed the connection.
+    pub fn is_closed(&self, world: &World) -> bool {
+        world.machines[self.to].closing.contains(&self.link)
+    }
+}
+
+pub fn digest(content: &str) -> Digest {
+    Digest(Sha256::digest(content.as_bytes()).into())
+}
