@@ -5,6 +5,7 @@
 mod disks;
 mod pasts;
 mod stamps;
+mod strangers;
 mod travel;
 
 use super::world::World;
