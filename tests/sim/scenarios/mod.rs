@@ -2,6 +2,7 @@
 //!
 //! Each test's name is the claim; its doc carries the number of the fault that it makes impossible, where there is one.
 
+mod apart;
 mod disks;
 mod hostile;
 mod pasts;
