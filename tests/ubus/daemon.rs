@@ -65,6 +65,7 @@ fn the_object_says_which_arguments_its_methods_take() {
     assert!(methods.get("subscribe").is_none());
 }
 
+/// F62
 #[test]
 fn answers_are_those_of_the_control_socket() {
     let on_bus = OnBus::alone();
