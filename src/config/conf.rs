@@ -110,6 +110,13 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_a_file_reaches_the_terminal_through_a_message() {
+        let (told, _) = read("[share a\u{1b}[2J]\n[peer \u{9b}2J]\naddress=a\rb,\u{7}\n");
+        let told = told.unwrap_err();
+        assert!(told.len() > 2 && !told.concat().contains(char::is_control), "{told:?}");
+    }
+
+    #[test]
     fn all_errors_are_reported_at_once_with_line_and_reason() {
         let (told, _) = read(
             "port=70000\nencryption_key=abcd\nmax_file_size=lots\n[share a b]\n[share bad/name]\ndir=/x\n[share vpn]\ninclude=*\n[peer r2]\naddress=1:2:3\n",

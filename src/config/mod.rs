@@ -17,7 +17,7 @@ pub mod values;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::model::{Key, Settings, ShareName};
+use crate::model::{Key, Settings, ShareName, escape};
 use crate::reconcile::filter::Reserved;
 
 /// Where a section or an option stands, for messages.
@@ -75,15 +75,17 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// One line, whatever the configuration holds: a name of a section or an address stands in the reason as it was written.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = escape::visible(&self.reason);
         match (&self.place, self.key.is_empty()) {
-            (Place::Line(line), true) => write!(f, "line {line}: {}", self.reason),
-            (Place::Line(line), false) => write!(f, "line {line}: {}: {}", self.key, self.reason),
-            (Place::Section(section), true) => write!(f, "{section}: {}", self.reason),
-            (Place::Section(section), false) => write!(f, "{section}.{}: {}", self.key, self.reason),
-            (Place::Argument, true) => f.write_str(&self.reason),
-            (Place::Argument, false) => write!(f, "{}: {}", self.key, self.reason),
+            (Place::Line(line), true) => write!(f, "line {line}: {reason}"),
+            (Place::Line(line), false) => write!(f, "line {line}: {}: {reason}", self.key),
+            (Place::Section(section), true) => write!(f, "{section}: {reason}"),
+            (Place::Section(section), false) => write!(f, "{section}.{}: {reason}", self.key),
+            (Place::Argument, true) => f.write_str(&reason),
+            (Place::Argument, false) => write!(f, "{}: {reason}", self.key),
         }
     }
 }
