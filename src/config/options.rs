@@ -327,7 +327,7 @@ impl Reader {
             [] => None,
             ["none"] => Some(Reload::Nobody),
             ["uci"] => Some(Reload::Uci),
-            [path] if path.starts_with('/') => Some(Reload::Script(PathBuf::from(*path))),
+            [path] if path.starts_with('/') && !path.contains('\0') => Some(Reload::Script(PathBuf::from(*path))),
             names if names.iter().all(is_name) => {
                 Some(Reload::Services(names.iter().map(ToString::to_string).collect()))
             }
