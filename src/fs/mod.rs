@@ -72,6 +72,11 @@ impl FsError {
         matches!(self.errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)
     }
 
+    /// Its mode, or that of a directory above it, keeps this user out.
+    pub fn is_denied(&self) -> bool {
+        self.errno == libc::EACCES
+    }
+
     /// Somebody else holds it locked.
     pub fn is_busy(&self) -> bool {
         self.errno == libc::EWOULDBLOCK
@@ -197,7 +202,7 @@ pub trait Root {
     fn truncate(&self, file: &Self::File, size: u64) -> Result<(), FsError>;
     /// Sets attributes of an open file.
     fn set_file(&self, file: &Self::File, attributes: Attributes) -> Result<(), FsError>;
-    /// Sets attributes of a directory, or the owner of a symlink.
+    /// Sets attributes of a directory, the owner of a symlink, or the mode of a file that its mode keeps from being opened.
     fn set_path(&self, path: &RelPath, attributes: Attributes) -> Result<(), FsError>;
     /// Creates a symlink with this text.
     fn make_link(&self, path: &RelPath, text: &[u8]) -> Result<(), FsError>;

@@ -52,7 +52,7 @@ impl<F: Fs> Node<F> {
                 .iter()
                 .try_for_each(|path| root.sync(&root.open_file(path)?))
                 // A daemon that is not root cannot open again what its mode lets nobody read; nothing else waits for that.
-                .or_else(|error| if error.errno == libc::EACCES { root.sync_all() } else { Err(error) })
+                .or_else(|error| if error.is_denied() { root.sync_all() } else { Err(error) })
                 .and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
         };
         self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));

@@ -187,9 +187,16 @@ impl<R: Root> History<R> {
         }
         self.make_dirs()?;
         for object in &self.fresh {
-            // It had its share's mode, perhaps readable by everybody, or set-user-id.
-            let file = self.root.open_file(object)?;
-            self.root.set_file(&file, Attributes { mode: Some(0o600), ..Attributes::default() })?;
+            // It had its share's mode, perhaps readable by everybody, or set-user-id; or by nobody, also not by this user.
+            let own = Attributes { mode: Some(0o600), ..Attributes::default() };
+            let file = self.root.open_file(object).or_else(|error| {
+                if !error.is_denied() {
+                    return Err(error);
+                }
+                self.root.set_path(object, own)?;
+                self.root.open_file(object)
+            })?;
+            self.root.set_file(&file, own)?;
             if self.fresh.len() <= limits::FLUSH_EACH {
                 self.root.sync(&file)?;
             }

@@ -81,6 +81,10 @@ fn modes_are_kept_to_the_last_bit<M: Machine>(m: &M) {
         root.set_path(&p("dir"), Attributes { mode: Some(mode | 0o100), ..NONE }).unwrap();
         assert_eq!(root.stat_of(&p("dir")).mode, mode | 0o100, "{mode:o}");
     }
+    // A file that nobody can open any more gets one all the same, and stays what it is.
+    m.chmod(&p("file"), 0);
+    root.set_path(&p("file"), Attributes { mode: Some(0o600), ..NONE }).unwrap();
+    assert_eq!((root.stat_of(&p("file")).kind, root.stat_of(&p("file")).mode), (Kind::File, 0o600));
     // Nothing but permissions is taken from a number that a peer sent.
     root.set_path(&p("dir"), Attributes { mode: Some(0o170_755), ..NONE }).unwrap();
     assert_eq!((root.stat_of(&p("dir")).kind, root.stat_of(&p("dir")).mode), (Kind::Dir, 0o755));

@@ -17,6 +17,7 @@ claims!(
     the_torn_end_of_a_journal_is_dropped,
     a_database_that_was_copied_back_is_another_life_of_it,
     what_was_replaced_is_in_history_for_its_owner_alone_f51,
+    history_keeps_what_its_mode_lets_nobody_read,
     history_that_cannot_be_written_leaves_the_file_where_it_was,
     history_on_another_disk_holds_copies,
 );
@@ -199,6 +200,23 @@ fn what_was_replaced_is_in_history_for_its_owner_alone_f51<M: Machine>(m: &M) {
     let again = crate::stores::history(m.open_beside());
     assert_eq!(again.item(number).unwrap().mode, 0o4755);
     assert_eq!(again.items().count(), 2);
+}
+
+fn history_keeps_what_its_mode_lets_nobody_read<M: Machine>(m: &M) {
+    // Given what a daemon that is not root was sent and could not open again,
+    for mode in [0, 0o044, 0o200] {
+        let content = format!("mode {mode:o}");
+        m.write(&p("file"), content.as_bytes());
+        m.chmod(&p("file"), mode);
+        let mut history = history(m.open_beside());
+        // when it is kept,
+        history.keep(&m.open(), &p("file"), item("file", content.as_bytes(), Why::Conflict)).unwrap();
+        history.commit().unwrap();
+        // then it can be given back.
+        let object = history.object(Digest::of(content.as_bytes())).unwrap();
+        assert_eq!(history.root().stat_of(&object).mode, 0o600);
+        assert_eq!(owsync::fs::read_whole(history.root(), &object, 100).unwrap().unwrap(), content.as_bytes());
+    }
 }
 
 fn history_that_cannot_be_written_leaves_the_file_where_it_was<M: Small>(m: &M) {

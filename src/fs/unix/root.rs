@@ -177,7 +177,12 @@ impl Root for UnixRoot {
                 .map_err(|errno| FsError::new("change the owner of", Some(path), errno as i32))?;
         }
         if attributes.mode.is_some() || attributes.mtime.is_some() {
-            let dir = self.open_below("change the mode of", path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+            let dir = match self.open_below("change the mode of", path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
+                Err(error) if error.errno == libc::ENOTDIR && attributes.mtime.is_none() => {
+                    return self.set_mode_unopened(path, attributes.mode.unwrap_or_default());
+                }
+                dir => dir?,
+            };
             self.set_file(&File::from(dir), Attributes { owner: None, ..attributes })
                 .map_err(|error| FsError::new(error.op, Some(path), error.errno))?;
         }
@@ -261,6 +266,22 @@ impl Root for UnixRoot {
 
     fn sync_all(&self) -> Result<(), FsError> {
         sync_filesystem(&self.fd).map_err(|error| io_error("flush", None, &error))
+    }
+}
+
+impl UnixRoot {
+    /// Sets the mode of a file that its own mode may keep from being opened.
+    fn set_mode_unopened(&self, path: &RelPath, mode: u32) -> Result<(), FsError> {
+        let failed = |errno| FsError::new("change the mode of", Some(path), errno);
+        let handle = self.open_below("change the mode of", path, OFlag::O_PATH)?;
+        let stat = nix::sys::stat::fstat(&handle).map_err(|errno| failed(errno as i32))?;
+        if !matches!(found(&stat), Found::Synced(DiskStat { kind: Kind::File, .. })) {
+            return Err(failed(libc::ENOTDIR));
+        }
+        // fchmod takes no such handle; its name in /proc means this file, whatever lies at the path by now.
+        let name = format!("/proc/self/fd/{}", handle.as_raw_fd());
+        let flags = nix::sys::stat::FchmodatFlags::FollowSymlink;
+        nix::sys::stat::fchmodat(&self.fd, name.as_str(), mode_of(mode), flags).map_err(|errno| failed(errno as i32))
     }
 }
 
