@@ -107,7 +107,7 @@ impl TryFrom<LineItem> for Item {
             _ => None,
         };
         Ok(Item {
-            number: line.number,
+            number: lines::counted(line.number)?,
             share: lines::share_name(&line.share)?,
             path: lines::rel_path(&line.path)?,
             kind: lines::kind_from(&line.kind)?,
@@ -120,7 +120,7 @@ impl TryFrom<LineItem> for Item {
             doubtful: line.doubtful,
             why: lines::why_from(&line.why)?,
             by: line.by.as_deref().and_then(NodeId::from_hex),
-            run: line.run,
+            run: lines::counted(line.run)?,
             after: line.after.as_deref().and_then(Digest::from_hex),
         })
     }

@@ -342,7 +342,7 @@ impl Line {
                     None => Cause::Offered,
                 };
                 let steps = landing.steps.into_iter().map(LandingStep::try_from).collect::<Result<_, _>>()?;
-                let record = LandingRecord { run: landing.run, from, cause, steps };
+                let record = LandingRecord { run: counted(landing.run)?, from, cause, steps };
                 Change::Landing(share_name(&landing.share)?, Box::new(record))
             }
             Line::Landed { share } => Change::Landed(share_name(&share)?),
@@ -359,6 +359,11 @@ impl Line {
             ),
         }))
     }
+}
+
+/// A number that others are counted on from: there is always a next one.
+pub(crate) fn counted(number: u64) -> Result<u64, BadLine> {
+    if number < u64::MAX / 2 { Ok(number) } else { Err(BadLine("number")) }
 }
 
 pub(crate) fn share_name(text: &str) -> Result<ShareName, BadLine> {
