@@ -67,7 +67,6 @@ impl<R: Root> History<R> {
         let Some(bytes) = crate::fs::read_whole(&history.root, &history.file("index")?, limits::DOCUMENT_MAX)? else {
             return Ok(history);
         };
-        history.made = true;
         let mut position = 0;
         while let Some(length) = bytes[position..].iter().position(|&b| b == b'\n') {
             let line: Option<LineItem> = lines::read_checked(&bytes[position..position + length]);
