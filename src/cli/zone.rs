@@ -83,7 +83,7 @@ impl Zone {
     }
 
     /// Reads a file of the zone database; `None` where it is none.
-    fn from_file(bytes: &[u8]) -> Option<Zone> {
+    pub fn from_file(bytes: &[u8]) -> Option<Zone> {
         let (head, body) = bytes.split_at_checked(44)?;
         let counts = Counts::read(head)?;
         if head[4] < b'2' {

@@ -4,7 +4,7 @@
 //! overwritten, except the token of an earlier text.
 
 pub mod addresses;
-mod base64;
+pub mod base64;
 pub mod keys;
 pub mod package;
 pub mod text;

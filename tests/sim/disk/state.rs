@@ -198,7 +198,8 @@ impl State {
                 inode.mode = mode & 0o7777;
             }
             if let Some(mtime) = attributes.mtime {
-                inode.mtime_ns = mtime.0 * 1_000_000;
+                // Filesystems keep the nearest time that they can hold.
+                inode.mtime_ns = mtime.0.saturating_mul(1_000_000);
             }
             inode.ctime_ns = now;
         }
