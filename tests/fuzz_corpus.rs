@@ -4,7 +4,7 @@
 //! is how many mutations of each target are tried, `OWSYNC_FUZZ_FROM` the first of them, `OWSYNC_FUZZ_SEEDS=write` writes
 //! the seeds to the corpus.
 
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+#![allow(missing_docs, dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
