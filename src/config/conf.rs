@@ -111,9 +111,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_file_reaches_the_terminal_through_a_message() {
-        let (told, _) = read("[share a\u{1b}[2J]\n[peer \u{9b}2J]\naddress=a\rb,\u{7}\n");
+        let (told, _) = read("[share a\u{1b}[2J]\n[peer \u{9b}2J]\naddress=a\n[peer r2]\naddress=b\u{1b}[2J\n");
         let told = told.unwrap_err();
-        assert!(told.len() > 2 && !told.concat().contains(char::is_control), "{told:?}");
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert!(!told.concat().contains(char::is_control), "{told:?}");
     }
 
     #[test]
