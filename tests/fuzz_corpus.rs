@@ -15,6 +15,8 @@ mod dice;
 mod disk;
 #[path = "fuzz/mod.rs"]
 mod fuzz;
+#[path = "fuzz/later.rs"]
+mod later;
 #[path = "fuzz/recorded.rs"]
 mod recorded;
 #[path = "fuzz/seeds.rs"]

@@ -51,9 +51,28 @@ fn kept(state: &State) -> Vec<String> {
     state.as_changes().map(|change| format!("{change:?}")).collect()
 }
 
-pub fn document(data: &[u8]) -> bool {
+/// What a node knows from what a target was given.
+pub fn known_from(target: &str, data: &[u8]) -> Vec<String> {
+    let disk = match target {
+        "document" => with_document(data),
+        "journal" => with_journal(data),
+        "history" => return listed(&history_of(&with_index(data))),
+        other => panic!("{other} is on no disk"),
+    };
+    let (store, news) = load(&disk);
+    let mut known = kept(store.state());
+    known.push(format!("{news:?}"));
+    known
+}
+
+fn with_document(data: &[u8]) -> Disk {
     let disk = Disk::new();
     disk.user("/state").write(&path("owsync.db"), data);
+    disk
+}
+
+pub fn document(data: &[u8]) -> bool {
+    let disk = with_document(data);
     let mut read = true;
     for said in goes_on(&disk) {
         if let News::Damaged { aside, .. } = said {
@@ -71,7 +90,7 @@ fn checked(line: &[u8]) -> Vec<u8> {
 }
 
 /// Lines of a journal. Where the first byte is even they get their checksums, and a mark behind each.
-pub fn journal(data: &[u8]) -> bool {
+fn with_journal(data: &[u8]) -> Disk {
     let disk = Disk::new();
     let (mut store, _) = load(&disk);
     store.change(Change::Tokens(Vec::new()));
@@ -90,13 +109,17 @@ pub fn journal(data: &[u8]) -> bool {
         bytes.extend(source.take(usize::MAX));
     }
     disk.user("/state").write(&path("owsync.db-journal"), &bytes);
-    let news = goes_on(&disk);
+    disk
+}
+
+pub fn journal(data: &[u8]) -> bool {
+    let news = goes_on(&with_journal(data));
     assert!(!news.iter().any(|said| matches!(said, News::Damaged { .. } | News::Fresh)), "{news:?}");
     !news.iter().any(|said| matches!(said, News::DroppedLines { .. }))
 }
 
 /// Lines of the history's list. Where the first byte is even they get their checksums.
-pub fn history(data: &[u8]) -> bool {
+fn with_index(data: &[u8]) -> Disk {
     let disk = Disk::new();
     let mut source = Source::new(data);
     let mut bytes = Vec::new();
@@ -106,9 +129,21 @@ pub fn history(data: &[u8]) -> bool {
         bytes.extend(source.take(usize::MAX));
     }
     disk.user("/state").write(&path("h/index"), &bytes);
+    disk
+}
+
+fn history_of(disk: &Disk) -> History<SimRoot> {
     let bounds = HistoryBounds { size: 1000, days: 30, versions: 3 };
-    let open = || History::load(root(&disk, "/state"), path("h"), bounds).expect("a disk that works");
-    let mut history = open();
+    History::load(root(disk, "/state"), path("h"), bounds).expect("a disk that works")
+}
+
+fn listed(history: &History<SimRoot>) -> Vec<String> {
+    history.items().map(|item| format!("{item:?}")).collect()
+}
+
+pub fn history(data: &[u8]) -> bool {
+    let disk = with_index(data);
+    let mut history = history_of(&disk);
     for item in history.items() {
         assert!(history.object(item.digest).is_ok());
     }
@@ -123,8 +158,6 @@ pub fn history(data: &[u8]) -> bool {
     history.size();
     history.prune(Some(NOW)).expect("a disk that works");
     history.commit().expect("a disk that works");
-    let kept: Vec<String> = history.items().map(|item| format!("{item:?}")).collect();
-    let again: Vec<String> = open().items().map(|item| format!("{item:?}")).collect();
-    assert_eq!(again, kept);
+    assert_eq!(listed(&history_of(&disk)), listed(&history));
     read
 }

@@ -9,6 +9,7 @@ mod streams;
 mod text;
 mod ubus;
 
+pub use database::known_from;
 #[cfg(feature = "encryption")]
 pub use streams::encryption;
 
