@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::model::{DiskStat, Owner, RelPath, WallTime};
+use crate::model::{DiskStat, Owner, RelPath, WallTime, limits};
 
 /// An operation on the disk that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,16 +265,43 @@ pub fn read_whole<R: Root>(root: &R, path: &RelPath, most: u64) -> Result<Option
 /// # Errors
 /// Of any step; what lay at `path` is then still there, and what was written beside it is removed.
 pub fn write_whole<R: Root>(root: &R, path: &RelPath, beside: &RelPath, bytes: &[u8]) -> Result<(), FsError> {
-    let write = || -> Result<(), FsError> {
+    write_pieces(root, path, beside, |piece| {
+        piece.extend_from_slice(bytes);
+        false
+    })?;
+    Ok(())
+}
+
+/// Writes a file as [`write_whole`] does, without ever having all of it in memory: `next` appends some more of it, and
+/// says whether there is more to come. Returns its size in bytes.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_pieces<R: Root>(
+    root: &R,
+    path: &RelPath,
+    beside: &RelPath,
+    mut next: impl FnMut(&mut Vec<u8>) -> bool,
+) -> Result<u64, FsError> {
+    let mut write = || -> Result<u64, FsError> {
         match root.remove(beside) {
             Err(error) if !error.is_missing() => return Err(error),
             _ => {}
         }
         let file = root.create(beside)?;
-        root.write(&file, 0, bytes)?;
+        let (mut size, mut piece, mut more) = (0, Vec::new(), true);
+        while more {
+            more = next(&mut piece);
+            if !more || piece.len() >= limits::WRITE_PIECE {
+                root.write(&file, size, &piece)?;
+                size += piece.len() as u64;
+                piece.clear();
+            }
+        }
         root.sync(&file)?;
         root.rename(beside, path, Rename::Replace)?;
-        root.sync_dir(path.parent().as_ref())
+        root.sync_dir(path.parent().as_ref())?;
+        Ok(size)
     };
     write().inspect_err(|_| {
         // The next write removes it too; an error here would only hide the first.

@@ -151,6 +151,8 @@ pub const FLAP_PATHS: usize = 1024;
 /// Refused paths are tried again this often, when nothing else says that their reason ended.
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
 
+/// A file of owsync's own is written in pieces of this many bytes, so that its size is no measure of the memory in use.
+pub const WRITE_PIECE: usize = 64 * 1024;
 /// Journal size, in bytes, below which it is not folded while running.
 pub const JOURNAL_MIN: u64 = 256 * 1024;
 /// Largest state document that is read, in bytes.

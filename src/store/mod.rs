@@ -75,8 +75,9 @@ pub struct Store<R: Root> {
     pending: Vec<u8>,
     /// One of them must be flushed before anything is told to anybody.
     urgent: bool,
-    /// A write failed, so what is on disk is older than the state, and the tail of the journal may be torn.
-    broken: bool,
+    /// The next commit writes the document, and nothing is pending: there is none yet, the journal outgrew it, or a write
+    /// failed, so that what is on disk is older than the state, and the tail of the journal may be torn.
+    whole: bool,
 }
 
 /// Where a store lives, and what tells one life of it from another.
@@ -173,7 +174,7 @@ impl<R: Root> Store<R> {
             rng,
             pending: Vec::new(),
             urgent: false,
-            broken: false,
+            whole: false,
         };
         if known_before && store.was_set_back() {
             news.push(News::SetBack);
@@ -182,7 +183,7 @@ impl<R: Root> Store<R> {
             store.renew_state_id();
         }
         // What was imported, mended or begun is written as a document at the first commit.
-        store.broken = !news.is_empty() || store_is_stale;
+        store.whole = !news.is_empty() || store_is_stale;
         Ok((store, news))
     }
 
@@ -204,14 +205,20 @@ impl<R: Root> Store<R> {
 
     /// Changes the state; on disk with the next commit, which nothing may be told to a peer before.
     pub fn change(&mut self, change: Change) {
-        lines::push_change(&mut self.pending, &change);
+        self.change_lazily(change);
         self.urgent = true;
-        self.state.apply(change);
     }
 
     /// Changes the state; on disk with whatever is committed next. For what a restart may forget: it is learned again.
     pub fn change_lazily(&mut self, change: Change) {
-        lines::push_change(&mut self.pending, &change);
+        // What outgrows the document is written as a document, so there is no need to keep its lines until then.
+        if !self.whole {
+            lines::push_change(&mut self.pending, &change);
+            self.whole = self.journal_size + self.pending.len() as u64 > limits::JOURNAL_MIN.max(self.document_size);
+        }
+        if self.whole {
+            self.pending = Vec::new();
+        }
         self.state.apply(change);
     }
 
@@ -254,7 +261,7 @@ impl<R: Root> Store<R> {
         if !self.urgent {
             return Ok(());
         }
-        if self.broken || self.journal_size + self.pending.len() as u64 > limits::JOURNAL_MIN.max(self.document_size) {
+        if self.whole {
             return self.fold();
         }
         if self.journal_size == 0 {
@@ -292,12 +299,12 @@ impl<R: Root> Store<R> {
             Ok(()) => {
                 self.journal_size += self.pending.len() as u64;
                 self.mark = mark;
-                self.pending.clear();
+                self.pending = Vec::new();
                 self.urgent = false;
                 Ok(())
             }
             Err(error) => {
-                self.broken = true;
+                self.whole = true;
                 self.file = None;
                 Err(error)
             }
@@ -306,7 +313,7 @@ impl<R: Root> Store<R> {
 
     /// Whether a fold would write anything that is not in the document.
     pub fn has_unfolded(&self) -> bool {
-        self.broken || self.journal_size > 0 || !self.pending.is_empty()
+        self.whole || self.journal_size > 0 || !self.pending.is_empty()
     }
 
     /// Writes the whole state as a new document, and empties the journal.
@@ -315,19 +322,24 @@ impl<R: Root> Store<R> {
     /// Of writing; the old document and journal are then still there, and hold what was committed before.
     pub fn fold(&mut self) -> Result<(), FsError> {
         // Until the new document is in place nothing may be appended to a journal that may be torn.
-        self.broken = true;
+        self.whole = true;
         let mark = self.rng.number();
-        let mut bytes = format!("{{\"owsync\":{FORMAT},\"mark\":\"{mark:016x}\",\"state\":[\n").into_bytes();
-        let mut first = true;
-        for change in self.state.as_changes() {
-            if !std::mem::take(&mut first) {
-                bytes.extend_from_slice(b",\n");
-            }
-            lines::push_bare(&mut bytes, &change);
-        }
-        bytes.extend_from_slice(b"\n]}\n");
         self.note_mark(mark)?;
-        fs::write_whole(&self.root, &self.document, &self.new, &bytes)?;
+        let mut head = Some(format!("{{\"owsync\":{FORMAT},\"mark\":\"{mark:016x}\",\"state\":[\n"));
+        let mut changes = self.state.as_changes();
+        let size = fs::write_pieces(&self.root, &self.document, &self.new, |bytes| {
+            let change = changes.next();
+            match (head.take(), &change) {
+                (Some(head), _) => bytes.extend_from_slice(head.as_bytes()),
+                (None, Some(_)) => bytes.extend_from_slice(b",\n"),
+                (None, None) => bytes.extend_from_slice(b"\n]}\n"),
+            }
+            if let Some(change) = &change {
+                lines::push_bare(bytes, change);
+            }
+            change.is_some()
+        })?;
+        drop(changes);
         // The document holds everything now. A journal that outlives it would be replayed over it, which changes nothing
         // but costs a warning about its mark; so it goes at once.
         self.file = None;
@@ -336,11 +348,11 @@ impl<R: Root> Store<R> {
             _ => {}
         }
         self.journal_size = 0;
-        self.document_size = bytes.len() as u64;
+        self.document_size = size;
         self.mark = mark;
-        self.pending.clear();
+        self.pending = Vec::new();
         self.urgent = false;
-        self.broken = false;
+        self.whole = false;
         Ok(())
     }
 
