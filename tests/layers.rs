@@ -62,7 +62,7 @@ const ACTS: &[(&str, &str)] = &[
 const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/unix/root.rs", "src/fs/uci_file.rs"];
 
 /// Where `unsafe` may stand.
-const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/poller.rs"];
+const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/memory.rs"];
 
 /// The only place that may sleep: between two looks at a condition, with a deadline.
 const SLEEPERS: &[&str] = &["tests/e2e/wait.rs"];
@@ -304,7 +304,7 @@ fn the_core_cannot_reach_the_world_unseen() {
 fn unsafe_stands_only_where_it_is_needed() {
     assert_eq!(
         unsafe_code("src/fs/scan.rs", "fn f() {\n unsafe { g() } }"),
-        ["src/fs/scan.rs:2: unsafe outside src/fs/unix.rs and src/daemon/poller.rs"]
+        ["src/fs/scan.rs:2: unsafe outside src/fs/unix.rs and src/daemon/memory.rs"]
     );
     assert_eq!(unsafe_code("tests/e2e/main.rs", "unsafe fn f() {}").len(), 1);
     assert_eq!(unsafe_code(UNSAFE[0], "unsafe fn f() {}"), [""; 0]);

@@ -20,6 +20,7 @@ pub mod joining;
 pub mod json;
 mod listener;
 pub mod log;
+mod memory;
 pub mod place;
 mod poller;
 pub mod request;

@@ -9,6 +9,7 @@ use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
+use crate::daemon::memory::Memory;
 use crate::daemon::place::{self, Holder, Lock, Place, Taken, plain};
 use crate::daemon::poller::Poller;
 use crate::daemon::selfwatch::SelfWatch;
@@ -38,6 +39,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     // Before anything that a signal could interrupt halfway.
     let signals = signals::listen().map_err(|errno| format!("cannot wait for signals: {}", errno.desc()))?;
     let env = Env::new();
+    let memory = Memory::new(env.now().mono);
     if let Role::Connect { to, .. } = &role {
         config.settings.peers = vec![only_peer(to)];
     }
@@ -69,6 +71,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     let ubus = (role == Role::Daemon).then(|| Ubus::new(now.mono));
     let shell = Shell::new(crate::daemon::shell::Pieces {
         env,
+        memory,
         log,
         place,
         _lock: lock,

@@ -23,6 +23,7 @@ use crate::daemon::env::{self, Env};
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
+use crate::daemon::memory::Memory;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::runner::{JobId, Runner};
@@ -56,6 +57,7 @@ const GOODBYE: Duration = Duration::from_millis(300);
 /// What a shell is made of.
 pub struct Pieces {
     pub env: Env,
+    pub memory: Memory,
     pub log: Log,
     pub place: Place,
     /// Held for as long as the node runs.
@@ -148,6 +150,9 @@ impl Shell {
             }
             let now = self.p.env.now();
             let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
+            if time > Duration::ZERO {
+                self.p.memory.give_back(now.mono);
+            }
             let ready = self.wait(now, time);
             self.look_at_applies();
             for token in ready {
