@@ -41,9 +41,14 @@ impl Log {
         self.most = level_of(level);
     }
 
+    /// Whether lines of this level are written.
+    pub fn wants(&self, level: Level) -> bool {
+        level <= self.most
+    }
+
     /// Writes a line, if its level is wanted.
     pub fn write(&self, line: &LogLine) {
-        if line.level > self.most {
+        if !self.wants(line.level) {
             return;
         }
         if self.syslog {

@@ -135,7 +135,14 @@ impl Index {
 
     /// Puts a record in, in place of the former one.
     pub fn insert(&mut self, path: RelPath, record: Record) {
-        self.records.insert(path, Box::new(record));
+        let mut record = Box::new(record);
+        // Most files of a share have one owner: then one copy of its name serves them all.
+        if let Some(last) = self.records.values().next_back() {
+            if record.entry.owner == last.entry.owner {
+                record.entry.owner.clone_from(&last.entry.owner);
+            }
+        }
+        self.records.insert(path, record);
     }
 
     /// Forgets a path altogether.

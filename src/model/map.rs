@@ -72,11 +72,19 @@ impl<K, V> Map<K, V> {
     /// Takes out every pair that `keep` is false for.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.rows.retain_mut(|(key, value)| keep(key, value));
+        self.give_back();
     }
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        self.rows.clear();
+        self.rows = Vec::new();
+    }
+
+    /// Lets go of memory that many more rows needed.
+    fn give_back(&mut self) {
+        if self.rows.len() < self.rows.capacity() / 4 {
+            self.rows.shrink_to(self.rows.len() * 2);
+        }
     }
 }
 
@@ -154,7 +162,10 @@ impl<K: Ord, V> Map<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.find(key).ok().map(|at| self.rows.remove(at).1)
+        let at = self.find(key).ok()?;
+        let (_, value) = self.rows.remove(at);
+        self.give_back();
+        Some(value)
     }
 
     /// The pairs from `from` up to, but not including, `to`.

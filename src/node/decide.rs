@@ -78,7 +78,7 @@ impl<F: Fs> Node<F> {
         }
         let min_free = share.settings.min_free;
         let Some(state) = self.store.state().shares.get(name) else { return false };
-        for step in &steps {
+        for step in steps.iter().filter(|_| self.verbose) {
             let line = format!(
                 "share {name}: {}: {} from {node}, loser {:?}, version {:?}",
                 step.path,

@@ -141,6 +141,13 @@ impl<F: Fs> Node<F> {
             }
             if entry.same_fields(&record.entry) {
                 let awake = record.sleep.is_some();
+                if !awake && record.disk == Some(stat) {
+                    // Only whether it is young can be new, and a restart need not know that.
+                    if let Some(known) = self.store.index_mut(name).and_then(|index| index.get_mut(&path)) {
+                        known.young = young;
+                    }
+                    return;
+                }
                 let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
                 if awake {
                     self.number(now, name, &mut record, edit);
@@ -185,17 +192,19 @@ impl<F: Fs> Node<F> {
             }
             self.number(now, name, &mut record, edit);
             self.reconsider(name, &path);
-            self.log(
-                Level::Debug,
-                format!(
-                    "share {name}: {path}: {} here, {:?} {:o} {} version {:?}",
-                    record.entry.kind.word(),
-                    record.entry.digest,
-                    record.entry.mode,
-                    record.entry.mtime.0,
-                    record.entry.version
-                ),
-            );
+            if self.verbose {
+                self.log(
+                    Level::Debug,
+                    format!(
+                        "share {name}: {path}: {} here, {:?} {:o} {} version {:?}",
+                        record.entry.kind.word(),
+                        record.entry.digest,
+                        record.entry.mode,
+                        record.entry.mtime.0,
+                        record.entry.version
+                    ),
+                );
+            }
             self.store.change(Change::Record(name.clone(), path, record));
         } else {
             self.store.change(Change::Drop(name.clone(), path));

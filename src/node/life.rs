@@ -33,6 +33,7 @@ impl<F: Fs> Node<F> {
             next_batch: 1,
             next_run: 1,
             outputs: VecDeque::new(),
+            verbose: true,
             events: VecDeque::new(),
             store_trouble: None,
             next_expiry: now.mono.plus(limits::EXPIRY_EVERY),

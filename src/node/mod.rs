@@ -110,6 +110,7 @@ pub struct Node<F: Fs> {
     next_batch: u64,
     next_run: u64,
     outputs: VecDeque<Output>,
+    verbose: bool,
     events: VecDeque<Event>,
     /// Why the state cannot be written, and when to try again.
     store_trouble: Option<(FsError, Monotonic)>,
@@ -338,7 +339,17 @@ impl<F: Fs> Node<F> {
 
     /// What the node wants done, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let next = self.outputs.pop_front();
+        if next.is_none() {
+            // Looking at all files of a share says something of each one: that much is not kept for the next time.
+            self.outputs = VecDeque::new();
+        }
+        next
+    }
+
+    /// Whether somebody reads the lines that say something of each single path: at first they are made.
+    pub fn set_verbose(&mut self, verbose: bool) {
+        self.verbose = verbose;
     }
 
     /// Appends what is to be written on a session.

@@ -1,5 +1,7 @@
 //! Telling peers what changed here, and hearing how far they have come with it.
 
+use std::collections::VecDeque;
+
 use crate::fs::Fs;
 use crate::model::{Direction, NodeId, Now, Record, RelPath, ShareName, StateId, limits};
 use crate::node::api::Level;
@@ -289,6 +291,7 @@ impl<F: Fs> Node<F> {
             }
             exchange.offered = Some(upto);
             if last {
+                exchange.queue = VecDeque::new();
                 exchange.catch_up.get_or_insert(upto);
             }
             let round = exchange.their_round;

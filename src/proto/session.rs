@@ -171,10 +171,12 @@ impl Session {
 
     /// Appends everything that is to be written to the connection.
     pub fn poll_transmit(&mut self, bytes: &mut Vec<u8>) {
+        // What was gathered for a first exchange is not kept for the keepalives that follow.
+        let mut transmit = std::mem::take(&mut self.transmit);
         if bytes.is_empty() {
-            std::mem::swap(bytes, &mut self.transmit);
+            *bytes = transmit;
         } else {
-            bytes.append(&mut self.transmit);
+            bytes.append(&mut transmit);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::node::api::Level;
 impl Shell {
     /// Says what runs, and what is not as it should be.
     pub(super) fn begin(&mut self) {
+        self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         let listening = match &self.p.listener {
             Some(listener) => match listener.trouble() {
                 Some(trouble) => {

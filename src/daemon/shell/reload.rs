@@ -51,6 +51,7 @@ impl Shell {
         }
         let mode = start::mode(&place, &config)?;
         self.p.log.set_level(config.log_level);
+        self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         if config.key_problem.is_some() {
             self.p.listener = None;
         } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&config.bind_host, config.port)) {
