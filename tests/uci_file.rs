@@ -254,10 +254,11 @@ fn temporary_files_of_others_are_left_alone() {
 #[test]
 fn uncommitted_changes_are_found_with_their_package_and_place() {
     let router = Router::new();
-    assert_eq!(router.dirs.pending(), Ok(Vec::new()));
+    assert_eq!(router.dirs.pending(|_| true), Ok(Vec::new()));
 
     router.put("tmp/.uci/dhcp", "dhcp.lan.start='10'\n-dhcp.lan.limit\n");
     router.put("tmp/.uci/committed", "");
+    router.put("tmp/.uci/unwanted", "unwanted.a.b='1'\n");
     router.put("tmp/.uci/torn", "torn.a.b='");
     router.put("tmp/.uci/no.package", "dhcp.lan.start='10'\n");
     router.put("var/run/rpcd/uci-0123abcd/wireless", "wireless.radio0.key='secret'\n");
@@ -266,7 +267,7 @@ fn uncommitted_changes_are_found_with_their_package_and_place() {
     symlink(router.put("secret", "linked.a.b='1'\n"), router.dirs.changes.join("linked")).unwrap();
     fs::create_dir(router.dirs.changes.join("dir")).unwrap();
 
-    let pending = router.dirs.pending().unwrap();
+    let pending = router.dirs.pending(|package| package.as_str() != "unwanted").unwrap();
 
     let told: Vec<String> = pending
         .iter()

@@ -17,8 +17,9 @@ pub mod values;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::settings::ShareSettings;
 use crate::model::{Key, Settings, ShareName, escape};
-use crate::reconcile::filter::Reserved;
+use crate::reconcile::filter::{Filter, Reserved};
 
 /// Where a section or an option stands, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +183,13 @@ impl Config {
     /// The port to dial where nobody says another.
     pub fn dial_port(&self) -> u16 {
         if self.port == 0 { PORT } else { self.port }
+    }
+
+    /// The filter of a share, with the names in it that must never be synced.
+    pub fn filter(&self, share: &ShareSettings) -> Filter {
+        let reserved = self.reserved.iter().find(|(name, _)| *name == share.name);
+        let reserved = reserved.map(|(_, reserved)| reserved.as_slice()).unwrap_or_default();
+        Filter::new(&share.include, &share.exclude, reserved)
     }
 }
 

@@ -32,6 +32,7 @@ pub mod signals;
 mod skipped;
 mod start;
 pub mod ubus;
+mod uncommitted;
 mod watcher;
 
 use crate::config::{Config, Outcome};

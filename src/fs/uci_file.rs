@@ -175,11 +175,11 @@ impl Dirs {
         Err(UciFileError::Busy(path))
     }
 
-    /// Every package with changes that were not committed. A directory that is not there holds none.
+    /// Changes that were not committed, of packages that are wanted. A directory that is not there holds none.
     ///
     /// # Errors
     /// Of reading a directory or file.
-    pub fn pending(&self) -> Result<Vec<Pending>, UciFileError> {
+    pub fn pending(&self, wanted: impl Fn(&PackageName) -> bool) -> Result<Vec<Pending>, UciFileError> {
         let mut dirs = vec![self.changes.clone()];
         for (name, found) in names_in(&self.sessions)? {
             if name.starts_with(SESSION) && is_kind(&found, Kind::Dir) {
@@ -191,6 +191,9 @@ impl Dirs {
             for (name, found) in names_in(&dir)? {
                 // A link there was made by nobody's tool, and would have us read a file of somebody's choice.
                 let (Some(package), true) = (PackageName::parse(&name), is_kind(&found, Kind::File)) else { continue };
+                if !wanted(&package) {
+                    continue;
+                }
                 let text = Spot::find(&dir.join(package.as_str()))?.bytes()?.map(|(text, _)| text).unwrap_or_default();
                 let changes = delta::parse(&package, &text).changes;
                 // A commit leaves an empty file behind.

@@ -4,55 +4,12 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bus::{Bus, nothing};
+use crate::bus::nothing;
 use crate::cluster::Cluster;
-use crate::node::Node;
+use crate::router::Router;
 use crate::wait::until;
-
-/// A router with an ubus of its own: a node that reads the UCI package below its home.
-struct Router<'a> {
-    node: &'a Node,
-    bus: Bus,
-}
-
-impl<'a> Router<'a> {
-    /// A running one, whose package says this as well.
-    fn start(node: &'a Node, more: &str) -> Router<'a> {
-        let bus = Bus::start_in(node.home());
-        let root = node.home().join("root");
-        fs::create_dir_all(root.join("etc/config")).unwrap();
-        let package = format!(
-            "config owsync 'main'\n\toption enabled '1'\n\toption name '{}'\n\toption bind_host '{}'\n\toption port '{}'\n\
-             \toption key_file '{}'\n\toption database '{}'\n\toption dir '{}'\n{more}",
-            node.name,
-            node.ip,
-            node.port,
-            node.home().join("key").display(),
-            node.database().display(),
-            node.share().display(),
-        );
-        fs::write(root.join("etc/config/owsync"), package).unwrap();
-        node.launch_by(vec![
-            "env".into(),
-            format!("OWSYNC_ROOT={}", root.display()),
-            format!("OWSYNC_UBUS_SOCKET={}", bus.socket().display()),
-        ]);
-        node.adopt(&mut node.command(&["daemon", "-f"]));
-        bus.until_there("owsync");
-        Router { node, bus }
-    }
-
-    fn package(&self) -> String {
-        fs::read_to_string(self.node.home().join("root/etc/config/owsync")).unwrap()
-    }
-
-    fn call(&self, method: &str, arguments: Value) -> (i32, Value) {
-        let (status, mut data) = self.bus.client().call(method, arguments);
-        (status, data.remove(0))
-    }
-}
 
 #[test]
 fn two_routers_become_a_cluster_over_ubus_alone() {

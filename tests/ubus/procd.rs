@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::daemon::OnBus;
-use crate::service::Service;
+use crate::stand_in::StandIn;
 use crate::wait::until;
 
 /// Two nodes in sync, of which the first tells procd what lands there.
@@ -21,7 +21,7 @@ fn changed(package: &str) -> Value {
 #[test]
 fn f63_procd_hears_once_of_each_package_that_changed() {
     let on_bus = told();
-    let service = Service::start(&on_bus.bus);
+    let service = StandIn::service(&on_bus.bus);
     let (a, b) = (on_bus.a(), on_bus.b());
 
     b.write("dhcp", "config dnsmasq\n\toption a '1'\n");
@@ -47,7 +47,7 @@ fn f63_procd_hears_once_of_each_package_that_changed() {
 }
 
 /// Waits until procd was told of a package that could not be told before, and status has nothing to say any more.
-fn told_at_last(on_bus: &OnBus, service: &Service) {
+fn told_at_last(on_bus: &OnBus, service: &StandIn) {
     let mut heard = Vec::new();
     until("procd was told", || {
         heard.extend(service.take());
@@ -68,7 +68,7 @@ fn what_changed_while_ubusd_was_away_is_told_when_it_is_back() {
     assert_eq!(on_bus.a().status()["problems"], json!(["reload of dhcp: procd was not told: there is no ubus here"]));
 
     on_bus.bus.start();
-    told_at_last(&on_bus, &Service::start(&on_bus.bus));
+    told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
 }
 
 #[test]
@@ -82,5 +82,5 @@ fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
         json!(["reload of dhcp: procd was not told: nobody on ubus has that object"])
     );
 
-    told_at_last(&on_bus, &Service::start(&on_bus.bus));
+    told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
 }

@@ -163,6 +163,15 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
         let next = share.number("next_look").unwrap_or(0);
         notes.push(format!("not watched by inotify: looked at by the poll interval, next in {next} s"));
     }
+    // What another node sends lands all the same; what is not committed here goes nowhere either way.
+    let travels = matches!(share.text("direction"), "" | "send");
+    let then = if travels { " (uci commit makes them travel)" } else { "" };
+    notes.extend(
+        share.list("uncommitted").iter().filter_map(said).map(|one| format!("{one} has uncommitted changes{then}")),
+    );
+    if !share.text("uncommitted_error").is_empty() {
+        notes.push(format!("uncommitted changes cannot be looked for: {}", share.text("uncommitted_error")));
+    }
     notes.extend(paths(share.list("owed"), share.number("owed_count").unwrap_or(0), "owed: ", look));
     notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
     if look.verbose {
@@ -327,6 +336,25 @@ mod tests {
         assert!(text.contains("\nreload of dhcp: timed out\n"), "{text}");
         assert!(text.contains("listening on   [::]:4321, 0.0.0.0:4321\n"), "{text}");
         assert!(text.contains("IN FORCE  NOTIFIED         FAILED\ndhcp      08:15:00 (30 s)  timed out\n"), "{text}");
+    }
+
+    #[test]
+    fn uncommitted_changes_are_said_and_what_makes_them_travel() {
+        let both = share().with("uncommitted", vec![Tree::from("network"), Tree::from("dhcp")]);
+        let receives = share().with("direction", "receive").with("uncommitted", vec![Tree::from("network")]);
+        let blind = share().with("uncommitted_error", "open /tmp/.uci: permission denied");
+        let answer = Tree::map().with("shares", Tree::map().with("a", both).with("b", receives).with("c", blind));
+
+        let text = shares(&answer, &look());
+
+        for line in [
+            "    network has uncommitted changes (uci commit makes them travel)\n",
+            "    dhcp has uncommitted changes (uci commit makes them travel)\n",
+            "    network has uncommitted changes\n",
+            "    uncommitted changes cannot be looked for: open /tmp/.uci: permission denied\n",
+        ] {
+            assert_eq!(text.matches(line).count(), 1, "{line}{text}");
+        }
     }
 
     #[test]

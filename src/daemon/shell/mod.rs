@@ -40,7 +40,6 @@ use crate::model::settings::Address;
 use crate::model::{Map, Monotonic, Now, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
-use crate::reconcile::filter::Filter;
 
 /// Bytes read from one connection in one step.
 const READ: usize = 64 * 1024;
@@ -393,10 +392,7 @@ impl Shell {
         settings.iter().for_each(|settings| self.in_force.learn(settings));
         self.withhold_in(share);
         let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
-        let reserved = self.p.config.reserved.iter().find(|(name, _)| name == share);
-        let reserved = reserved.map(|(_, reserved)| reserved.clone()).unwrap_or_default();
-        let filter = Filter::new(&settings.include, &settings.exclude, &reserved);
-        let watched = watcher.watch_share(share, &settings.dir, &filter);
+        let watched = watcher.watch_share(share, &settings.dir, &self.p.config.filter(&settings));
         self.note_watched(share, watched);
     }
 

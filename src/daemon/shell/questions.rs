@@ -2,10 +2,12 @@
 
 use crate::daemon::connect::{Progress, Verdict};
 use crate::daemon::control::Question;
+use crate::daemon::env;
 use crate::daemon::listener::Listener;
 use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::Ubus;
+use crate::daemon::uncommitted::Holder;
 use crate::model::Now;
 use crate::node::CommandId;
 use crate::node::api::{Command, Reply, Tree};
@@ -84,7 +86,8 @@ impl Shell {
     /// The node's reply, with what only the edges know.
     fn completed(&self, method: &str, reply: Reply) -> Reply {
         match reply {
-            Reply::Done(tree) if method == "status" => Reply::Done(self.with_edges(tree)),
+            Reply::Done(tree) if method == "status" => Reply::Done(self.with_uncommitted(self.with_edges(tree))),
+            Reply::Done(tree) if method == "shares" => Reply::Done(self.with_uncommitted(tree)),
             Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
             other => other,
         }
@@ -125,6 +128,28 @@ impl Shell {
             }
             (tree, _) => tree,
         }
+    }
+
+    /// An answer about shares, with the packages in them that have changes nobody committed.
+    fn with_uncommitted(&self, tree: Tree) -> Tree {
+        let dirs = env::uci_dirs();
+        let told = |name: &str, share: Tree| {
+            let settings = self.p.node.settings().shares.iter().find(|settings| settings.name.as_str() == name);
+            let holder = settings.and_then(|settings| Holder::new(&dirs, settings, self.p.config.filter(settings)));
+            match holder {
+                Some(holder) => holder.tell(&dirs, share),
+                None => share,
+            }
+        };
+        let Tree::Map(fields) = tree else { return tree };
+        let patched = |(key, value): (String, Tree)| match value {
+            Tree::Map(shares) if key == "shares" => {
+                let one = |(name, share): (String, Tree)| (name.clone(), told(&name, share));
+                (key, Tree::Map(shares.into_iter().map(one).collect()))
+            }
+            value => (key, value),
+        };
+        Tree::Map(fields.into_iter().map(patched).collect())
     }
 
     /// A version with the place of its content as anybody can open it: the node knows it relative to the database.

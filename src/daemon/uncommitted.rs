@@ -1,0 +1,138 @@
+//! Changes of packages that were made and not committed: status says so, because nothing of them travels until then.
+//!
+//! What `uci set` changes waits below /tmp/.uci, and what a session of LuCI changes below /var/run/rpcd, until somebody
+//! commits. An administrator who wonders why a change is not on the other router finds the reason here; on a router that
+//! received a package meanwhile, such changes will land on top of it. They are looked for when somebody asks for status,
+//! and never otherwise: nothing wakes up for them.
+
+use crate::fs::uci_file::{Dirs, Pending, UciFileError};
+use crate::model::settings::ShareSettings;
+use crate::model::{RelPath, Set};
+use crate::node::api::Tree;
+use crate::reconcile::filter::Filter;
+use crate::uci::PackageName;
+
+/// A share as far as it holds packages.
+pub struct Holder {
+    dir: std::path::PathBuf,
+    filter: Filter,
+}
+
+impl Holder {
+    /// What a share holds; `None` where that cannot be a package: it is switched off, or lies elsewhere.
+    pub fn new(dirs: &Dirs, share: &ShareSettings, filter: Filter) -> Option<Holder> {
+        let dir = share.dir.canonicalize().ok().filter(|_| share.enabled)?;
+        dirs.config.canonicalize().ok()?.starts_with(&dir).then_some(Holder { dir, filter })
+    }
+
+    /// Whether a commit of the package changes a file of the share. It does not where another file counts in its place,
+    /// as /var/run/uci may have one.
+    fn holds(&self, dirs: &Dirs, package: &PackageName) -> bool {
+        let path = dirs.path(package).canonicalize().ok();
+        let below = path.as_ref().and_then(|path| path.strip_prefix(&self.dir).ok());
+        let below = below.and_then(|below| RelPath::parse(below.as_os_str().as_encoded_bytes()).ok());
+        below.is_some_and(|below| self.filter.holds(&below))
+    }
+
+    /// A share's part of status with the packages of it that have such changes.
+    pub fn tell(&self, dirs: &Dirs, share: Tree) -> Tree {
+        match self.packages(dirs) {
+            Ok(packages) if packages.is_empty() => share,
+            Ok(packages) => {
+                let names: Vec<Tree> = packages.iter().map(|package| Tree::from(package.as_str())).collect();
+                share.with("uncommitted", names)
+            }
+            Err(error) => share.with("uncommitted_error", error.to_string()),
+        }
+    }
+
+    fn packages(&self, dirs: &Dirs) -> Result<Set<PackageName>, UciFileError> {
+        let pending = dirs.pending(|package| self.holds(dirs, package))?;
+        Ok(pending.into_iter().map(|Pending { package, .. }| package).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ShareName;
+    use std::fs;
+
+    /// A router's tree that goes with the test.
+    struct Router(std::path::PathBuf);
+
+    impl Router {
+        fn new(name: &str) -> Router {
+            let root = std::env::temp_dir().join(format!("owsync-uncommitted-{name}-{}", std::process::id()));
+            let router = Router(root.canonicalize().unwrap_or(root));
+            for package in ["dhcp", "network", "firewall"] {
+                router.put(&format!("etc/config/{package}"), "config x 'y'\n");
+            }
+            router
+        }
+
+        fn put(&self, path: &str, text: &str) {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        /// What is told of a share of this directory.
+        fn told(&self, dir: &str, include: &str) -> Tree {
+            let dirs = Dirs::below(&self.0);
+            let include: Vec<Vec<u8>> = include.split(' ').map(|word| word.as_bytes().to_vec()).collect();
+            let share = ShareSettings::new(ShareName::main(), self.0.join(dir));
+            let filter = Filter::new(&include, &[], &[]);
+            Holder::new(&dirs, &share, filter).map_or(Tree::map(), |holder| holder.tell(&dirs, Tree::map()))
+        }
+    }
+
+    impl Drop for Router {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn uncommitted(names: &[&str]) -> Tree {
+        Tree::map().with("uncommitted", names.iter().map(|name| Tree::from(*name)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn uncommitted_packages_are_those_of_the_share_and_no_others() {
+        let router = Router::new("filter");
+        assert_eq!(router.told("etc/config", "*"), Tree::map());
+
+        router.put("tmp/.uci/network", "network.y.proto='dhcp'\n");
+        router.put("var/run/rpcd/uci-0123/firewall", "firewall.y.a='1'\n");
+        router.put("var/run/rpcd/uci-4567/firewall", "firewall.y.b='1'\n");
+        // Committed, or never made.
+        router.put("tmp/.uci/dhcp", "");
+        router.put("tmp/.uci/nosuch", "nosuch.a=b\n");
+
+        assert_eq!(router.told("etc/config", "*"), uncommitted(&["firewall", "network"]));
+        assert_eq!(router.told("etc/config", "network dhcp"), uncommitted(&["network"]));
+        assert_eq!(router.told("etc", "config/firewall"), uncommitted(&["firewall"]));
+        assert_eq!(router.told("etc/openvpn", "*"), Tree::map());
+        assert_eq!(router.told("tmp", "*"), Tree::map());
+    }
+
+    #[test]
+    fn a_package_that_counts_elsewhere_does_not_travel_by_a_commit() {
+        let router = Router::new("override");
+        router.put("tmp/.uci/network", "network.y.proto='dhcp'\n");
+        router.put("var/run/uci/network", "config x 'y'\n");
+        assert_eq!(router.told("etc/config", "*"), Tree::map());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let router = Router::new("unreadable");
+        fs::create_dir(router.0.join("tmp")).unwrap();
+        std::os::unix::fs::symlink(".uci", router.0.join("tmp/.uci")).unwrap();
+        let told = router.told("etc/config", "*");
+        assert!(
+            matches!(told.get("uncommitted_error"), Some(Tree::Text(text)) if text.contains("/tmp/.uci")),
+            "{told:?}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! A router: a node that reads the UCI package below its home, with an ubus of its own.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use owsync::fs::uci_file::Dirs;
+use owsync::uci::PackageName;
+use serde_json::Value;
+
+use crate::bus::Bus;
+use crate::node::{KEY, Node};
+use crate::wait::until;
+
+/// A router.
+pub struct Router<'a> {
+    pub node: &'a Node,
+    pub bus: Bus,
+}
+
+impl<'a> Router<'a> {
+    /// A running one without a key, whose share is the node's; its package says this as well.
+    pub fn start(node: &'a Node, more: &str) -> Router<'a> {
+        let router = Router::idle(node, more);
+        router.run(&[]);
+        router
+    }
+
+    /// One that shares the packages beside its own and has the cluster's key, not started. Its package says this as well.
+    pub fn of_packages(node: &'a Node, more: &str) -> Router<'a> {
+        let mut options = fs::OpenOptions::new();
+        let mut key =
+            options.write(true).create(true).truncate(true).mode(0o600).open(node.home().join("key")).unwrap();
+        std::io::Write::write_all(&mut key, KEY.as_bytes()).unwrap();
+        node.look_at(&node.home().join("root/etc/config"));
+        let plain = if cfg!(feature = "encryption") { "" } else { "\toption plain_mode '1'\n" };
+        // What lies below /etc/config needs no word about it.
+        let told = "\toption reload 'uci'\n\tlist include '*'\n\tlist exclude 'owsync'\n";
+        Router::idle(node, &format!("{told}{plain}{more}"))
+    }
+
+    fn idle(node: &'a Node, more: &str) -> Router<'a> {
+        let bus = Bus::start_in(node.home());
+        let router = Router { node, bus };
+        fs::create_dir_all(router.root().join("etc/config")).unwrap();
+        let package = format!(
+            "config owsync 'main'\n\toption enabled '1'\n\toption name '{}'\n\toption bind_host '{}'\n\toption port '{}'\n\
+             \toption log_level '3'\n\toption key_file '{}'\n\toption database '{}'\n\toption dir '{}'\n{more}",
+            node.name,
+            node.ip,
+            node.port,
+            node.home().join("key").display(),
+            node.database().display(),
+            node.share().display(),
+        );
+        fs::write(router.root().join("etc/config/owsync"), package).unwrap();
+        router
+    }
+
+    /// Starts it, entering its namespaces by these words, and waits until it is on its ubus.
+    pub fn run(&self, enter: &[String]) {
+        let mut launch = enter.to_vec();
+        launch.extend([
+            "env".to_string(),
+            format!("OWSYNC_ROOT={}", self.root().display()),
+            format!("OWSYNC_UBUS_SOCKET={}", self.bus.socket().display()),
+        ]);
+        self.node.launch_by(launch);
+        self.node.adopt(&mut self.node.command(&["daemon", "-f"]));
+        self.bus.until_there("owsync");
+    }
+
+    /// What its /etc, /tmp and /var lie below.
+    pub fn root(&self) -> PathBuf {
+        self.node.home().join("root")
+    }
+
+    /// The text of its own package.
+    pub fn package(&self) -> String {
+        fs::read_to_string(self.root().join("etc/config/owsync")).unwrap()
+    }
+
+    /// Sets an option and commits it, as `uci` does: a new file beside the old one, then in its place.
+    #[track_caller]
+    pub fn uci_set(&self, package: &str, section: &str, option: &str, value: &str) {
+        let name = PackageName::parse(package.as_bytes()).unwrap();
+        let set = Dirs::below(&self.root())
+            .edit(&name, |package| package.named("section", section)?.set(option, value.as_bytes()));
+        set.unwrap();
+    }
+
+    /// Calls a method of its daemon.
+    pub fn call(&self, method: &str, arguments: Value) -> (i32, Value) {
+        let (status, mut data) = self.bus.client().call(method, arguments);
+        (status, data.remove(0))
+    }
+
+    /// Waits until its status says that everything is in sync.
+    #[track_caller]
+    pub fn until_in_sync(&self) {
+        until(&format!("{} is in sync", self.node.name), || {
+            self.call("status", serde_json::json!({})).1["in_sync"] == serde_json::json!(true)
+        });
+    }
+}
