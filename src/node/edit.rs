@@ -130,7 +130,10 @@ impl<F: Fs> Node<F> {
                 if (disk.uid, disk.gid) == (stat.uid, stat.gid) {
                     entry.owner = record.entry.owner.clone();
                 }
-                if disk.mtime_ns == stat.mtime_ns {
+                // What LuCI put back has a new time and the old content: nobody edited it, so it must not win over what a
+                // peer changed meanwhile.
+                let put_back = record.sleep == Some(Sleep::Withheld) && digest == record.entry.digest;
+                if disk.mtime_ns == stat.mtime_ns || put_back {
                     entry.mtime = record.entry.mtime;
                 }
             } else if entry.owner.is_none() {
@@ -151,6 +154,8 @@ impl<F: Fs> Node<F> {
                 let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
                 if awake {
                     self.number(now, name, &mut record, edit);
+                    // What a peer changed while it slept is owed for that reason alone.
+                    self.reconsider(name, &path);
                 }
                 self.store.change_lazily(Change::Record(name.clone(), path, record));
                 self.stirred |= awake;
