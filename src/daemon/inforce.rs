@@ -25,8 +25,10 @@ const INIT_DIR: &str = "/etc/init.d";
 /// Time limit of a reload.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Paths named to a program in its environment; it has all of them on standard input.
+/// Paths named to a program in its environment, and bytes of them: the kernel refuses to start one with more than 128 KiB
+/// in a variable. It has all of them on standard input.
 const NAMED: usize = 16;
+const NAMED_BYTES: usize = 4096;
 
 /// Before the name of a share, which tells it from a package: no package has a space.
 const SHARE: &str = "share ";
@@ -172,14 +174,26 @@ fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
         input.extend_from_slice(path.as_bytes());
         input.push(b'\n');
     }
-    let named: Vec<String> = paths.iter().take(NAMED).map(RelPath::to_text).collect();
-    let env = vec![
-        ("OWSYNC_SHARE".to_string(), share.name.to_string()),
-        ("OWSYNC_DIR".to_string(), share.dir.display().to_string()),
-        ("OWSYNC_PATHS".to_string(), named.join(" ")),
-        ("OWSYNC_COUNT".to_string(), paths.len().to_string()),
-    ];
+    let env = told(share, paths).map(|(name, value)| (format!("OWSYNC_{name}"), value)).to_vec();
     Job { what: format!("{} for share {}", command.join(" "), share.name), command, env, input, time: TIME }
+}
+
+/// What programs are told of what landed, in variables: the share, its directory, the first paths, and how many there are.
+pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, String); 4] {
+    let mut named = String::new();
+    for text in paths.iter().take(NAMED).map(RelPath::to_text) {
+        if named.len() + text.len() >= NAMED_BYTES {
+            break;
+        }
+        named.push_str(if named.is_empty() { "" } else { " " });
+        named.push_str(&text);
+    }
+    [
+        ("SHARE", share.name.to_string()),
+        ("DIR", share.dir.display().to_string()),
+        ("PATHS", named),
+        ("COUNT", paths.len().to_string()),
+    ]
 }
 
 /// The package that lies at a path, if one can: packages lie at the top of their directory.
@@ -225,6 +239,20 @@ mod tests {
         let package = PackageName::parse(b"dhcp").unwrap();
         assert_eq!(in_force.landed(&share, &[path("dhcp"), path("d/x"), path("x.y")]), [Action::Package(package)]);
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn programs_are_told_as_many_paths_as_fit() {
+        let share = share(Path::new("/x"), Reload::Nobody);
+        let told_of = |paths: &[RelPath]| told(&share, paths).map(|(_, value)| value);
+        assert_eq!(told_of(&[path("a"), path("b c")]), ["main", "/x", "a b c", "2"]);
+        let many: Vec<RelPath> = (0..20).map(|n| path(&format!("f{n}"))).collect();
+        assert_eq!(told_of(&many)[2].split(' ').count(), NAMED);
+        // Each byte is four in print.
+        let long: Vec<RelPath> =
+            (0u8..16).map(|n| RelPath::parse(&[vec![b'a' + n], vec![0xff; 200]].concat()).unwrap()).collect();
+        assert_eq!(told_of(&long)[2].split(' ').count(), 5);
+        assert_eq!(told_of(&long)[3], "16");
     }
 
     #[test]

@@ -40,6 +40,8 @@ fn f63_procd_hears_once_of_each_package_that_changed() {
     assert_eq!(heard, [changed("dhcp"), changed("firewall")]);
     until("status says so", || a.status()["in_force"]["firewall"]["notified"].is_number());
     assert_eq!(a.status()["problems"], json!([]));
+    // Nobody has scripts for it, which is nothing to speak of.
+    assert!(!a.log().contains("hotplug"), "{}", a.log());
     // What changed here, whoever changed it tells.
     a.write("dhcp", "config dnsmasq\n\toption a '2'\n");
     b.until_holds("dhcp", "config dnsmasq\n\toption a '2'\n");

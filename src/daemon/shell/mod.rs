@@ -327,7 +327,10 @@ impl Shell {
                 self.p.control.iter_mut().for_each(|control| control.tell(&event));
                 self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
             }
-            Output::Landed { share, paths } => self.handle_landed(&share, &paths),
+            Output::Landed { share, paths } => {
+                self.handle_landed(&share, &paths);
+                self.tell_scripts(&share, &paths);
+            }
             Output::Watch { share } => self.watch(&share),
         }
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crate::daemon::inforce;
 use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::News;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::daemon::ubus::connection::QuestionId;
-use crate::model::{Map, Monotonic, Now};
+use crate::model::{Map, Monotonic, Now, RelPath, ShareName};
 use crate::node::api::{Command, Fault, Level, Reply, Tree};
 
 /// Time between two tries to tell procd something.
@@ -63,12 +64,38 @@ impl Shell {
         }
     }
 
+    /// Tells the scripts in /etc/hotplug.d/owsync what landed, once for each batch. procd runs them, and has this object
+    /// only where there is such a directory (procd:hotplug-dispatch.c).
+    pub(super) fn tell_scripts(&mut self, share: &ShareName, paths: &[RelPath]) {
+        let now = self.p.env.now();
+        let (Some(ubus), Some(settings)) = (&mut self.p.ubus, self.p.node.settings().share(share)) else { return };
+        let mut env = vec![Tree::from("ACTION=synced")];
+        env.extend(inforce::told(settings, paths).map(|(name, value)| Tree::Text(format!("{name}={value}"))));
+        let call = ubus.call(now.mono, "hotplug.owsync", "call", &Tree::map().with("env", env));
+        self.notices.scripts.insert(call, share.clone());
+    }
+
     fn handle_ubus_answer(&mut self, now: Now, call: CallId, answer: Answer) {
         if self.handle_apply_answer(call, &answer) {
             return;
         }
+        if let Some(share) = self.notices.scripts.remove(&call) {
+            return self.note_scripts_told(&share, answer);
+        }
         if let Some(package) = self.notices.calls.remove(&call) {
             self.note_told(now, &package, answer.map(drop));
+        }
+    }
+
+    fn note_scripts_told(&self, share: &ShareName, answer: Answer) {
+        match answer {
+            // Nobody has such scripts, or nobody is there to run them.
+            Err(Failure::NoObject | Failure::Away) => {}
+            Err(failure) => {
+                let text = format!("share {share}: the scripts in /etc/hotplug.d/owsync were not told: {failure}");
+                self.p.log.say(Level::Warning, text);
+            }
+            Ok(_) => self.p.log.say(Level::Debug, format!("share {share}: scripts in /etc/hotplug.d/owsync were told")),
         }
     }
 
@@ -112,6 +139,8 @@ impl Shell {
 /// Packages that procd is told of.
 pub struct Notices {
     calls: Map<CallId, String>,
+    /// Calls that tell scripts what landed in a share.
+    scripts: Map<CallId, ShareName>,
     /// When to tell it again what it could not be told.
     again: Monotonic,
     tries: u32,
@@ -126,6 +155,6 @@ impl Notices {
 
 impl Default for Notices {
     fn default() -> Notices {
-        Notices { calls: Map::new(), again: Monotonic::NEVER, tries: 0 }
+        Notices { calls: Map::new(), scripts: Map::new(), again: Monotonic::NEVER, tries: 0 }
     }
 }
