@@ -11,12 +11,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Monotonic, RelPath, Set, WallTime};
+use crate::model::{Monotonic, RelPath, Set, WallTime, limits};
 
 /// Where rpcd keeps a snapshot (rpcd, include/rpcd/uci.h, `RPC_SNAPSHOT_FILES`).
 const SNAPSHOT: &str = "/var/run/rpcd/snapshot-files";
 
-/// How often rpcd is asked while a snapshot is there.
+/// How often a snapshot that is there is looked at: what was confirmed is to be on the other nodes within a second.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often rpcd is asked while it is there. rpcd empties it at a confirmation, so this is for one that died.
 const ASK: Duration = Duration::from_secs(2);
 
 /// Age after which a snapshot counts for nothing, where rpcd cannot be asked: LuCI waits 90 s by default, and an
@@ -28,11 +31,15 @@ pub struct Applies {
     dir: PathBuf,
     /// The snapshot's directory when it was last read: its change time in ns, and inode.
     seen: Option<(i64, i64, u64)>,
+    /// It was read in the same tick of the clock in which it changed, so it may have changed again since and not show it.
+    young: bool,
     /// The packages in it.
     packages: Set<RelPath>,
     /// rpcd said that none is pending; the snapshot that is there was left behind.
     settled: bool,
+    /// When to look at it again, and when to ask again.
     next: Monotonic,
+    next_ask: Monotonic,
 }
 
 /// What to do about it.
@@ -48,7 +55,15 @@ impl Applies {
     /// Nothing is known yet; `root` is above /var/run in a test.
     pub fn new(root: Option<PathBuf>) -> Applies {
         let dir = root.map_or_else(|| PathBuf::from(SNAPSHOT), |root| root.join(SNAPSHOT.trim_start_matches('/')));
-        Applies { dir, seen: None, packages: Set::new(), settled: false, next: Monotonic::NEVER }
+        Applies {
+            dir,
+            seen: None,
+            young: false,
+            packages: Set::new(),
+            settled: false,
+            next: Monotonic::NEVER,
+            next_ask: Monotonic::NEVER,
+        }
     }
 
     /// When [`Applies::look`] must be called at the latest.
@@ -61,20 +76,24 @@ impl Applies {
         let meta = std::fs::symlink_metadata(&self.dir).ok().filter(std::fs::Metadata::is_dir);
         let seen = meta.as_ref().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.ino()));
         let mut steps = Vec::new();
-        if seen != self.seen {
+        // rpcd adds one package after the other, each before it changes it.
+        if seen != self.seen || (self.young && !self.settled) {
+            let young = i64::try_from(limits::YOUNG.as_millis()).unwrap_or(i64::MAX);
+            self.young = seen.is_some_and(|(s, ns, _)| wall.0 < s.saturating_mul(1000) + ns / 1_000_000 + young);
             self.seen = seen;
             self.settled = false;
             let found = self.read();
-            self.next = if found.is_empty() { Monotonic::NEVER } else { now };
             if found != self.packages {
                 self.packages = found;
+                self.next_ask = now;
                 steps.push(Step::Withhold(self.packages.clone()));
             }
         }
-        if self.packages.is_empty() || self.next > now {
+        self.next = if self.packages.is_empty() { Monotonic::NEVER } else { now.plus(LOOK) };
+        if self.packages.is_empty() || self.next_ask > now {
             return steps;
         }
-        self.next = now.plus(ASK);
+        self.next_ask = now.plus(ASK);
         let age = meta.map_or(0, |meta| wall.0.saturating_sub(meta.ctime().saturating_mul(1000)));
         if age > i64::try_from(OLD.as_millis()).unwrap_or(i64::MAX) {
             steps.extend(self.let_go());
@@ -82,6 +101,14 @@ impl Applies {
             steps.push(Step::Ask);
         }
         steps
+    }
+
+    /// rpcd can be asked now, if it could not before.
+    pub fn ask_again(&mut self, now: Monotonic) {
+        if self.is_pending() {
+            self.next_ask = now;
+            self.next = now;
+        }
     }
 
     /// rpcd's answer: whether an apply is pending; `None` where it could not be asked, and age decides.
@@ -139,6 +166,26 @@ mod tests {
         assert_eq!(applies.handle_answer(Some(false)), Some(Step::Withhold(Set::new())));
         assert!(!applies.is_pending());
         assert_eq!(applies.look(now.plus(ASK * 2), wall()), []);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn a_package_that_joins_the_snapshot_in_the_same_tick_is_seen() {
+        let root = std::env::temp_dir().join(format!("owsync-applies-tick-{}", std::process::id()));
+        let dir = root.join("var/run/rpcd/snapshot-files");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("network"), "").unwrap();
+        let mut applies = Applies::new(Some(root.clone()));
+        let wall = WallTime(i64::try_from(dir_time(&dir)).unwrap() * 1000);
+        assert_eq!(applies.look(Monotonic(0), wall).len(), 2);
+
+        std::fs::write(dir.join("firewall"), "").unwrap();
+        // Where the clock ticks a hundred times a second, the directory now says what it said before.
+        let meta = std::fs::metadata(&dir).unwrap();
+        applies.seen = Some((meta.ctime(), meta.ctime_nsec(), meta.ino()));
+
+        let both = Set::from_iter([b"firewall".as_slice(), b"network"].map(|name| RelPath::parse(name).unwrap()));
+        assert_eq!(applies.look(Monotonic(0), wall), [Step::Withhold(both), Step::Ask]);
         std::fs::remove_dir_all(&root).unwrap();
     }
 

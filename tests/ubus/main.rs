@@ -25,6 +25,9 @@ mod scratch;
 #[path = "../e2e/skip.rs"]
 #[allow(dead_code)]
 mod skip;
+#[path = "../e2e/space.rs"]
+#[allow(dead_code)]
+mod space;
 #[path = "../e2e/wait.rs"]
 #[allow(dead_code)]
 mod wait;
@@ -34,14 +37,17 @@ mod bus;
 mod client;
 mod connection;
 mod daemon;
+mod faults;
 mod golden;
 // Who joins shows a key.
 #[cfg(feature = "encryption")]
 mod joining;
+mod luci;
 mod procd;
 mod refusing;
 mod router;
 mod socket;
 mod stand_in;
+mod story;
 mod ubusd;
 mod uncommitted;

@@ -75,17 +75,37 @@ impl<'a> Router<'a> {
         self.node.home().join("root")
     }
 
+    /// Makes another router a peer, at an address and dialled from another.
+    pub fn dials(&self, peer: &Router, address: &str, source: &str) {
+        let section = format!(
+            "\nconfig peer '{}'\n\toption address '{address}'\n\toption port '{}'\n\toption source_address '{source}'\n",
+            peer.node.name, peer.node.port,
+        );
+        fs::write(self.root().join("etc/config/owsync"), self.package() + &section).unwrap();
+    }
+
     /// The text of its own package.
     pub fn package(&self) -> String {
         fs::read_to_string(self.root().join("etc/config/owsync")).unwrap()
     }
 
-    /// Sets an option and commits it, as `uci` does: a new file beside the old one, then in its place.
+    /// Sets an option and commits it, as `uci` does: a new file beside the old one, then in its place. `OWSYNC_TEST_UCI`
+    /// names a program that does it, such as OpenWrt's own.
     #[track_caller]
     pub fn uci_set(&self, package: &str, section: &str, option: &str, value: &str) {
+        if let Some(uci) = std::env::var_os("OWSYNC_TEST_UCI") {
+            for words in
+                [vec!["set".to_string(), format!("{package}.{section}.{option}={value}")], vec!["commit".into()]]
+            {
+                let mut command = std::process::Command::new(&uci);
+                command.arg("-c").arg(self.root().join("etc/config")).arg("-t").arg(self.root().join("tmp/.uci"));
+                assert!(command.args(words).status().unwrap().success(), "{package}.{section}.{option}");
+            }
+            return;
+        }
         let name = PackageName::parse(package.as_bytes()).unwrap();
         let set = Dirs::below(&self.root())
-            .edit(&name, |package| package.named("section", section)?.set(option, value.as_bytes()));
+            .edit(&name, |package| package.section_mut(section).unwrap().set(option, value.as_bytes()));
         set.unwrap();
     }
 

@@ -25,7 +25,7 @@ impl Shell {
                 News::Log(level, text) => self.p.log.say(level, text),
                 News::Question { id, method, arguments } => self.handle_ubus_question(now, id, method, &arguments),
                 News::Answer { id, answer } => self.handle_ubus_answer(now, id, answer),
-                News::Ready => self.handle_ready(),
+                News::Ready => self.handle_ready(now),
             }
             self.drain();
         }
@@ -118,8 +118,9 @@ impl Shell {
         self.in_force.note_package(now.wall, package, trouble);
     }
 
-    /// ubusd is there again: procd hears what it could not be told.
-    fn handle_ready(&mut self) {
+    /// ubusd is there again: procd hears what it could not be told, and rpcd is asked.
+    fn handle_ready(&mut self, now: Now) {
+        self.applies.ask_again(now.mono);
         self.notices.tries = 0;
         self.tell_procd_again();
     }
