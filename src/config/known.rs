@@ -26,6 +26,8 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["settle_ms"], places: MAIN, meaning: "quiet time after a change, in milliseconds" },
     Known { names: &["max_clock_skew"], places: MAIN, meaning: "largest difference between two clocks" },
     Known { names: &["log_level"], places: MAIN, meaning: "0 error, 1 warning, 2 info, 3 debug" },
+    Known { names: &["firewall_rule"], places: MAIN, meaning: "OpenWrt: whether the firewall opens the port" },
+    Known { names: &["mdns"], places: MAIN, meaning: "OpenWrt: whether umdns announces the port" },
     Known { names: &["peer"], places: MAIN, meaning: "address of a peer" },
     Known { names: &["address"], places: PEER, meaning: "address of the peer" },
     Known { names: &["source_address"], places: PEER, meaning: "address to dial from" },
@@ -56,3 +58,18 @@ pub(super) const MAIN: u8 = 1;
 pub(super) const PEER: u8 = 2;
 
 pub(super) const SHARE: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::KNOWN;
+
+    #[test]
+    fn the_readme_has_a_row_for_every_option_there_is() {
+        let readme = include_str!("../../README.md");
+        let named =
+            |name: &str| readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        let missing: Vec<&str> =
+            KNOWN.iter().flat_map(|known| known.names).copied().filter(|name| !named(name)).collect();
+        assert_eq!(missing, [] as [&str; 0]);
+    }
+}

@@ -121,6 +121,10 @@ pub struct Told {
     pub database: Option<PathBuf>,
     /// UCI: whether the service is wanted at all.
     pub enabled: bool,
+    /// UCI: the firewall is to open the port. The init script does it; here it is only checked.
+    pub firewall_rule: bool,
+    /// UCI: umdns is to announce the port. The init script does it; here it is only checked.
+    pub mdns: bool,
     /// The share `main` was given a directory.
     pub has_main_dir: bool,
 }

@@ -29,6 +29,8 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         previous_key_file: None,
         database: None,
         enabled: flavour == Flavour::Conf,
+        firewall_rule: false,
+        mdns: false,
         has_main_dir: false,
     };
     if flavour == Flavour::Uci {
@@ -245,6 +247,14 @@ impl Reader {
                     [FirstSync::Ask, FirstSync::Newest].into_iter().find(|f| f.word() == text)
                 }) {
                     settings.first_sync = value;
+                }
+            }
+            "firewall_rule" | "mdns" => {
+                if self.flavour == Flavour::Conf {
+                    return self.warn(raw, "has no effect here: OpenWrt's init script takes it from UCI".into());
+                }
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    *(if name == "mdns" { &mut told.mdns } else { &mut told.firewall_rule }) = value;
                 }
             }
             "poll_interval" => {

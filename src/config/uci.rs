@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_pattern_whatever_the_working_directory_holds_f61() {
+    fn f61_a_pattern_is_a_pattern_whatever_the_working_directory_holds() {
         for form in ["list include '*'", "option include '*'", "option include *"] {
             let told = told(&format!("config owsync\n option dir /x\n {form}\n"));
             assert_eq!(told.settings.shares[0].include, [b"*".to_vec()], "{form}");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 33] = [
+    const OTHER: [(&str, &str); 35] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -323,6 +323,8 @@ mod tests {
         ("settle_ms", "201"),
         ("max_clock_skew", "61"),
         ("log_level", "3"),
+        ("firewall_rule", "1"),
+        ("mdns", "1"),
         ("peer", "10.0.0.9"),
         ("address", "10.0.0.9"),
         ("source_address", "10.0.0.9"),
