@@ -194,6 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_method_with_its_arguments() {
+        let readme = include_str!("../../../README.md");
+        let (_, part) = readme.split_once("\n### ubus\n").unwrap();
+        let (part, _) = part.split_once("\n### ").unwrap();
+        for method in METHODS {
+            let named =
+                |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{}`", method.name)));
+            let row = part.lines().find(named).unwrap_or_else(|| panic!("{} has no row", method.name));
+            let said = row.split('|').nth(2).unwrap().matches('`').count() / 2;
+            assert_eq!(said, method.arguments.len(), "{row}");
+            for (argument, _) in method.arguments {
+                assert!(row.contains(&format!("`{argument}`")), "{argument}: {row}");
+            }
+        }
+    }
+
+    #[test]
     fn every_method_of_the_table_is_understood() {
         for method in METHODS {
             let mut arguments = Tree::map();
