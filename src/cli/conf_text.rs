@@ -71,6 +71,9 @@ impl ConfText {
         unless_standard("delete_guard", guard.to_string(), guard == standard.delete_guard);
         unless_standard("min_free", share.min_free.to_string(), share.min_free == standard.min_free);
         unless_standard("reload", share.reload().to_string(), share.reload() == standard.reload());
+        if let Some(confirm) = share.confirm {
+            self.set("confirm", confirm.to_string());
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod offline;
 pub mod render;
 pub mod request;
+mod rollback;
 pub mod scan;
 pub mod setup;
 pub mod shares;
@@ -107,8 +108,10 @@ fn command(invocation: &Invocation) -> Result<Done, Failure> {
         | Verb::Show
         | Verb::Diff
         | Verb::Restore
+        | Verb::Confirm
         | Verb::Undo
         | Verb::Forget => asking::asking(invocation),
+        Verb::Rollback => rollback::rollback(invocation),
         Verb::Scan => scan::scan(invocation),
         Verb::Genkey => keys::genkey(invocation),
         Verb::Identity => keys::identity(invocation),

@@ -4,6 +4,7 @@
 //! node, and has it write everything down: so what a command means is written once, in [`crate::node`].
 
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use crate::cli::ask::Refusal;
 use crate::cli::keys;
@@ -61,6 +62,47 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
     }
     answer.map(|tree| (tree, warnings))
 }
+
+/// Takes back what is on trial in any share; how many shares that were.
+///
+/// # Errors
+/// A daemon runs, the state cannot be used, or it cannot be done within [`PATIENCE`].
+pub fn take_back(config: &Config) -> Result<usize, Refusal> {
+    let place = Place::new(&config.database);
+    let _lock = place.lock(Holder::Setup).map_err(|taken| Refusal::Broken(keys::in_use(&taken)))?;
+    let env = Env::new();
+    let mut node = node(&env, &place, config).map_err(Refusal::Broken)?;
+    let open = node.on_trial();
+    let until = env.now().mono.plus(PATIENCE);
+    let mut trouble = String::new();
+    // Whatever was on trial at the end of the last process goes back by itself at the start of this one.
+    while node.on_trial() > 0 {
+        let now = env.now();
+        node.handle_timeout(now);
+        node.work(now, limits::STEP);
+        while let Some(output) = node.poll_output() {
+            match output {
+                Output::Log(line) if line.level == Level::Error => trouble = line.text,
+                _ => {}
+            }
+        }
+        if now.mono > until {
+            return Err(Refusal::Broken(trouble));
+        }
+        if node.on_trial() > 0 && !node.has_work() {
+            // No loop runs here, and nothing tells when the disk is well again.
+            let _ = nix::poll::poll(&mut [], TRY_AGAIN);
+        }
+    }
+    node.shut_down(env.now());
+    Ok(open)
+}
+
+/// How long a machine's start is held up for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Milliseconds until the next attempt, where the disk refused one.
+const TRY_AGAIN: u8 = 100;
 
 fn node(env: &Env, place: &Place, config: &Config) -> Result<Node<UnixFs>, String> {
     let now = env.now();

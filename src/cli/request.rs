@@ -122,6 +122,10 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
             set("path", path(0).map(Value::from));
             "restore"
         }
+        Verb::Confirm | Verb::Rollback => {
+            set("share", word(0).map(Value::from));
+            if invocation.verb == Verb::Confirm { "confirm" } else { "rollback" }
+        }
         Verb::Undo => {
             let run = word(0).and_then(|text| text.parse::<u64>().ok()).ok_or("undo needs the number of a run")?;
             set("run", Some(run.into()));

@@ -53,7 +53,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
             }
             Some(
                 name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid"
-                | "delete_guard" | "min_free" | "reload"),
+                | "delete_guard" | "min_free" | "reload" | "confirm"),
             ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}

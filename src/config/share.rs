@@ -76,6 +76,13 @@ impl Reader {
                 }
             }
             "reload" => share.reload = self.reload(raw),
+            "confirm" => {
+                if let Some(value) = self.one(raw, "a time up to 1 h, as 60 or 2m; 0 for never", |text| {
+                    values::duration(text).filter(|time| *time <= limits::CONFIRM_MAX)?.as_secs().try_into().ok()
+                }) {
+                    share.confirm = Some(value);
+                }
+            }
             other => unreachable!("{other} is in the table and read here"),
         }
     }

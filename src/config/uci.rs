@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 35] = [
+    const OTHER: [(&str, &str); 36] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -337,6 +337,7 @@ mod tests {
         ("symlinks", "copy"),
         ("max_file_size", "1"),
         ("reload", "none"),
+        ("confirm", "1"),
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),

@@ -151,6 +151,11 @@ impl InForce {
         Some((share, again.into_iter().flatten().collect()))
     }
 
+    /// Whether nothing runs for a share.
+    pub fn is_idle(&self, share: &ShareName) -> bool {
+        !self.jobs.values().any(|name| name == share)
+    }
+
     /// For status: who was told, when, and what went wrong.
     pub fn tree(&self) -> Tree {
         let one = |(name, notice): (&String, &Notice)| {

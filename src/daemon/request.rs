@@ -71,6 +71,8 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
         "show" => Command::Show { version: args.version()? },
         "diff" => Command::Diff { version: args.version()?, with: args.compared_with()? },
         "restore" => Command::Restore { version: args.version()? },
+        "confirm" => Command::Confirm { share: args.share()? },
+        "rollback" => Command::Rollback { share: args.share()? },
         "undo" => match args.number("run")? {
             Some(run) => Command::Undo { run },
             None => return Err(Reply::failed(Fault::Argument, "name the run to undo, as `owsync log` has it")),

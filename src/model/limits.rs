@@ -159,6 +159,10 @@ pub const JOURNAL_MIN: u64 = 256 * 1024;
 pub const DOCUMENT_MAX: u64 = 1024 * 1024 * 1024;
 /// What lost a conflict or a first contact, or was deleted by a peer, is kept at least this long.
 pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
+/// Longest time within which what landed must be confirmed: until then nothing else lands.
+pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
+/// Time that services have at most to go down before an answer of a trial's origin counts.
+pub const TRIAL_GRACE: Duration = Duration::from_secs(10);
 /// Paths of a landing up to which history notes what it created, so that it can be undone.
 pub const UNDO_CREATED: usize = 256;
 /// Versions listed in history altogether: bounds its index in memory.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::model::{Key, limits};
+use crate::model::{Key, RelPath, limits};
 
 /// The name of a share: a label of letters, digits, `_`, `-` and `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -241,6 +241,8 @@ pub struct ShareSettings {
     pub min_free: u64,
     /// Who is told that something landed; `None`: whatever fits its directory.
     pub reload: Option<Reload>,
+    /// Seconds within which what landed must be confirmed, 0 for never; `None`: only what can cut a router off.
+    pub confirm: Option<u32>,
 }
 
 /// Who is told that something landed in a share.
@@ -272,6 +274,17 @@ impl ShareSettings {
             delete_guard: 50,
             min_free: 1024 * 1024,
             reload: None,
+            confirm: None,
+        }
+    }
+
+    /// Seconds within which a batch of these paths must be confirmed; 0: it need not be.
+    pub fn confirm_for<'a>(&self, mut paths: impl Iterator<Item = &'a RelPath>) -> u32 {
+        let cuts_off = |path: &RelPath| CUTTING_OFF.iter().any(|package| path.as_bytes() == package.as_bytes());
+        match self.confirm {
+            Some(seconds) => seconds,
+            None if self.dir.starts_with(UCI_DIR) && paths.any(cuts_off) => CONFIRM,
+            None => 0,
         }
     }
 
@@ -296,6 +309,12 @@ impl fmt::Display for Reload {
         }
     }
 }
+
+/// UCI packages whose change can cut a router off.
+const CUTTING_OFF: [&str; 4] = ["network", "wireless", "firewall", "dropbear"];
+
+/// Seconds within which those must be confirmed.
+const CONFIRM: u32 = 60;
 
 /// Where UCI keeps its packages.
 pub const UCI_DIR: &str = "/etc/config";

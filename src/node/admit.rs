@@ -153,6 +153,7 @@ impl<F: Fs> Node<F> {
                 return Err(Trouble::TwoMachines);
             }
             if let Some(old) = self.links.get_mut(&other) {
+                old.questions += 1;
                 old.say(Message::Ping(now.wall));
                 old.probe = Some(now.mono.plus(limits::PROBE_TIME));
             }

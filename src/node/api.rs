@@ -94,6 +94,16 @@ pub enum Command {
         /// Its number, as `log` has it.
         run: u64,
     },
+    /// Confirm what is on trial: it stays.
+    Confirm {
+        /// Only in this share.
+        share: Option<ShareName>,
+    },
+    /// Take back what is on trial.
+    Rollback {
+        /// Only in this share.
+        share: Option<ShareName>,
+    },
     /// Remove every former version of a path.
     Forget {
         /// The share.

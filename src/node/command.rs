@@ -43,6 +43,11 @@ impl<F: Fs> Node<F> {
                     None => return,
                 }
             }
+            Command::Confirm { share } => self.confirm(share.as_ref()),
+            Command::Rollback { share } => match self.roll_back(now, id, share.as_ref()) {
+                Some(reply) => reply,
+                None => return,
+            },
             Command::Undo { run } => match self.undo_run(now, id, run) {
                 Some(reply) => reply,
                 None => return,

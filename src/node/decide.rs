@@ -24,6 +24,7 @@ impl<F: Fs> Node<F> {
                 || share.landing.is_some()
                 || share.root.is_none()
                 || self.hold_of(name).is_some()
+                || self.trial_of(name).is_some()
                 || self.store_trouble.is_some()
             {
                 return;
@@ -89,17 +90,22 @@ impl<F: Fs> Node<F> {
             self.outputs
                 .push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
         }
+        let confirm = share.settings.confirm_for(steps.iter().map(|step| &step.path));
         let mut record = LandingRecord {
             run: self.next_run,
             from: Some(node),
             cause: Cause::Offered,
+            confirm,
             steps: Vec::with_capacity(steps.len()),
         };
         let mut seen = Vec::with_capacity(steps.len());
         let mut on_disk = false;
         for step in steps {
             let old = seen_in(&state.index, &step.path);
-            let why = why_of(&step);
+            let why = match why_of(&step) {
+                Why::Replaced if confirm > 0 => Why::OnTrial,
+                why => why,
+            };
             let replaces = old.filter(|old| old.stat.kind != Kind::Dir && step.source == Source::There);
             if let Some(old) = replaces {
                 if self.history.room(old.digest, old.stat.size, why, min_free) == Room::Full {

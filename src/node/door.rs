@@ -172,7 +172,10 @@ impl<F: Fs> Node<F> {
                 link.say(Message::Pong(now.wall));
                 self.check_clock(now, id, wall);
             }
-            (Message::Pong(wall), true) => self.check_clock(now, id, wall),
+            (Message::Pong(wall), true) => {
+                link.answers += 1;
+                self.check_clock(now, id, wall);
+            }
             (Message::ShareNews { share, held }, true) => {
                 if let Some(exchange) = link.exchanges.get_mut(&share) {
                     exchange.theirs.held = held;

@@ -144,6 +144,7 @@ impl<F: Fs> Node<F> {
                     {
                         // Also when the state cannot be written now and nothing may be said.
                         link.last_sent = now.mono;
+                        link.questions += 1;
                         link.say(Message::Ping(now.wall));
                     }
                     for exchange in link.exchanges.values_mut() {

@@ -37,6 +37,10 @@ impl<F: Fs> Node<F> {
         if share.paused {
             return Some(Lag::new("paused", "paused here", false));
         }
+        if let Some(trial) = self.trial_of(name) {
+            let text = format!("run {} is not confirmed yet: it goes back unless its origin is reached", trial.run);
+            return Some(Lag::new("on_trial", text, true));
+        }
         if let Some(held) = &exchange.theirs.held {
             return Some(Lag::new("held_there", format!("held there: {held}"), false));
         }

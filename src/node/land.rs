@@ -31,6 +31,7 @@ pub(crate) struct Landing {
     pub run: u64,
     pub from: Option<NodeId>,
     pub cause: Cause,
+    pub confirm: u32,
     /// The batch it lands; `None` after a crash, and for what this node lands of its own.
     pub batch: Option<u64>,
     /// Who asked for it and waits for the answer.
@@ -68,6 +69,7 @@ impl Landing {
             run: record.run,
             from: record.from,
             cause: record.cause,
+            confirm: record.confirm,
             batch,
             command: None,
             left: Vec::new(),

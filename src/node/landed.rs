@@ -7,7 +7,7 @@ use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
 use crate::node::op::{Op, Outcome};
 use crate::node::{Node, Output};
-use crate::store::state::{Cause, Change, LandingRecord};
+use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep};
 
 impl<F: Fs> Node<F> {
     /// Goes on with a share's landing.
@@ -107,7 +107,9 @@ impl<F: Fs> Node<F> {
     /// Writes down what landed.
     pub(crate) fn record_landing(&mut self, now: Now, name: &ShareName, landing: Landing) {
         self.answer_own(name, &landing);
+        let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
+        let (run, confirm) = (landing.run, landing.confirm);
         let offered: Map<RelPath, (Option<Entry>, bool)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
@@ -161,6 +163,13 @@ impl<F: Fs> Node<F> {
                     record.sleep = Some(Sleep::Flapping);
                 }
             }
+            if confirm > 0 && outcome == Outcome::Done {
+                let was = before.as_ref().map_or_else(
+                    || Entry::tombstone(Default::default(), Default::default()),
+                    |before| before.entry.clone(),
+                );
+                trial.push(TrialStep { path: step.path.clone(), was, is: record.entry.clone() });
+            }
             self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
             deleted += u64::from(
                 before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
@@ -178,6 +187,7 @@ impl<F: Fs> Node<F> {
             self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
+        self.begin_trial(now, name, cause, from.map(|from| Trial { run, from, secs: confirm, steps: trial }));
         let by_person =
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {
@@ -214,6 +224,7 @@ impl<F: Fs> Node<F> {
             Cause::Offered => None,
             Cause::Restored => Some("restored by a person"),
             Cause::Undone => Some("as before, undone by a person"),
+            Cause::TakenBack => Some("as before, taken back"),
         };
         let peer = from.map(|node| self.node_label(node));
         let how = match (own, &peer) {

@@ -40,6 +40,9 @@ pub(crate) struct Link<R: Root> {
     pub probe: Option<Monotonic>,
     /// When it last answered such a question.
     pub probed: Option<Monotonic>,
+    /// Keepalives sent, and answers to them heard: they come in order.
+    pub questions: u64,
+    pub answers: u64,
     /// Shares that our Hello said are held.
     pub told_held: Vec<ShareName>,
     /// The session is over and only waits to be forgotten.
@@ -129,6 +132,8 @@ impl<R: Root> Link<R> {
             dialled_for,
             opened: now,
             public_key: None,
+            questions: 0,
+            answers: 0,
             node: None,
             hello: None,
             section: None,

@@ -60,6 +60,7 @@ mod settle;
 mod share;
 mod status;
 mod summary;
+mod trial;
 mod undo;
 
 use std::collections::VecDeque;
@@ -269,6 +270,7 @@ impl<F: Fs> Node<F> {
         }
         self.time_links(now);
         self.time_shares(now);
+        self.time_trials(now);
         self.time_dials(now);
         self.time_expiry(now);
         self.time_runs(now);

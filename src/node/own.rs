@@ -11,7 +11,7 @@ use crate::node::api::{Fault, Reply, Tree};
 use crate::node::land::{Landing, attributes_of, reason_of, seen_in};
 use crate::node::op::Outcome;
 use crate::node::{CommandId, Node, Output};
-use crate::reconcile::edit_stamp;
+use crate::reconcile::{self, edit_stamp};
 use crate::store::history::{History, Item, Room};
 use crate::store::state::{Cause, LandingRecord, LandingStep, Why};
 
@@ -30,7 +30,7 @@ impl<F: Fs> Node<F> {
         left: Vec<RelPath>,
     ) -> Result<(), Reply> {
         let state = |text: String| Reply::failed(Fault::State, text);
-        if self.hold_of(name).is_some() {
+        if self.hold_of(name).is_some() && cause != Cause::TakenBack {
             return Err(state(format!("the share {name} is held: `owsync status` says what to do")));
         }
         if let Some(reply) = self.unwritable() {
@@ -44,7 +44,7 @@ impl<F: Fs> Node<F> {
         let mut steps = Vec::with_capacity(items.len());
         let mut seen = Vec::with_capacity(items.len());
         for item in items {
-            match self.own_step(now, name, item) {
+            match self.own_step(now, name, cause, item) {
                 Ok((step, saw)) => {
                     steps.push(step);
                     seen.push(saw);
@@ -55,7 +55,7 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
-        let record = LandingRecord { run: self.next_run, from: None, cause, steps };
+        let record = LandingRecord { run: self.next_run, from: None, cause, confirm: 0, steps };
         self.next_run += 1;
         if !self.journal_landing(now, name, None, &record) {
             record.steps.iter().for_each(|step| self.litter(name, step.staged.as_ref()));
@@ -77,7 +77,13 @@ impl<F: Fs> Node<F> {
     }
 
     /// One path on its way back, its content staged and flushed.
-    fn own_step(&mut self, now: Now, name: &ShareName, item: &Item) -> Result<(LandingStep, Option<Seen>), Reason> {
+    fn own_step(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        cause: Cause,
+        item: &Item,
+    ) -> Result<(LandingStep, Option<Seen>), Reason> {
         let other = |text: &str| Reason::Other(text.into());
         let state = self.store.state().shares.get(name).ok_or_else(|| other("nothing is known of its share"))?;
         let before = state.index.get(&item.path);
@@ -107,17 +113,27 @@ impl<F: Fs> Node<F> {
         let versioned = past || before.as_ref().is_some_and(|entry| !entry.version.is_unversioned());
         let versioned = versioned && settings.direction != Direction::Receive;
         let known = before.as_ref().map_or(Version::UNVERSIONED, |entry| entry.version.clone());
-        let stamp = edit_stamp(me.rank, now.wall, now.wall, before.as_ref().map(|entry| entry.stamp));
+        // What goes back unconfirmed is just later than what it replaces: any correction of that is newer still.
+        let written = if cause == Cause::TakenBack { WallTime(0) } else { now.wall };
+        let stamp = edit_stamp(me.rank, written, now.wall, before.as_ref().map(|entry| entry.stamp));
         let entry = Entry {
             kind: item.kind,
             digest: item.digest,
             size: item.size,
-            mtime: if item.kind == Kind::File { now.wall } else { WallTime(0) },
+            mtime: match (item.kind, cause) {
+                (Kind::File, Cause::TakenBack) => item.mtime,
+                (Kind::File, _) => now.wall,
+                _ => WallTime(0),
+            },
             mode: if item.kind == Kind::File { item.mode } else { 0 },
             owner: item.owner.clone(),
             version: if versioned { known.edited(me.state, number, limits::VERSION_IDS) } else { Version::UNVERSIONED },
             stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
-            lost: before.filter(|_| versioned).and_then(|entry| entry.lost),
+            lost: before.filter(|_| versioned).and_then(|entry| match cause {
+                // Whoever made it did not give it up, so it is kept there as well.
+                Cause::TakenBack => reconcile::given_up(&entry),
+                _ => entry.lost,
+            }),
         };
         let mut staged = None;
         if entry.has_content() || replaced.is_some() {

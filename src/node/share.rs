@@ -10,6 +10,7 @@ use crate::model::settings::ShareSettings;
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
 use crate::node::land::Landing;
+use crate::node::trial::Proving;
 use crate::reconcile::filter::{Filter, Reserved};
 
 /// A share of a running node. What must survive is in [`crate::store::state::ShareState`]; this is the rest.
@@ -45,6 +46,8 @@ pub(crate) struct Share<R: Root> {
     /// Which batch asks for a content, so that no two do.
     pub fetching: Map<(RelPath, Digest), u64>,
     pub landing: Option<Landing>,
+    /// The trial of what landed, if it landed in this process.
+    pub proving: Option<Proving>,
     /// The greatest sequence number in the index.
     pub top: u64,
     pub skipped: Map<RelPath, Reason>,
@@ -97,6 +100,7 @@ impl<R: Root> Share<R> {
             batches: Map::new(),
             fetching: Map::new(),
             landing: None,
+            proving: None,
             top: 0,
             skipped: Map::new(),
             skipped_more: 0,
@@ -174,7 +178,8 @@ impl<R: Root> Share<R> {
             .min()
             .unwrap_or(Monotonic::NEVER);
         let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
-        self.look_at(settle).min(self.relook_at).min(self.retry_at).min(batches).min(landing)
+        let trial = self.proving.as_ref().map_or(Monotonic::NEVER, Proving::poll_timeout);
+        self.look_at(settle).min(self.relook_at).min(self.retry_at).min(batches).min(landing).min(trial)
     }
 }
 

@@ -311,6 +311,7 @@ impl<F: Fs> Node<F> {
                         .with("needs_person", !hold.ends_by_itself()),
                 );
             }
+            one = one.with_some("trial", self.trial_tree(now, name));
             if share.filter.is_empty() {
                 one = one.with("warning", "no include pattern, so nothing is synced");
             }

@@ -131,6 +131,13 @@ fn lost(pairs: impl Iterator<Item = (StateId, u64)>) -> Option<Box<Version>> {
     (!pairs.is_empty()).then(|| Box::new(Version::from_pairs(pairs)))
 }
 
+/// What an entry that replaces `entry` tells of as lost when nobody gave `entry` up: its latest edit, too.
+pub fn given_up(entry: &Entry) -> Option<Box<Version>> {
+    let told = entry.lost.as_ref().map(|lost| lost.pairs().to_vec()).unwrap_or_default();
+    let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
+    lost(told.into_iter().chain(latest))
+}
+
 /// The stamp of an edit made at `written`, noticed at `now`, by a node of `rank`, over an entry stamped `replaced`.
 ///
 /// Never older than what its author had seen, never later than when it was noticed, and growing along every chain of

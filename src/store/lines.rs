@@ -11,6 +11,7 @@
 mod checked;
 mod entry;
 mod reason;
+mod trial;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,9 +19,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Direction, NodeId, Record, RelPath, ShareName, StateId, WallTime, escape};
-use crate::store::state::{Cause, Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token};
+use crate::store::state::{
+    Cause, Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token, Trial,
+};
 use entry::{LineEntry, LineLanding, LineRecord, LineStep, disk_stat, disk_text, sleep_from, sleep_word};
 use reason::{LineHold, LineReason, hold_from, line_hold};
+use trial::{LineOpen, LineTrial};
 
 pub(crate) use checked::{push_bare, push_change, push_line, push_mark, read_checked};
 pub(crate) use entry::{kind_from, why_from};
@@ -56,6 +60,7 @@ pub(crate) enum Line {
     Landed {
         share: String,
     },
+    Trial(Box<LineTrial>),
     Tokens(Vec<LineToken>),
     /// Renewed at every write, to notice a database that was restored or copied.
     Mark(String),
@@ -218,10 +223,15 @@ impl From<&Change> for Line {
                 share: share.to_string(),
                 run: landing.run,
                 from: landing.from.map(NodeId::to_hex),
+                confirm: landing.confirm,
                 cause: (landing.cause != Cause::Offered).then(|| landing.cause.word().to_string()),
                 steps: landing.steps.iter().map(LineStep::from).collect(),
             })),
             Change::Landed(share) => Line::Landed { share: share.to_string() },
+            Change::Trial(share, trial) => {
+                let open = trial.as_deref().map(LineOpen::from);
+                Line::Trial(Box::new(LineTrial { share: share.to_string(), open }))
+            }
             Change::Peer(node, peer) => Line::Peer(LinePeer {
                 node: node.to_hex(),
                 key: peer.public_key.map(|key| escape::hex(&key)).unwrap_or_default(),
@@ -342,10 +352,14 @@ impl Line {
                     None => Cause::Offered,
                 };
                 let steps = landing.steps.into_iter().map(LandingStep::try_from).collect::<Result<_, _>>()?;
-                let record = LandingRecord { run: counted(landing.run)?, from, cause, steps };
+                let record = LandingRecord { run: counted(landing.run)?, from, cause, confirm: landing.confirm, steps };
                 Change::Landing(share_name(&landing.share)?, Box::new(record))
             }
             Line::Landed { share } => Change::Landed(share_name(&share)?),
+            Line::Trial(trial) => {
+                let open = trial.open.map(Trial::try_from).transpose()?;
+                Change::Trial(share_name(&trial.share)?, open.map(Box::new))
+            }
             Line::Tokens(tokens) => Change::Tokens(
                 tokens
                     .iter()

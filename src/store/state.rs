@@ -52,6 +52,8 @@ pub struct ShareState {
     pub owed: Map<(NodeId, RelPath), Box<Owed>>,
     /// The batch that was being put in place.
     pub landing: Option<LandingRecord>,
+    /// The batch that is in place and not confirmed yet.
+    pub trial: Option<Box<Trial>>,
 }
 
 /// The small facts of a share.
@@ -120,6 +122,8 @@ pub struct LandingRecord {
     pub from: Option<NodeId>,
     /// What it is for.
     pub cause: Cause,
+    /// Seconds within which it must be confirmed; 0: it need not be.
+    pub confirm: u32,
     /// Its paths, in the order of landing.
     pub steps: Vec<LandingStep>,
 }
@@ -134,6 +138,32 @@ pub enum Cause {
     Restored,
     /// A person undoes a landing.
     Undone,
+    /// What was not confirmed in time goes back.
+    TakenBack,
+}
+
+/// A landing that is taken back unless it is confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Which landing.
+    pub run: u64,
+    /// Who offered it, and must be reached.
+    pub from: NodeId,
+    /// Seconds it has.
+    pub secs: u32,
+    /// What it brought, and what was there before.
+    pub steps: Vec<TrialStep>,
+}
+
+/// One path of a [`Trial`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrialStep {
+    /// The path.
+    pub path: RelPath,
+    /// What was there; a tombstone for nothing.
+    pub was: Entry,
+    /// What the landing brought.
+    pub is: Entry,
 }
 
 impl Cause {
@@ -143,12 +173,15 @@ impl Cause {
             Cause::Offered => "offered",
             Cause::Restored => "restored",
             Cause::Undone => "undone",
+            Cause::TakenBack => "taken back",
         }
     }
 
     /// The cause of a word.
     pub fn from_word(word: &str) -> Option<Cause> {
-        [Cause::Offered, Cause::Restored, Cause::Undone].into_iter().find(|cause| cause.word() == word)
+        [Cause::Offered, Cause::Restored, Cause::Undone, Cause::TakenBack]
+            .into_iter()
+            .find(|cause| cause.word() == word)
     }
 }
 
@@ -182,6 +215,8 @@ pub enum Why {
     Given,
     /// Nothing lay there: what a peer made can be taken away again.
     Created,
+    /// What came in its place must be confirmed first.
+    OnTrial,
 }
 
 impl Why {
@@ -194,6 +229,7 @@ impl Why {
             Why::FirstContact => "first contact",
             Why::Given => "given up",
             Why::Created => "created",
+            Why::OnTrial => "on trial",
         }
     }
 
@@ -201,7 +237,7 @@ impl Why {
     pub fn must_be_kept(self) -> bool {
         match self {
             Why::Replaced | Why::Created => false,
-            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given => true,
+            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given | Why::OnTrial => true,
         }
     }
 }
@@ -255,6 +291,8 @@ pub enum Change {
     Landing(ShareName, Box<LandingRecord>),
     /// It is in place.
     Landed(ShareName),
+    /// What is in place must be confirmed; `None`: nothing must.
+    Trial(ShareName, Option<Box<Trial>>),
     /// A node was met.
     Peer(NodeId, KnownPeer),
     /// A node is forgotten.
@@ -307,6 +345,7 @@ impl State {
             }
             Change::Landing(share, landing) => self.share(share).landing = Some(*landing),
             Change::Landed(share) => self.share(share).landing = None,
+            Change::Trial(share, trial) => self.share(share).trial = trial,
             Change::Peer(node, peer) => {
                 self.peers.insert(node, peer);
             }
@@ -336,7 +375,8 @@ impl State {
                 .map(move |((node, path), owed)| Change::Owed(name.clone(), *node, path.clone(), owed.clone()));
             let landing =
                 share.landing.iter().map(move |landing| Change::Landing(name.clone(), Box::new(landing.clone())));
-            meta.chain(ledgers).chain(owed).chain(landing).chain(records)
+            let trial = share.trial.iter().map(move |trial| Change::Trial(name.clone(), Some(trial.clone())));
+            meta.chain(ledgers).chain(owed).chain(landing).chain(trial).chain(records)
         });
         head.chain(peers).chain(shares)
     }

@@ -15,6 +15,7 @@ mod disk;
 mod reload;
 mod scenarios;
 mod sweep;
+mod trials;
 mod undoing;
 mod withheld;
 mod world;

@@ -22,7 +22,8 @@ pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
         Verb::PeersForget => {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
-        Verb::Restore | Verb::Undo => landed(answer),
+        Verb::Restore | Verb::Undo | Verb::Rollback => landed(answer),
+        Verb::Confirm => "confirmed: it stays\n".to_string(),
         Verb::Forget => format!("forgot {}\n", count(number("forgotten"), "former version")),
         _ => String::new(),
     };

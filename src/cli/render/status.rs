@@ -156,6 +156,14 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
         let since = hold.number("since").map(|since| format!(" since {}", look.since(since))).unwrap_or_default();
         notes.push(format!("held{since}: {}", hold.text("message")));
     }
+    if let Some(trial) = share.get("trial") {
+        let left = trial.number("seconds_left").map(|left| format!(" within {left} s")).unwrap_or_default();
+        let run = trial.number("run").unwrap_or(0);
+        let peer = trial.text("peer");
+        notes.push(format!(
+            "run {run} goes back unless {peer} is reached{left}: `owsync confirm` keeps it, `owsync rollback` takes it back"
+        ));
+    }
     if !share.text("warning").is_empty() {
         notes.push(share.text("warning").into());
     }

@@ -29,6 +29,9 @@ const VERSION: &str = "PATH@N is version N of a path, as `owsync log` numbers th
 version. PATH is SHARE:PATH, an absolute path, one that begins with ./ or ../ (from the current directory), or a path \
 in the only share, written as status prints it.";
 
+const TRIAL: &str = "What touches network, wireless, firewall or dropbear is taken back by itself unless the node that sent it \
+is reached in time (option confirm).";
+
 const RUN: &str = "RUN is the number of a run, as `owsync log` shows it. What changed since stays as it is, and is named. \
 Undoing is a change like any other: it travels, and can itself be undone.";
 
@@ -260,6 +263,24 @@ configuration too.",
         summary: "take the other nodes' state for a held share, or refuse what they ask for held paths",
         detail: PATH,
         options: ASK_SHARE,
+    },
+    CommandSpec {
+        verb: Verb::Confirm,
+        name: "confirm",
+        operands: "[SHARE]",
+        count: (0, 1),
+        summary: "keep what landed and waits to be confirmed",
+        detail: TRIAL,
+        options: ASK,
+    },
+    CommandSpec {
+        verb: Verb::Rollback,
+        name: "rollback",
+        operands: "[SHARE]",
+        count: (0, 1),
+        summary: "take back what landed and waits to be confirmed; also where no daemon runs, as at boot",
+        detail: TRIAL,
+        options: ASK,
     },
     CommandSpec {
         verb: Verb::Log,

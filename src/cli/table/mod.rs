@@ -53,6 +53,10 @@ pub enum Verb {
     Approve,
     /// Takes the other nodes' state.
     Reject,
+    /// Keeps what must be confirmed.
+    Confirm,
+    /// Takes it back.
+    Rollback,
     /// Former versions.
     Log,
     /// The content of a former version.

@@ -3,6 +3,7 @@
 use crate::daemon::inforce::Action;
 use crate::daemon::runner::Ended;
 use crate::daemon::shell::Shell;
+use crate::model::settings::ShareSettings;
 use crate::model::{RelPath, ShareName};
 use crate::node::api::Level;
 
@@ -10,7 +11,12 @@ impl Shell {
     /// These paths landed, and that is written down.
     pub(super) fn handle_landed(&mut self, share: &ShareName, paths: &[RelPath]) {
         let Some(settings) = self.p.node.settings().share(share).cloned() else { return };
-        for action in self.in_force.landed(&settings, paths) {
+        self.put_in_force(&settings, paths);
+        self.note_in_force(share);
+    }
+
+    fn put_in_force(&mut self, settings: &ShareSettings, paths: &[RelPath]) {
+        for action in self.in_force.landed(settings, paths) {
             let now = self.p.env.now();
             match action {
                 Action::Package(package) => self.tell_procd(package.as_str()),
@@ -22,6 +28,14 @@ impl Shell {
                     self.in_force.note_started(now.wall, share, started);
                 }
             }
+        }
+    }
+
+    /// Nothing that was started for this share runs any more: what landed is in force, as far as it goes.
+    fn note_in_force(&mut self, share: &ShareName) {
+        if self.in_force.is_idle(share) {
+            let now = self.p.env.now();
+            self.p.node.handle_in_force(now, share);
         }
     }
 
@@ -40,6 +54,7 @@ impl Shell {
                 if !again.is_empty() {
                     self.handle_landed(&share, &again);
                 }
+                self.note_in_force(&share);
             }
         }
     }

@@ -68,6 +68,8 @@ pub const METHODS: &[Method] = &[
     Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text)] },
     Method { name: "restore", arguments: &[("path", Text), ("number", Number)] },
     Method { name: "undo", arguments: &[("run", Number)] },
+    Method { name: "confirm", arguments: &[("share", Text)] },
+    Method { name: "rollback", arguments: &[("share", Text)] },
     Method { name: "forget", arguments: &[("share", Text), ("path", Text)] },
     Method { name: "approve", arguments: &[("share", Text), ("path", Text), ("pick", Text)] },
     Method { name: "reject", arguments: &[("share", Text), ("path", Text)] },

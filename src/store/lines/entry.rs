@@ -59,6 +59,8 @@ pub(crate) struct LineLanding {
     pub(super) from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) cause: Option<String>,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) confirm: u32,
     pub(super) steps: Vec<LineStep>,
 }
 
@@ -158,7 +160,7 @@ impl TryFrom<LineStep> for LandingStep {
 }
 
 pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {
-    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created]
+    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial]
         .into_iter()
         .find(|why| why.word() == word)
         .ok_or(BadLine("why"))

@@ -30,6 +30,15 @@ impl World {
         }
     }
 
+    /// Services read the configuration again: where the file `network` says so, the machine is off the network.
+    pub fn put_in_force(&mut self, id: MachineId) {
+        if let Some(network) = self.read(id, "network") {
+            for other in (0..self.machines.len()).filter(|other| *other != id) {
+                self.set_cut(id, other, network.contains("cut"));
+            }
+        }
+    }
+
     pub fn heal_all(&mut self) {
         self.cut.clear();
     }
@@ -95,7 +104,10 @@ impl World {
                 Output::Close { link, .. } => {
                     self.machines[id].closing.insert(link);
                 }
-                Output::Landed { .. } => {}
+                Output::Landed { share, .. } => {
+                    self.put_in_force(id);
+                    node.handle_in_force(self.now(id), &share);
+                }
                 Output::Watch { share } => {
                     let inotify = self.machines[id].inotify;
                     node.handle_watched(&share, inotify);

@@ -1,0 +1,278 @@
+//! Changes on trial: what may cut this router off stays only if the node that sent it can still be reached.
+//!
+//! A batch that touches the network's own configuration lands, services are told, and then its origin must answer: a
+//! question asked after the services had their time to go down, answered before `confirm` is over. Until then nothing
+//! else lands in the share. If no answer comes, the former contents are landed again as an edit of this node, which the
+//! origin takes too; its own later correction is newer and wins.
+//!
+//! # Why does an end of the daemon within the time also take it back?
+//! The trial is written down together with its landing. Whoever finds one at the start did not see its end: the power
+//! may have been cut by a person who stands before a router that is no longer reachable. Where the change was good, it
+//! is in history on both sides, and `owsync restore` or another edit brings it again. What would reopen it: routers that
+//! reboot by themselves to put a change in force.
+
+use std::time::Duration;
+
+use crate::fs::Fs;
+use crate::model::{Digest, Entry, Kind, Map, Monotonic, NodeId, Now, RelPath, ShareName, WallTime, limits};
+use crate::node::api::{Event, Fault, Level, Reply, Tree};
+use crate::node::{CommandId, LinkId, Node};
+use crate::proto::message::Message;
+use crate::store::history::Item;
+use crate::store::state::{Cause, Change, Trial, TrialStep, Why};
+
+/// A trial of this process: one that was found at its start has none.
+pub(crate) struct Proving {
+    opened: Monotonic,
+    /// Services have been told, so what they do to the network is under way.
+    told: Option<Monotonic>,
+    /// What each session with the origin had asked when the time to ask came.
+    asked: Map<LinkId, u64>,
+    next: Monotonic,
+    /// It goes back, as soon as that can be done.
+    over: bool,
+}
+
+impl Proving {
+    pub fn new(now: Now) -> Proving {
+        Proving { opened: now.mono, told: None, asked: Map::new(), next: now.mono.plus(EVERY), over: false }
+    }
+
+    pub fn poll_timeout(&self) -> Monotonic {
+        self.next
+    }
+}
+
+/// Time between two questions to the origin, and between two attempts to connect to it.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Services are given this part of the trial before an answer counts, and at most [`limits::TRIAL_GRACE`].
+const GRACE_PART: u32 = 6;
+
+impl<F: Fs> Node<F> {
+    /// The trial of a share, if one is open.
+    pub(crate) fn trial_of(&self, name: &ShareName) -> Option<&Trial> {
+        self.store.state().shares.get(name)?.trial.as_deref()
+    }
+
+    /// Shares in which something waits to be confirmed.
+    pub fn on_trial(&self) -> usize {
+        self.trials(None).len()
+    }
+
+    /// What landed is on trial, where it has to be; what went back no longer is.
+    pub(crate) fn begin_trial(&mut self, now: Now, name: &ShareName, cause: Cause, trial: Option<Trial>) {
+        match trial.filter(|trial| !trial.steps.is_empty()) {
+            Some(trial) => {
+                let (label, secs) = (self.node_label(trial.from), trial.secs);
+                self.log(
+                    Level::Notice,
+                    format!("share {name}: it goes back unless {label} is reached within {secs} s"),
+                );
+                self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
+                if let Some(share) = self.shares.get_mut(name) {
+                    share.proving = Some(Proving::new(now));
+                }
+            }
+            // What the disk refused stays on trial, and is tried again.
+            None if cause == Cause::TakenBack && self.still_on_trial(name).0.is_empty() => {
+                self.store.change(Change::Trial(name.clone(), None));
+                if let Some(share) = self.shares.get_mut(name) {
+                    share.proving = None;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What landed was put in force, as far as anybody was to be told.
+    pub fn handle_in_force(&mut self, now: Now, name: &ShareName) {
+        if let Some(proving) = self.shares.get_mut(name).and_then(|share| share.proving.as_mut()) {
+            proving.told.get_or_insert(now.mono);
+        }
+    }
+
+    /// Asks the origins of changes on trial, and ends the trials whose time has come.
+    pub(crate) fn time_trials(&mut self, now: Now) {
+        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+        for name in names {
+            let Some(trial) = self.trial_of(&name) else { continue };
+            let (from, time) = (trial.from, Duration::from_secs(trial.secs.into()));
+            let Some(share) = self.shares.get_mut(&name) else { continue };
+            let unseen = Proving { over: true, ..Proving::new(now) };
+            let found = share.proving.is_none();
+            let proving = share.proving.get_or_insert(unseen);
+            if now.mono < proving.next && !found {
+                continue;
+            }
+            proving.next = now.mono.plus(EVERY);
+            if share.landing.is_some() || share.root.is_none() {
+                continue;
+            }
+            if proving.over {
+                self.take_back(now, &name, None, "it was not confirmed");
+                continue;
+            }
+            if now.mono.since(proving.opened) >= time {
+                proving.over = true;
+                let why = format!("{} was not reached within {} s", self.node_label(from), time.as_secs());
+                self.take_back(now, &name, None, &why);
+                continue;
+            }
+            let grace = (time / GRACE_PART).min(limits::TRIAL_GRACE);
+            let due = proving.told.is_some_and(|told| now.mono.since(told) >= grace);
+            if self.ask_origin(now, &name, from, due) {
+                self.keep_trial(&name, &format!("{} was reached", self.node_label(from)));
+            }
+        }
+    }
+
+    /// Asks the origin of a trial whether it is there; whether it answered what was asked since the answer counts.
+    fn ask_origin(&mut self, now: Now, name: &ShareName, from: NodeId, due: bool) -> bool {
+        let Some(proving) = self.shares.get_mut(name).and_then(|share| share.proving.as_mut()) else { return false };
+        let mut answered = false;
+        let mut section = None;
+        let mut reached = false;
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.node == Some(from) && link.is_admitted()) {
+            reached = true;
+            if due {
+                match proving.asked.get(id) {
+                    Some(asked) => answered |= link.answers > *asked,
+                    None => {
+                        proving.asked.insert(*id, link.questions);
+                    }
+                }
+            }
+            section = section.or_else(|| link.section.clone());
+            link.questions += 1;
+            link.say(Message::Ping(now.wall));
+        }
+        if !reached {
+            let known = self.store.state().peers.get(&from).and_then(|peer| peer.section.clone());
+            for (peer, dial) in self.dials.iter_mut().filter(|(peer, _)| known.as_deref() == Some(&*peer.0)) {
+                if dial.link.is_none() && !dial.paused && self.settings.peers.iter().any(|one| one.name == *peer) {
+                    dial.at = dial.at.min(now.mono.plus(EVERY));
+                }
+            }
+        }
+        answered
+    }
+
+    /// A trial is over and what it brought stays.
+    fn keep_trial(&mut self, name: &ShareName, why: &str) {
+        let Some(run) = self.trial_of(name).map(|trial| trial.run) else { return };
+        self.store.change(Change::Trial(name.clone(), None));
+        if let Some(share) = self.shares.get_mut(name) {
+            share.proving = None;
+        }
+        self.log(Level::Notice, format!("share {name}: run {run} is confirmed: {why}"));
+        self.stirred = true;
+    }
+
+    /// The paths of a trial that are as it brought them, and those that are not any more.
+    fn still_on_trial(&self, name: &ShareName) -> (Vec<TrialStep>, Vec<TrialStep>) {
+        let Some(state) = self.store.state().shares.get(name) else { return Default::default() };
+        let steps = state.trial.iter().flat_map(|trial| trial.steps.iter().cloned());
+        steps
+            .partition(|step| state.index.get(&step.path).is_some_and(|record| record.entry.version == step.is.version))
+    }
+
+    /// A person confirms what is on trial.
+    pub(crate) fn confirm(&mut self, share: Option<&ShareName>) -> Reply {
+        let names = self.trials(share);
+        for name in &names {
+            self.keep_trial(name, "by a person");
+        }
+        match names.len() {
+            0 => Reply::failed(Fault::State, "nothing waits to be confirmed"),
+            count => Reply::Done(Tree::map().with("confirmed", count)),
+        }
+    }
+
+    /// A person takes back what is on trial, or the start of a machine does.
+    pub(crate) fn roll_back(&mut self, now: Now, id: CommandId, share: Option<&ShareName>) -> Option<Reply> {
+        let names = self.trials(share);
+        let Some((last, others)) = names.split_last() else {
+            return Some(Reply::failed(
+                Fault::State,
+                "nothing waits to be confirmed, so there is nothing to take back",
+            ));
+        };
+        for name in others {
+            self.take_back(now, name, None, "by a person");
+        }
+        self.take_back(now, last, Some(id), "by a person")
+    }
+
+    fn trials(&self, share: Option<&ShareName>) -> Vec<ShareName> {
+        let wanted = |name: &&ShareName| share.is_none_or(|only| only == *name) && self.trial_of(name).is_some();
+        self.shares.keys().filter(wanted).cloned().collect()
+    }
+
+    /// Lands the former contents of a trial again; the answer, when it cannot begin: it is tried again.
+    fn take_back(&mut self, now: Now, name: &ShareName, command: Option<CommandId>, why: &str) -> Option<Reply> {
+        let trial = self.trial_of(name)?.clone();
+        let (back, left) = self.still_on_trial(name);
+        let items: Vec<Item> = back.iter().map(|step| former(&trial, name, &step.path, &step.was)).collect();
+        if items.is_empty() {
+            self.keep_trial(name, "everything it brought was changed again since");
+            return command.map(|_| Reply::failed(Fault::State, "everything it brought was changed again since"));
+        }
+        let left = left.into_iter().map(|step| step.path).collect();
+        match self.land_own(now, command, name, Cause::TakenBack, &items, left) {
+            Ok(()) => {
+                let text = format!("share {name}: run {} is taken back: {why}", trial.run);
+                self.log(Level::Error, text.clone());
+                let paths: Vec<Tree> = items.iter().map(|item| Tree::Text(item.path.to_text())).collect();
+                let details = Tree::map()
+                    .with("share", name.to_string())
+                    .with("run", trial.run)
+                    .with("peer", self.node_label(trial.from))
+                    .with("reason", why)
+                    .with("paths", paths);
+                self.tell(Event { name: "owsync.rollback", at: now.wall, text, details });
+                None
+            }
+            Err(reply) => {
+                if let Reply::Failed { message, .. } = &reply {
+                    let text = format!("share {name}: run {} cannot be taken back yet: {message}", trial.run);
+                    self.log(Level::Error, text);
+                }
+                Some(reply)
+            }
+        }
+    }
+
+    /// What status says of a trial.
+    pub(crate) fn trial_tree(&self, now: Now, name: &ShareName) -> Option<Tree> {
+        let trial = self.trial_of(name)?;
+        let proving = self.shares.get(name).and_then(|share| share.proving.as_ref());
+        let time = Duration::from_secs(trial.secs.into());
+        let left = proving.map(|proving| time.saturating_sub(now.mono.since(proving.opened)).as_secs());
+        let paths: Vec<Tree> = trial.steps.iter().map(|step| Tree::Text(step.path.to_text())).collect();
+        let tree = Tree::map().with("run", trial.run).with("peer", self.node_label(trial.from)).with("paths", paths);
+        Some(tree.with_some("seconds_left", left))
+    }
+}
+
+/// What lay at a path before a trial, as history has it.
+fn former(trial: &Trial, name: &ShareName, path: &RelPath, was: &Entry) -> Item {
+    let live = was.is_live();
+    Item {
+        number: 0,
+        share: name.clone(),
+        path: path.clone(),
+        kind: if live { was.kind } else { Kind::Tombstone },
+        digest: if live { was.digest } else { Digest::NONE },
+        size: was.size,
+        mtime: was.mtime,
+        mode: was.mode,
+        owner: was.owner.clone(),
+        at: WallTime(0),
+        doubtful: false,
+        why: Why::OnTrial,
+        by: Some(trial.from),
+        run: trial.run,
+        after: None,
+    }
+}

@@ -1,0 +1,62 @@
+//! The line of a batch that must be confirmed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::lines::entry::LineEntry;
+use crate::store::lines::{BadLine, counted, node_id, rel_path};
+use crate::store::state::{Trial, TrialStep};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LineTrial {
+    pub(super) share: String,
+    /// Absent: the trial is over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) open: Option<LineOpen>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct LineOpen {
+    run: u64,
+    from: String,
+    secs: u32,
+    steps: Vec<LineTrialStep>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LineTrialStep {
+    path: String,
+    was: LineEntry,
+    is: LineEntry,
+}
+
+impl From<&Trial> for LineOpen {
+    fn from(trial: &Trial) -> LineOpen {
+        let step = |step: &TrialStep| LineTrialStep {
+            path: step.path.to_text(),
+            was: LineEntry::from(&step.was),
+            is: LineEntry::from(&step.is),
+        };
+        LineOpen {
+            run: trial.run,
+            from: trial.from.to_hex(),
+            secs: trial.secs,
+            steps: trial.steps.iter().map(step).collect(),
+        }
+    }
+}
+
+impl TryFrom<LineOpen> for Trial {
+    type Error = BadLine;
+
+    fn try_from(line: LineOpen) -> Result<Trial, BadLine> {
+        let step = |step: LineTrialStep| {
+            Ok(TrialStep { path: rel_path(&step.path)?, was: step.was.into_entry()?, is: step.is.into_entry()? })
+        };
+        Ok(Trial {
+            run: counted(line.run)?,
+            from: node_id(&line.from)?,
+            secs: line.secs,
+            steps: line.steps.into_iter().map(step).collect::<Result<_, BadLine>>()?,
+        })
+    }
+}
