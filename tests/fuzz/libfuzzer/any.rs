@@ -1,7 +1,7 @@
 //! Every fuzz target, for libFuzzer: `OWSYNC_FUZZ` names the one to run.
 
 #![no_main]
-#![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,8 @@ use owsync::proto::message::{Chunk, Offer, Piece};
 use owsync::reconcile::filter::Reserved;
 
 use super::{couple, tree};
-use crate::world::{World, digest, main, path};
+use crate::world::stranger::digest;
+use crate::world::{World, main, path};
 
 /// F50
 #[test]

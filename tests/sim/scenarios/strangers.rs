@@ -5,7 +5,8 @@ use owsync::proto::Message;
 use owsync::proto::message::Piece;
 
 use super::{couple, trio};
-use crate::world::{Stranger, World, digest, main, path};
+use crate::world::stranger::{Stranger, digest};
+use crate::world::{World, main, path};
 
 /// Changes go both ways between the first two machines, as fast as they should whatever else happens.
 #[track_caller]

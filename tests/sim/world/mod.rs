@@ -3,7 +3,7 @@
 mod cable;
 mod look;
 mod power;
-mod stranger;
+pub mod stranger;
 mod typing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,6 @@ use owsync::store::News;
 
 use super::Dice;
 use super::disk::{Disk, SimFs, User};
-pub use stranger::{Stranger, digest};
 
 pub type MachineId = usize;
 type ConnId = u64;
