@@ -94,6 +94,7 @@ impl<'a> Router<'a> {
     #[track_caller]
     pub fn uci_set(&self, package: &str, section: &str, option: &str, value: &str) {
         if let Some(uci) = std::env::var_os("OWSYNC_TEST_UCI") {
+            fs::create_dir_all(self.root().join("tmp")).unwrap();
             for words in
                 [vec!["set".to_string(), format!("{package}.{section}.{option}={value}")], vec!["commit".into()]]
             {

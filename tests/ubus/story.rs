@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -54,6 +55,9 @@ fn a_change_by_uci_is_in_force_on_the_other_router_once_and_nothing_comes_back()
     let [a, b] = [0, 1].map(|n| Router::of_packages(&cluster.nodes()[n], ""));
     for router in [&a, &b] {
         router.node.write("dhcp", "config dnsmasq 'lan'\n\toption domain 'lan'\n");
+        // Of the same age on both, so that the first contact changes nothing.
+        let file = fs::File::options().write(true).open(router.node.path("dhcp")).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).unwrap();
     }
     a.dials(&b, ADDRESSES[1], ADDRESSES[0]);
     b.dials(&a, ADDRESSES[0], ADDRESSES[1]);
