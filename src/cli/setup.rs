@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::cli::args::Invocation;
+use crate::cli::ask;
 use crate::cli::table::{Opt, Verb};
 use crate::config::finish::{self, Surroundings};
 use crate::config::{Config, Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, conf, options, uci};
@@ -216,7 +217,16 @@ pub fn database(invocation: &Invocation) -> Result<PathBuf, Vec<String>> {
         return Ok(absolute(database));
     }
     let source = Source::of(invocation);
-    let (sections, _) = source.read().map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let (sections, _) = match source.read() {
+        Ok(read) => read,
+        Err(errors) => {
+            // The daemon goes on with the configuration before, and says what is wrong with this one: who asks it must
+            // find it, and on a router it is where nobody said otherwise.
+            let usual = finish::default_database(source.flavour());
+            let there = source.flavour() == Flavour::Uci && ask::find(&usual).is_ok();
+            return if there { Ok(usual) } else { Err(errors.iter().map(ToString::to_string).collect()) };
+        }
+    };
     let written = sections
         .iter()
         .filter(|section| section.kind == Kind::Main)

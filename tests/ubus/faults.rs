@@ -45,6 +45,35 @@ fn f62_status_is_what_the_daemon_says_and_is_gone_with_it() {
     assert_eq!(a.call("status", nothing()).1["pid"], json!(a.node.pid()));
 }
 
+#[test]
+fn status_is_to_be_had_where_the_package_can_not_be_read() {
+    let cluster = Cluster::at(&[("a", Ipv4Addr::new(127, 0, 0, 86).into())]);
+    let a = Router::of_packages(&cluster.nodes()[0], "");
+    with_the_usual_database(&a);
+    let Some(_space) = boot(a.node, &a.bus) else { return };
+
+    fs::write(a.root().join("etc/config/owsync"), "config owsync 'main'\n\toption name 'a\n").unwrap();
+
+    until("status names the error", || {
+        let printed = a.node.command(&["status"]).output().unwrap();
+        String::from_utf8_lossy(&printed.stdout).contains("configuration: line 3: EOF with unterminated '")
+    });
+    a.node.stop();
+    let printed = a.node.command(&["status"]).output().unwrap();
+    let said = String::from_utf8_lossy(&printed.stderr).into_owned();
+    assert!(printed.status.code() == Some(2) && said.contains("line 3: EOF with unterminated '"), "{said}");
+}
+
+/// Lets the database lie where it lies when nobody says otherwise.
+fn with_the_usual_database(router: &Router) {
+    let told = router.package();
+    let database = told.lines().find(|line| line.contains("option database")).unwrap();
+    let here = format!("'{}'", router.node.share().display());
+    let told = told.replace(&format!("{database}\n"), "").replace(&here, "'/etc/config'");
+    fs::write(router.root().join("etc/config/owsync"), told).unwrap();
+    router.node.set("database", "/etc/owsync/owsync.db");
+}
+
 /// Starts a router as after a power-up: /etc is on flash, and /var in memory. `None` where there can be no such mounts.
 fn boot(node: &Node, bus: &Bus) -> Option<Space> {
     let space = Space::new(Own::Mounts)?;
@@ -67,12 +96,7 @@ fn f64_a_deletion_is_remembered_through_a_reboot_that_clears_var() {
     let [a, b] = [0, 1].map(|n| Router::of_packages(&cluster.nodes()[n], ""));
     a.dials(&b, "127.0.0.85", "127.0.0.84");
     b.dials(&a, "127.0.0.84", "127.0.0.85");
-    let told = a.package();
-    let database = told.lines().find(|line| line.contains("option database")).unwrap();
-    let here = format!("'{}'", a.node.share().display());
-    let told = told.replace(&format!("{database}\n"), "").replace(&here, "'/etc/config'");
-    fs::write(a.root().join("etc/config/owsync"), told).unwrap();
-    a.node.set("database", "/etc/owsync/owsync.db");
+    with_the_usual_database(&a);
     a.node.write("dhcp", "config dnsmasq\n");
     a.node.write("firewall", "config defaults\n");
     // Without somebody to tell of what landed, status would not be content.
