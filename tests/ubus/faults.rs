@@ -56,12 +56,12 @@ fn status_is_to_be_had_where_the_package_can_not_be_read() {
 
     until("status names the error", || {
         let printed = a.node.command(&["status"]).output().unwrap();
-        String::from_utf8_lossy(&printed.stdout).contains("configuration: line 3: EOF with unterminated '")
+        String::from_utf8_lossy(&printed.stdout).contains("configuration: line 2: EOF with unterminated '")
     });
     a.node.stop();
     let printed = a.node.command(&["status"]).output().unwrap();
     let said = String::from_utf8_lossy(&printed.stderr).into_owned();
-    assert!(printed.status.code() == Some(2) && said.contains("line 3: EOF with unterminated '"), "{said}");
+    assert!(printed.status.code() == Some(2) && said.contains("line 2: EOF with unterminated '"), "{said}");
 }
 
 /// Lets the database lie where it lies when nobody says otherwise.
