@@ -20,6 +20,7 @@ pub struct Router<'a> {
 
 impl<'a> Router<'a> {
     /// A running one without a key, whose share is the node's; its package says this as well.
+    #[cfg(feature = "encryption")]
     pub fn start(node: &'a Node, more: &str) -> Router<'a> {
         let router = Router::idle(node, more);
         router.run(&[]);
@@ -33,23 +34,26 @@ impl<'a> Router<'a> {
             options.write(true).create(true).truncate(true).mode(0o600).open(node.home().join("key")).unwrap();
         std::io::Write::write_all(&mut key, KEY.as_bytes()).unwrap();
         node.look_at(&node.home().join("root/etc/config"));
-        let plain = if cfg!(feature = "encryption") { "" } else { "\toption plain_mode '1'\n" };
         // What lies below /etc/config needs no word about it.
         let told = "\toption reload 'uci'\n\tlist include '*'\n\tlist exclude 'owsync'\n";
-        Router::idle(node, &format!("{told}{plain}{more}"))
+        Router::idle(node, &format!("{told}{more}"))
     }
 
     fn idle(node: &'a Node, more: &str) -> Router<'a> {
         let bus = Bus::start_in(node.home());
         let router = Router { node, bus };
         fs::create_dir_all(router.root().join("etc/config")).unwrap();
+        let key = if cfg!(feature = "encryption") {
+            format!("\toption key_file '{}'\n", node.home().join("key").display())
+        } else {
+            "\toption plain_mode '1'\n".to_string()
+        };
         let package = format!(
             "config owsync 'main'\n\toption enabled '1'\n\toption name '{}'\n\toption bind_host '{}'\n\toption port '{}'\n\
-             \toption log_level '3'\n\toption key_file '{}'\n\toption database '{}'\n\toption dir '{}'\n{more}",
+             \toption log_level '3'\n\toption database '{}'\n\toption dir '{}'\n{key}{more}",
             node.name,
             node.ip,
             node.port,
-            node.home().join("key").display(),
             node.database().display(),
             node.share().display(),
         );
