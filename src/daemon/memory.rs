@@ -24,9 +24,9 @@ impl Memory {
     pub fn new(now: Monotonic) -> Memory {
         #[cfg(target_env = "gnu")]
         {
-            /// Bytes at the end of the heap that are kept, and above which a buffer has pages of its own: glibc's own
-            /// defaults, which it changes by itself unless they are set.
-            const KEPT: libc::c_int = 128 * 1024;
+            /// Bytes at the end of the heap that are kept, and above which a buffer has pages of its own: more than a
+            /// connection's buffer needs, so that sending a large file does not fetch and return pages all the time.
+            const KEPT: libc::c_int = 1024 * 1024;
             // SAFETY: mallopt takes two numbers, and touches no memory that is in use.
             unsafe {
                 libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
