@@ -81,7 +81,7 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
         let again = |path| crate::fs::scan::Hint { path, deep: true };
         hints = Some(seen.restless.into_iter().map(again).collect());
     }
-    list.sort_by(|(a, _), (b, _)| a.cmp(b));
+    list.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     if invocation.has(Opt::Quiet) {
         notes.clear();
     }

@@ -54,7 +54,7 @@ pub fn order(plan: ApprovedPlan) -> Vec<Step> {
         (_, Kind::Dir) => 1,
         _ => 2,
     };
-    steps.sort_by(|a, b| {
+    steps.sort_unstable_by(|a, b| {
         let by_path = a.path.cmp(&b.path);
         rank(a).cmp(&rank(b)).then(if rank(a) == 0 { by_path.reverse() } else { by_path })
     });

@@ -301,6 +301,6 @@ fn names_in(dir: &Path) -> Result<Vec<(Vec<u8>, Found)>, UciFileError> {
     };
     let mut handle = root.open_dir(None).map_err(failed)?;
     let mut names = root.read_dir(&mut handle, limits::UCI_PENDING_MAX).map_err(failed)?;
-    names.sort_by(|(a, _), (b, _)| a.cmp(b));
+    names.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(names)
 }

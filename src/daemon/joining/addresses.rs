@@ -71,10 +71,10 @@ fn choose(found: Vec<Found>) -> Vec<IpAddr> {
         }
         // The kernel lists an interface's own address before those that were added to it in the same network.
         if networks.insert((one.interface.clone(), network(one.ip, one.prefix))) && !chosen.contains(&one.ip) {
-            chosen.push(one.ip);
+            let at = chosen.partition_point(|ip| rank(*ip) <= rank(one.ip));
+            chosen.insert(at, one.ip);
         }
     }
-    chosen.sort_by_key(|ip| rank(*ip));
     chosen
 }
 
