@@ -36,6 +36,7 @@ define Package/owsync/install
 	$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/owsync $(1)/usr/bin/owsync
 	$(INSTALL_CONF) files/owsync.config $(1)/etc/config/owsync
 	$(INSTALL_BIN) files/owsync.init $(1)/etc/init.d/owsync
+	$(INSTALL_BIN) files/owsync-rollback.init $(1)/etc/init.d/owsync-rollback
 	$(INSTALL_DATA) files/owsync.uci-defaults $(1)/etc/uci-defaults/90-owsync
 endef
 
