@@ -1,6 +1,8 @@
 //! Networks that go away and come back, between nodes in network namespaces of their own.
 
+use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use serde_json::json;
@@ -250,4 +252,67 @@ fn without_a_port_it_is_4321_on_both_families() {
     assert!(table.lines().any(|line| line.contains(&any) && line.contains(" 0A ")), "{table}");
     b.write("f", "over IPv4 at the same socket");
     a.until_holds("f", "over IPv4 at the same socket");
+}
+
+/// Two machines; what lands in `network` on the second is put in force by a script, which takes its cable away where the
+/// file says `down`.
+fn careful() -> Option<Net> {
+    let net = Net::new(&["a", "b"])?;
+    let b = &net.cluster["b"];
+    let script = b.home().join("put-in-force");
+    let text = format!("#!/bin/sh\nip link set {} \"$(cat \"$OWSYNC_DIR/network\")\"\n", Net::port(1, 0));
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    b.set("reload", script.to_str().unwrap());
+    b.set("confirm", "6");
+    net.cluster.start();
+    net.cluster["a"].write("network", "up");
+    net.cluster.until_equal();
+    until("nothing is on trial", || b.main()["trial"].is_null());
+    Some(net)
+}
+
+#[test]
+fn a_change_that_cuts_the_cable_is_back_in_time_on_both() {
+    let Some(net) = careful() else { return };
+    let (a, b) = (&net.cluster["a"], &net.cluster["b"]);
+    a.write("network", "down");
+    b.until_holds("network", "down");
+    assert_eq!(b.main()["trial"]["peer"], json!("a"));
+
+    until("b has taken it back", || b.read("network").as_deref() == Some("up"));
+    b.until_logged("is taken back: a was not reached within 6 s");
+    a.until_holds("network", "up");
+    net.cluster.until_equal();
+    for node in [a, b] {
+        assert!(node.history("network").iter().any(|content| content == "down"), "{} has the bad one", node.name);
+    }
+
+    a.write("network", "up\n");
+    b.until_holds("network", "up\n");
+    b.until_logged("is confirmed: a was reached");
+    net.cluster.until_equal();
+}
+
+#[test]
+fn a_daemon_that_is_killed_within_the_time_takes_it_back_when_it_starts() {
+    let Some(net) = careful() else { return };
+    let (a, b) = (&net.cluster["a"], &net.cluster["b"]);
+    b.set("confirm", "600");
+    b.restart();
+    net.cluster.until_in_sync();
+    a.write("network", "down");
+    b.until_holds("network", "down");
+    b.kill();
+
+    // As at boot, before anything else runs.
+    let output = b.command(&["rollback", "-c", b.config().to_str().unwrap()]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "taken back: the former contents are in place\n");
+    assert_eq!(b.read("network").as_deref(), Some("up"));
+
+    net.spaces[1].run(&["ip", "link", "set", &Net::port(1, 0), "up"]);
+    b.spawn();
+    net.cluster.until_equal();
+    assert_eq!(a.read("network").as_deref(), Some("up"));
 }
