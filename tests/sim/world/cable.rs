@@ -32,6 +32,9 @@ impl World {
 
     /// Services read the configuration again: where the file `network` says so, the machine is off the network.
     pub fn put_in_force(&mut self, id: MachineId) {
+        if !self.user(id).exists() {
+            return;
+        }
         if let Some(network) = self.read(id, "network") {
             for other in (0..self.machines.len()).filter(|other| *other != id) {
                 self.set_cut(id, other, network.contains("cut"));
