@@ -77,8 +77,10 @@ impl Reader {
             }
             "reload" => share.reload = self.reload(raw),
             "confirm" => {
-                if let Some(value) = self.one(raw, "a time up to 1 h, as 60 or 2m; 0 for never", |text| {
-                    values::duration(text).filter(|time| *time <= limits::CONFIRM_MAX)?.as_secs().try_into().ok()
+                if let Some(value) = self.one(raw, "a time from 5 s to 1 h, as 60 or 2m; 0 for never", |text| {
+                    let time = values::duration(text)?;
+                    let known = time.is_zero() || (limits::CONFIRM_MIN..=limits::CONFIRM_MAX).contains(&time);
+                    if known { u32::try_from(time.as_secs()).ok() } else { None }
                 }) {
                     share.confirm = Some(value);
                 }

@@ -337,7 +337,7 @@ mod tests {
         ("symlinks", "copy"),
         ("max_file_size", "1"),
         ("reload", "none"),
-        ("confirm", "1"),
+        ("confirm", "30"),
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),

@@ -159,6 +159,10 @@ pub const JOURNAL_MIN: u64 = 256 * 1024;
 pub const DOCUMENT_MAX: u64 = 1024 * 1024 * 1024;
 /// What lost a conflict or a first contact, or was deleted by a peer, is kept at least this long.
 pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
+/// Shortest time within which what landed must be confirmed: services need some, and so does an answer.
+pub const CONFIRM_MIN: Duration = Duration::from_secs(5);
+/// Attempts to put a path back that the disk may refuse before the others of its batch go back without it.
+pub const TRIAL_REFUSALS: u32 = 5;
 /// Longest time within which what landed must be confirmed: until then nothing else lands.
 pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
 /// Time that services have at most to go down before an answer of a trial's origin counts.

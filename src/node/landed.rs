@@ -159,7 +159,8 @@ impl<F: Fs> Node<F> {
                     share.relook.push(step.path.clone());
                     share.relook_at = share.relook_at.min(now.mono.plus(limits::YOUNG_COARSE));
                 }
-                if cause == Cause::Offered && step.old.is_some() && share.flaps.note(now.mono, &step.path, false) {
+                let peers = cause == Cause::Offered;
+                if step.old.is_some() && share.flaps.note(now.mono, &step.path, !peers) && peers {
                     record.sleep = Some(Sleep::Flapping);
                 }
             }
@@ -187,7 +188,13 @@ impl<F: Fs> Node<F> {
             self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
-        self.begin_trial(now, name, cause, from.map(|from| Trial { run, from, secs: confirm, steps: trial }));
+        self.begin_trial(
+            now,
+            name,
+            cause,
+            from.map(|from| Trial { run, from, secs: confirm, steps: trial }),
+            batch_id.is_none(),
+        );
         let by_person =
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {

@@ -41,6 +41,12 @@ impl<F: Fs> Node<F> {
         if share.landing.is_some() {
             return Err(state(format!("the share {name} is being changed at this moment: try again")));
         }
+        // As of a batch: what goes away first, from the leaves; then directories, then everything else.
+        let mut items: Vec<&Item> = items.iter().collect();
+        items.sort_unstable_by(|a, b| match (a.kind, b.kind) {
+            (Kind::Tombstone, Kind::Tombstone) => b.path.cmp(&a.path),
+            _ => turn(a.kind).cmp(&turn(b.kind)).then_with(|| a.path.cmp(&b.path)),
+        });
         let mut steps = Vec::with_capacity(items.len());
         let mut seen = Vec::with_capacity(items.len());
         for item in items {
@@ -125,7 +131,7 @@ impl<F: Fs> Node<F> {
                 (Kind::File, _) => now.wall,
                 _ => WallTime(0),
             },
-            mode: if item.kind == Kind::File { item.mode } else { 0 },
+            mode: if matches!(item.kind, Kind::File | Kind::Dir) { item.mode } else { 0 },
             owner: item.owner.clone(),
             version: if versioned { known.edited(me.state, number, limits::VERSION_IDS) } else { Version::UNVERSIONED },
             stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
@@ -176,6 +182,14 @@ impl<F: Fs> Node<F> {
             let reply = Reply::failed(Fault::System, format!("{path}: {reason}"));
             self.outputs.push_back(Output::Reply { id, reply });
         }
+    }
+}
+
+fn turn(kind: Kind) -> u8 {
+    match kind {
+        Kind::Tombstone => 0,
+        Kind::Dir => 1,
+        Kind::File | Kind::Symlink => 2,
     }
 }
 

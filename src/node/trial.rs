@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use crate::fs::Fs;
-use crate::model::{Digest, Entry, Kind, Map, Monotonic, NodeId, Now, RelPath, ShareName, WallTime, limits};
+use crate::model::{Digest, Entry, Kind, Map, Monotonic, NodeId, Now, Reason, RelPath, ShareName, WallTime, limits};
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::{CommandId, LinkId, Node};
 use crate::proto::message::Message;
@@ -31,11 +31,13 @@ pub(crate) struct Proving {
     next: Monotonic,
     /// It goes back, as soon as that can be done.
     over: bool,
+    /// Attempts at that which the disk refused.
+    refused: u32,
 }
 
 impl Proving {
     pub fn new(now: Now) -> Proving {
-        Proving { opened: now.mono, told: None, asked: Map::new(), next: now.mono.plus(EVERY), over: false }
+        Proving { opened: now.mono, told: None, asked: Map::new(), next: now.mono.plus(EVERY), over: false, refused: 0 }
     }
 
     pub fn poll_timeout(&self) -> Monotonic {
@@ -56,12 +58,23 @@ impl<F: Fs> Node<F> {
     }
 
     /// Shares in which something waits to be confirmed.
+    ///
+    /// A landing that a crash interrupted counts if what it brings has to be confirmed: it is completed, and goes back.
     pub fn on_trial(&self) -> usize {
-        self.trials(None).len()
+        let shares = self.store.state().shares.values();
+        shares.filter(|share| share.trial.is_some() || share.landing.as_ref().is_some_and(|l| l.confirm > 0)).count()
     }
 
     /// What landed is on trial, where it has to be; what went back no longer is.
-    pub(crate) fn begin_trial(&mut self, now: Now, name: &ShareName, cause: Cause, trial: Option<Trial>) {
+    /// One that a crash interrupted is over when it is complete.
+    pub(crate) fn begin_trial(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        cause: Cause,
+        trial: Option<Trial>,
+        interrupted: bool,
+    ) {
         match trial.filter(|trial| !trial.steps.is_empty()) {
             Some(trial) => {
                 let (label, secs) = (self.node_label(trial.from), trial.secs);
@@ -71,7 +84,7 @@ impl<F: Fs> Node<F> {
                 );
                 self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
                 if let Some(share) = self.shares.get_mut(name) {
-                    share.proving = Some(Proving::new(now));
+                    share.proving = Some(Proving { over: interrupted, ..Proving::new(now) });
                 }
             }
             // What the disk refused stays on trial, and is tried again.
@@ -113,16 +126,15 @@ impl<F: Fs> Node<F> {
                 self.take_back(now, &name, None, "it was not confirmed");
                 continue;
             }
-            if now.mono.since(proving.opened) >= time {
-                proving.over = true;
-                let why = format!("{} was not reached within {} s", self.node_label(from), time.as_secs());
-                self.take_back(now, &name, None, &why);
-                continue;
-            }
+            let late = now.mono.since(proving.opened) >= time;
             let grace = (time / GRACE_PART).min(limits::TRIAL_GRACE);
             let due = proving.told.is_some_and(|told| now.mono.since(told) >= grace);
+            proving.over = late;
             if self.ask_origin(now, &name, from, due) {
                 self.keep_trial(&name, &format!("{} was reached", self.node_label(from)));
+            } else if late {
+                let why = format!("{} was not reached within {} s", self.node_label(from), time.as_secs());
+                self.take_back(now, &name, None, &why);
             }
         }
     }
@@ -177,6 +189,22 @@ impl<F: Fs> Node<F> {
             .partition(|step| state.index.get(&step.path).is_some_and(|record| record.entry.version == step.is.version))
     }
 
+    /// The disk refused a path on its way back: after some attempts the others go back without it.
+    pub(crate) fn note_refused(&mut self, name: &ShareName, path: &RelPath, reason: &Reason) {
+        let Some(proving) = self.shares.get_mut(name).and_then(|share| share.proving.as_mut()) else { return };
+        proving.refused += 1;
+        if proving.refused == 1 {
+            self.log(Level::Error, format!("share {name}: {path} cannot be put back: {reason}; tried again"));
+        } else if proving.refused > limits::TRIAL_REFUSALS {
+            proving.refused = 0;
+            self.log(Level::Error, format!("share {name}: {path} is not put back: {reason}"));
+            if let Some(mut trial) = self.trial_of(name).cloned() {
+                trial.steps.retain(|step| step.path != *path);
+                self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
+            }
+        }
+    }
+
     /// A person confirms what is on trial.
     pub(crate) fn confirm(&mut self, share: Option<&ShareName>) -> Reply {
         let names = self.trials(share);
@@ -221,6 +249,10 @@ impl<F: Fs> Node<F> {
         let left = left.into_iter().map(|step| step.path).collect();
         match self.land_own(now, command, name, Cause::TakenBack, &items, left) {
             Ok(()) => {
+                let tried = self.shares.get(name).and_then(|share| share.proving.as_ref());
+                if tried.is_some_and(|proving| proving.refused > 0) {
+                    return None;
+                }
                 let text = format!("share {name}: run {} is taken back: {why}", trial.run);
                 self.log(Level::Error, text.clone());
                 let paths: Vec<Tree> = items.iter().map(|item| Tree::Text(item.path.to_text())).collect();

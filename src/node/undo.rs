@@ -11,7 +11,7 @@ use crate::node::batch::Content;
 use crate::node::keep::{Lost, item_of};
 use crate::node::land::Landing;
 use crate::node::op::{Op, Outcome, synced};
-use crate::store::state::Why;
+use crate::store::state::{Cause, Why};
 
 impl<F: Fs> Node<F> {
     /// A landing was undone because of one path: its batch is owed, or tried again soon.
@@ -38,6 +38,9 @@ impl<F: Fs> Node<F> {
             .partition(|op| matches!(op.outcome, Outcome::Done | Outcome::Changed));
         let batch = landing.batch;
         self.fail_own(&landing, path, &reason);
+        if landing.cause == Cause::TakenBack {
+            self.note_refused(name, path, &reason);
+        }
         landing.command = None;
         // What stayed in place has landed, whatever became of the rest: were it not written down, a deletion of it that
         // comes next would pass it by, and the next scan would take it for a file that somebody made since.

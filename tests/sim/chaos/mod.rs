@@ -109,6 +109,8 @@ struct Story {
     resets: bool,
     holds: bool,
     intrusions: bool,
+    /// What lands must be confirmed.
+    trials: bool,
 }
 
 impl Story {
@@ -147,11 +149,20 @@ impl Story {
             resets: dice.chance(20),
             holds: dice.chance(30),
             intrusions: dice.chance(30),
+            trials: false,
             dice,
         };
         for id in 0..count {
             story.world.machines[id].inotify = !story.dice.chance(15);
             story.world.machines[id].disk.0.borrow_mut().no_exchange = story.dice.chance(10);
+        }
+        story.trials = story.dice.chance(25);
+        if story.trials {
+            // What is cut off for longer than that takes back what it landed.
+            for id in 0..count {
+                let time = *story.dice.pick(&[0, 5, 10, 40]);
+                story.world.share_settings(id).confirm = Some(time);
+            }
         }
         story.begin();
         let acts = if machines.is_some() { 60 } else { 30 + story.dice.below(40) };
