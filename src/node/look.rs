@@ -116,7 +116,10 @@ impl<F: Fs> Node<F> {
             return;
         }
         let poll = share.next_poll <= now.mono;
-        let hints = share.hints.take().flatten().filter(|_| !poll && !share.unseen && share.ready);
+        // A part of a share says nothing about what holds the whole.
+        let state = self.store.state().shares.get(name);
+        let held = state.is_some_and(|state| state.meta.hold.is_some());
+        let hints = share.hints.take().flatten().filter(|_| !poll && !held && !share.unseen && share.ready);
         if hints.is_none() {
             share.next_poll = now.mono.plus(self.settings.poll_interval);
         }
@@ -158,7 +161,9 @@ impl<F: Fs> Node<F> {
         let guard = share.settings.delete_guard;
         let held = safety::check_scan(scanned.counts, guard, lately, other_mount, first, set_back);
         let before = self.hold_of(name).cloned();
-        let waits = before.as_ref().is_some_and(|hold| !hold.ends_by_itself());
+        // What is written into an emptied share brings nothing back.
+        let still_gone = scanned.counts.gone == scanned.counts.known && matches!(before, Some(Hold::Emptied { .. }));
+        let waits = still_gone || before.as_ref().is_some_and(|hold| !hold.ends_by_itself());
         if !approved {
             if let Some(hold) = held.or(before.filter(|_| waits)) {
                 // What was found is found again when a person has decided, or the files are back.

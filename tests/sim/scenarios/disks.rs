@@ -134,6 +134,36 @@ fn a_directory_that_is_emptied_waits_for_a_person() {
     world.assert_equal();
 }
 
+/// F4
+#[test]
+fn whatever_else_happens_in_a_held_share_it_stays_held() {
+    let names = |range: std::ops::Range<usize>| range.map(|n| (format!("f{n:02}"), n.to_string()));
+    for (hold, known, gone) in [("mass_deletion", 25, 0..20), ("not_mounted", 4, 0..4), ("emptied", 4, 0..4)] {
+        // Given a share that is held,
+        let mut world = couple(34);
+        let files: std::collections::BTreeMap<_, _> = names(0..known).collect();
+        world.put(0, &files);
+        world.settle();
+        if hold == "not_mounted" {
+            world.machines[1].disk.unmount("/share");
+            world.announce(1, &path("f00"));
+        } else {
+            names(gone).for_each(|(name, _)| world.remove(1, &name));
+        }
+        world.run_ms(5_000);
+        assert_eq!(world.hold(1), Some(hold));
+        // when something is written in it, and what is left there goes,
+        world.write(1, "new", "meanwhile");
+        world.run_ms(5_000);
+        assert_eq!(world.hold(1), Some(hold));
+        names(20..known).for_each(|(name, _)| world.remove(1, &name));
+        // then it waits for a person all the same.
+        world.run(Duration::from_secs(200));
+        assert_eq!(world.hold(1), Some(hold));
+        assert_eq!(world.tree(0), files, "{hold}");
+    }
+}
+
 /// F7
 #[test]
 fn an_edit_of_a_file_that_is_being_sent_is_the_version_that_arrives() {
