@@ -2,6 +2,7 @@
 
 use crate::fs::Fs;
 use crate::model::{Direction, Now, PeerName, Reason, RelPath, ShareName};
+use crate::node::status::{AWAY, away_label};
 use crate::node::{LinkId, Node};
 
 /// What keeps one share and one peer from being in sync.
@@ -123,6 +124,13 @@ impl<F: Fs> Node<F> {
                 None => format!("{name}: not connected"),
             };
             behind.push((text, moving));
+        }
+        for (node, known) in self.away().filter(|(_, known)| peer.is_none() && self.is_missed(known)) {
+            let label = away_label(node, known);
+            // Another machine may have its name by now.
+            let same = self.knows_peer(&PeerName(label.as_str().into()));
+            let id = if same { format!(" ({node})") } else { String::new() };
+            behind.push((format!("{label}{id}: {AWAY}"), false));
         }
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
             if peer.is_some() && link.section.as_ref() != peer {

@@ -1,11 +1,17 @@
 //! Is everything in sync, since when, and if not why not: answers from memory.
 
 use crate::fs::Fs;
+use crate::model::settings::Accept;
 use crate::model::{Direction, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, escape, limits};
 use crate::node::api::Tree;
 use crate::node::lag::Lag;
 use crate::node::link::{Exchange, Link};
 use crate::node::{LinkId, Node};
+use crate::store::state::KnownPeer;
+
+/// Why nothing is known of a node that connects by itself, and what to do.
+pub(crate) const AWAY: &str =
+    "not connected: it dials this node by itself; if it is gone for good, run `owsync peers forget`";
 
 /// A label that no other peer in the tree has: many routers are called OpenWrt.
 fn distinct(tree: &Tree, label: String, node: Option<NodeId>) -> String {
@@ -15,7 +21,29 @@ fn distinct(tree: &Tree, label: String, node: Option<NodeId>) -> String {
     }
 }
 
+/// What people call a node that is away.
+pub(crate) fn away_label(node: NodeId, known: &KnownPeer) -> String {
+    if known.name.is_empty() { node.to_string() } else { known.name.clone() }
+}
+
 impl<F: Fs> Node<F> {
+    /// Whoever was met, is not configured and not here: its state still counts for deletions.
+    pub(crate) fn away(&self) -> impl Iterator<Item = (NodeId, &KnownPeer)> {
+        let connected = |node: NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(node));
+        let configured = |known: &KnownPeer| {
+            let section = known.section.as_deref();
+            section.is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == *section))
+        };
+        let known = self.store.state().peers.iter().map(|(node, known)| (*node, known));
+        known.filter(move |(node, known)| known.accepted && !configured(known) && !connected(*node))
+    }
+
+    /// Whether a node that is away is missed: where any holder of the key may enter, one may have come just once, and
+    /// what was met in plain mode comes back under its identity.
+    pub(crate) fn is_missed(&self, known: &KnownPeer) -> bool {
+        self.settings.accept == Accept::Known && self.identity.mode.is_encrypted() && known.public_key.is_some()
+    }
+
     /// The whole status.
     pub(crate) fn status(&self, now: Now) -> Tree {
         let behind = self.behind(now, None, None);
@@ -129,24 +157,18 @@ impl<F: Fs> Node<F> {
                     .with("configured", false),
             );
         }
-        // Whoever was met, is not configured and not here: its state still counts for deletions.
-        let connected = |node: &NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
-        for (node, known) in self.store.state().peers.iter().filter(|(node, known)| known.accepted && !connected(node))
-        {
-            let configured = known
-                .section
-                .as_ref()
-                .is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == **section));
-            if !configured {
-                let one = Tree::map()
-                    .with("state", "away")
-                    .with("node", node.to_hex())
-                    .with("met", known.met)
-                    .with("configured", false);
-                let label = if known.name.is_empty() { node.to_string() } else { known.name.clone() };
-                let label = distinct(&tree, label, Some(*node));
-                tree = tree.with(label, one);
+        for (node, known) in self.away() {
+            let mut one = Tree::map()
+                .with("state", "away")
+                .with("node", node.to_hex())
+                .with("met", known.met)
+                .with("configured", false)
+                .with("connected", false);
+            let label = distinct(&tree, away_label(node, known), Some(node));
+            if self.is_missed(known) {
+                one = one.with("in_sync", false).with("reason", "away").with("message", AWAY);
             }
+            tree = tree.with(label, one);
         }
         tree
     }

@@ -242,3 +242,26 @@ fn a_key_put_right_connects_by_itself() {
     cluster.until_equal();
     until_within(Duration::from_secs(5), "nothing of it is left in status", || a.peer("b")["reason"].is_null());
 }
+
+#[cfg(feature = "encryption")]
+#[test]
+fn a_node_that_was_let_in_and_is_gone_is_missed_until_a_person_forgets_it() {
+    let cluster = Cluster::apart(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    a.set("accept", "known");
+    b.dials(a);
+    cluster.nodes().iter().for_each(Node::start);
+    until("b waits to be accepted", || !a.status()["waiting"].as_array().unwrap().is_empty());
+    assert!(a.owsync(&["accept"]).status.success());
+    cluster.until_in_sync();
+
+    b.kill();
+
+    until("b is missed", || a.status()["in_sync"] == json!(false));
+    let status = a.status();
+    let summary = status["summary"].as_str().unwrap();
+    assert!(summary.starts_with("not in sync: b: ") && summary.contains("peers forget"), "{summary}");
+    assert_eq!(a.peer("b")["reason"], json!("away"));
+    assert!(a.owsync(&["peers", "forget", "b"]).status.success());
+    assert_eq!(a.status()["summary"], json!("no peer is configured or connected"));
+}

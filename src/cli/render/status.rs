@@ -80,7 +80,7 @@ pub fn peers(answer: &Tree, look: &Look) -> String {
     }
     let mut rows = Vec::new();
     for (name, peer) in peers {
-        let since = peer.number("since").or(peer.number("met"));
+        let since = peer.number("since");
         rows.push(Row::Cells(vec![
             name.clone(),
             peer.text("state").into(),
