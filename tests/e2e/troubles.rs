@@ -265,3 +265,19 @@ fn a_node_that_was_let_in_and_is_gone_is_missed_until_a_person_forgets_it() {
     assert!(a.owsync(&["peers", "forget", "b"]).status.success());
     assert_eq!(a.status()["summary"], json!("no peer is configured or connected"));
 }
+
+#[test]
+fn plain_mode_says_at_start_who_may_exchange() {
+    let cluster = Cluster::apart(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    cluster.set("plain_mode", "1");
+    cluster.nodes().iter().for_each(|node| node.unset("encryption_key"));
+
+    a.start();
+    b.dials(a);
+    b.start();
+
+    a.until_logged("plain mode: nothing is encrypted or authenticated; only configured addresses may exchange, and");
+    b.until_logged("only the configured addresses may exchange");
+    until("b is turned away", || b.peer("a")["reason"] == json!("disabled"));
+}

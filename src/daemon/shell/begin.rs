@@ -24,11 +24,10 @@ impl Shell {
         }
         let settings = self.p.node.settings();
         if settings.plain_mode && !matches!(self.p.role, Role::Connect { .. }) {
-            let anyone = settings.peers.is_empty();
-            let who = if anyone {
-                "anyone who reaches the port may exchange"
-            } else {
-                "only the configured addresses may exchange"
+            let who = match (settings.plain_from_anywhere, settings.peers.is_empty()) {
+                (true, _) => "anyone who reaches the port may exchange",
+                (false, false) => "only the configured addresses may exchange",
+                (false, true) => "only configured addresses may exchange, and no peer is configured",
             };
             self.p.log.say(Level::Warning, format!("plain mode: nothing is encrypted or authenticated; {who}"));
         }
@@ -39,13 +38,6 @@ impl Shell {
                 env!("CARGO_PKG_VERSION")
             );
             self.p.log.say(Level::Notice, text);
-        }
-        for share in &settings.shares {
-            if share.include.is_empty() {
-                let text =
-                    format!("share {}: no include pattern: nothing of {} is synced", share.name, share.dir.display());
-                self.p.log.say(Level::Warning, text);
-            }
         }
         self.ask_for_progress();
     }
