@@ -15,14 +15,17 @@ pub fn log(answer: &Tree, look: &Look) -> String {
     let rows: Vec<Row> = versions
         .iter()
         .map(|version| {
+            // Nothing lay there before.
+            let nothing = version.text("kind") == "deleted";
+            let of = |text: String| if nothing { "-".into() } else { text };
             Row::Cells(vec![
                 version.number("number").unwrap_or(0).to_string(),
                 version.number("time").map(|time| look.moment(time)).unwrap_or_default(),
                 version.text("node").into(),
                 version.number("run").unwrap_or(0).to_string(),
                 version.text("why").into(),
-                size(version.number("size").unwrap_or(0)),
-                version.text("mode").into(),
+                of(size(version.number("size").unwrap_or(0))),
+                of(version.text("mode").into()),
                 name(version),
             ])
         })
@@ -86,6 +89,10 @@ mod tests {
              12  08:15:00  r2    7    conflict  1.1 KiB  0644  main:dhcp@12\n"
         );
         assert_eq!(log(&Tree::map(), &look), "no former versions\n");
+
+        let created = Tree::map().with("why", "created").with("kind", "deleted").with("mode", "0000");
+        let text = log(&Tree::map().with("versions", vec![created]), &look);
+        assert!(text.contains("created  -     -     "), "{text}");
     }
 
     #[test]
