@@ -108,8 +108,8 @@ impl fmt::Display for Trouble {
         match self {
             Trouble::Unreachable(error) => write!(f, "unreachable: {error}"),
             Trouble::Unresolved(error) => write!(f, "its name does not resolve: {error}"),
-            Trouble::KeyRefusedThere => f.write_str("wrong key: it refused ours; compare the key fingerprints that `owsync status` shows on both"),
-            Trouble::KeyRefusedHere => f.write_str("wrong key: it does not have ours; compare the key fingerprints that `owsync status` shows on both"),
+            Trouble::KeyRefusedThere => f.write_str("wrong key: it refused ours; compare the key fingerprints that `owsync identity` prints on both"),
+            Trouble::KeyRefusedHere => f.write_str("wrong key: it does not have ours; compare the key fingerprints that `owsync identity` prints on both"),
             Trouble::PlainThere => f.write_str("wrong mode: it runs in plain mode, this node is encrypted; set plain_mode alike on both"),
             Trouble::PlainHere => f.write_str("wrong mode: this node runs in plain mode, it is encrypted; set plain_mode alike on both"),
             Trouble::ClockSkew(ms) => {
@@ -123,7 +123,7 @@ impl fmt::Display for Trouble {
             Trouble::NotAcceptedHere => f.write_str("waiting to be accepted here: run `owsync accept`"),
             Trouble::IdentityRefusedHere => f.write_str("it shows another identity than it had: if it was reinstalled, run `owsync accept` for it, else somebody else has the key"),
             Trouble::IdentityRefusedThere => f.write_str("it expects another identity of this node: if this node was reinstalled, run `owsync accept` there"),
-            Trouble::SameIdentity => f.write_str("same identity: this is a copy, run `owsync identity --new` on one of the two"),
+            Trouble::SameIdentity => f.write_str("same identity: it is this node itself, or a copy of it; of a copy, run `owsync identity --new` on one of the two"),
             Trouble::TwoMachines => f.write_str("two machines show its identity: one is a copy, run `owsync identity --new` on it"),
             Trouble::Silent => f.write_str("silent: nothing was heard of it for two keepalives"),
             Trouble::Closed => f.write_str("it closed the connection"),
@@ -383,3 +383,6 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! A person who searches README for what status says finds it.
+
+use std::collections::BTreeSet;
+
+use super::{Hold, Reason, Trouble};
+use crate::model::RelPath;
+
+/// What has no text of its own: the peer's, or one that a session's end carries.
+const FREE: [&str; 2] = ["ended_here", "other"];
+
+fn troubles() -> Vec<Trouble> {
+    let text = || "x".to_string();
+    vec![
+        Trouble::Unreachable(text()),
+        Trouble::Unresolved(text()),
+        Trouble::KeyRefusedThere,
+        Trouble::KeyRefusedHere,
+        Trouble::PlainThere,
+        Trouble::PlainHere,
+        Trouble::ClockSkew(90_000),
+        Trouble::ClockSkew(-90_000),
+        Trouble::Version { min: 2, max: 2 },
+        Trouble::Version { min: 2, max: 3 },
+        Trouble::Predecessor,
+        Trouble::NotAcceptedThere,
+        Trouble::NotAcceptedHere,
+        Trouble::IdentityRefusedHere,
+        Trouble::IdentityRefusedThere,
+        Trouble::SameIdentity,
+        Trouble::TwoMachines,
+        Trouble::Silent,
+        Trouble::Closed,
+        Trouble::Misbehaved(text()),
+        Trouble::Accuses(text()),
+        Trouble::TooManySessions,
+        Trouble::DisabledHere,
+        Trouble::DisabledThere,
+        Trouble::NotConfiguredHere,
+        Trouble::Leaving,
+        Trouble::Duplicate,
+    ]
+}
+
+fn holds() -> Vec<Hold> {
+    vec![
+        Hold::RootMissing("x".into()),
+        Hold::NotMounted,
+        Hold::Emptied { known: 9 },
+        Hold::Replaced { changed: 9, known: 9 },
+        Hold::SetBack { changed: 9, known: 9 },
+        Hold::MassDeletion { gone: 9, known: 9 },
+    ]
+}
+
+fn reasons() -> Vec<Reason> {
+    let text = || "x".to_string();
+    vec![
+        Reason::Special("fifo"),
+        Reason::SymlinkIgnored,
+        Reason::SymlinkOutside,
+        Reason::TooLarge { size: 9, max: 1 },
+        Reason::Unreadable(text()),
+        Reason::OtherFilesystem,
+        Reason::InTheWay("fifo"),
+        Reason::DirNotEmpty,
+        Reason::NoRoom { need: 9, free: 1 },
+        Reason::HistoryFull,
+        Reason::Unwritable(text()),
+        Reason::Busy,
+        Reason::NotSupplied(text()),
+        Reason::WaitsFor(RelPath::parse(b"x").unwrap()),
+        Reason::ShareHeld,
+        Reason::FirstContact,
+        Reason::MassDeletion { gone: 9, known: 9 },
+        Reason::LongAway,
+        Reason::Flapping,
+        Reason::Unconfirmed,
+        Reason::OnlySends,
+        Reason::OnlyObserves,
+        Reason::UnknownOwner(text()),
+    ]
+}
+
+fn said() -> Vec<(&'static str, String)> {
+    let troubles = troubles().into_iter().map(|trouble| (trouble.code(), trouble.to_string()));
+    let holds = holds().into_iter().map(|hold| (hold.code(), hold.to_string()));
+    let reasons = reasons().into_iter().map(|reason| (reason.code(), reason.to_string()));
+    troubles.chain(holds).chain(reasons).collect()
+}
+
+/// Whether all parts of a text that `...` stands between are in another, one behind the other.
+fn fits(row: &str, mut text: &str) -> bool {
+    row.split("...").map(str::trim).all(|part| match text.find(part) {
+        Some(at) => {
+            text = &text[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_reason_there_is() {
+    let readme = include_str!("../../../README.md");
+    let (_, part) = readme.split_once("## Troubleshooting").unwrap();
+    let (part, _) = part.split_once("\n## ").unwrap();
+    let cells = part.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+    let rows: Vec<&str> = cells.map(str::trim).filter(|cell| !cell.is_empty() && !cell.starts_with("---")).collect();
+    let has_row = |text: &str| rows.iter().any(|cell| cell.split(", ").any(|row| fits(row, text)));
+
+    let missing: Vec<String> = said().into_iter().map(|(_, text)| text).filter(|text| !has_row(text)).collect();
+
+    assert_eq!(missing, [] as [&str; 0]);
+}
+
+#[test]
+fn no_reason_is_left_out_here() {
+    let source = include_str!("../reason.rs");
+    let arms =
+        source.lines().filter_map(|line| line.trim().strip_suffix("\",")).filter_map(|arm| arm.split_once("=> \""));
+    let there: BTreeSet<&str> = arms.map(|(_, code)| code).filter(|code| !FREE.contains(code)).collect();
+
+    let here: BTreeSet<&str> = said().into_iter().map(|(code, _)| code).collect();
+
+    assert_eq!(here, there);
+}
