@@ -1,7 +1,7 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, Map, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
@@ -195,6 +195,9 @@ impl<F: Fs> Node<F> {
             from.map(|from| Trial { run, from, secs: confirm, steps: trial }),
             batch_id.is_none(),
         );
+        if let (Cause::TakenBack, Some(path)) = (cause, again.first()) {
+            self.note_refused(name, path, &Reason::Other("something else lies there, or above it".into()));
+        }
         let by_person =
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {

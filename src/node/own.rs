@@ -57,6 +57,9 @@ impl<F: Fs> Node<F> {
                 }
                 Err(reason) => {
                     steps.iter().for_each(|step: &LandingStep| self.litter(name, step.staged.as_ref()));
+                    if cause == Cause::TakenBack {
+                        self.note_refused(name, &item.path, &reason);
+                    }
                     return Err(Reply::failed(Fault::System, format!("{}: {reason}", item.path)));
                 }
             }
@@ -108,7 +111,10 @@ impl<F: Fs> Node<F> {
         }
         let root = share.root.as_ref().ok_or_else(gone)?;
         let settings = &share.settings;
-        let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir);
+        // Where only mode, owner or time differ, the content stays where it is.
+        let same = |seen: &Seen| seen.stat.kind == item.kind && seen.digest == item.digest;
+        let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir && !same(seen));
+        let lies_there = seen.as_ref().is_some_and(same);
         if let Some(old) = replaced {
             if self.history.room(old.digest, old.stat.size, Why::Given, settings.min_free) == Room::Full {
                 return Err(Reason::HistoryFull);
@@ -142,7 +148,7 @@ impl<F: Fs> Node<F> {
             }),
         };
         let mut staged = None;
-        if entry.has_content() || replaced.is_some() {
+        if (entry.has_content() && !lies_there) || replaced.is_some() {
             staged = Some(share.staging.name(root).map_err(|error| Reason::Unwritable(error.cause()))?);
         }
         if let (Some(staged), true) = (&staged, entry.has_content()) {

@@ -265,13 +265,7 @@ impl<F: Fs> Node<F> {
                 self.tell(Event { name: "owsync.rollback", at: now.wall, text, details });
                 None
             }
-            Err(reply) => {
-                if let Reply::Failed { message, .. } = &reply {
-                    let text = format!("share {name}: run {} cannot be taken back yet: {message}", trial.run);
-                    self.log(Level::Error, text);
-                }
-                Some(reply)
-            }
+            Err(reply) => Some(reply),
         }
     }
 
