@@ -3,22 +3,17 @@
 //! `init` and `invite` change the state. Where no daemon has it, the command takes its lock, makes a node of it, asks that
 //! node, and has it write everything down: so what a command means is written once, in [`crate::node`].
 
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use crate::cli::ask::Refusal;
 use crate::cli::keys;
 use crate::config::Config;
-use crate::daemon::env::{self, Env};
+use crate::daemon;
+use crate::daemon::env::Env;
 use crate::daemon::place::{Holder, Place};
-use crate::fs::Fs;
-use crate::fs::unix::UnixFs;
-use crate::model::{Map, RelPath, Rng, limits};
+use crate::model::limits;
+use crate::node::Output;
 use crate::node::api::{Command, Level, Reply, Tree};
-use crate::node::{Identity, Node, Output, Parts};
-use crate::proto::session::Mode;
-use crate::store::history::History;
-use crate::store::{self, Store};
 
 /// The answer, and what the node had to warn of.
 pub type Answer = (Tree, Vec<String>);
@@ -32,7 +27,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
     place.make_directory().map_err(Refusal::Broken)?;
     let _lock = place.lock(Holder::Setup).map_err(|taken| Refusal::Broken(keys::in_use(&taken)))?;
     let env = Env::new();
-    let mut node = node(&env, &place, config).map_err(Refusal::Broken)?;
+    let mut node = daemon::make_node(&env, &place, config, true, None).map_err(Refusal::Broken)?;
     node.handle_command(env.now(), 1, command);
     let mut answer = Err(Refusal::Broken("the node did not answer".into()));
     let mut warnings = Vec::new();
@@ -71,7 +66,7 @@ pub fn take_back(config: &Config) -> Result<usize, Refusal> {
     let place = Place::new(&config.database);
     let _lock = place.lock(Holder::Setup).map_err(|taken| Refusal::Broken(keys::in_use(&taken)))?;
     let env = Env::new();
-    let mut node = node(&env, &place, config).map_err(Refusal::Broken)?;
+    let mut node = daemon::make_node(&env, &place, config, true, None).map_err(Refusal::Broken)?;
     let open = node.on_trial();
     let until = env.now().mono.plus(PATIENCE);
     let mut trouble = String::new();
@@ -103,48 +98,3 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Milliseconds until the next attempt, where the disk refused one.
 const TRY_AGAIN: u8 = 100;
-
-fn node(env: &Env, place: &Place, config: &Config) -> Result<Node<UnixFs>, String> {
-    let now = env.now();
-    let fs = UnixFs::new();
-    let name = place.database().file_name().unwrap_or_default().as_bytes();
-    let named = |suffix: &[u8]| {
-        RelPath::parse(&[name, suffix].concat())
-            .map_err(|_| format!("'{}' cannot name a database", place.database().display()))
-    };
-    let open =
-        || fs.open(place.directory()).map_err(|error| format!("the database's directory cannot be used: {error}"));
-    let failed = |error| format!("the database {} cannot be read: {error}", place.database().display());
-    let run = place.run_directory().and_then(|dir| fs.open(&dir).ok());
-    let of_store =
-        store::Place { root: open()?, name: named(b"")?, run, boot: env::boot_id(), rng: Rng::new(env::random()?) };
-    let (store, news) = Store::load(of_store, now.wall).map_err(failed)?;
-    let history = History::load(open()?, named(b"-history")?, config.settings.history).map_err(failed)?;
-    let identity = match &config.settings.key {
-        #[cfg(feature = "encryption")]
-        Some(key) => {
-            use crate::proto::handshake;
-            let identity = place.identity()?;
-            let public = handshake::public_key(&identity);
-            let previous = config.settings.previous_key.clone();
-            let credentials = crate::proto::session::Credentials { key: key.clone(), previous, identity };
-            Identity { mode: Mode::Encrypted(credentials), id: handshake::node_id(&public), public_key: Some(public) }
-        }
-        _ => Identity { mode: Mode::Plain, id: store.state().me.plain_id, public_key: None },
-    };
-    let parts = Parts {
-        fs,
-        settings: config.settings.clone(),
-        store,
-        news,
-        history,
-        identity,
-        rng: Rng::new(env::random()?),
-        tag: place.tag(),
-        reserved: config.reserved.iter().cloned().collect::<Map<_, _>>(),
-        settled_at: env.up_for(limits::SETTLED_AFTER),
-        attended: true,
-        token: None,
-    };
-    Ok(Node::new(parts, now))
-}

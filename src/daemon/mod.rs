@@ -38,6 +38,8 @@ mod watcher;
 use crate::config::{Config, Outcome};
 use crate::model::settings::Address;
 
+pub(crate) use start::make_node;
+
 /// What a process of owsync is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {

@@ -46,7 +46,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     let place = Place::new(&config.database);
     place.make_directory()?;
     let lock = take(&place, &role)?;
-    let node = make_node(&env, &place, &config, &role)?;
+    let node = make_node(&env, &place, &config, role != Role::Daemon, place.read_token())?;
     let now = env.now();
     let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
     let listener = listens.then(|| Listener::new(now.mono, &config.bind_host, config.port));
@@ -148,7 +148,18 @@ pub fn mode(place: &Place, config: &Config) -> Result<Mode, String> {
     }
 }
 
-fn make_node(env: &Env, place: &Place, config: &Config, role: &Role) -> Result<Node<UnixFs>, String> {
+/// The node of a configuration, with what its database remembers, whose lock is held. `attended`: a person waits for what
+/// it does; `token`: what it shows to the node whose join text it was given.
+///
+/// # Errors
+/// Its database, history or identity cannot be used.
+pub fn make_node(
+    env: &Env,
+    place: &Place,
+    config: &Config,
+    attended: bool,
+    token: Option<[u8; 16]>,
+) -> Result<Node<UnixFs>, String> {
     let now = env.now();
     let fs = UnixFs::new();
     let name = place.database().file_name().unwrap_or_default();
@@ -177,8 +188,8 @@ fn make_node(env: &Env, place: &Place, config: &Config, role: &Role) -> Result<N
             tag: place.tag(),
             reserved: config.reserved.iter().cloned().collect::<Map<_, _>>(),
             settled_at: env.up_for(limits::SETTLED_AFTER),
-            attended: role != &Role::Daemon,
-            token: place.read_token(),
+            attended,
+            token,
         },
         now,
     );

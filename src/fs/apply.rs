@@ -9,6 +9,8 @@
 //! A race that is accepted: where the filesystem cannot exchange two names (JFFS2), the old file is linked aside first,
 //! and an editor that renames over the path in the microseconds between the last look and our rename is overwritten.
 
+use std::cmp::Ordering;
+
 use crate::fs::form::Content;
 use crate::fs::{Attributes, Found, FsError, Rename, Root};
 use crate::model::{Digest, DiskStat, Hasher, Kind, RelPath, limits};
@@ -49,16 +51,21 @@ impl From<FsError> for Refusal {
 /// root, then everything else.
 pub fn order(plan: ApprovedPlan) -> Vec<Step> {
     let mut steps = plan.into_steps();
-    let rank = |step: &Step| match (step.source, step.entry.kind) {
-        (Source::There, Kind::Tombstone) => 0,
-        (_, Kind::Dir) => 1,
+    // Nothing goes from a path whose own state stays.
+    let goes = |step: &Step| step.entry.kind == Kind::Tombstone && step.source == Source::There;
+    steps.sort_unstable_by(|a, b| in_turn((a.entry.kind, goes(a), &a.path), (b.entry.kind, goes(b), &b.path)));
+    steps
+}
+
+/// Which of two paths comes into place first, by what it becomes, whether something goes from it, and its name.
+pub fn in_turn(a: (Kind, bool, &RelPath), b: (Kind, bool, &RelPath)) -> Ordering {
+    let rank = |(kind, goes, _): (Kind, bool, &RelPath)| match kind {
+        _ if goes => 0,
+        Kind::Dir => 1,
         _ => 2,
     };
-    steps.sort_unstable_by(|a, b| {
-        let by_path = a.path.cmp(&b.path);
-        rank(a).cmp(&rank(b)).then(if rank(a) == 0 { by_path.reverse() } else { by_path })
-    });
-    steps
+    let by_path = a.2.cmp(b.2);
+    rank(a).cmp(&rank(b)).then(if a.1 { by_path.reverse() } else { by_path })
 }
 
 /// Puts the staged file in place of what the decision saw. On success the staging name holds the old file, if there was

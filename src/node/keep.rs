@@ -2,7 +2,7 @@
 
 use crate::fs::apply;
 use crate::fs::{Fs, Root};
-use crate::model::{Digest, Entry, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
+use crate::model::{Digest, DiskStat, Entry, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::land::Landing;
@@ -69,15 +69,7 @@ impl<F: Fs> Node<F> {
             let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
             let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
             let before = index.and_then(|index| index.get(&op.step.path)).map(|record| &record.entry);
-            let entry = Entry {
-                kind: stat.kind,
-                digest,
-                size: stat.size,
-                mtime: stat.mtime(),
-                mode: stat.mode,
-                owner: before.and_then(|entry| entry.owner.clone()),
-                ..Entry::tombstone(Version::UNVERSIONED, Stamp::default())
-            };
+            let entry = Entry { owner: before.and_then(|entry| entry.owner.clone()), ..found(&stat, digest) };
             if self.history.room(digest, stat.size, why, min_free) == Room::LetGo {
                 root.remove(aside)?;
                 dropped.push((op.step.path.clone(), stat.size));
@@ -106,6 +98,12 @@ impl<F: Fs> Node<F> {
             self.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));
         }
     }
+}
+
+/// What lies somewhere, as an entry of which nothing else is known.
+pub(crate) fn found(stat: &DiskStat, digest: Digest) -> Entry {
+    let bare = Entry::tombstone(Version::UNVERSIONED, Stamp::default());
+    Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare }
 }
 
 /// Content that goes from its place, and into history.

@@ -1,7 +1,7 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, Map, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
@@ -169,7 +169,7 @@ impl<F: Fs> Node<F> {
                     || Entry::tombstone(Default::default(), Default::default()),
                     |before| before.entry.clone(),
                 );
-                trial.push(TrialStep { path: step.path.clone(), was, is: record.entry.clone() });
+                trial.push(TrialStep { path: step.path.clone(), was, version: record.entry.version.clone() });
             }
             self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
             deleted += u64::from(
@@ -188,15 +188,10 @@ impl<F: Fs> Node<F> {
             self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
-        self.begin_trial(
-            now,
-            name,
-            cause,
-            from.map(|from| Trial { run, from, secs: confirm, steps: trial }),
-            batch_id.is_none(),
-        );
-        if let (Cause::TakenBack, Some(path)) = (cause, again.first()) {
-            self.note_refused(name, path, &Reason::Other("something else lies there, or above it".into()));
+        if let Some(from) = from {
+            self.begin_trial(now, name, Trial { run, from, secs: confirm, steps: trial }, batch_id.is_none());
+        } else if cause == Cause::TakenBack {
+            self.went_back(name, again.first());
         }
         let by_person =
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);

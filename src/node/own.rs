@@ -3,7 +3,7 @@
 //! It takes the way that a peer's batch takes: through the journal, past whoever writes meanwhile, with what it replaces
 //! to history and a notice to whoever uses the files. So a crash completes it, and it travels.
 
-use crate::fs::apply::Seen;
+use crate::fs::apply::{Seen, in_turn};
 use crate::fs::form::Content;
 use crate::fs::{Attributes, Fs, FsError, Root};
 use crate::model::{Direction, Entry, Kind, Now, Reason, RelPath, ShareName, Stamp, Version, WallTime, limits};
@@ -41,12 +41,9 @@ impl<F: Fs> Node<F> {
         if share.landing.is_some() {
             return Err(state(format!("the share {name} is being changed at this moment: try again")));
         }
-        // As of a batch: what goes away first, from the leaves; then directories, then everything else.
         let mut items: Vec<&Item> = items.iter().collect();
-        items.sort_unstable_by(|a, b| match (a.kind, b.kind) {
-            (Kind::Tombstone, Kind::Tombstone) => b.path.cmp(&a.path),
-            _ => turn(a.kind).cmp(&turn(b.kind)).then_with(|| a.path.cmp(&b.path)),
-        });
+        items
+            .sort_unstable_by(|a, b| in_turn((a.kind, !a.had_content(), &a.path), (b.kind, !b.had_content(), &b.path)));
         let mut steps = Vec::with_capacity(items.len());
         let mut seen = Vec::with_capacity(items.len());
         for item in items {
@@ -188,14 +185,6 @@ impl<F: Fs> Node<F> {
             let reply = Reply::failed(Fault::System, format!("{path}: {reason}"));
             self.outputs.push_back(Output::Reply { id, reply });
         }
-    }
-}
-
-fn turn(kind: Kind) -> u8 {
-    match kind {
-        Kind::Tombstone => 0,
-        Kind::Dir => 1,
-        Kind::File | Kind::Symlink => 2,
     }
 }
 

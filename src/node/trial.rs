@@ -14,8 +14,9 @@
 use std::time::Duration;
 
 use crate::fs::Fs;
-use crate::model::{Digest, Entry, Kind, Map, Monotonic, NodeId, Now, Reason, RelPath, ShareName, WallTime, limits};
+use crate::model::{Map, Monotonic, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
+use crate::node::keep::{Lost, item_of};
 use crate::node::{CommandId, LinkId, Node};
 use crate::proto::message::Message;
 use crate::store::history::Item;
@@ -65,36 +66,33 @@ impl<F: Fs> Node<F> {
         shares.filter(|share| share.trial.is_some() || share.landing.as_ref().is_some_and(|l| l.confirm > 0)).count()
     }
 
-    /// What landed is on trial, where it has to be; what went back no longer is.
-    /// One that a crash interrupted is over when it is complete.
-    pub(crate) fn begin_trial(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        cause: Cause,
-        trial: Option<Trial>,
-        interrupted: bool,
-    ) {
-        match trial.filter(|trial| !trial.steps.is_empty()) {
-            Some(trial) => {
-                let (label, secs) = (self.node_label(trial.from), trial.secs);
-                self.log(
-                    Level::Notice,
-                    format!("share {name}: it goes back unless {label} is reached within {secs} s"),
-                );
-                self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
-                if let Some(share) = self.shares.get_mut(name) {
-                    share.proving = Some(Proving { over: interrupted, ..Proving::new(now) });
-                }
-            }
-            // What the disk refused stays on trial, and is tried again.
-            None if cause == Cause::TakenBack && self.still_on_trial(name).0.is_empty() => {
-                self.store.change(Change::Trial(name.clone(), None));
-                if let Some(share) = self.shares.get_mut(name) {
-                    share.proving = None;
-                }
-            }
-            None => {}
+    /// What landed is on trial. One that a crash interrupted is over when it is complete.
+    pub(crate) fn begin_trial(&mut self, now: Now, name: &ShareName, trial: Trial, interrupted: bool) {
+        if trial.steps.is_empty() {
+            return;
+        }
+        let (label, secs) = (self.node_label(trial.from), trial.secs);
+        self.log(Level::Notice, format!("share {name}: it goes back unless {label} is reached within {secs} s"));
+        self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
+        if let Some(share) = self.shares.get_mut(name) {
+            share.proving = Some(Proving { over: interrupted, ..Proving::new(now) });
+        }
+    }
+
+    /// What was on trial went back. `left` of it did not: it stays on trial, and is tried again.
+    pub(crate) fn went_back(&mut self, name: &ShareName, left: Option<&RelPath>) {
+        if self.still_on_trial(name).0.is_empty() {
+            self.end_trial(name);
+        }
+        if let Some(path) = left {
+            self.note_refused(name, path, &Reason::Other("something else lies there, or above it".into()));
+        }
+    }
+
+    fn end_trial(&mut self, name: &ShareName) {
+        self.store.change(Change::Trial(name.clone(), None));
+        if let Some(share) = self.shares.get_mut(name) {
+            share.proving = None;
         }
     }
 
@@ -107,8 +105,7 @@ impl<F: Fs> Node<F> {
 
     /// Asks the origins of changes on trial, and ends the trials whose time has come.
     pub(crate) fn time_trials(&mut self, now: Now) {
-        let names: Vec<ShareName> = self.shares.keys().cloned().collect();
-        for name in names {
+        for name in self.trials(None) {
             let Some(trial) = self.trial_of(&name) else { continue };
             let (from, time) = (trial.from, Duration::from_secs(trial.secs.into()));
             let Some(share) = self.shares.get_mut(&name) else { continue };
@@ -142,9 +139,7 @@ impl<F: Fs> Node<F> {
     /// Asks the origin of a trial whether it is there; whether it answered what was asked since the answer counts.
     fn ask_origin(&mut self, now: Now, name: &ShareName, from: NodeId, due: bool) -> bool {
         let Some(proving) = self.shares.get_mut(name).and_then(|share| share.proving.as_mut()) else { return false };
-        let mut answered = false;
-        let mut section = None;
-        let mut reached = false;
+        let (mut answered, mut reached) = (false, false);
         for (id, link) in self.links.iter_mut().filter(|(_, link)| link.node == Some(from) && link.is_admitted()) {
             reached = true;
             if due {
@@ -155,7 +150,6 @@ impl<F: Fs> Node<F> {
                     }
                 }
             }
-            section = section.or_else(|| link.section.clone());
             link.questions += 1;
             link.say(Message::Ping(now.wall));
         }
@@ -173,10 +167,7 @@ impl<F: Fs> Node<F> {
     /// A trial is over and what it brought stays.
     fn keep_trial(&mut self, name: &ShareName, why: &str) {
         let Some(run) = self.trial_of(name).map(|trial| trial.run) else { return };
-        self.store.change(Change::Trial(name.clone(), None));
-        if let Some(share) = self.shares.get_mut(name) {
-            share.proving = None;
-        }
+        self.end_trial(name);
         self.log(Level::Notice, format!("share {name}: run {run} is confirmed: {why}"));
         self.stirred = true;
     }
@@ -185,8 +176,7 @@ impl<F: Fs> Node<F> {
     fn still_on_trial(&self, name: &ShareName) -> (Vec<TrialStep>, Vec<TrialStep>) {
         let Some(state) = self.store.state().shares.get(name) else { return Default::default() };
         let steps = state.trial.iter().flat_map(|trial| trial.steps.iter().cloned());
-        steps
-            .partition(|step| state.index.get(&step.path).is_some_and(|record| record.entry.version == step.is.version))
+        steps.partition(|step| state.index.get(&step.path).is_some_and(|record| record.entry.version == step.version))
     }
 
     /// The disk refused a path on its way back: after some attempts the others go back without it.
@@ -241,7 +231,12 @@ impl<F: Fs> Node<F> {
     fn take_back(&mut self, now: Now, name: &ShareName, command: Option<CommandId>, why: &str) -> Option<Reply> {
         let trial = self.trial_of(name)?.clone();
         let (back, left) = self.still_on_trial(name);
-        let items: Vec<Item> = back.iter().map(|step| former(&trial, name, &step.path, &step.was)).collect();
+        let item = |step: &TrialStep| {
+            let (path, entry, by) = (&step.path, &step.was, Some(trial.from));
+            let lost = Lost { share: name, path, entry, why: Why::OnTrial, by, run: trial.run, after: None };
+            item_of(self.noted(now), &lost)
+        };
+        let items: Vec<Item> = back.iter().map(item).collect();
         if items.is_empty() {
             self.keep_trial(name, "everything it brought was changed again since");
             return command.map(|_| Reply::failed(Fault::State, "everything it brought was changed again since"));
@@ -278,27 +273,5 @@ impl<F: Fs> Node<F> {
         let paths: Vec<Tree> = trial.steps.iter().map(|step| Tree::Text(step.path.to_text())).collect();
         let tree = Tree::map().with("run", trial.run).with("peer", self.node_label(trial.from)).with("paths", paths);
         Some(tree.with_some("seconds_left", left))
-    }
-}
-
-/// What lay at a path before a trial, as history has it.
-fn former(trial: &Trial, name: &ShareName, path: &RelPath, was: &Entry) -> Item {
-    let live = was.is_live();
-    Item {
-        number: 0,
-        share: name.clone(),
-        path: path.clone(),
-        kind: if live { was.kind } else { Kind::Tombstone },
-        digest: if live { was.digest } else { Digest::NONE },
-        size: was.size,
-        mtime: was.mtime,
-        mode: was.mode,
-        owner: was.owner.clone(),
-        at: WallTime(0),
-        doubtful: false,
-        why: Why::OnTrial,
-        by: Some(trial.from),
-        run: trial.run,
-        after: None,
     }
 }

@@ -4,11 +4,11 @@
 //! then its only copy lies in the staging area, under a name that the next content may get.
 
 use crate::fs::{Found, Fs, FsError, Root, apply};
-use crate::model::{Entry, Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Kind, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
-use crate::node::keep::{Lost, item_of};
+use crate::node::keep::{Lost, found, item_of};
 use crate::node::land::Landing;
 use crate::node::op::{Op, Outcome, synced};
 use crate::store::state::{Cause, Why};
@@ -106,10 +106,7 @@ impl<F: Fs> Node<F> {
                 continue;
             }
             let Some(Found::Synced(stat)) = root.stat(staged)? else { continue };
-            let digest = apply::digest_of(root, staged, stat.kind)?;
-            let bare = Entry::tombstone(Default::default(), Default::default());
-            let entry =
-                Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare };
+            let entry = found(&stat, apply::digest_of(root, staged, stat.kind)?);
             let (path, entry) = (&op.step.path, &entry);
             let lost =
                 Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run, after: None };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::model::reason::Hold;
 use crate::model::{
-    Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, WallTime,
+    Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, Version, WallTime,
 };
 
 /// Everything that survives.
@@ -162,8 +162,8 @@ pub struct TrialStep {
     pub path: RelPath,
     /// What was there; a tombstone for nothing.
     pub was: Entry,
-    /// What the landing brought.
-    pub is: Entry,
+    /// The version of what the landing brought: whatever has another one was changed since.
+    pub version: Version,
 }
 
 impl Cause {

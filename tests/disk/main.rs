@@ -16,6 +16,9 @@ mod machine;
 mod alone;
 mod ground;
 mod meddled;
+
+#[allow(dead_code)]
+#[path = "../e2e/skip.rs"]
 mod skip;
 
 #[allow(dead_code)]

@@ -136,24 +136,17 @@ fn what_was_written_in_place_between_the_look_and_the_exchange_stays_f8<M: Machi
 }
 
 fn the_latest_of_two_that_came_between_stays_and_the_other_is_not_lost<M: Machine>(m: &M) {
-    if !m.exchanges() {
-        return;
-    }
-    m.write(&p("file"), b"old");
-    let root = m.open();
-    let seen = seen_now(&root, &p("file"));
-    let staged = stage(&root, b"ours");
-    let meddled =
-        Meddled::new(&root)
-            .before(Before::Rename, 0, || m.write(&p("file"), b"one"))
-            .before(Before::Rename, 1, || m.write(&p("file"), b"two"));
-    assert_eq!(apply::put(&meddled, &staged, &p("file"), Some(seen)), Err(Refusal::Changed));
-    assert_eq!(m.read(&p("file")).unwrap(), b"two");
     // The user replaced ours, which can come again; what they replaced before lies where history finds it.
-    assert_eq!(m.read(&staged).unwrap(), b"one");
+    edits_come_between(m, &[b"one", b"two"], b"one");
 }
 
 fn the_latest_of_three_that_came_between_stays<M: Machine>(m: &M) {
+    // The third replaced the first, which had been put back; nobody replaced the second.
+    edits_come_between(m, &[b"one", b"two", b"three"], b"two");
+}
+
+/// Before each exchange somebody writes the next of `edits`: the last of them stays, and `aside` is kept beside it.
+fn edits_come_between<M: Machine>(m: &M, edits: &[&[u8]], aside: &[u8]) {
     if !m.exchanges() {
         return;
     }
@@ -161,14 +154,12 @@ fn the_latest_of_three_that_came_between_stays<M: Machine>(m: &M) {
     let root = m.open();
     let seen = seen_now(&root, &p("file"));
     let staged = stage(&root, b"ours");
-    let meddled = Meddled::new(&root)
-        .before(Before::Rename, 0, || m.write(&p("file"), b"one"))
-        .before(Before::Rename, 1, || m.write(&p("file"), b"two"))
-        .before(Before::Rename, 2, || m.write(&p("file"), b"three"));
+    let meddled = edits.iter().enumerate().fold(Meddled::new(&root), |meddled, (n, edit)| {
+        meddled.before(Before::Rename, n, || m.write(&p("file"), edit))
+    });
     assert_eq!(apply::put(&meddled, &staged, &p("file"), Some(seen)), Err(Refusal::Changed));
-    assert_eq!(m.read(&p("file")).unwrap(), b"three");
-    // The third replaced the first, which had been put back; nobody replaced the second.
-    assert_eq!(m.read(&staged).unwrap(), b"two");
+    assert_eq!(m.read(&p("file")).unwrap(), edits[edits.len() - 1]);
+    assert_eq!(m.read(&staged).unwrap(), aside);
 }
 
 fn a_file_that_is_locked_is_left_alone<M: Machine>(m: &M) {

@@ -20,6 +20,7 @@ mod skip;
 mod space;
 mod stranger;
 mod wait;
+mod words;
 
 mod basics;
 mod disks;

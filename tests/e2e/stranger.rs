@@ -4,16 +4,15 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use owsync::model::{
-    Digest, Direction, Entry, Kind, Monotonic, NodeId, RelPath, ShareName, Stamp, StateId, Version, WallTime,
-};
-use owsync::proto::message::{Hello, IndexPart, Offer, Piece, ShareHello};
+use owsync::model::{Digest, Entry, Kind, Monotonic, RelPath, ShareName, Stamp, StateId, Version, WallTime};
+use owsync::proto::message::{Hello, IndexPart, Offer, Piece};
 use owsync::proto::session::Mode;
 use owsync::proto::{Event, Message, Session};
 use sha2::{Digest as _, Sha256};
 
 use crate::node::Node;
 use crate::ports::connect_from;
+use crate::words::hello;
 
 /// A connection to a node.
 pub struct Stranger {
@@ -50,7 +49,7 @@ impl Stranger {
     /// As [`Stranger::dial`], and both said Hello; ours may be changed.
     pub fn meet(node: &Node, change: impl FnOnce(&mut Hello)) -> Stranger {
         let mut stranger = Stranger::dial(node);
-        let mut hello = hello();
+        let mut hello = hello(now());
         change(&mut hello);
         stranger.say(&Message::Hello(hello));
         if let Message::Hello(hello) = stranger.until("its Hello", |message| matches!(message, Message::Hello(_))) {
@@ -172,23 +171,6 @@ pub fn main() -> ShareName {
 pub fn now() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     WallTime(i64::try_from(since.as_millis()).unwrap())
-}
-
-/// A Hello that nothing is wrong with.
-pub fn hello() -> Hello {
-    Hello {
-        versions: owsync::proto::VERSIONS,
-        name: "stranger".into(),
-        wall: now(),
-        settled: true,
-        rank: 0,
-        state: StateId(0xaa),
-        asks: false,
-        token: None,
-        shares: vec![ShareHello { name: main(), seq: 0, direction: Direction::Both, filter: [0; 8], held: None }],
-        node: NodeId([0xaa; 16]),
-        program: "test".into(),
-    }
 }
 
 pub fn path(text: &str) -> RelPath {

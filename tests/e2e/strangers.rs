@@ -14,8 +14,9 @@ use crate::cluster::Cluster;
 use crate::node::Node;
 use crate::ports::connect_from;
 use crate::proxy::{Proxy, Way};
-use crate::stranger::{Stranger, hello};
+use crate::stranger::{Stranger, now};
 use crate::wait::{promptly, until, until_within};
+use crate::words::{NO_PREFACES, hello, nonsense};
 
 /// Resident memory now, and at its highest, in KiB.
 pub fn memory(node: &Node) -> (u64, u64) {
@@ -184,29 +185,7 @@ fn garbage_ends_its_own_session_and_nothing_else() {
     a.write("f", "untouched");
     b.until_holds("f", "untouched");
 
-    let path = |text: &[u8]| {
-        // An Index with one entry: share "main", round 1, and a path that no RelPath is.
-        let mut body = vec![4, 0xa2, 0x00, 0x64];
-        body.extend_from_slice(b"main");
-        body.extend_from_slice(&[0x04, 0x81, 0xa1, 0x00, 0x40 + u8::try_from(text.len()).unwrap()]);
-        body.extend_from_slice(text);
-        body
-    };
-    let records: Vec<(&str, Vec<u8>)> = vec![
-        ("an empty record", vec![]),
-        ("half a map", vec![4, 0xa2]),
-        ("not CBOR", vec![4, 0xff, 0xff, 0xff]),
-        ("a map that announces 2^32 pairs", vec![4, 0xba, 0xff, 0xff, 0xff, 0xff]),
-        ("bytes that announce 2^60", vec![6, 0xa1, 0x00, 0x81, 0xa3, 0x02, 0x5b, 0x10, 0, 0, 0, 0, 0, 0, 0]),
-        ("deep nesting", [vec![4], vec![0x81; 60_000]].concat()),
-        ("a path that leaves", path(b"../x")),
-        ("an absolute path", path(b"/etc/passwd")),
-        ("an empty path", path(b"")),
-        ("a path with a zero byte", path(b"a\0b")),
-        ("trailing bytes", vec![9, 0xa1, 0x00, 0x01, 0x00]),
-        ("text for a number", vec![9, 0xa1, 0x00, 0x61, 0x31]),
-    ];
-    for (what, record) in records {
+    for (what, record) in nonsense() {
         let mut stranger = Stranger::meet(a, |_| ());
         stranger.say_record(&record);
         let (last, _) = stranger.until_ended();
@@ -214,14 +193,7 @@ fn garbage_ends_its_own_session_and_nothing_else() {
         assert!(a.is_running(), "{what}");
     }
     // Before Hello, and instead of a preface.
-    for bytes in [
-        &b"owsyncP1\0\0"[..],
-        b"owsyncP1\xff\xff",
-        b"owsyncP9",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\x16\x03\x01\x02\0",
-        &[0xff; 4096],
-    ] {
+    for bytes in NO_PREFACES {
         let mut stream = connect_from(Stranger::IP, a.address()).unwrap();
         stream.write_all(bytes).unwrap();
         let _ = stream.shutdown(Shutdown::Write);
@@ -245,7 +217,7 @@ fn a_message_may_come_byte_by_byte() {
     let mut stranger = Stranger::dial(a);
 
     let mut record = Vec::new();
-    Message::Hello(hello()).encode(&mut record);
+    Message::Hello(hello(now())).encode(&mut record);
     let bytes = [&u16::try_from(record.len()).unwrap().to_be_bytes()[..], &record].concat();
     stranger.stream.set_nodelay(true).unwrap();
     for byte in bytes {

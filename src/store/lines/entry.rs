@@ -191,12 +191,12 @@ pub(super) fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
         .ok_or(BadLine("sleep"))
 }
 
-fn version_text(version: &Version) -> String {
+pub(super) fn version_text(version: &Version) -> String {
     let pairs: Vec<String> = version.pairs().iter().map(|(id, number)| format!("{}:{number}", id.to_hex())).collect();
     pairs.join(" ")
 }
 
-fn version_from(text: &str) -> Result<Version, BadLine> {
+pub(super) fn version_from(text: &str) -> Result<Version, BadLine> {
     let pair = |text: &str| {
         let (id, number) = text.split_once(':').ok_or(BadLine("version"))?;
         Ok((state_id(id)?, number.parse().map_err(|_| BadLine("version"))?))

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::lines::entry::LineEntry;
+use crate::store::lines::entry::{LineEntry, version_from, version_text};
 use crate::store::lines::{BadLine, counted, node_id, rel_path};
 use crate::store::state::{Trial, TrialStep};
 
@@ -26,7 +26,7 @@ pub(super) struct LineOpen {
 struct LineTrialStep {
     path: String,
     was: LineEntry,
-    is: LineEntry,
+    version: String,
 }
 
 impl From<&Trial> for LineOpen {
@@ -34,7 +34,7 @@ impl From<&Trial> for LineOpen {
         let step = |step: &TrialStep| LineTrialStep {
             path: step.path.to_text(),
             was: LineEntry::from(&step.was),
-            is: LineEntry::from(&step.is),
+            version: version_text(&step.version),
         };
         LineOpen {
             run: trial.run,
@@ -50,7 +50,11 @@ impl TryFrom<LineOpen> for Trial {
 
     fn try_from(line: LineOpen) -> Result<Trial, BadLine> {
         let step = |step: LineTrialStep| {
-            Ok(TrialStep { path: rel_path(&step.path)?, was: step.was.into_entry()?, is: step.is.into_entry()? })
+            Ok(TrialStep {
+                path: rel_path(&step.path)?,
+                was: step.was.into_entry()?,
+                version: version_from(&step.version)?,
+            })
         };
         Ok(Trial {
             run: counted(line.run)?,

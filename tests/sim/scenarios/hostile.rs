@@ -7,24 +7,34 @@ use owsync::proto::message::{Chunk, Offer, Piece};
 use owsync::reconcile::filter::Reserved;
 
 use super::{couple, tree};
+#[cfg(feature = "encryption")]
+use crate::world::Tape;
 use crate::world::stranger::digest;
 use crate::world::{World, main, path};
 
-/// F50
-#[test]
+/// Two machines with a session that the second dialled, on which an old content travelled and then a new one, and what was
+/// said on it.
 #[cfg(feature = "encryption")]
-fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
-    // Given a session that m1 dialled, on which an old content travelled and then a new one, recorded,
-    let mut world = World::new(60, 2);
+fn recorded(seed: u64) -> (World, Tape) {
+    let mut world = World::new(seed, 2);
     world.peer(1, 0);
     world.encrypt();
-    world.tape = Some(Vec::new());
+    world.tape = Some(Tape::new());
     world.start_all();
     world.write(1, "dhcp", "the old content");
     world.settle();
     world.write(1, "dhcp", "the new content");
     world.settle();
     let tape = world.tape.take().unwrap();
+    (world, tape)
+}
+
+/// F50
+#[test]
+#[cfg(feature = "encryption")]
+fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
+    // Given a session that m1 dialled, on which an old content travelled and then a new one, recorded,
+    let (mut world, tape) = recorded(60);
     let said = |by: usize| -> Vec<Vec<u8>> {
         tape.iter().filter(|(_, id, _)| *id == by).map(|(.., bytes)| bytes.clone()).collect()
     };
@@ -72,16 +82,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
 fn what_is_put_into_a_session_again_ends_it_and_changes_nothing() {
     for own in [false, true] {
         // Given a session that goes on, and what was said on it,
-        let mut world = World::new(66, 2);
-        world.peer(1, 0);
-        world.encrypt();
-        world.tape = Some(Vec::new());
-        world.start_all();
-        world.write(1, "dhcp", "the old content");
-        world.settle();
-        world.write(1, "dhcp", "the new content");
-        world.settle();
-        let tape = world.tape.take().unwrap();
+        let (mut world, tape) = recorded(66);
         let by = usize::from(!own);
         let (_, _, word) = tape.iter().rfind(|(_, id, word)| *id == by && word.len() > 20).unwrap().clone();
         // when the last word of the peer's, or of its own, comes once more,

@@ -6,6 +6,7 @@ use owsync::proto::message::Piece;
 
 use super::{couple, trio};
 use crate::world::stranger::{Stranger, digest};
+use crate::world::words::{NO_PREFACES, nonsense};
 use crate::world::{World, main, path};
 
 /// Changes go both ways between the first two machines, as fast as they should whatever else happens.
@@ -141,37 +142,14 @@ fn nonsense_ends_its_own_session_with_a_word_and_nothing_else() {
     let mut world = couple(55);
     world.write(0, "dhcp", "untouched");
     world.settle();
-    let path = |text: &[u8]| {
-        // An Index with one entry: share "main", and a path that no RelPath is.
-        let mut body = vec![4, 0xa2, 0x00, 0x64];
-        body.extend_from_slice(b"main");
-        body.extend_from_slice(&[0x04, 0x81, 0xa1, 0x00, 0x40 + u8::try_from(text.len()).unwrap()]);
-        body.extend_from_slice(text);
-        body
-    };
-    let records: Vec<(&str, Vec<u8>)> = vec![
-        ("an empty record", vec![]),
-        ("half a map", vec![4, 0xa2]),
-        ("no CBOR", vec![4, 0xff, 0xff, 0xff]),
-        ("a map that announces 2^32 pairs", vec![4, 0xba, 0xff, 0xff, 0xff, 0xff]),
-        ("bytes that announce 2^60", vec![6, 0xa1, 0x00, 0x81, 0xa3, 0x02, 0x5b, 0x10, 0, 0, 0, 0, 0, 0, 0]),
-        ("deep nesting", [vec![4], vec![0x81; 60_000]].concat()),
-        ("no path", vec![4, 0xa2, 0x00, 0x64, b'm', b'a', b'i', b'n', 0x04, 0x81, 0xa0]),
-        ("a path that leaves", path(b"../x")),
-        ("an absolute path", path(b"/etc/passwd")),
-        ("an empty path", path(b"")),
-        ("a path with a zero byte", path(b"a\0b")),
-        ("trailing bytes", vec![9, 0xa1, 0x00, 0x01, 0x00]),
-        ("text for a number", vec![9, 0xa1, 0x00, 0x61, 0x31]),
-    ];
-    for (what, record) in records {
+    for (what, record) in nonsense() {
         let mut stranger = world.meet(0, |_| ());
         stranger.write_record(&mut world, &record);
         let said = stranger.farewell(&mut world);
         assert!(matches!(said, Some(Message::Bye(_))), "{what}: {said:?}");
     }
     // Before Hello, and instead of a preface.
-    for bytes in [&b"owsyncP1\0\0"[..], b"owsyncP1\xff\xff", b"owsyncP9", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 4096]] {
+    for bytes in NO_PREFACES {
         let mut stranger = world.knock(0, 1);
         stranger.write(&mut world, bytes);
         stranger.hang_up(&mut world);

@@ -5,6 +5,9 @@ mod look;
 mod power;
 pub mod stranger;
 mod typing;
+#[allow(dead_code)]
+#[path = "../../e2e/words.rs"]
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,6 +28,9 @@ use super::disk::{Disk, SimFs, User};
 
 pub type MachineId = usize;
 type ConnId = u64;
+
+/// Who dialled, who speaks, and the bytes, in their order.
+pub type Tape = Vec<(MachineId, MachineId, Vec<u8>)>;
 
 /// Virtual time begins here: 2026-11-20T00:00:00Z.
 const EPOCH_MS: i64 = 1_795_132_800_000;
@@ -109,8 +115,8 @@ pub struct World {
     pub digest: u64,
     pub steps: u64,
     pub bytes: u64,
-    /// What was said on whose connections, and by whom, once somebody listens: (who dialled, who speaks, bytes).
-    pub tape: Option<Vec<(MachineId, MachineId, Vec<u8>)>>,
+    /// What was said on whose connections, and by whom, once somebody listens.
+    pub tape: Option<Tape>,
     happened: u64,
 }
 

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
 use owsync::model::reason::Trouble;
-use owsync::model::{Digest, Direction, Entry, Kind, NodeId, Stamp, StateId, Version};
+use owsync::model::{Digest, Entry, Kind, Stamp, StateId, Version};
 use owsync::node::LinkId;
-use owsync::proto::message::{Hello, IndexPart, Offer, Piece, ShareHello};
+use owsync::proto::message::{Hello, IndexPart, Offer, Piece};
 use owsync::proto::session::Mode;
 use owsync::proto::{Event, Message, Session};
 use sha2::{Digest as _, Sha256};
 
-use super::{MachineId, World, main, path};
+use super::{MachineId, World, main, path, words};
 
 /// A connection to a machine's node that the test itself holds.
 pub struct Stranger {
@@ -63,19 +63,7 @@ impl World {
 
     /// A Hello to a machine that nothing is wrong with.
     pub fn hello(&self, to: MachineId) -> Hello {
-        Hello {
-            versions: owsync::proto::VERSIONS,
-            name: "stranger".into(),
-            wall: self.wall(to),
-            settled: true,
-            rank: 0,
-            state: StateId(0xaa),
-            asks: false,
-            token: None,
-            shares: vec![ShareHello { name: main(), seq: 0, direction: Direction::Both, filter: [0; 8], held: None }],
-            node: NodeId([0xaa; 16]),
-            program: "test".into(),
-        }
+        words::hello(self.wall(to))
     }
 
     /// A file as a stranger offers it to a machine, in a batch of its own.
