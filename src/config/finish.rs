@@ -71,12 +71,23 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         }
     }
     for share in &settings.shares {
-        let Some(Reload::Script(script)) = &share.reload else { continue };
-        // Whoever may write into a share could otherwise choose what runs here as root.
-        let lies_in = settings.shares.iter().find(|other| canonical(script).starts_with(canonical(&other.dir)));
-        if let Some(other) = lies_in {
-            let reason = format!("{} lies inside the share {}: a peer could replace it", script.display(), other.name);
-            errors.push(problem("reload", &reason));
+        let reload = match &share.reload {
+            Some(Reload::Script(script)) => Some(script),
+            _ => None,
+        };
+        for (option, program) in
+            [("reload", reload), ("validate", share.validate.as_ref()), ("probe", share.probe.as_ref())]
+        {
+            let Some(program) = program else { continue };
+            // Whoever may write into a share could otherwise choose what runs here as root.
+            let lies_in = settings.shares.iter().find(|other| canonical(program).starts_with(canonical(&other.dir)));
+            if let Some(other) = lies_in {
+                let program = program.display();
+                errors.push(problem(
+                    option,
+                    &format!("{program} lies inside the share {}: a peer could replace it", other.name),
+                ));
+            }
         }
     }
     let database = told

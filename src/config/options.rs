@@ -52,8 +52,22 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 reader.share_option("dir", raw, &mut main_share);
             }
             Some(
-                name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid"
-                | "delete_guard" | "min_free" | "reload" | "confirm"),
+                name @ ("direction"
+                | "include"
+                | "exclude"
+                | "symlinks"
+                | "max_file_size"
+                | "allow_setuid"
+                | "delete_guard"
+                | "min_free"
+                | "reload"
+                | "confirm"
+                | "mode"
+                | "validate"
+                | "probe"
+                | "propagate_deletions"
+                | "soft_max_time"
+                | "hard_max_time"),
             ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}

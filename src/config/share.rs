@@ -1,12 +1,13 @@
 //! Shares: their sections, and the options of the share `main` outside any.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::options::Reader;
 use crate::config::{Place, Raw, Told, values};
-use crate::model::settings::{ShareSettings, Symlinks};
+use crate::model::settings::{Mode, ShareSettings, Symlinks};
 use crate::model::{Direction, escape, limits};
 use crate::reconcile::filter;
 
@@ -85,7 +86,46 @@ impl Reader {
                     share.confirm = Some(value);
                 }
             }
+            "mode" => {
+                if let Some(value) = self.one(raw, "'auto' or 'manual'", |text| {
+                    [Mode::Auto, Mode::Manual].into_iter().find(|mode| mode.word() == text)
+                }) {
+                    share.mode = value;
+                }
+            }
+            "validate" => share.validate = self.program(raw),
+            "probe" => share.probe = self.program(raw),
+            "propagate_deletions" => {
+                if let Some(value) = self.one(raw, "'both', 'send', 'receive' or 'none'", |text| match text {
+                    "none" => Some(Direction::Observe),
+                    "observe" => None,
+                    text => Direction::parse(text),
+                }) {
+                    share.deletions = value;
+                }
+            }
+            "soft_max_time" => share.soft_max_time = self.time_limit(raw, share.soft_max_time),
+            "hard_max_time" => share.hard_max_time = self.time_limit(raw, share.hard_max_time),
             other => unreachable!("{other} is in the table and read here"),
+        }
+    }
+
+    /// A program of the administrator's: its absolute path, and nothing besides.
+    fn program(&mut self, raw: &Raw) -> Option<PathBuf> {
+        let path = self.path(raw)?;
+        if !path.is_absolute() {
+            let shown = escape::escape(path.as_os_str().as_bytes());
+            self.error(&raw.place, &raw.key, format!("'{shown}' is not the absolute path of a program"));
+            return None;
+        }
+        Some(path)
+    }
+
+    /// A time limit; 0 is none.
+    fn time_limit(&mut self, raw: &Raw, before: Option<Duration>) -> Option<Duration> {
+        match self.one(raw, "a time, as 300 or 5m; 0 for no limit", values::duration) {
+            Some(time) => Some(time).filter(|time| !time.is_zero()),
+            None => before,
         }
     }
 

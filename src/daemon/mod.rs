@@ -10,6 +10,7 @@
 //! command that ends by itself.
 
 mod applies;
+mod checks;
 mod conn;
 mod connect;
 pub mod control;

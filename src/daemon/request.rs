@@ -50,7 +50,12 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
             dry_run: args.flag("dry_run")?,
             wait: args.flag("wait")?,
         },
-        "pause" => Command::Pause { peer: args.peer()?, share: args.share()? },
+        "pause" => Command::Pause {
+            peer: args.peer()?,
+            share: args.share()?,
+            reason: args.text("reason")?.map(str::to_string),
+            seconds: args.number("for")?,
+        },
         "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
         "approve" => {
             let (share, path) = args.place("path")?;

@@ -39,6 +39,10 @@ pub enum Command {
         peer: Option<PeerName>,
         /// Only this share.
         share: Option<ShareName>,
+        /// Why, for people.
+        reason: Option<String>,
+        /// For so long; `None` or 0: until it is resumed.
+        seconds: Option<u64>,
     },
     /// Go on exchanging.
     Resume {

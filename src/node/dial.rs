@@ -68,6 +68,7 @@ impl<F: Fs> Node<F> {
                 dial.at = at;
             }
         }
+        self.take_up_pauses(now);
     }
 
     /// Calls whom it is time to call.

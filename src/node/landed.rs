@@ -110,13 +110,14 @@ impl<F: Fs> Node<F> {
         let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
         let (run, confirm) = (landing.run, landing.confirm);
-        let offered: Map<RelPath, (Option<Entry>, bool)> =
+        let offered: Map<RelPath, (Option<Entry>, Option<u64>)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
                     .offers
                     .iter()
                     .map(|(path, pending)| {
-                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))
+                        let owed = pending.owed.then_some(pending.seq);
+                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), owed))
                     })
                     .collect(),
                 None => Map::new(),
@@ -145,6 +146,8 @@ impl<F: Fs> Node<F> {
                 batch: first,
                 recorded: now.wall,
                 from: from.filter(|_| as_offered),
+                pending: (matches!(cause, Cause::Restored | Cause::Undone) && !self.crosses(name))
+                    || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
                 ..Record::new(step.entry, disk)
             };
@@ -179,10 +182,8 @@ impl<F: Fs> Node<F> {
                 landed.push(step.path.clone());
             }
             self.store.change(Change::Record(name.clone(), step.path.clone(), record));
-            if offered.get(&step.path).is_some_and(|(_, owed)| *owed) {
-                if let Some(node) = from {
-                    self.store.change(Change::Paid(name.clone(), node, step.path.clone()));
-                }
+            if let (Some((_, Some(seq))), Some(node)) = (offered.get(&step.path), from) {
+                self.pay(name, node, &step.path, *seq);
             }
             self.drop_offer(name, batch_id, &step.path);
             self.reconsider(name, &step.path);
@@ -337,13 +338,13 @@ impl<F: Fs> Node<F> {
                     pending.content.discard(root);
                 }
                 if pending.owed {
-                    paid.push((batch.from, path.clone()));
+                    paid.push((batch.from, path.clone(), pending.seq));
                 }
             }
         }
         share.batches.retain(|_, batch| !batch.offers.is_empty());
-        for (node, path) in paid {
-            self.store.change(Change::Paid(name.clone(), node, path));
+        for (node, path, seq) in paid {
+            self.pay(name, node, &path, seq);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Map, Now, limits};
+use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node, Parts, api, expire};
 use crate::store::News;
@@ -32,11 +32,13 @@ impl<F: Fs> Node<F> {
             waiting: Map::new(),
             next_batch: 1,
             next_run: 1,
+            next_check: 1,
             outputs: VecDeque::new(),
             verbose: true,
             events: VecDeque::new(),
             store_trouble: None,
             next_expiry: now.mono.plus(limits::EXPIRY_EVERY),
+            next_resume: Monotonic::NEVER,
             clock: expire::Clock::new(now),
             syncs: Vec::new(),
             next_sync: 1,
@@ -62,6 +64,7 @@ impl<F: Fs> Node<F> {
             self.say_bye(now, id, Trouble::EndedHere("this node is shutting down"));
         }
         for (name, share) in self.shares.iter_mut() {
+            share.drop_broken(Monotonic::NEVER);
             // A landing that has begun is completed at the next start; what is staged for others is removed now.
             let Some(root) = &share.root else { continue };
             let batches = std::mem::take(&mut share.batches);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::fs::Root;
 use crate::fs::form::Content;
 use crate::model::{Digest, Direction, Map, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
+use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
 
@@ -71,6 +72,8 @@ pub(crate) struct Exchange {
     pub their_applied: u64,
     pub owed_there: u32,
     pub owed_there_paths: Vec<(RelPath, Reason)>,
+    /// Changes made there that wait for a person there.
+    pub pending_there: u32,
     /// When the oldest change that the peer has not applied was offered.
     pub unanswered: Option<Monotonic>,
     /// It did not answer in time.
@@ -85,11 +88,22 @@ pub(crate) struct Exchange {
     pub their_top: u64,
     /// Offers of a batch that has not ended.
     pub partial: Vec<Offer>,
+    /// How long that takes.
+    pub pace: Pace,
     /// What the peer was last told.
-    pub told: Option<(u64, u64, u32)>,
+    pub told: Option<Told>,
     pub completed: bool,
     /// Since when nothing is missing in either direction.
     pub in_sync_since: Option<crate::model::WallTime>,
+}
+
+/// What a peer was told of how far this node has come with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Told {
+    pub heard: u64,
+    pub applied: u64,
+    pub owed: u32,
+    pub pending: u32,
 }
 
 /// What a node offers a peer of a share.
@@ -237,12 +251,14 @@ impl Exchange {
             their_applied: 0,
             owed_there: 0,
             owed_there_paths: Vec::new(),
+            pending_there: 0,
             unanswered: None,
             late: false,
             listening: false,
             heard,
             heard_all: false,
             partial: Vec::new(),
+            pace: Pace::default(),
             told: None,
             completed: false,
             in_sync_since: None,

@@ -8,9 +8,9 @@
 //! # Reading order
 //! [`api`] is what people and scripts ask and hear; `parts` what a node is made of, `life` how it begins and ends. Then the
 //! way of a change: `look` notices it and `edit` makes it an entry, `offer` tells peers, `hear` takes in what they tell,
-//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard, `land` puts it in place, `landed`,
-//! `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
-//! waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
+//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard and `check`, `land` puts it in place,
+//! `landed`, `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
+//! waits for a sync is `manual`, what waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
 //! `status`, `lag` and `lists`.
@@ -26,6 +26,8 @@ mod admit;
 pub mod api;
 mod approve;
 mod batch;
+mod broken;
+mod check;
 mod command;
 mod decide;
 mod dial;
@@ -46,6 +48,7 @@ mod life;
 mod link;
 mod lists;
 mod look;
+mod manual;
 mod members;
 mod offer;
 mod op;
@@ -53,13 +56,16 @@ mod owed;
 mod own;
 mod parts;
 mod past;
+mod pause;
 mod reload;
 mod run;
 mod serve;
 mod settle;
 mod share;
+mod slow;
 mod status;
 mod summary;
+mod timers;
 mod trial;
 mod undo;
 
@@ -80,7 +86,7 @@ use dial::Dial;
 use link::Link;
 use share::Share;
 
-pub use parts::{Identity, Output, Parts};
+pub use parts::{Candidate, Identity, Output, Parts};
 
 /// Names a session between the node and its owner.
 pub type LinkId = u64;
@@ -110,12 +116,15 @@ pub struct Node<F: Fs> {
     waiting: Map<NodeId, admit::Waiting>,
     next_batch: u64,
     next_run: u64,
+    next_check: u64,
     outputs: VecDeque<Output>,
     verbose: bool,
     events: VecDeque<Event>,
     /// Why the state cannot be written, and when to try again.
     store_trouble: Option<(FsError, Monotonic)>,
     next_expiry: Monotonic,
+    /// When something that a person switched off for a while goes on.
+    next_resume: Monotonic,
     clock: expire::Clock,
     syncs: Vec<run::Run>,
     next_sync: u64,
@@ -259,50 +268,6 @@ impl<F: Fs> Node<F> {
     pub fn handle_command(&mut self, now: Now, id: CommandId, command: Command) {
         self.command(now, id, command);
         self.finish(now);
-    }
-
-    /// The time has come that [`Node::poll_timeout`] named.
-    pub fn handle_timeout(&mut self, now: Now) {
-        self.clock.tick(now);
-        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono >= *at) {
-            self.stirred = true;
-            self.store_trouble = self.store_trouble.take().map(|(error, _)| (error, Monotonic(0)));
-        }
-        self.time_links(now);
-        self.time_shares(now);
-        self.time_trials(now);
-        self.time_dials(now);
-        self.time_expiry(now);
-        self.time_runs(now);
-        self.finish(now);
-    }
-
-    /// When to call [`Node::handle_timeout`], if nothing else happens before.
-    pub fn poll_timeout(&self) -> Monotonic {
-        let links = self.links.values().map(Link::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let shares = self
-            .shares
-            .values()
-            .map(|share| share.poll_timeout(self.settings.settle))
-            .min()
-            .unwrap_or(Monotonic::NEVER);
-        let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
-        let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
-        links.min(shares).min(dials).min(store).min(runs).min(self.next_expiry)
-    }
-
-    /// What [`Node::poll_timeout`] waits for, by name: for whoever wonders why a node wakes.
-    pub fn timers(&self) -> Vec<(String, Monotonic)> {
-        let mut timers = vec![("expiry".to_string(), self.next_expiry)];
-        timers.extend(self.links.iter().map(|(id, link)| (format!("session {id}"), link.poll_timeout())));
-        timers.extend(
-            self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
-        );
-        timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
-        timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
-        timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
-        timers
     }
 
     /// Whether [`Node::work`] would do something.

@@ -7,6 +7,7 @@ use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::{Direction, Now, Reason, RelPath, ShareName, WallTime, limits};
 use crate::node::api::Level;
+use crate::node::link::Told;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Message, Progress};
 use crate::store::state::{Change, Ledger, ShareMeta};
@@ -54,7 +55,11 @@ impl<F: Fs> Node<F> {
                 let _ = share.root.as_ref().map(|root| root.remove(&path));
             }
         }
-        for share in self.shares.values_mut().filter(|share| share.batches.is_empty() && share.landing.is_none()) {
+        for share in self
+            .shares
+            .values_mut()
+            .filter(|share| share.batches.is_empty() && share.broken.is_empty() && share.landing.is_none())
+        {
             if let Some(root) = &share.root {
                 share.staging.close(root);
             }
@@ -148,6 +153,7 @@ impl<F: Fs> Node<F> {
             })
             .map(|(id, _)| *id)
             .collect();
+        let pending = u32::try_from(self.pending(name).count()).unwrap_or(u32::MAX);
         let mut changes = Vec::new();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
@@ -170,14 +176,16 @@ impl<F: Fs> Node<F> {
                 changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
             }
             let owed = u32::try_from(owed_to().count()).unwrap_or(u32::MAX);
-            let told = (exchange.heard, applied, owed);
+            let told = Told { heard: exchange.heard, applied, owed, pending };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
                 let owed_paths = owed_to()
                     .take(limits::OWED_TOLD)
                     .map(|((_, path), owed)| (path.clone(), owed.reason.clone()))
                     .collect();
-                link.say(Message::Progress(Progress { share: name.clone(), heard: told.0, applied, owed, owed_paths }));
+                let Told { heard, applied, owed, pending } = told;
+                let share = name.clone();
+                link.say(Message::Progress(Progress { share, heard, applied, owed, owed_paths, pending }));
             }
         }
         for change in changes {

@@ -4,12 +4,16 @@
 //! state back, and writing the document is writing one change per thing there is. So there is one form on disk, one
 //! decoder, and nothing in memory that a restart would not bring back.
 
+mod pause;
+
 use std::path::PathBuf;
 
 use crate::model::reason::Hold;
 use crate::model::{
     Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, Version, WallTime,
 };
+
+pub use pause::{Pause, Paused};
 
 /// Everything that survives.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,8 @@ pub struct State {
     pub peers: Map<NodeId, KnownPeer>,
     /// The tokens of join texts that were printed and not used.
     pub tokens: Vec<Token>,
+    /// What a person switched off for a while.
+    pub pauses: Vec<Pause>,
 }
 
 /// This node's own part of the state.
@@ -299,6 +305,8 @@ pub enum Change {
     NoPeer(NodeId),
     /// The valid tokens.
     Tokens(Vec<Token>),
+    /// What is switched off.
+    Pauses(Vec<Pause>),
 }
 
 impl State {
@@ -309,6 +317,7 @@ impl State {
             shares: Map::new(),
             peers: Map::new(),
             tokens: Vec::new(),
+            pauses: Vec::new(),
         }
     }
 
@@ -353,13 +362,15 @@ impl State {
                 self.peers.remove(&node);
             }
             Change::Tokens(tokens) => self.tokens = tokens,
+            Change::Pauses(pauses) => self.pauses = pauses,
         }
     }
 
     /// The changes that make this state of an empty one, in an order a person can read.
     pub fn as_changes(&self) -> impl Iterator<Item = Change> + '_ {
         let head = std::iter::once(Change::Me(self.me.clone()))
-            .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())));
+            .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())))
+            .chain((!self.pauses.is_empty()).then(|| Change::Pauses(self.pauses.clone())));
         let peers = self.peers.iter().map(|(node, peer)| Change::Peer(*node, peer.clone()));
         let shares = self.shares.iter().flat_map(|(name, share)| {
             let meta = std::iter::once(Change::Share(name.clone(), share.meta.clone()));

@@ -7,11 +7,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
+mod checks;
 mod commands;
 mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]
 mod disk;
+mod manual;
+mod paused;
 mod reload;
 mod scenarios;
 mod sweep;

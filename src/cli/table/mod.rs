@@ -122,6 +122,10 @@ pub enum Opt {
     Newest,
     /// How many.
     Limit,
+    /// Why.
+    Reason,
+    /// How long.
+    For,
     /// An address of this node, or of the one to join.
     Address,
     /// A new identity.

@@ -134,6 +134,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         meaning: "at most so many versions, the newest",
         default: "50",
     },
+    OptionSpec {
+        opt: Opt::Reason,
+        short: None,
+        long: &["reason"],
+        value: Some("TEXT"),
+        meaning: "why, for whoever looks at the status",
+        default: "nothing is said",
+    },
+    OptionSpec {
+        opt: Opt::For,
+        short: None,
+        long: &["for"],
+        value: Some("TIME"),
+        meaning: "how long: seconds, or 5m, 2h, 1d",
+        default: "until `owsync resume`",
+    },
     flag(Opt::New, None, &["new"], "replace this node's identity by a new one, as after copying a machine"),
     flag(Opt::Json, None, &["json"], "print JSON"),
     OptionSpec {

@@ -2,10 +2,12 @@
 
 mod applies;
 mod begin;
+mod checks;
 mod in_force;
 mod joining;
 mod questions;
 mod reload;
+mod sessions;
 mod ubus;
 
 use std::time::Duration;
@@ -15,10 +17,11 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::daemon::applies::Applies;
-use crate::daemon::conn::{Conn, Got};
+use crate::daemon::checks::Checks;
+use crate::daemon::conn::Conn;
 use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
-use crate::daemon::dial::{Dialled, Dialler};
+use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
@@ -40,15 +43,6 @@ use crate::model::settings::Address;
 use crate::model::{Map, Monotonic, Now, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
-
-/// Bytes read from one connection in one step.
-const READ: usize = 64 * 1024;
-
-/// Such steps before another connection has its turn.
-const READS: usize = 4;
-
-/// Connections of every kind, also those that only wait for their end.
-const CONNS_MAX: usize = limits::SESSIONS_MAX + 2 * limits::STRANGERS_MAX;
 
 /// Time in which sessions are told goodbye at the end.
 const GOODBYE: Duration = Duration::from_millis(300);
@@ -91,6 +85,7 @@ pub struct Shell {
     apply_question: Option<CallId>,
     notices: ubus::Notices,
     runner: Runner,
+    checks: Checks,
     buffer: Vec<u8>,
     exit: Option<u8>,
 }
@@ -133,7 +128,8 @@ impl Shell {
             apply_question: None,
             notices: ubus::Notices::default(),
             runner: Runner::default(),
-            buffer: vec![0; READ],
+            checks: Checks::default(),
+            buffer: vec![0; sessions::READ],
             exit: None,
         }
     }
@@ -331,28 +327,10 @@ impl Shell {
                 self.handle_landed(&share, &paths);
                 self.tell_scripts(&share, &paths);
             }
+            Output::Check { share, check, candidates } => self.check(&share, check, &candidates),
+            Output::Probe { share, run, time } => self.probe(share, run, time),
             Output::Watch { share } => self.watch(&share),
         }
-    }
-
-    /// Moves bytes from sessions to connections; whether a connection broke, so that the node has news.
-    fn transmit(&mut self) -> bool {
-        let mut broken = Vec::new();
-        for (id, conn) in self.conns.iter_mut() {
-            let node = &mut self.p.node;
-            if !conn.send(|out| node.transmit(*id, out)) {
-                broken.push(*id);
-            }
-        }
-        let now = self.p.env.now();
-        for id in &broken {
-            self.conns.remove(id);
-            self.p.node.handle_closed(now, *id);
-        }
-        if !self.p.node.shows_token() && self.p.config.settings.key.is_some() {
-            self.drop_token();
-        }
-        !broken.is_empty()
     }
 
     /// A token that was shown is worth nothing any more.
@@ -408,60 +386,6 @@ impl Shell {
             self.p.log.say(Level::Warning, text);
         }
         self.p.node.handle_watched(share, watched);
-    }
-
-    fn handle_incoming(&mut self, now: Now, index: usize) {
-        let streams = self.p.listener.as_mut().map(|listener| listener.accept(now.mono, index)).unwrap_or_default();
-        for stream in streams {
-            let Ok(conn) = Conn::new(stream) else { continue };
-            let Some(remote) = conn.remote() else { continue };
-            if self.conns.len() >= CONNS_MAX {
-                // Whoever is on the way out goes first.
-                let ending = self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id);
-                let Some(ending) = ending else { continue };
-                self.conns.remove(&ending);
-            }
-            let id = self.p.node.handle_incoming(now, remote);
-            self.conns.insert(id, conn);
-            self.drain();
-        }
-    }
-
-    fn handle_dialled(&mut self, now: Now, dialled: Dialled) {
-        match dialled {
-            Dialled::Failed(link, trouble) => self.p.node.handle_dial_failed(now, link, trouble),
-            Dialled::Conn(link, conn) => match conn.remote() {
-                Some(remote) => {
-                    self.conns.insert(link, conn);
-                    self.p.node.handle_dialled(now, link, remote);
-                }
-                None => self.p.node.handle_dial_failed(now, link, Trouble::Closed),
-            },
-        }
-    }
-
-    fn handle_conn(&mut self, id: LinkId) {
-        for _ in 0..READS {
-            let now = self.p.env.now();
-            let Some(conn) = self.conns.get_mut(&id) else { return };
-            match conn.read(&mut self.buffer) {
-                Got::Nothing => return,
-                Got::End => {
-                    self.conns.remove(&id);
-                    self.p.node.handle_closed(now, id);
-                    return;
-                }
-                Got::Bytes(count) => {
-                    if !conn.is_ending() {
-                        self.p.node.handle_bytes(now, id, &self.buffer[..count]);
-                    }
-                    if count < READ {
-                        return;
-                    }
-                }
-            }
-            self.drain();
-        }
     }
 
     /// Ends within a second, whatever others do.

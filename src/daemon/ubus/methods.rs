@@ -75,7 +75,7 @@ pub const METHODS: &[Method] = &[
     Method { name: "reject", arguments: &[("share", Text), ("path", Text)] },
     Method { name: "accept", arguments: &[("peer", Text)] },
     Method { name: "forget_peer", arguments: &[("peer", Text)] },
-    Method { name: "pause", arguments: &[("peer", Text), ("share", Text)] },
+    Method { name: "pause", arguments: &[("peer", Text), ("share", Text), ("reason", Text), ("for", Number)] },
     Method { name: "resume", arguments: &[("peer", Text), ("share", Text)] },
     Method { name: "reload", arguments: &[] },
     Method { name: "identity", arguments: &[] },

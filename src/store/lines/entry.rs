@@ -49,6 +49,8 @@ pub(crate) struct LineRecord {
     pub(super) sleep: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) draft: Option<i64>,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) pending: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -111,6 +111,8 @@ impl World {
                     self.put_in_force(id);
                     node.handle_in_force(self.now(id), &share);
                 }
+                Output::Check { share, check, candidates } => self.validate(id, share, check, &candidates),
+                Output::Probe { share, run, .. } => self.probe(id, share, run),
                 Output::Watch { share } => {
                     let inotify = self.machines[id].inotify;
                     node.handle_watched(&share, inotify);
@@ -249,6 +251,7 @@ impl World {
                 }
             }
             Happening::Connect(id, link, address) => self.connect(id, link, &address),
+            Happening::Ended(id, started, answer) => self.hear_program(id, started, answer),
         }
         true
     }
