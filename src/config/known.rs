@@ -48,6 +48,8 @@ pub const KNOWN: &[Known] = &[
         meaning: "who is told what landed: uci, none, a script, services",
     },
     Known { names: &["confirm"], places: MAIN | SHARE, meaning: "time within which what landed must be confirmed" },
+    Known { names: &["hook"], places: MAIN | SHARE, meaning: "program that is told what happens" },
+    Known { names: &["hook_timeout"], places: MAIN | SHARE, meaning: "time after which a hook is killed" },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
     Known { names: &["history_versions"], places: MAIN, meaning: "versions of one path in history" },

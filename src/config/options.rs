@@ -303,6 +303,7 @@ impl Reader {
                     }
                 }
             }
+            "hook" | "hook_timeout" => self.hook(name, raw, &mut settings.hook),
             "history_size" => {
                 if let Some(value) = self.one(raw, "a size, as 1048576 or 1M", values::size) {
                     settings.history.size = value;

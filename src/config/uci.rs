@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 36] = [
+    const OTHER: [(&str, &str); 38] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -341,6 +341,8 @@ mod tests {
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),
+        ("hook", "/h"),
+        ("hook_timeout", "31"),
         ("history_size", "1"),
         ("history_days", "1"),
         ("history_versions", "1"),

@@ -15,6 +15,7 @@ mod connect;
 pub mod control;
 mod dial;
 pub mod env;
+mod hooks;
 mod inforce;
 pub mod joining;
 pub mod json;

@@ -34,7 +34,7 @@ const LINES: usize = 32;
 const READS: usize = 16;
 
 /// Bytes that a job is given on standard input at most; a pipe takes this much at once (pipe(7)).
-const INPUT: usize = 60 * 1024;
+pub const INPUT: usize = 60 * 1024;
 
 /// Names a job.
 pub type JobId = u64;
@@ -142,6 +142,11 @@ impl Runner {
         };
         self.running.insert(id, running);
         Ok(())
+    }
+
+    /// Whether nothing runs.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
     }
 
     /// To wait on for output.

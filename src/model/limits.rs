@@ -217,6 +217,12 @@ pub const DIFF_TEXT: usize = 512 * 1024;
 pub const DIFF_WORK: usize = 2_000_000;
 /// Owed paths named to the peer that offered them.
 pub const OWED_TOLD: usize = 32;
+/// Hooks that run at a time: fewer than commands may run at all, so that reloads never wait for them.
+pub const HOOKS_AT_ONCE: usize = 4;
+/// Events that wait for a hook to end: it is told of the newest, and how many it missed.
+pub const HOOKS_WAITING: usize = 64;
+/// Longest time that a hook may take.
+pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 

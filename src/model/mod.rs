@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod entry;
 pub mod escape;
+pub mod hook;
 pub mod index;
 pub mod limits;
 pub mod map;
@@ -19,6 +20,7 @@ pub mod version;
 
 pub use digest::{Digest, Hasher};
 pub use entry::{Entry, Kind, Owner};
+pub use hook::Hook;
 pub use index::{DiskStat, Index, Record, Sleep};
 pub use map::{Map, Set};
 pub use path::{PathError, RelPath};

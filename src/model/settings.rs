@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::model::{Key, RelPath, limits};
+use crate::model::{Hook, Key, RelPath, limits};
 
 /// The name of a share: a label of letters, digits, `_`, `-` and `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,6 +243,8 @@ pub struct ShareSettings {
     pub reload: Option<Reload>,
     /// Seconds within which what landed must be confirmed, 0 for never; `None`: only what can cut a router off.
     pub confirm: Option<u32>,
+    /// What is called when something happens in it.
+    pub hook: Hook,
 }
 
 /// Who is told that something landed in a share.
@@ -275,6 +277,7 @@ impl ShareSettings {
             min_free: 1024 * 1024,
             reload: None,
             confirm: None,
+            hook: Hook::default(),
         }
     }
 
@@ -361,6 +364,8 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// How much of the past is kept.
     pub history: HistoryBounds,
+    /// What is called when something happens, in whichever share.
+    pub hook: Hook,
     /// The peers.
     pub peers: Vec<PeerSettings>,
     /// The shares.
@@ -382,6 +387,7 @@ impl Settings {
             settle: Duration::from_millis(200),
             max_clock_skew: Duration::from_secs(60),
             history: HistoryBounds::default(),
+            hook: Hook::default(),
             peers: Vec::new(),
             shares: Vec::new(),
         }

@@ -27,6 +27,7 @@ mod disks;
 mod dropin;
 mod dropin_daemon;
 mod edits;
+mod hooks;
 mod hostile;
 mod network;
 mod pasts;

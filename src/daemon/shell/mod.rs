@@ -2,6 +2,7 @@
 
 mod applies;
 mod begin;
+mod hooks;
 mod in_force;
 mod joining;
 mod questions;
@@ -20,6 +21,7 @@ use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
 use crate::daemon::dial::{Dialled, Dialler};
 use crate::daemon::env::{self, Env};
+use crate::daemon::hooks::Hooks;
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
@@ -91,7 +93,10 @@ pub struct Shell {
     apply_question: Option<CallId>,
     notices: ubus::Notices,
     runner: Runner,
+    hooks: Hooks,
     buffer: Vec<u8>,
+    /// Its work is done, with this exit code: it ends when what it started has ended.
+    done: Option<u8>,
     exit: Option<u8>,
 }
 
@@ -133,7 +138,9 @@ impl Shell {
             apply_question: None,
             notices: ubus::Notices::default(),
             runner: Runner::default(),
+            hooks: Hooks::default(),
             buffer: vec![0; READ],
+            done: None,
             exit: None,
         }
     }
@@ -143,7 +150,7 @@ impl Shell {
         self.begin();
         loop {
             self.drain();
-            if let Some(code) = self.exit {
+            if let Some(code) = self.exit.or(self.done.filter(|_| self.runner.is_idle())) {
                 self.shut_down();
                 return code;
             }
@@ -326,6 +333,7 @@ impl Shell {
             Output::Event(event) => {
                 self.p.control.iter_mut().for_each(|control| control.tell(&event));
                 self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
+                self.tell_hooks(&event);
             }
             Output::Landed { share, paths } => {
                 self.handle_landed(&share, &paths);

@@ -75,7 +75,7 @@ impl Shell {
                     self.p.progress.as_mut().map(|progress| progress.judge(&self.p.log, now, &self.p.node, &reply));
                 match verdict {
                     Some(Verdict::GoOn) => self.ask_for_progress(),
-                    Some(Verdict::Over(code)) => self.exit = Some(code),
+                    Some(Verdict::Over(code)) => self.done = Some(code),
                     None => {}
                 }
             }
