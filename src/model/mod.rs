@@ -6,11 +6,11 @@
 pub mod digest;
 pub mod entry;
 pub mod escape;
-pub mod hook;
 pub mod index;
 pub mod limits;
 pub mod map;
 pub mod path;
+pub mod programs;
 pub mod reason;
 pub mod rng;
 pub mod secret;
@@ -20,10 +20,10 @@ pub mod version;
 
 pub use digest::{Digest, Hasher};
 pub use entry::{Entry, Kind, Owner};
-pub use hook::Hook;
 pub use index::{DiskStat, Index, Record, Sleep};
 pub use map::{Map, Set};
 pub use path::{PathError, RelPath};
+pub use programs::Hook;
 pub use reason::Reason;
 pub use rng::Rng;
 pub use secret::Key;

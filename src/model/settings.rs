@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::model::{Hook, Key, RelPath, limits};
 
+pub use crate::model::programs::Reload;
+
 /// The name of a share: a label of letters, digits, `_`, `-` and `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShareName(Rc<str>);
@@ -247,19 +249,6 @@ pub struct ShareSettings {
     pub hook: Hook,
 }
 
-/// Who is told that something landed in a share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reload {
-    /// Nobody.
-    Nobody,
-    /// procd, one package at a time: whoever uses the package reads it again.
-    Uci,
-    /// This program of the administrator's is run.
-    Script(PathBuf),
-    /// These init scripts are run with `reload`.
-    Services(Vec<String>),
-}
-
 impl ShareSettings {
     /// A share with the defaults of a config file.
     pub fn new(name: ShareName, dir: PathBuf) -> ShareSettings {
@@ -297,18 +286,6 @@ impl ShareSettings {
             Some(reload) => reload.clone(),
             None if self.dir.starts_with(UCI_DIR) => Reload::Uci,
             None => Reload::Nobody,
-        }
-    }
-}
-
-/// As the option says it.
-impl fmt::Display for Reload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reload::Nobody => f.write_str("none"),
-            Reload::Uci => f.write_str("uci"),
-            Reload::Script(script) => write!(f, "{}", script.display()),
-            Reload::Services(names) => f.write_str(&names.join(" ")),
         }
     }
 }

@@ -8,6 +8,7 @@ mod joining;
 mod questions;
 mod reload;
 mod ubus;
+mod watching;
 
 use std::time::Duration;
 
@@ -34,12 +35,12 @@ use crate::daemon::signals::{self, Wish};
 use crate::daemon::ubus::Ubus;
 use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
-use crate::daemon::watcher::{Seen, Watcher};
+use crate::daemon::watcher::Watcher;
 use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Map, Monotonic, Now, ShareName, limits};
+use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
 
@@ -382,40 +383,6 @@ impl Shell {
                 }
             }
         }
-    }
-
-    fn handle_watch(&mut self, now: Now) {
-        let seen = self.p.watcher.as_mut().map(Watcher::read).unwrap_or_default();
-        for seen in seen {
-            match seen {
-                Seen::Hint(share, hint) => {
-                    self.learn_changed(&share, &hint.path);
-                    self.p.node.handle_change(now, &share, Some(hint));
-                }
-                Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
-                Seen::Partly(share) => self.note_watched(&share, false),
-            }
-        }
-    }
-
-    fn watch(&mut self, share: &ShareName) {
-        let settings = self.p.node.settings().share(share).cloned();
-        settings.iter().for_each(|settings| self.in_force.learn(settings));
-        self.withhold_in(share);
-        let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
-        let watched = watcher.watch_share(share, &settings.dir, &self.p.config.filter(&settings));
-        self.note_watched(share, watched);
-    }
-
-    fn note_watched(&mut self, share: &ShareName, watched: bool) {
-        if !watched {
-            let text = format!(
-                "share {share}: inotify does not watch all of it; changes are found every {} s",
-                self.p.node.settings().poll_interval.as_secs()
-            );
-            self.p.log.say(Level::Warning, text);
-        }
-        self.p.node.handle_watched(share, watched);
     }
 
     fn handle_incoming(&mut self, now: Now, index: usize) {
