@@ -122,6 +122,9 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     text.set("max_clock_skew", settings.max_clock_skew.as_secs().to_string());
     text.set("log_level", config.log_level.to_string());
     text.hook(&settings.hook);
+    if let Some(file) = &config.metrics_file {
+        text.set("metrics_file", file.as_os_str().as_bytes());
+    }
     text.set("history_size", settings.history.size.to_string());
     text.set("history_days", settings.history.days.to_string());
     text.set("history_versions", settings.history.versions.to_string());

@@ -77,6 +77,11 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
             errors.push(problem(option, &reason));
         }
     }
+    let metrics_file = told.metrics_file.map(|file| std::path::absolute(&file).unwrap_or(file));
+    if let Some((file, share)) = metrics_file.as_ref().and_then(|file| Some((file, share_around(&settings, file)?))) {
+        // Each node would replace it by its own, for ever.
+        errors.push(problem("metrics_file", &format!("{} lies inside the share {share}", file.display())));
+    }
     let database = told
         .database
         .map_or_else(|| default_database(flavour), |database| std::path::absolute(&database).unwrap_or(database));
@@ -95,6 +100,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         port: told.port,
         log_level: told.log_level,
         database,
+        metrics_file,
         key_file,
         key_problem,
         reserved,
@@ -239,14 +245,24 @@ mod tests {
     use super::*;
     use crate::config::{conf, options};
 
+    fn errors(text: &str) -> Vec<String> {
+        let (sections, _) = conf::parse(format!("plain_mode=1\n{text}").as_bytes());
+        let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
+        let outcome = finish(told, Flavour::Conf, &Surroundings::default());
+        outcome.result.err().into_iter().flatten().map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn what_each_node_writes_of_itself_does_not_travel() {
+        assert_eq!(errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/owsync.prom\n"), [""; 0]);
+        assert_eq!(
+            errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/a/owsync.prom\n"),
+            ["metrics_file: /nowhere/a/owsync.prom lies inside the share main"]
+        );
+    }
+
     #[test]
     fn no_program_that_a_peer_could_replace_is_taken() {
-        let errors = |text: &str| -> Vec<String> {
-            let (sections, _) = conf::parse(format!("plain_mode=1\n{text}").as_bytes());
-            let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
-            let outcome = finish(told, Flavour::Conf, &Surroundings::default());
-            outcome.result.err().into_iter().flatten().map(|error| error.to_string()).collect()
-        };
         let shares = "sync_dir=/nowhere/a\n[share b]\ndir=/nowhere/b\n";
         assert_eq!(errors(&format!("hook=/nowhere/hook\n{shares}hook=/nowhere/hook\nreload=/nowhere/r\n")), [""; 0]);
         assert_eq!(

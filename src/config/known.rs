@@ -50,6 +50,7 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["confirm"], places: MAIN | SHARE, meaning: "time within which what landed must be confirmed" },
     Known { names: &["hook"], places: MAIN | SHARE, meaning: "program that is told what happens" },
     Known { names: &["hook_timeout"], places: MAIN | SHARE, meaning: "time after which a hook is killed" },
+    Known { names: &["metrics_file"], places: MAIN, meaning: "file that metrics are written to" },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },
     Known { names: &["history_versions"], places: MAIN, meaning: "versions of one path in history" },

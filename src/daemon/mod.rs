@@ -22,6 +22,7 @@ pub mod json;
 mod listener;
 pub mod log;
 mod memory;
+mod metrics;
 pub mod place;
 mod poller;
 pub mod request;

@@ -223,6 +223,8 @@ pub const HOOKS_AT_ONCE: usize = 4;
 pub const HOOKS_WAITING: usize = 64;
 /// Longest time that a hook may take.
 pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Shortest time between two looks at the metrics that lie in a file: scrapes are this far apart, or further.
+pub const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 

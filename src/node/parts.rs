@@ -46,6 +46,8 @@ pub enum Output {
         share: ShareName,
         /// What changed.
         paths: Vec<RelPath>,
+        /// When that was decided, for [`crate::node::Node::handle_told`]; `None` where a crash came between.
+        begun: Option<Monotonic>,
     },
     /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
     /// have need not be watched any more.

@@ -29,6 +29,7 @@ mod dropin_daemon;
 mod edits;
 mod hooks;
 mod hostile;
+mod metrics;
 mod network;
 mod pasts;
 mod races;

@@ -5,6 +5,7 @@ mod begin;
 mod hooks;
 mod in_force;
 mod joining;
+mod metrics;
 mod questions;
 mod reload;
 mod ubus;
@@ -27,6 +28,7 @@ use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::memory::Memory;
+use crate::daemon::metrics::MetricsFile;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::runner::{JobId, Runner};
@@ -95,6 +97,7 @@ pub struct Shell {
     notices: ubus::Notices,
     runner: Runner,
     hooks: Hooks,
+    metrics: MetricsFile,
     buffer: Vec<u8>,
     /// Its work is done, with this exit code: it ends when what it started has ended.
     done: Option<u8>,
@@ -140,6 +143,7 @@ impl Shell {
             notices: ubus::Notices::default(),
             runner: Runner::default(),
             hooks: Hooks::default(),
+            metrics: MetricsFile::default(),
             buffer: vec![0; READ],
             done: None,
             exit: None,
@@ -155,6 +159,7 @@ impl Shell {
                 self.shut_down();
                 return code;
             }
+            self.write_metrics();
             let now = self.p.env.now();
             let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
             if time > Duration::ZERO {
@@ -336,7 +341,8 @@ impl Shell {
                 self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
                 self.tell_hooks(&event);
             }
-            Output::Landed { share, paths } => {
+            Output::Landed { share, paths, begun } => {
+                begun.into_iter().for_each(|begun| self.p.node.handle_told(now, begun));
                 self.handle_landed(&share, &paths);
                 self.tell_scripts(&share, &paths);
             }
