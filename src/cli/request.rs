@@ -60,6 +60,7 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
         Verb::Status => "status",
         Verb::Peers => "peers",
         Verb::Shares => "shares",
+        Verb::Metrics => "metrics",
         Verb::Identity => "identity",
         Verb::Sync => {
             let (dry, wait) = (invocation.has(Opt::DryRun), !invocation.has(Opt::NoWait));

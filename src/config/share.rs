@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::options::Reader;
 use crate::config::{Place, Raw, Told, values};
 use crate::model::settings::{Mode, ShareSettings, Symlinks};
-use crate::model::{Direction, escape, limits};
+use crate::model::{Direction, Hook, escape, limits};
 use crate::reconcile::filter;
 
 impl Reader {
@@ -106,12 +106,24 @@ impl Reader {
             }
             "soft_max_time" => share.soft_max_time = self.time_limit(raw, share.soft_max_time),
             "hard_max_time" => share.hard_max_time = self.time_limit(raw, share.hard_max_time),
+            "hook" | "hook_timeout" => self.hook(name, raw, &mut share.hook),
             other => unreachable!("{other} is in the table and read here"),
         }
     }
 
-    /// A program of the administrator's: its absolute path, and nothing besides.
-    fn program(&mut self, raw: &Raw) -> Option<PathBuf> {
+    /// What is called when something happens, in a share or in any.
+    pub(crate) fn hook(&mut self, name: &str, raw: &Raw, hook: &mut Hook) {
+        if name == "hook" {
+            hook.program = self.program(raw);
+        } else if let Some(value) = self.one(raw, "a time from 1 s to 1 h, as 30 or 2m", |text| {
+            values::duration(text).filter(|time| !time.is_zero() && *time <= limits::HOOK_TIME_MAX)
+        }) {
+            hook.time = value;
+        }
+    }
+
+    /// A program of the administrator's. It is run from no directory in particular, so its path must be absolute.
+    pub(crate) fn program(&mut self, raw: &Raw) -> Option<PathBuf> {
         let path = self.path(raw)?;
         if !path.is_absolute() {
             let shown = escape::escape(path.as_os_str().as_bytes());

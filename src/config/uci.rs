@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 42] = [
+    const OTHER: [(&str, &str); 45] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -347,6 +347,9 @@ mod tests {
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),
+        ("hook", "/h"),
+        ("hook_timeout", "31"),
+        ("metrics_file", "/m"),
         ("history_size", "1"),
         ("history_days", "1"),
         ("history_versions", "1"),

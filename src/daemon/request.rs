@@ -38,6 +38,7 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
     let args = Arguments { settings, params };
     let command = match method {
         "status" => Command::Status,
+        "metrics" => Command::Metrics,
         "peers" => Command::Peers,
         "shares" => Command::Shares,
         "files" => {

@@ -231,6 +231,14 @@ pub const OWED_TOLD: usize = 32;
 pub const PAUSE_REASON: usize = 200;
 /// Longest pause that ends by itself: ten years, which nobody means.
 pub const PAUSE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Hooks that run at a time: fewer than commands may run at all, so that reloads never wait for them.
+pub const HOOKS_AT_ONCE: usize = 4;
+/// Events that wait for a hook to end: it is told of the newest, and how many it missed.
+pub const HOOKS_WAITING: usize = 64;
+/// Longest time that a hook may take.
+pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Shortest time between two looks at the metrics that lie in a file: scrapes are this far apart, or further.
+pub const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 

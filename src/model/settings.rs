@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::model::{Key, limits};
+use crate::model::{Hook, Key, limits};
 
 pub use share::{Mode, Reload, ShareSettings, Symlinks, UCI_DIR};
 
@@ -240,6 +240,8 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// How much of the past is kept.
     pub history: HistoryBounds,
+    /// What is called when something happens, in whichever share.
+    pub hook: Hook,
     /// The peers.
     pub peers: Vec<PeerSettings>,
     /// The shares.
@@ -261,6 +263,7 @@ impl Settings {
             settle: Duration::from_millis(200),
             max_clock_skew: Duration::from_secs(60),
             history: HistoryBounds::default(),
+            hook: Hook::default(),
             peers: Vec::new(),
             shares: Vec::new(),
         }

@@ -4,6 +4,8 @@
 //! back. An answer is a [`Tree`]: what JSON and blobmsg have in common. Field names are the words of the product, stable,
 //! and absent rather than null where there is nothing to say.
 
+use std::time::Duration;
+
 use crate::model::{PeerName, RelPath, ShareName, WallTime};
 
 /// What a person or a script asks.
@@ -131,6 +133,8 @@ pub enum Command {
     Init,
     /// Who this node is.
     Identity,
+    /// What it counts, for Prometheus.
+    Metrics,
 }
 
 /// A former version.
@@ -361,6 +365,8 @@ pub struct LogLine {
 pub struct Counters {
     /// Bytes transmitted on sessions.
     pub bytes_out: u64,
+    /// Bytes read on sessions.
+    pub bytes_in: u64,
     /// Paths that landed.
     pub landed: u64,
     /// Of these, files that were deleted.
@@ -375,4 +381,12 @@ pub struct Counters {
     pub supplied_files: u64,
     /// Conflicts seen.
     pub conflicts: u64,
+    /// Shares and paths that began to wait.
+    pub holds: u64,
+    /// Trials taken back.
+    pub rollbacks: u64,
+    /// Landings whose end was told, and the time that they took together.
+    pub applied: u64,
+    /// From the decision until it was in place and written down.
+    pub applying: Duration,
 }

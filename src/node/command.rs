@@ -58,6 +58,7 @@ impl<F: Fs> Node<F> {
             Command::Invite => self.invite(now),
             Command::Init => self.init(now),
             Command::Identity => Reply::Done(self.identity_tree()),
+            Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
         };
         self.outputs.push_back(Output::Reply { id, reply });
     }

@@ -153,6 +153,7 @@ impl<F: Fs> Node<F> {
         self.next_run += 1;
         let untouched: Vec<bool> = seen.iter().map(Option::is_none).collect();
         let mut landing = Landing::new(&record, seen.into_iter().map(Option::flatten).collect(), Some(id));
+        landing.begun = Some(now.mono);
         for (op, untouched) in landing.ops.iter_mut().zip(untouched) {
             if untouched {
                 // Only what is known of it changes.

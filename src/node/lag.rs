@@ -123,6 +123,11 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
+        for link in self.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
+            if let Some(dial) = link.section.as_ref().and_then(|name| self.dials.get_mut(name)) {
+                dial.last_in_sync = Some(link.heard_at(now));
+            }
+        }
     }
 
     /// What is missing until everything asked for is in sync: texts, and whether each goes on by itself.

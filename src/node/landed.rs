@@ -1,7 +1,7 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, Map, Monotonic, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
@@ -109,7 +109,7 @@ impl<F: Fs> Node<F> {
         self.answer_own(name, &landing);
         let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
-        let (run, confirm) = (landing.run, landing.confirm);
+        let (run, confirm, begun) = (landing.run, landing.confirm, landing.begun);
         let offered: Map<RelPath, (Option<Entry>, Option<u64>)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
@@ -218,14 +218,20 @@ impl<F: Fs> Node<F> {
         self.counters.landed += landed.len() as u64;
         self.counters.deleted += deleted;
         if !landed.is_empty() {
+            self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.clone(), begun });
             self.tell_landed(now, name, from, cause, &landed);
         }
         self.prune_history(now);
         self.stirred = true;
     }
 
+    /// [`Output::Landed`] was taken: everything that it needed has been done by now, so this is when it ended.
+    pub fn handle_told(&mut self, now: Now, begun: Monotonic) {
+        self.counters.applied += 1;
+        self.counters.applying += now.mono.since(begun);
+    }
+
     fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, cause: Cause, landed: &[RelPath]) {
-        self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.to_vec() });
         let own = match cause {
             Cause::Offered => None,
             Cause::Restored => Some("restored by a person"),

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use crate::fs::Root;
 use crate::fs::form::Content;
-use crate::model::{Digest, Direction, Map, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
+use crate::model::{
+    Digest, Direction, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
+};
 use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
@@ -94,7 +96,7 @@ pub(crate) struct Exchange {
     pub told: Option<Told>,
     pub completed: bool,
     /// Since when nothing is missing in either direction.
-    pub in_sync_since: Option<crate::model::WallTime>,
+    pub in_sync_since: Option<WallTime>,
 }
 
 /// What a peer was told of how far this node has come with it.
@@ -170,6 +172,17 @@ impl<R: Root> Link<R> {
     /// Whether the peer has passed the handshake, its Hello and the door.
     pub fn is_admitted(&self) -> bool {
         self.node.is_some() && !self.over
+    }
+
+    /// Whether nothing is missing in either direction, as of the last look.
+    pub fn is_in_sync(&self) -> bool {
+        self.exchanges.values().all(|exchange| exchange.in_sync_since.is_some())
+    }
+
+    /// When the peer was last heard of.
+    pub fn heard_at(&self, now: Now) -> WallTime {
+        let quiet = i64::try_from(now.mono.since(self.last_heard).as_millis()).unwrap_or(i64::MAX);
+        now.wall.plus_ms(quiet.saturating_neg())
     }
 
     /// Whether the peer has not proved that it holds the key.

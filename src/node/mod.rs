@@ -13,7 +13,7 @@
 //! waits for a sync is `manual`, what waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
-//! `status`, `lag` and `lists`.
+//! `status`, `lag`, `lists` and `metrics`.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -50,6 +50,7 @@ mod lists;
 mod look;
 mod manual;
 mod members;
+mod metrics;
 mod offer;
 mod op;
 mod owed;
@@ -210,6 +211,7 @@ impl<F: Fs> Node<F> {
                 link.probed = Some(now.mono);
             }
             link.session.handle_bytes(bytes);
+            self.counters.bytes_in += bytes.len() as u64;
         }
         self.pump(now, id);
         self.finish(now);
@@ -342,6 +344,11 @@ impl<F: Fs> Node<F> {
 
     /// Tells whoever listens, and remembers it for status.
     fn tell(&mut self, event: Event) {
+        match event.name {
+            "owsync.hold" => self.counters.holds += 1,
+            "owsync.rollback" => self.counters.rollbacks += 1,
+            _ => {}
+        }
         self.events.push_back(event.clone());
         if self.events.len() > limits::EVENTS_KEPT {
             self.events.pop_front();

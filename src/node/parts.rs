@@ -48,6 +48,8 @@ pub enum Output {
         share: ShareName,
         /// What changed.
         paths: Vec<RelPath>,
+        /// When that was decided, for [`crate::node::Node::handle_told`]; `None` where a crash came between.
+        begun: Option<Monotonic>,
     },
     /// What is about to land must be looked at by this machine's own programs; answer with
     /// [`crate::node::Node::handle_checked`].

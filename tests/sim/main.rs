@@ -14,6 +14,7 @@ mod dice;
 #[allow(dead_code)]
 mod disk;
 mod manual;
+mod metrics;
 mod paused;
 mod reload;
 mod scenarios;

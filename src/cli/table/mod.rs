@@ -43,6 +43,8 @@ pub enum Verb {
     PeersForget,
     /// The shares.
     Shares,
+    /// What is counted, for Prometheus.
+    Metrics,
     /// Looks at everything and exchanges it now.
     Sync,
     /// Stops exchanging.

@@ -62,6 +62,9 @@ impl Shell {
                 }
                 self.note_in_force(&share);
             }
+            if self.hooks.note_ended(ended.id) {
+                self.start_hooks();
+            }
         }
     }
 

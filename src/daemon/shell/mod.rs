@@ -3,12 +3,15 @@
 mod applies;
 mod begin;
 mod checks;
+mod hooks;
 mod in_force;
 mod joining;
+mod metrics;
 mod questions;
 mod reload;
 mod sessions;
 mod ubus;
+mod watching;
 
 use std::time::Duration;
 
@@ -23,10 +26,12 @@ use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
 use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
+use crate::daemon::hooks::Hooks;
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::memory::Memory;
+use crate::daemon::metrics::MetricsFile;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::runner::{JobId, Runner};
@@ -35,12 +40,12 @@ use crate::daemon::signals::{self, Wish};
 use crate::daemon::ubus::Ubus;
 use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
-use crate::daemon::watcher::{Seen, Watcher};
+use crate::daemon::watcher::Watcher;
 use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Map, Monotonic, Now, ShareName, limits};
+use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
 
@@ -86,7 +91,11 @@ pub struct Shell {
     notices: ubus::Notices,
     runner: Runner,
     checks: Checks,
+    hooks: Hooks,
+    metrics: MetricsFile,
     buffer: Vec<u8>,
+    /// Its work is done, with this exit code: it ends when what it started has ended.
+    done: Option<u8>,
     exit: Option<u8>,
 }
 
@@ -129,7 +138,10 @@ impl Shell {
             notices: ubus::Notices::default(),
             runner: Runner::default(),
             checks: Checks::default(),
+            hooks: Hooks::default(),
+            metrics: MetricsFile::default(),
             buffer: vec![0; sessions::READ],
+            done: None,
             exit: None,
         }
     }
@@ -139,10 +151,11 @@ impl Shell {
         self.begin();
         loop {
             self.drain();
-            if let Some(code) = self.exit {
+            if let Some(code) = self.exit.or(self.done.filter(|_| self.runner.is_idle())) {
                 self.shut_down();
                 return code;
             }
+            self.write_metrics();
             let now = self.p.env.now();
             let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
             if time > Duration::ZERO {
@@ -322,8 +335,10 @@ impl Shell {
             Output::Event(event) => {
                 self.p.control.iter_mut().for_each(|control| control.tell(&event));
                 self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
+                self.tell_hooks(&event);
             }
-            Output::Landed { share, paths } => {
+            Output::Landed { share, paths, begun } => {
+                begun.into_iter().for_each(|begun| self.p.node.handle_told(now, begun));
                 self.handle_landed(&share, &paths);
                 self.tell_scripts(&share, &paths);
             }
@@ -352,40 +367,6 @@ impl Shell {
                 }
             }
         }
-    }
-
-    fn handle_watch(&mut self, now: Now) {
-        let seen = self.p.watcher.as_mut().map(Watcher::read).unwrap_or_default();
-        for seen in seen {
-            match seen {
-                Seen::Hint(share, hint) => {
-                    self.learn_changed(&share, &hint.path);
-                    self.p.node.handle_change(now, &share, Some(hint));
-                }
-                Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
-                Seen::Partly(share) => self.note_watched(&share, false),
-            }
-        }
-    }
-
-    fn watch(&mut self, share: &ShareName) {
-        let settings = self.p.node.settings().share(share).cloned();
-        settings.iter().for_each(|settings| self.in_force.learn(settings));
-        self.withhold_in(share);
-        let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
-        let watched = watcher.watch_share(share, &settings.dir, &self.p.config.filter(&settings));
-        self.note_watched(share, watched);
-    }
-
-    fn note_watched(&mut self, share: &ShareName, watched: bool) {
-        if !watched {
-            let text = format!(
-                "share {share}: inotify does not watch all of it; changes are found every {} s",
-                self.p.node.settings().poll_interval.as_secs()
-            );
-            self.p.log.say(Level::Warning, text);
-        }
-        self.p.node.handle_watched(share, watched);
     }
 
     /// Ends within a second, whatever others do.

@@ -79,6 +79,7 @@ pub const METHODS: &[Method] = &[
     Method { name: "resume", arguments: &[("peer", Text), ("share", Text)] },
     Method { name: "reload", arguments: &[] },
     Method { name: "identity", arguments: &[] },
+    Method { name: "metrics", arguments: &[] },
     // These two give the join text, which holds the cluster's key; no other method gives a key.
     Method { name: "init", arguments: &[("address", Texts)] },
     Method { name: "invite", arguments: &[("address", Texts)] },

@@ -1,10 +1,11 @@
 //! What a node was told of one share.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::RelPath;
+use crate::model::{Hook, RelPath};
+
+pub use crate::model::programs::Reload;
 use crate::model::settings::{Direction, ShareName, default_max_file_size};
 
 /// A directory tree that is kept equal.
@@ -48,19 +49,8 @@ pub struct ShareSettings {
     pub soft_max_time: Option<Duration>,
     /// Time after which an exchange that has not ended is stopped, to go on later.
     pub hard_max_time: Option<Duration>,
-}
-
-/// Who is told that something landed in a share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reload {
-    /// Nobody.
-    Nobody,
-    /// procd, one package at a time: whoever uses the package reads it again.
-    Uci,
-    /// This program of the administrator's is run.
-    Script(PathBuf),
-    /// These init scripts are run with `reload`.
-    Services(Vec<String>),
+    /// What is called when something happens in it.
+    pub hook: Hook,
 }
 
 impl ShareSettings {
@@ -86,6 +76,7 @@ impl ShareSettings {
             deletions: Direction::Both,
             soft_max_time: None,
             hard_max_time: None,
+            hook: Hook::default(),
         }
     }
 
@@ -105,18 +96,6 @@ impl ShareSettings {
             Some(reload) => reload.clone(),
             None if self.dir.starts_with(UCI_DIR) => Reload::Uci,
             None => Reload::Nobody,
-        }
-    }
-}
-
-/// As the option says it.
-impl fmt::Display for Reload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reload::Nobody => f.write_str("none"),
-            Reload::Uci => f.write_str("uci"),
-            Reload::Script(script) => write!(f, "{}", script.display()),
-            Reload::Services(names) => f.write_str(&names.join(" ")),
         }
     }
 }

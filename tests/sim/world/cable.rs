@@ -107,8 +107,9 @@ impl World {
                 Output::Close { link, .. } => {
                     self.machines[id].closing.insert(link);
                 }
-                Output::Landed { share, .. } => {
+                Output::Landed { share, begun, .. } => {
                     self.put_in_force(id);
+                    begun.into_iter().for_each(|begun| node.handle_told(self.now(id), begun));
                     node.handle_in_force(self.now(id), &share);
                 }
                 Output::Check { share, check, candidates } => self.validate(id, share, check, &candidates),
