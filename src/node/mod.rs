@@ -60,6 +60,7 @@ mod past;
 mod pause;
 mod reload;
 mod run;
+mod send;
 mod serve;
 mod settle;
 mod share;
