@@ -1,0 +1,232 @@
+'use strict';
+'require baseclass';
+'require owsync.amounts as amounts';
+'require owsync.daemon as daemon';
+'require owsync.dialog as dialog';
+'require owsync.live as live';
+'require owsync.words as words';
+
+/*
+ * What waits for a person: what would happen, and the decision.
+ */
+
+/* Rows of a preview that are shown; there may be thousands. */
+const SHOWN = 100;
+
+const WHAT = {
+	changed: _('changed'),
+	created: _('created'),
+	deleted: _('deleted'),
+	restored: _('brought back'),
+	kept: _('kept'),
+	waits: _('waits')
+};
+
+/* An answer's list of what would happen, whose words may be newer than these. */
+function would(answer) {
+	return L.toArray(answer.would || answer.changes);
+}
+
+function where(one) {
+	if (one.where === 'here')
+		return _('here');
+
+	return one.peer ? _('on %s').format(one.peer) : _('there');
+}
+
+function preview(list, nothing) {
+	const table = live.table([
+		{ title: _('File'), classes: 'owsync-path', update: function(cell, one) {
+			live.text(cell, one.share && list.shares > 1 ? one.share + ': ' + one.path : one.path);
+		} },
+		{ title: _('Would be'), update: function(cell, one) {
+			live.text(cell, WHAT[one.what] || one.what || one.action || '');
+		} },
+		{ title: _('Where'), update: function(cell, one) {
+			live.text(cell, where(one));
+		} },
+		{ title: _('Size'), update: function(cell, one) {
+			live.text(cell, one.size === undefined ? '' : amounts.size(one.size));
+		} },
+		{ title: _('Why'), update: function(cell, one) {
+			live.text(cell, one.why || one.message || '');
+		} }
+	], nothing);
+
+	list.shares = new Set(list.map(function(one) {
+		return one.share;
+	})).size;
+
+	table.update(list.slice(0, SHOWN), function(one) {
+		return list.indexOf(one);
+	});
+
+	const more = list.length - SHOWN;
+
+	return live.node('div', { 'class': 'owsync-scroll' }, table.node,
+		more > 0 ? live.node('p', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null);
+}
+
+/* How many of a list would be what, in a sentence. */
+function summary(list) {
+	const count = function(what) {
+		return list.filter(function(one) {
+			return one.what === what;
+		}).length;
+	};
+	const deleted = count('deleted');
+	const other = list.length - deleted;
+
+	if (list.length === 0)
+		return _('Nothing would change.');
+
+	return [
+		deleted > 0 ? N_(deleted, '%d file would be deleted.', '%d files would be deleted.').format(deleted) : '',
+		other > 0 ? N_(other, '%d file would be created or changed.', '%d files would be created or changed.')
+			.format(other) : ''
+	].filter(function(text) {
+		return text !== '';
+	}).join(' ');
+}
+
+function choices(hold) {
+	if (hold.reason === 'emptied' || hold.reason === 'mass_deletion')
+		return { approve: _('Delete them everywhere'), reject: _('Bring them back'), first: 'reject' };
+
+	return { approve: _('Keep what is here'), reject: _('Take the state of the other routers'), first: null };
+}
+
+function side(title, explanation, list) {
+	return live.node('div', { 'class': 'owsync-side' },
+		live.node('h5', {}, title),
+		live.node('p', {}, explanation, ' ', live.node('strong', {}, summary(list))),
+		preview(list, _('Nothing would change.')));
+}
+
+/* What a decision does with the paths of one reason. */
+const GROUPS = {
+	first_contact: [
+		{ label: _('Keep this router’s'), method: 'approve', pick: 'mine' },
+		{ label: _('Take the other router’s'), method: 'approve', pick: 'theirs' },
+		{ label: _('Take the newer of each'), method: 'approve', pick: 'newest' }
+	],
+	mass_deletion: [
+		{ label: _('Keep them'), method: 'reject' },
+		{ label: _('Delete them here, too'), method: 'approve', style: 'negative' }
+	],
+	long_away: [
+		{ label: _('Take them'), method: 'approve' },
+		{ label: _('Leave them'), method: 'reject' }
+	],
+	flapping: [ { label: _('Let them go on'), method: 'approve' } ],
+	refused: [ { label: _('Go on without them'), method: 'approve' } ]
+};
+
+function isDecidable(owed) {
+	return GROUPS[owed.reason] !== undefined;
+}
+
+return baseclass.extend({
+	would: would,
+	preview: preview,
+	isDecidable: isDecidable,
+
+	/* A share that is held: what either decision would do, then the decision. */
+	hold: function(share, hold, done) {
+		const choice = choices(hold);
+
+		function decide(method) {
+			return daemon.call(method, share).then(function() {
+				dialog.close();
+
+				return done();
+			});
+		}
+
+		return Promise.all([
+			daemon.call('approve', share, null, null, true),
+			daemon.call('reject', share, null, true)
+		]).then(function(answers) {
+			dialog.open(_('Decide about %s').format(share),
+				live.node('p', {}, _('owsync stopped syncing, because %s.').format(words.hold(share, hold))),
+				live.node('p', {}, words.holdAdvice(hold) || ''),
+				live.node('div', { 'class': 'owsync-sides' },
+					side(choice.reject, _('Takes what the other routers have.'), would(answers[1])),
+					side(choice.approve, _('Makes what is here count everywhere.'), would(answers[0]))),
+				live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
+				dialog.buttons(dialog.closing(_('Not now')),
+					dialog.button(choice.reject, choice.first === 'reject' ? 'positive' : 'action', function() {
+						return decide('reject');
+					}),
+					dialog.button(choice.approve, choice.first === 'reject' ? 'negative' : 'action', function() {
+						return decide('approve');
+					})));
+		});
+	},
+
+	/* Paths of a share that wait: ticked ones are decided together, reason by reason. */
+	paths: function(share, owed, done) {
+		const reasons = Object.keys(GROUPS).filter(function(reason) {
+			return owed.some(function(one) {
+				return one.reason === reason;
+			});
+		});
+		const parts = reasons.map(function(reason) {
+			const list = owed.filter(function(one) {
+				return one.reason === reason;
+			});
+
+			return this.group(share, list, reason, done);
+		}, this);
+
+		dialog.open.apply(dialog, [ _('Decide about files of %s').format(share) ].concat(parts, [
+			live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
+			dialog.buttons(dialog.closing(_('Not now')))
+		]));
+	},
+
+	group: function(share, list, reason, done) {
+		const boxes = [];
+		const rows = list.map(function(one) {
+			const box = live.node('input', { 'type': 'checkbox', 'checked': '' });
+
+			boxes.push({ box: box, path: one.path });
+
+			return live.node('li', {},
+				live.node('label', {}, box, ' ', live.node('span', { 'class': 'owsync-path' }, one.path),
+					one.peer ? ' ' + _('from %s').format(one.peer) : null),
+				words.hasDetails(one) && one.message
+					? live.node('pre', { 'class': 'owsync-message' }, one.message) : null);
+		});
+
+		function act(choice) {
+			const ticked = boxes.filter(function(one) {
+				return one.box.checked;
+			});
+
+			if (ticked.length === 0)
+				throw new Error(_('No file is ticked.'));
+
+			return ticked.reduce(function(before, one) {
+				return before.then(function() {
+					return choice.method === 'approve'
+						? daemon.call('approve', share, one.path, choice.pick)
+						: daemon.call('reject', share, one.path);
+				});
+			}, Promise.resolve()).then(function() {
+				dialog.close();
+
+				return done();
+			});
+		}
+
+		return live.node('div', { 'class': 'owsync-side' },
+			live.node('p', {}, words.path({ reason: reason })),
+			live.node('ul', { 'class': 'owsync-plain owsync-scroll' }, rows),
+			live.node('div', { 'class': 'owsync-buttons' }, GROUPS[reason].map(function(choice) {
+				return dialog.button(choice.label, choice.style || 'action', function() {
+					return act(choice);
+				});
+			})));
+	}
+});
