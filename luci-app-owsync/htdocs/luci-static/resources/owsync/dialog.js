@@ -111,8 +111,11 @@ return baseclass.extend({
 		ui.addNotification(null, live.node('p', {}, text), 'info');
 	},
 
-	/* Says what failed. */
+	/* Says what failed, unless that was said already. */
 	fail: function(error) {
+		if (error && error.isShown)
+			return;
+
 		const box = document.body.classList.contains('modal-overlay-active')
 			? document.querySelector('.modal.owsync-dialog') : null;
 		const text = messageOf(error);

@@ -17,7 +17,7 @@ const EVENTS = {
 
 const TONES = {
 	'owsync.conflict': 'warning',
-	'owsync.hold': 'important',
+	'owsync.hold': 'important owsync-bad',
 	'owsync.rollback': 'warning',
 	'owsync.synced': 'success'
 };

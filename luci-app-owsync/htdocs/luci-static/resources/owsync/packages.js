@@ -45,6 +45,11 @@ const OWN = {
 };
 
 return baseclass.extend({
+	/* Why a package should stay on one router; null, if it need not. */
+	warning: function(name) {
+		return OWN[name] || null;
+	},
+
 	/* Every package there is: its name, what it is, whether it is suggested, and why not if it is not. */
 	load: function() {
 		return callConfigs().then(function(names) {

@@ -146,7 +146,7 @@ return baseclass.extend({
 	updateState: function(node, row) {
 		const state = words.state(verdict.isPaused(row.peer) ? 'paused' : row.peer.state);
 
-		live.attribute(node.children[0], 'class', 'label ' + state[1]);
+		live.attribute(node.children[0], 'class', state[1]);
 		live.text(node.children[0], state[0]);
 		live.text(node.children[1], sentence(row));
 		live.list(node.querySelector('dl'), facts(row), function(fact) {

@@ -36,7 +36,7 @@ return baseclass.extend({
 				}, function(line, row) {
 					const state = words.state(row.peer.state);
 
-					live.attribute(line.children[0], 'class', 'label ' + state[1]);
+					live.attribute(line.children[0], 'class', state[1]);
 					live.text(line.children[0], state[0]);
 					live.text(line.children[1], row.peer.in_sync ? row.name : words.peer(row.name, row.peer));
 				});

@@ -28,20 +28,34 @@ function choice(value, title, explanation, isChecked) {
 /* The packages of this router, each with a box. */
 function chooser(list) {
 	const boxes = [];
+	const part = function(title, isIn) {
+		const found = list.filter(isIn);
 
-	const node = live.node('div', { 'class': 'owsync-packages' }, list.map(function(one) {
-		const box = live.node('input', { 'type': 'checkbox', 'value': one.name });
+		return found.length === 0 ? null : live.node('fieldset', { 'class': 'owsync-fieldset' },
+			live.node('legend', {}, title),
+			live.node('div', { 'class': 'owsync-packages' }, found.map(function(one) {
+				const box = live.node('input', { 'type': 'checkbox', 'value': one.name });
 
-		box.checked = one.isSuggested;
-		box.disabled = one.isNever;
-		boxes.push(box);
+				box.checked = one.isSuggested;
+				box.disabled = one.isNever;
+				boxes.push(box);
 
-		return live.node('label', {}, box, live.node('span', {}, live.node('strong', {}, one.name),
-			live.node('small', {}, one.warning || one.title)));
-	}));
+				return live.node('label', {}, box, live.node('span', {}, live.node('strong', {}, one.name),
+					live.node('small', {}, one.warning || one.title)));
+			})));
+	};
 
 	return {
-		node: node,
+		node: live.node('div', {},
+			part(_('Suggested'), function(one) {
+				return one.isSuggested;
+			}),
+			part(_('Others on this router'), function(one) {
+				return !one.isSuggested && !one.warning;
+			}),
+			part(_('These belong to one router'), function(one) {
+				return one.warning;
+			})),
 		value: function() {
 			return boxes.filter(function(box) {
 				return box.checked;
@@ -61,21 +75,24 @@ function walk(box, steps) {
 
 	return steps.reduce(function(before, step) {
 		return before.then(function(found) {
-			const state = live.node('span', { 'class': 'label notice' }, _('under way'));
+			const state = live.node('span', { 'class': words.state('syncing')[1] }, _('under way'));
 			const line = live.node('li', {}, live.node('span', { 'class': 'spinning' }, step.text), ' ', state);
 
 			list.appendChild(line);
 
 			return step.act(found).then(function(result) {
 				line.firstElementChild.classList.remove('spinning');
-				live.attribute(state, 'class', 'label success');
+				live.attribute(state, 'class', words.state('done')[1]);
 				live.text(state, _('done'));
 
 				return result;
 			}, function(error) {
 				line.firstElementChild.classList.remove('spinning');
-				live.attribute(state, 'class', 'label important');
+				live.attribute(state, 'class', words.state('failed')[1]);
 				live.text(state, _('failed'));
+				list.parentNode.appendChild(live.node('p', { 'class': 'alert-message danger', 'role': 'alert' },
+					error.message));
+				error.isShown = true;
 				throw error;
 			});
 		});
@@ -120,7 +137,7 @@ return baseclass.extend({
 		const progress = live.node('div', {});
 		const reference = live.node('div', {},
 			live.node('h3', {}, _('What to keep equal')),
-			live.node('p', {}, _('These are the packages of settings on this router. What is ticked makes sense on several routers alike; what is not belongs to one router, for the reason beside it. You can change this later.')),
+			live.node('p', {}, _('These are the packages of settings on this router. Tick what is to be the same on all your routers. You can change this later, under Settings.')),
 			boxes.node,
 			addresses.node,
 			live.node('div', { 'class': 'cbi-page-actions' }, dialog.button(_('Make this router the reference'), 'apply', function() {
@@ -146,11 +163,11 @@ return baseclass.extend({
 		});
 		live.shown(joining, false);
 
-		const form = live.node('div', {}, roles, reference, joining);
-
-		return live.node('div', {},
+		const form = live.node('div', {},
 			live.node('div', { 'class': 'cbi-map-descr' }, _('owsync keeps the settings of your routers equal: change something on one, and within a second it is on the others. Nothing is running yet. Which part does this router play?')),
-			form, progress);
+			roles, reference, joining);
+
+		return live.node('div', {}, form, progress);
 	},
 
 	/* While steps are taken, what they were made from is away; it comes back if one fails. */

@@ -125,7 +125,7 @@ return baseclass.extend({
 		const list = paths(row.share);
 		const count = (row.share.owed_count || 0) + (row.share.pending_count || 0) + (row.share.skipped_count || 0);
 
-		live.attribute(node.children[0], 'class', 'label ' + state[1]);
+		live.attribute(node.children[0], 'class', state[1]);
 		live.text(node.children[0], state[0]);
 		live.text(node.children[1], sentence(row.name, row.share));
 		live.shown(node.children[2], list.length > 0);

@@ -45,7 +45,7 @@ function row(name, peer) {
 	const state = words.state(peer.state);
 
 	return live.node('li', {},
-		live.node('span', { 'class': 'label ' + state[1] }, state[0]), ' ', live.node('strong', {}, name),
+		live.node('span', { 'class': state[1] }, state[0]), ' ', live.node('strong', {}, name),
 		peer.in_sync === false ? ': ' + words.peer(name, peer) : null);
 }
 

@@ -147,22 +147,26 @@ const PATH = {
 	waits_for: _('It was changed together with another file, which could not land.')
 };
 
-/* States of shares and peers: what the label says, and its colour. */
+/* States of shares, peers and steps: what the label says, and its colour: not every theme has a red one. */
+const BAD = 'important owsync-bad';
+
 const STATE = {
 	'in sync': [ _('in sync'), 'success' ],
 	'syncing': [ _('syncing'), 'notice' ],
 	'not in sync': [ _('not in sync'), 'warning' ],
-	'not connected': [ _('not connected'), 'important' ],
+	'not connected': [ _('not connected'), BAD ],
 	'connecting': [ _('connecting'), 'notice' ],
 	'away': [ _('away'), 'warning' ],
 	'disabled': [ _('switched off'), '' ],
 	'paused': [ _('paused'), 'warning' ],
-	'held': [ _('waits for you'), 'important' ],
+	'held': [ _('waits for you'), BAD ],
 	'trial': [ _('to be confirmed'), 'warning' ],
 	'looking': [ _('looking'), 'notice' ],
 	'applying': [ _('receiving'), 'notice' ],
 	'idle': [ _('ready'), 'success' ],
-	'waiting': [ _('asks to be let in'), 'warning' ]
+	'waiting': [ _('asks to be let in'), 'warning' ],
+	'done': [ _('done'), 'success' ],
+	'failed': [ _('failed'), BAD ]
 };
 
 /* Why a former version is in history. */
@@ -215,9 +219,11 @@ return baseclass.extend({
 			'unknown_owner', 'not_supplied', 'mass_deletion' ].indexOf(owed.reason) >= 0;
 	},
 
-	/* The word for a state, and the class of its label. */
+	/* The word for a state, and the classes of its label. */
 	state: function(word) {
-		return STATE[word] || [ String(word || _('unknown')), '' ];
+		const known = STATE[word] || [ String(word || _('unknown')), '' ];
+
+		return [ known[0], 'label ' + known[1] ];
 	},
 
 	why: function(word) {

@@ -186,7 +186,7 @@ return view.extend({
 		if (!this.mayAct)
 			return live.node('p', {}, _('This account may look, and not change anything here.'));
 
-		return live.node('div', { 'class': 'owsync-buttons' },
+		return live.node('div', { 'class': 'owsync-buttons owsync-bar' },
 			dialog.button(_('Sync now'), 'action', function() {
 				return self.acts.sync(null, null);
 			}),
