@@ -227,7 +227,9 @@ function ofManual(status) {
 function ofPeers(status) {
 	const peers = status.peers || {};
 	const amiss = names(peers).filter(function(name) {
-		return peers[name].in_sync === false && peers[name].state !== 'syncing' && peers[name].state !== 'disabled';
+		/* Who is just being brought up to date is well, until it takes too long. */
+		return peers[name].in_sync === false && peers[name].state !== 'disabled'
+			&& (peers[name].state !== 'syncing' || peers[name].reason === 'late');
 	});
 
 	if (amiss.length === 0)
