@@ -7,6 +7,7 @@ const { Router } = require('./router/router');
 function packages(more = {}) {
 	return {
 		dhcp: 'config dnsmasq\n\toption domainneeded \'1\'\n\toption domain \'lan\'\n\nconfig dhcp \'lan\'\n\toption interface \'lan\'\n\toption start \'100\'\n',
+		sqm: 'config queue \'wan\'\n\toption interface \'wan\'\n\toption download \'50000\'\n',
 		firewall: 'config defaults\n\toption input \'REJECT\'\n\toption output \'ACCEPT\'\n\nconfig zone\n\toption name \'lan\'\n\tlist network \'lan\'\n',
 		network: 'config interface \'lan\'\n\toption device \'br-lan\'\n\toption proto \'static\'\n',
 		system: 'config system\n\toption hostname \'router\'\n\toption zonename \'UTC\'\n',
@@ -25,8 +26,8 @@ async function running(land, name, { options = '', sections = '', files = packag
 	return router;
 }
 
-// Two routers in sync, of which the first is the reference.
-async function pair(land, { names = ['router1', 'router2'], options = '\tlist include \'dhcp\'\n\tlist include \'firewall\'\n', sections = '', files } = {}) {
+// Two routers in sync, of which the first is the reference. (A batch with the package firewall would be on trial for a while.)
+async function pair(land, { names = ['router1', 'router2'], options = '\tlist include \'dhcp\'\n\tlist include \'sqm\'\n', sections = '', files } = {}) {
 	const first = await running(land, names[0], { options, sections, files });
 	const second = await running(land, names[1], { sections, files: { network: packages().network, system: packages().system } });
 	const { join_text: text } = await first.ask('init', {});

@@ -1,8 +1,8 @@
 'use strict';
 // Waiting for a condition: nothing here sleeps for a time in the hope that it is enough.
 
-// Long, so that a busy machine fails no test; a test that succeeds does not wait for it.
-const PATIENCE = 40_000;
+// In milliseconds; long, so that a busy machine fails no test. A test that succeeds does not wait for it.
+const PATIENCE = 1000 * Number(process.env.OWSYNC_TEST_PATIENCE ?? 40);
 
 async function until(what, holds, patience = PATIENCE) {
 	const end = Date.now() + patience;

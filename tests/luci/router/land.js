@@ -66,6 +66,13 @@ class Land {
 		return space;
 	}
 
+	// Without this router from now on.
+	remove(space) {
+		this.spaces = this.spaces.filter((one) => one !== space);
+		space.holder.stdin.end();
+		space.holder.kill('SIGKILL');
+	}
+
 	end() {
 		for (const { holder } of [...this.spaces, this]) {
 			holder.stdin.end();
@@ -82,7 +89,7 @@ class Space {
 		this.holder = holder;
 		this.address = `192.168.1.${number}`;
 		this.port = `port${number}`;
-		this.root = path.join(land.directory, name);
+		this.root = path.join(land.directory, String(number), name);
 		for (const directory of ['etc/config', 'etc/init.d', 'etc/owsync', 'var/run/ubus', 'var/lib', 'tmp'])
 			fs.mkdirSync(path.join(this.root, directory), { recursive: true });
 		fs.chmodSync(path.join(this.root, 'etc/owsync'), 0o700);

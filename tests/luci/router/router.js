@@ -59,6 +59,7 @@ class Router {
 			this.service.child.kill('SIGKILL');
 			await this.service.child.ended;
 		}
+		this.space.land.remove(this.space);
 	}
 
 	file(name) {
@@ -99,6 +100,11 @@ class Router {
 		catch (error) {
 			return { code: error.status, said: error.stdout };
 		}
+	}
+
+	// What it warns of.
+	warnings() {
+		return [...this.check().said.matchAll(/^owsync: warning: (.*)$/gm)].map(([, text]) => text);
 	}
 
 	// Calls a method of its daemon.

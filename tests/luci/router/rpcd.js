@@ -21,6 +21,8 @@ class Rpcd {
 		this.acl = acl;
 		this.sessions = new Map();
 		this.asked = [];
+		// For states that no real router gets into by itself: what is to be said in place of an answer.
+		this.altered = undefined;
 	}
 
 	// The id of a new session of somebody with these parts of every group.
@@ -60,8 +62,10 @@ class Rpcd {
 			return own[method] ? own[method](session, given ?? {}, this.router) : [METHOD_NOT_FOUND];
 		if (!this.router.bus)
 			return OBJECT;
-		const [status, ...data] = await this.router.bus.call(object, method, { ubus_rpc_session: sid, ...given });
-		return status == NOT_FOUND && !data.length ? OBJECT : [status, ...data];
+		const answer = await this.router.bus.call(object, method, { ubus_rpc_session: sid, ...given });
+		if (answer[0] == NOT_FOUND && answer.length == 1)
+			return OBJECT;
+		return this.altered ? this.altered(object, method, answer) : answer;
 	}
 
 	async list(params) {
