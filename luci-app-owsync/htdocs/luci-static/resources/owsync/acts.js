@@ -6,6 +6,7 @@
 'require owsync.invitation as invitation';
 'require owsync.service as service';
 'require owsync.syncing as syncing';
+/* global daemon, deciding, dialog, invitation, service, syncing */
 
 /*
  * Everything that a button of the overview does, by the names that verdicts use.

@@ -5,6 +5,7 @@
 'require owsync.dialog as dialog';
 'require owsync.live as live';
 'require owsync.words as words';
+/* global amounts, daemon, dialog, live, words */
 
 /*
  * What waits for a person: what would happen, and the decision.

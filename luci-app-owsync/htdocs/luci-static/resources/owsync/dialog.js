@@ -2,6 +2,7 @@
 'require baseclass';
 'require ui';
 'require owsync.live as live';
+/* global live */
 
 /*
  * Buttons and dialogs. A failure is said where the reader is: in the dialog if one is open, else on top of the page.

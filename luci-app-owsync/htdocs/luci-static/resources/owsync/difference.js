@@ -1,6 +1,7 @@
 'use strict';
 'require baseclass';
 'require owsync.live as live';
+/* global live */
 
 /*
  * A unified diff, as lines one below the other or as the two versions beside each other.

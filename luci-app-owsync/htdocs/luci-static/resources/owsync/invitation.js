@@ -4,6 +4,7 @@
 'require owsync.daemon as daemon';
 'require owsync.dialog as dialog';
 'require owsync.live as live';
+/* global amounts, daemon, dialog, live */
 
 /*
  * Letting others in: the join text to copy, and whoever knocked.

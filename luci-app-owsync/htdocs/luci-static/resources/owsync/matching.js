@@ -4,6 +4,7 @@
 'require owsync.glob as glob';
 'require owsync.live as live';
 'require owsync.packages as packages';
+/* global glob, live, packages */
 
 /*
  * The files that a share's patterns match at this moment, while they are being typed.

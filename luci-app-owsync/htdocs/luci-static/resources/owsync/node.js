@@ -2,6 +2,7 @@
 'require baseclass';
 'require owsync.amounts as amounts';
 'require owsync.live as live';
+/* global amounts, live */
 
 /*
  * This router, and what happened lately.

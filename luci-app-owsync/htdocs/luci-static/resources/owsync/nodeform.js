@@ -2,6 +2,7 @@
 'require baseclass';
 'require owsync.options as options';
 'require owsync.values as values';
+/* global options, values */
 
 /*
  * The options of this router itself: the tabs General and Advanced.

@@ -6,6 +6,7 @@
 'require owsync.options as options';
 'require owsync.values as values';
 'require owsync.words as words';
+/* global live, options, values, words */
 
 /*
  * Peers: their grid, and the short form of those that need no more than an address.

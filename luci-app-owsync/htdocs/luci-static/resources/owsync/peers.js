@@ -6,6 +6,7 @@
 'require owsync.live as live';
 'require owsync.verdict as verdict';
 'require owsync.words as words';
+/* global amounts, dialog, live, verdict, words */
 
 /*
  * The table of peers: who they are, whether they are in sync, since when, and if not why not.

@@ -5,6 +5,7 @@
 'require owsync.live as live';
 'require owsync.peers as peers';
 'require owsync.words as words';
+/* global daemon, live, peers, words */
 
 /*
  * Watches other routers come up, as long as the element that shows it is on the page.

@@ -3,6 +3,7 @@
 'require rpc';
 'require uci';
 'require owsync.daemon as daemon';
+/* global daemon */
 
 /*
  * Whether owsync runs at all: the option `enabled`, the init script, and the daemon's object on ubus.

@@ -9,6 +9,7 @@
 'require owsync.poller as poller';
 'require owsync.service as service';
 'require owsync.words as words';
+/* global daemon, dialog, invitation, live, packages, peers, poller, service, words */
 
 /*
  * The guided start: from a router on which owsync was never used to one that is in sync, without a terminal.

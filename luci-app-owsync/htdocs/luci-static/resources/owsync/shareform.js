@@ -8,6 +8,7 @@
 'require owsync.peerform as peerform';
 'require owsync.values as values';
 'require owsync.words as words';
+/* global live, matching, options, peerform, values, words */
 
 /*
  * Shares: one row each, the first of which is the share `main` that every router has in its own section.

@@ -6,6 +6,7 @@
 'require owsync.live as live';
 'require owsync.verdict as verdict';
 'require owsync.words as words';
+/* global amounts, deciding, dialog, live, verdict, words */
 
 /*
  * The table of shares: what is kept equal, how much it is, and what does not travel, with its reason.

@@ -6,6 +6,7 @@
 'require owsync.live as live';
 'require owsync.service as service';
 'require owsync.words as words';
+/* global daemon, deciding, dialog, live, service, words */
 
 /*
  * Sync now with its progress and result, what it would do, pause and resume.

@@ -2,6 +2,7 @@
 'require baseclass';
 'require owsync.amounts as amounts';
 'require owsync.words as words';
+/* global amounts, words */
 
 /*
  * The one sentence on top: is everything in sync, and if not what is wrong and which button mends it.

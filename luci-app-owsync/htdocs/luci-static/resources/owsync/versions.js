@@ -6,6 +6,7 @@
 'require owsync.difference as difference';
 'require owsync.live as live';
 'require owsync.words as words';
+/* global amounts, daemon, dialog, difference, live, words */
 
 /*
  * Former versions: listed, compared, brought back.

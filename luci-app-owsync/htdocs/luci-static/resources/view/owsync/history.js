@@ -6,6 +6,7 @@
 'require owsync.verdict as verdict';
 'require owsync.versions as versions';
 'require owsync.words as words';
+/* global daemon, live, verdict, versions, words */
 
 /*
  * Former versions of everything that was replaced here, the newest first.
@@ -38,7 +39,7 @@ return view.extend({
 		this.count = live.node('p', { 'role': 'status' });
 		this.table = versions.table(this);
 		this.text = live.node('input', {
-			'class': 'cbi-input-text', 'type': 'search', 'id': 'owsync-path', 'autocomplete': 'off',
+			'class': 'cbi-input-text', 'type': 'text', 'id': 'owsync-path', 'autocomplete': 'off',
 			'input': function() {
 				self.show();
 			}

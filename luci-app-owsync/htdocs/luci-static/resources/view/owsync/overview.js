@@ -11,6 +11,7 @@
 'require owsync.setup as setup';
 'require owsync.shares as shares';
 'require owsync.verdict as verdict';
+/* global acts, daemon, dialog, live, node, peers, service, setup, shares, verdict */
 
 /*
  * Is everything in sync, since when, and if not why not: and the buttons for that.

@@ -9,6 +9,7 @@
 'require owsync.peerform as peerform';
 'require owsync.service as service';
 'require owsync.shareform as shareform';
+/* global daemon, dialog, live, nodeform, peerform, service, shareform */
 
 /*
  * Every option of the package, and with `enabled` the init script.

@@ -3,6 +3,7 @@
 'require owsync.daemon as daemon';
 'require owsync.live as live';
 'require owsync.verdict as verdict';
+/* global daemon, live, verdict */
 
 /*
  * The card on Status, Overview: the sentence of owsync's own page, and the way there.
