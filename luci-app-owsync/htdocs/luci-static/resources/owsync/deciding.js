@@ -148,7 +148,7 @@ return baseclass.extend({
 			daemon.call('approve', share, null, null, true),
 			daemon.call('reject', share, null, true)
 		]).then(function(answers) {
-			dialog.open(_('Decide about %s').format(share),
+			dialog.openWide(_('Decide about %s').format(share),
 				live.node('p', {}, _('owsync stopped syncing, because %s.').format(words.hold(share, hold))),
 				live.node('p', {}, words.holdAdvice(hold) || ''),
 				live.node('div', { 'class': 'owsync-sides' },
@@ -180,7 +180,7 @@ return baseclass.extend({
 			return this.group(share, list, reason, done);
 		}, this);
 
-		dialog.open.apply(dialog, [ _('Decide about files of %s').format(share) ].concat(parts, [
+		dialog.openWide.apply(dialog, [ _('Decide about files of %s').format(share) ].concat(parts, [
 			live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
 			dialog.buttons(dialog.closing(_('Not now')))
 		]));

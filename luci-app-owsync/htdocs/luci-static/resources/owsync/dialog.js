@@ -85,6 +85,15 @@ return baseclass.extend({
 		return box;
 	},
 
+	/* The same with room for tables and differences. */
+	openWide: function() {
+		const box = this.open.apply(this, arguments);
+
+		box.classList.add('owsync-wide');
+
+		return box;
+	},
+
 	close: function() {
 		ui.hideModal();
 

@@ -112,7 +112,7 @@ return baseclass.extend({
 		const self = this;
 
 		return daemon.call('sync', peer, share, true).then(function(answer) {
-			dialog.open(_('What Sync now would do'),
+			dialog.openWide(_('What Sync now would do'),
 				deciding.preview(deciding.would(answer), _('Nothing: everything is exchanged.')),
 				dialog.buttons(dialog.closing(), dialog.button(_('Sync now'), 'action', function() {
 					return self.sync(peer, share, done);

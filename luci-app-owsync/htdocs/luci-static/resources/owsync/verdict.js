@@ -68,8 +68,8 @@ function ofNode(status) {
 	};
 }
 
-/* What goes back by itself unless somebody keeps it. */
-function ofTrial(status) {
+/* What goes back by itself unless somebody keeps it; `passed` seconds ago the status was true. */
+function ofTrial(status, passed) {
 	const share = names(status.shares).find(function(name) {
 		return status.shares[name].trial;
 	});
@@ -85,7 +85,7 @@ function ofTrial(status) {
 		advice: trial.seconds_left === undefined
 			? _('It is taken back unless you keep it.')
 			: _('It is taken back in %d s, unless %s is reached before or you keep it.')
-				.format(trial.seconds_left, trial.peer),
+				.format(Math.max(0, trial.seconds_left - passed), trial.peer),
 		actions: [
 			action('keep', _('Keep the change'), [ share ]),
 			action('rollback', _('Take it back now'), [ share ])
@@ -257,7 +257,7 @@ function ofPeers(status) {
 			: N_(more, '%s The same or another reason keeps %d more peer from being in sync.',
 				'%s The same or other reasons keep %d more peers from being in sync.').format(sentence, more),
 		advice: words.peerAdvice(peers[name]),
-		details: peers[name].message,
+		details: words.saysMore(peers[name]) ? peers[name].message : null,
 		actions: actions
 	};
 }
@@ -297,8 +297,16 @@ return baseclass.extend({
 
 	isPaused: isPaused,
 
-	of: function(status) {
-		const found = ofNode(status) || ofTrial(status) || ofHold(status) || ofWaiting(status) || ofPaths(status)
+	/* Whether time runs out for something, so that every second counts. */
+	isUrgent: function(status) {
+		return names(status.shares).some(function(name) {
+			return status.shares[name].trial;
+		});
+	},
+
+	/* What is said about a status that was true `passed` seconds ago. */
+	of: function(status, passed) {
+		const found = ofNode(status) || ofTrial(status, passed || 0) || ofHold(status) || ofWaiting(status) || ofPaths(status)
 			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofEmptiness(status);
 
 		if (found)

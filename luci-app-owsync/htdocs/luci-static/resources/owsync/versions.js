@@ -72,7 +72,7 @@ return baseclass.extend({
 		];
 
 		if (page.mayAct)
-			columns.push({ title: _('Actions'), classes: 'cbi-section-actions',
+			columns.push({ title: _('Actions'), classes: 'cbi-section-actions owsync-three',
 				make: this.makeActions.bind(this, page), update: this.updateActions });
 
 		return live.table(columns, _('There is no former version.'));
@@ -123,7 +123,7 @@ return baseclass.extend({
 			}
 
 			show();
-			dialog.open(_('%s, as it was until %s').format(name(version), amounts.time(version.time)),
+			dialog.openWide(_('%s, as it was until %s').format(name(version), amounts.time(version.time)),
 				live.node('p', {}, _('Red lines were in this version, green ones are there now.')),
 				said ? live.node('p', {}, said) : null,
 				place,

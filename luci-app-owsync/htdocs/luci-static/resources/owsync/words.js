@@ -195,6 +195,12 @@ return baseclass.extend({
 		return known ? known[1] : null;
 	},
 
+	/* Whether the daemon's message for a peer says something that the sentence does not, such as the system's error. */
+	saysMore: function(peer) {
+		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'owed',
+			'owed_there', 'held_there', 'database' ].indexOf(peer.reason) >= 0;
+	},
+
 	/* Why a share is held, as a part of a sentence. */
 	hold: function(name, hold) {
 		const known = HOLD[hold.reason];

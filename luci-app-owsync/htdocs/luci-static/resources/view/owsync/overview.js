@@ -57,6 +57,9 @@ return view.extend({
 		poll.add(function() {
 			return self.refresh();
 		}, 5);
+		window.setInterval(function() {
+			self.tick();
+		}, 1000);
 
 		return live.node('div', {},
 			live.style(),
@@ -88,6 +91,7 @@ return view.extend({
 		live.shown(this.normal, true);
 		live.shown(this.running, found.status !== undefined);
 		this.status = found.status;
+		this.received = Date.now();
 		this.showVerdict(found.status ? verdict.of(found.status)
 			: verdict.ofSilence(found.error, found.service || {}, this.mayAct));
 
@@ -98,6 +102,12 @@ return view.extend({
 			section.update(found.status);
 		});
 		this.lookBack(found.status);
+	},
+
+	/* Counts down between two polls, while something is to be decided within a time. */
+	tick: function() {
+		if (this.status && !this.isSettingUp && verdict.isUrgent(this.status))
+			this.showVerdict(verdict.of(this.status, Math.floor((Date.now() - this.received) / 1000)));
 	},
 
 	/* The guided start stays as it is until it is over: what is typed there must not go. */
