@@ -6,12 +6,19 @@
 
 // Options of sections: what they read, how they are shown, and what they write.
 
+const none = (value) => value === null || value === undefined;
+
+// Whether two values are the same; the second may be an expression.
 function equal(a, b) {
-	if (typeof a == 'object' && a && typeof b == 'object' && b)
-		return Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
 	if (b instanceof RegExp)
-		return b.test(String(a ?? ''));
-	return String(a ?? '') === String(b ?? '');
+		return !none(a) && b.test(a);
+	if (none(a) || none(b))
+		return none(a) && none(b);
+	if (typeof a != typeof b)
+		return false;
+	if (typeof a == 'object')
+		return Object.keys({ ...a, ...b }).every((key) => equal(a[key], b[key]));
+	return a == b;
 }
 
 const AbstractValue = elements.AbstractElement.extend({

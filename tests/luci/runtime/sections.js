@@ -60,16 +60,25 @@ const AbstractSection = elements.AbstractElement.extend({
 			: this.children.find((child) => child.option == name) ?? null;
 	},
 
+	// Of one option, or of all by their names.
+	$of(option, value) {
+		if (option === undefined)
+			return Object.fromEntries(this.children.map((child) => [child.option, value(child)]));
+		const child = this.children.find((one) => one.option == option);
+		return child ? value(child) : null;
+	},
+
 	cfgvalue(section, option) {
-		return this.children.find((child) => child.option == option)?.cfgvalue(section) ?? null;
+		return this.$of(option, (child) => child.cfgvalue(section));
 	},
 
+	// Before anything is shown, what is configured.
 	formvalue(section, option) {
-		return this.children.find((child) => child.option == option)?.formvalue(section) ?? null;
+		return this.$of(option, (child) => this.map.root ? child.formvalue(section) : child.cfgvalue(section));
 	},
 
-	isActive(section, option) {
-		return this.children.find((child) => child.option == option)?.isActive(section) ?? false;
+	getUIElement(section, option) {
+		return this.$of(option, (child) => child.getUIElement(section));
 	},
 
 	checkDepends() {
@@ -79,7 +88,8 @@ const AbstractSection = elements.AbstractElement.extend({
 	async renderUCISection(id) {
 		if (!this.tabs)
 			return E(await this.renderChildren(null, id));
-		return E(await Promise.all(this.tabs.map(async (tab) => E('div', { 'data-tab': tab.name, 'data-tab-title': tab.title, 'data-tab-active': tab.name == this.tabs[0].name ? 'true' : null }, [
+		return E(await Promise.all(this.tabs.map(async (tab) => E('div', { 'id': `container.${this.$config()}.${id}.${tab.name}`,
+			'data-tab': tab.name, 'data-tab-title': tab.title, 'data-tab-active': String(tab.name === this.selected_tab) }, [
 			tab.description ? E('div', { 'class': 'cbi-tab-descr' }, tab.description) : null,
 			...await this.renderChildren(tab.name, id),
 		]))));

@@ -14,7 +14,7 @@
 			// of sections
 			'map section parentoption sectiontype addremove anonymous hidetitle optional dynamic max_cols rowcolors sortable ' +
 			'nodescriptions modaltitle extedit addbtntitle cloneable addActiveMap modal tabs tab_names uciconfig ucisection ' +
-			'filterrow actionstitle maxsections ' +
+			'filterrow actionstitle maxsections selected_tab addedSection ' +
 			// of options
 			'option default rmempty placeholder datatype password value retain depends editable modalonly write_once value_list keylist ' +
 			'vallist enabled disabled tooltip tooltipicon width cols rows wrap monospace size widget orientation inputtitle inputstyle ' +

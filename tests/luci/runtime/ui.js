@@ -27,9 +27,10 @@ const tabs = baseclass.extend({
 		const group = panes[0]?.parentNode;
 		if (!group || group.getAttribute('data-initialized') == 'true')
 			return;
+		// The number of the tab that was open at this place of a page, whatever it is called there.
+		const number = Number(JSON.parse(window.sessionStorage.getItem('tabs') ?? '{}')[this.getPathForPane(panes[0])] ?? 0);
 		const open = panes.findLast((pane) => pane.getAttribute('data-tab-active') == 'true') ??
-			panes.find((pane) => pane.getAttribute('data-tab') == window.sessionStorage.getItem('tab')) ??
-			panes.find((pane) => !this.isEmptyPane(pane)) ?? panes[0];
+			(panes[number] && !this.isEmptyPane(panes[number]) ? panes[number] : panes.find((pane) => !this.isEmptyPane(pane)) ?? panes[0]);
 		const menu = E('ul', { 'class': 'cbi-tabmenu' }, panes.map((pane) => E('li', {
 			'class': pane === open ? 'cbi-tab' : 'cbi-tab-disabled', 'data-tab': pane.getAttribute('data-tab'),
 			'style': this.isEmptyPane(pane) ? 'display:none' : null,
@@ -72,7 +73,19 @@ const tabs = baseclass.extend({
 				if (open)
 					pane.dispatchEvent(new CustomEvent('cbi-tab-active', { detail: { tab: name } }));
 			}
-		window.sessionStorage.setItem('tab', name);
+		const panes = [...menu.nextElementSibling.childNodes].filter((node) => dom.matches(node, '[data-tab]'));
+		const places = JSON.parse(window.sessionStorage.getItem('tabs') ?? '{}');
+		places[this.getPathForPane(panes[0])] = panes.findIndex((pane) => pane.getAttribute('data-tab') == name);
+		window.sessionStorage.setItem('tabs', JSON.stringify(places));
+	},
+
+	// By the tabs and sections that a pane lies in.
+	getPathForPane(pane) {
+		const path = [];
+		for (let node = pane?.parentNode; node?.hasAttribute; node = node.parentNode)
+			if (node.hasAttribute('data-tab') || node.hasAttribute('data-section-id'))
+				path.unshift(node.getAttribute('data-tab') ?? node.getAttribute('data-section-id'));
+		return path.join('/');
 	},
 });
 
