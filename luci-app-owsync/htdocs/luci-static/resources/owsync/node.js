@@ -2,7 +2,8 @@
 'require baseclass';
 'require owsync.amounts as amounts';
 'require owsync.live as live';
-/* global amounts, live */
+'require owsync.verdict as verdict';
+/* global amounts, live, verdict */
 
 /*
  * This router, and what happened lately.
@@ -27,9 +28,11 @@ function facts(status) {
 	return [
 		[ _('Name'), status.name ],
 		[ _('Identity'), amounts.short(status.public_key || status.node) ],
+		[ _('Identity in full'), status.public_key ],
 		[ _('Key fingerprint'), status.key_fingerprint
 			? _('%s (the same on every router of yours)').format(status.key_fingerprint) : null ],
-		[ _('Encryption'), status.encryption ? _('on') : _('off: only for links that are private already') ],
+		[ _('Encryption'), status.encryption ? _('on')
+			: (verdict.keyProblem(status) ? _('not yet: there is no key') : _('off: only for links that are private already')) ],
 		[ _('Role'), status.reference ? _('a reference: its files count more than those of new routers') : null ],
 		[ _('Version'), status.version ],
 		[ _('Running for'), amounts.duration(status.uptime || 0) ],

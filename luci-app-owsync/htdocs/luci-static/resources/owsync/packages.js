@@ -1,6 +1,8 @@
 'use strict';
 'require baseclass';
 'require rpc';
+'require owsync.live as live';
+/* global live */
 
 /*
  * The UCI packages of this router, and which of them are sensible to keep equal on several.
@@ -44,7 +46,50 @@ const OWN = {
 	wireless: _('Radios and channels are those of this router’s hardware.')
 };
 
+/* The packages of this router, each with a box. */
+function chooser(list) {
+	const boxes = [];
+	const part = function(title, isIn) {
+		const found = list.filter(isIn);
+
+		return found.length === 0 ? null : live.node('fieldset', { 'class': 'owsync-fieldset' },
+			live.node('legend', {}, title),
+			live.node('div', { 'class': 'owsync-packages' }, found.map(function(one) {
+				const box = live.node('input', { 'type': 'checkbox', 'value': one.name });
+
+				box.checked = one.isSuggested;
+				box.disabled = one.isNever;
+				boxes.push(box);
+
+				return live.node('label', {}, box, live.node('span', {}, live.node('strong', {}, one.name),
+					live.node('small', {}, one.warning || one.title)));
+			})));
+	};
+
+	return {
+		node: live.node('div', {},
+			part(_('Suggested'), function(one) {
+				return one.isSuggested;
+			}),
+			part(_('Others on this router'), function(one) {
+				return !one.isSuggested && !one.warning;
+			}),
+			part(_('These belong to one router'), function(one) {
+				return one.warning;
+			})),
+		value: function() {
+			return boxes.filter(function(box) {
+				return box.checked;
+			}).map(function(box) {
+				return box.value;
+			});
+		}
+	};
+}
+
 return baseclass.extend({
+	chooser: chooser,
+
 	/* Why a package should stay on one router; null, if it need not. */
 	warning: function(name) {
 		return OWN[name] || null;

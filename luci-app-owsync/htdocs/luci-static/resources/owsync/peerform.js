@@ -75,8 +75,12 @@ return baseclass.extend({
 			return uci.get('owsync', section, 'public_key') ? _('pinned') : _('not pinned');
 		};
 
-		options.list(grid, 'share', _('Shares'), _('In which of the shares it takes part. None listed: all.'),
+		const shares = options.list(grid, 'share', _('Shares'), _('In which of the shares it takes part. None listed: all.'),
 			{ check: values.shareName, placeholder: 'main' });
+
+		shares.textvalue = function(section) {
+			return L.toArray(uci.get('owsync', section, 'share')).join(', ') || _('all');
+		};
 
 		options.choice(grid, 'direction', _('Direction'), null, { standard: 'both', choices: this.directions() });
 	},

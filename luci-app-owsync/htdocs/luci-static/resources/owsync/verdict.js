@@ -21,8 +21,11 @@ function action(name, label, args) {
 	return { name: name, label: label, args: args || [] };
 }
 
-function isWithoutKey(status) {
-	return status.encryption === true && !status.key_fingerprint;
+/* What is wrong with the key, if anything. Without one the daemon runs, and opens no port. */
+function keyProblem(status) {
+	return status.key_fingerprint ? undefined : (status.problems || []).find(function(problem) {
+		return problem.indexOf('configuration:') !== 0 && problem.indexOf('key') >= 0;
+	});
 }
 
 /* The configuration, the key, the port: nothing works while one of these is wrong. */
@@ -41,12 +44,12 @@ function ofNode(status) {
 	if (!problem)
 		return null;
 
-	if (isWithoutKey(status))
+	if (keyProblem(status))
 		return {
 			tone: 'danger',
 			sentence: _('This router has no usable key, so it can talk to no other router.'),
 			advice: _('Put the key back where it was, or remove what is there and set owsync up again.'),
-			details: problem,
+			details: keyProblem(status),
 			actions: [ action('settings', _('Open the settings')) ]
 		};
 
@@ -288,13 +291,15 @@ function ofEmptiness(status) {
 }
 
 return baseclass.extend({
-	/* Whether a status is that of a router which is to be set up: it runs, and has no key at all. */
+	/* Whether a status is that of a router which is to be set up: it runs, and there is no key at all. */
 	isNew: function(status) {
-		return isWithoutKey(status) && (status.problems || []).some(function(problem) {
-			return problem.indexOf('no key:') === 0;
-		});
+		const problem = keyProblem(status) || '';
+
+		return problem.indexOf('no key:') === 0
+			|| (problem.indexOf('the key file ') === 0 && problem.indexOf(' does not exist') > 0);
 	},
 
+	keyProblem: keyProblem,
 	isPaused: isPaused,
 
 	/* Whether time runs out for something, so that every second counts. */

@@ -49,10 +49,9 @@ return view.extend({
 		shareform.fill(section, found[1]);
 		this.follow(name);
 
+		/* LuCI remembers open tabs by the sections around them, and a dialog about this section has tabs, too. */
 		return map.render().then(function(node) {
-			node.insertBefore(live.style(), node.firstChild);
-
-			return node;
+			return live.node('div', { 'data-section-id': 'settings' }, live.style(), node);
 		});
 	},
 
