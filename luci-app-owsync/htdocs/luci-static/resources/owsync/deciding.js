@@ -18,14 +18,24 @@ const WHAT = {
 	changed: _('changed'),
 	created: _('created'),
 	deleted: _('deleted'),
-	restored: _('brought back'),
-	kept: _('kept'),
-	waits: _('waits')
+	mode: _('given other rights'),
+	owner: _('given another owner'),
+	sent: _('sent'),
+	time: _('given another time')
 };
 
-/* An answer's list of what would happen, whose words may be newer than these. */
+/* An answer's list of what would happen. */
 function would(answer) {
-	return L.toArray(answer.would || answer.changes);
+	const list = L.toArray(answer.would);
+
+	list.count = answer.count === undefined ? list.length : answer.count;
+	list.unknown = L.toArray(answer.unknown);
+
+	return list;
+}
+
+function what(one) {
+	return one.waits ? _('waits') : (WHAT[one.what] || one.what || '');
 }
 
 function where(one) {
@@ -36,12 +46,15 @@ function where(one) {
 }
 
 function preview(list, nothing) {
+	const shares = new Set(list.map(function(one) {
+		return one.share;
+	}));
 	const table = live.table([
 		{ title: _('File'), classes: 'owsync-path', update: function(cell, one) {
-			live.text(cell, one.share && list.shares > 1 ? one.share + ': ' + one.path : one.path);
+			live.text(cell, shares.size > 1 ? _('%s: %s').format(one.share, one.path) : one.path);
 		} },
 		{ title: _('Would be'), update: function(cell, one) {
-			live.text(cell, WHAT[one.what] || one.what || one.action || '');
+			live.text(cell, what(one));
 		} },
 		{ title: _('Where'), update: function(cell, one) {
 			live.text(cell, where(one));
@@ -50,35 +63,36 @@ function preview(list, nothing) {
 			live.text(cell, one.size === undefined ? '' : amounts.size(one.size));
 		} },
 		{ title: _('Why'), update: function(cell, one) {
-			live.text(cell, one.why || one.message || '');
+			live.text(cell, one.why || '');
 		} }
 	], nothing);
+	const shown = list.slice(0, SHOWN);
+	const more = list.count - shown.length;
 
-	list.shares = new Set(list.map(function(one) {
-		return one.share;
-	})).size;
-
-	table.update(list.slice(0, SHOWN), function(one) {
-		return list.indexOf(one);
+	table.update(shown, function(one) {
+		return shown.indexOf(one);
 	});
 
-	const more = list.length - SHOWN;
-
-	return live.node('div', { 'class': 'owsync-scroll' }, table.node,
-		more > 0 ? live.node('p', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null);
+	return live.node('div', {},
+		live.node('div', { 'class': 'owsync-scroll' }, table.node),
+		more > 0 ? live.node('p', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null,
+		list.unknown.map(function(one) {
+			return live.node('p', { 'class': 'alert-message warning' },
+				_('What %s would change is not known: %s').format(one.peer, one.message));
+		}));
 }
 
 /* How many of a list would be what, in a sentence. */
 function summary(list) {
-	const count = function(what) {
-		return list.filter(function(one) {
-			return one.what === what;
-		}).length;
-	};
-	const deleted = count('deleted');
-	const other = list.length - deleted;
+	const moving = list.filter(function(one) {
+		return !one.waits;
+	});
+	const deleted = moving.filter(function(one) {
+		return one.what === 'deleted';
+	}).length;
+	const other = moving.length - deleted;
 
-	if (list.length === 0)
+	if (moving.length === 0)
 		return _('Nothing would change.');
 
 	return [

@@ -2,6 +2,8 @@
 'require baseclass';
 'require form';
 'require uci';
+'require owsync.live as live';
+/* global live */
 
 /*
  * Options of a form, as owsync's package has them.
@@ -124,7 +126,8 @@ return baseclass.extend({
 				return choice[0] === word;
 			});
 
-			return known ? known[1] : word;
+			/* A text would be read as HTML here, and anything may stand in a package. */
+			return live.node('span', {}, known ? known[1] : word);
 		};
 
 		return option;

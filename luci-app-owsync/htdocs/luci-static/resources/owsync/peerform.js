@@ -67,19 +67,15 @@ return baseclass.extend({
 			_('The address of this router to connect from. Empty: the system chooses.'),
 			{ check: values.ip, isModal: true });
 
-		const key = options.text(grid, 'public_key', _('Identity'),
+		options.text(grid, 'public_key', _('Identity'),
 			_('Pins the peer: one that shows another identity is refused. 64 hexadecimal digits; empty: whoever is met there first is remembered.'),
 			{ check: values.publicKey, isModal: true });
-
-		key.textvalue = function(section) {
-			return uci.get('owsync', section, 'public_key') ? _('pinned') : _('not pinned');
-		};
 
 		const shares = options.list(grid, 'share', _('Shares'), _('In which of the shares it takes part. None listed: all.'),
 			{ check: values.shareName, placeholder: 'main' });
 
 		shares.textvalue = function(section) {
-			return L.toArray(uci.get('owsync', section, 'share')).join(', ') || _('all');
+			return live.node('span', {}, L.toArray(uci.get('owsync', section, 'share')).join(', ') || _('all'));
 		};
 
 		options.choice(grid, 'direction', _('Direction'), null, { standard: 'both', choices: this.directions() });
