@@ -70,7 +70,7 @@ class Page {
 		const { faults, violations } = await this.page.evaluate(() => ({ faults: window.faults ?? [], violations: window.violations ?? [] }));
 		const all = [...violations, ...faults, ...this.faults];
 		if (all.length)
-			throw new Error(`the page fails:\n${all.join('\n')}`);
+			throw new Error(`the page fails:\n${all.slice(0, 3).join('\n')}`);
 	}
 
 	// Waits for a text anywhere on the page.
@@ -102,7 +102,9 @@ class Page {
 	// Writes what the page looks like.
 	async shot(name) {
 		fs.mkdirSync(SHOTS, { recursive: true });
-		await this.page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage: true, animations: 'disabled' });
+		// A dialog covers what can be seen of the page, and not more.
+		const fullPage = !await this.page.evaluate(() => document.body.classList.contains('modal-overlay-active'));
+		await this.page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage, animations: 'disabled' });
 	}
 
 	async close() {

@@ -133,7 +133,7 @@ class Router {
 			});
 		}
 		catch (error) {
-			error.message += `\nlast: ${JSON.stringify(last, null, 1)}`;
+			error.message += `\nlast: ${JSON.stringify(last, null, 1)}\n${this.service.log}`;
 			throw error;
 		}
 	}

@@ -14,7 +14,7 @@
 			// of sections
 			'map section parentoption sectiontype addremove anonymous hidetitle optional dynamic max_cols rowcolors sortable ' +
 			'nodescriptions modaltitle extedit addbtntitle cloneable addActiveMap modal tabs tab_names uciconfig ucisection ' +
-			'filterrow actionstitle maxsections selected_tab addedSection ' +
+			'sectiontitle removebtntitle titleref titledesc filterrow actionstitle maxsections selected_tab addedSection ' +
 			// of options
 			'option default rmempty placeholder datatype password value retain depends editable modalonly write_once value_list keylist ' +
 			'vallist enabled disabled tooltip tooltipicon width cols rows wrap monospace size widget orientation inputtitle inputstyle ' +
@@ -55,19 +55,22 @@
 		throw new ReferenceError(text);
 	}
 
+	// What the app keeps on LuCI's objects for itself bears its name.
+	const isOwn = (name) => name.startsWith('$') || name.startsWith('owsync');
+
 	const FILE = Symbol('file'), APP = Symbol('app');
 
 	// The last link of every chain of prototypes.
 	const end = new Proxy(Object.create(null), {
 		get(target, name, receiver) {
-			if (typeof name == 'symbol' || name.startsWith('$') || LANGUAGE.has(name))
+			if (typeof name == 'symbol' || isOwn(name) || LANGUAGE.has(name))
 				return Object.prototype[name];
 			if (receiver[APP] || !receiver[FILE] || known[receiver[FILE]].has(name))
 				return undefined;
 			return complain(`LuCI's ${receiver[FILE]}.js offers no ${name}`);
 		},
 		set(target, name, value, receiver) {
-			if (typeof name == 'string' && !name.startsWith('$') && !LANGUAGE.has(name) && !receiver[APP] && receiver[FILE] &&
+			if (typeof name == 'string' && !isOwn(name) && !LANGUAGE.has(name) && !receiver[APP] && receiver[FILE] &&
 			    !known[receiver[FILE]].has(name))
 				complain(`LuCI's ${receiver[FILE]}.js heeds no ${name}`);
 			Object.defineProperty(receiver, name, { value, writable: true, configurable: true, enumerable: true });

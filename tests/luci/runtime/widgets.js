@@ -22,7 +22,7 @@ const AbstractElement = baseclass.extend({
 		const { datatype, optional, validate } = this.options;
 		const check = datatype || validate ? validation.create(field, datatype, optional, validate, () => this.$checked()) : null;
 		if (check) {
-			this.vfunc = check;
+			this.$check = check;
 			node.addEventListener('validation-success', () => {
 				this.$invalid = undefined;
 			});
@@ -75,10 +75,10 @@ const AbstractElement = baseclass.extend({
 	},
 
 	triggerValidation() {
-		if (!this.vfunc)
+		if (!this.$check)
 			return false;
 		const before = this.isValid();
-		this.vfunc();
+		this.$check();
 		return before != this.isValid();
 	},
 
