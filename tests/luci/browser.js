@@ -102,6 +102,7 @@ class Page {
 	// Writes what the page looks like.
 	async shot(name) {
 		fs.mkdirSync(SHOTS, { recursive: true });
+		await this.page.evaluate(() => window.scrollTo(0, 0));
 		// A dialog covers what can be seen of the page, and not more.
 		const fullPage = !await this.page.evaluate(() => document.body.classList.contains('modal-overlay-active'));
 		await this.page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage, animations: 'disabled' });

@@ -21,6 +21,7 @@ class Rpcd {
 		this.acl = acl;
 		this.sessions = new Map();
 		this.asked = [];
+		this.refused = [];
 		// For states that no real router gets into by itself: what is to be said in place of an answer.
 		this.altered = undefined;
 	}
@@ -54,8 +55,10 @@ class Rpcd {
 		const session = this.sessions.get(sid);
 		if (typeof object != 'string' || typeof method != 'string')
 			return REQUEST;
-		if (!session?.rights.grants('ubus', object, method))
+		if (!session?.rights.grants('ubus', object, method)) {
+			this.refused.push(`${object} ${method}`);
 			return ACCESS;
+		}
 		this.asked.push({ object, method, given });
 		const own = OBJECTS[object];
 		if (own)
@@ -117,7 +120,7 @@ const OBJECTS = {
 		delete: writes((uci, { config, section, option, options }) =>
 			[uci.remove(config, section, option ? [option] : options) ? OK : NOT_FOUND]),
 		order: writes((uci, { config, sections }) => [(uci.order(config, sections), OK)]),
-		configs: (session) => [OK, { configs: session.uci.names() }],
+		configs: (session) => [OK, { configs: session.uci.files() }],
 		commit: writes(async (uci, { config }, router) => {
 			await router.changed(uci.apply([config]));
 			return [OK];

@@ -72,6 +72,11 @@ class Uci {
 		return fs.readdirSync(this.directory).filter((name) => /^[\w-]+$/.test(name)).sort();
 	}
 
+	// As libuci lists them: whatever lies there, package or not.
+	files() {
+		return fs.readdirSync(this.directory).filter((name) => !name.startsWith('.')).sort();
+	}
+
 	sections(name) {
 		return this.staged.get(name) ?? parse(fs.readFileSync(this.file(name), 'utf8'));
 	}
