@@ -10,6 +10,9 @@
 
 let opener = null;
 
+/* LuCI takes the focus from a button before it does what the button is for. */
+let pressed = null;
+
 function messageOf(error) {
 	return String(error && error.message ? error.message : error);
 }
@@ -23,6 +26,8 @@ return baseclass.extend({
 			'class': 'btn cbi-button cbi-button-' + (style || 'neutral'),
 			'type': 'button',
 			'click': ui.createHandlerFn(this, function(event) {
+				pressed = event.currentTarget;
+
 				return Promise.resolve().then(function() {
 					return handler(event);
 				}).catch(function(error) {
@@ -60,7 +65,7 @@ return baseclass.extend({
 			return child !== null;
 		});
 
-		opener = opener || document.activeElement;
+		opener = opener || pressed || document.activeElement;
 
 		/* Its title goes in as a node: a text would be read as HTML. */
 		const box = ui.showModal([ title ], [ live.style() ].concat(children), 'owsync-dialog');
