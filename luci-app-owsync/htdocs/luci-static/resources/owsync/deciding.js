@@ -45,6 +45,14 @@ function where(one) {
 	return one.peer ? _('on %s').format(one.peer) : _('there');
 }
 
+/* Whose own changes could not be asked for. */
+function unknown(list) {
+	return list.unknown.map(function(one) {
+		return live.node('p', { 'class': 'owsync-remark' },
+			_('What %s would change is not known: %s').format(one.peer, one.message));
+	});
+}
+
 function preview(list, nothing) {
 	const shares = new Set(list.map(function(one) {
 		return one.share;
@@ -63,7 +71,7 @@ function preview(list, nothing) {
 			live.text(cell, one.size === undefined ? '' : amounts.size(one.size));
 		} },
 		{ title: _('Why'), update: function(cell, one) {
-			live.text(cell, one.why || '');
+			live.text(cell, words.plain(one.why));
 		} }
 	], nothing);
 	const shown = list.slice(0, SHOWN);
@@ -76,10 +84,38 @@ function preview(list, nothing) {
 	return live.node('div', {},
 		live.node('div', { 'class': 'owsync-scroll' }, table.node),
 		more > 0 ? live.node('p', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null,
-		list.unknown.map(function(one) {
-			return live.node('p', { 'class': 'alert-message warning' },
-				_('What %s would change is not known: %s').format(one.peer, one.message));
-		}));
+		unknown(list));
+}
+
+/* The same in little room: what would happen, each with the files that it would happen to. */
+function compact(list) {
+	const groups = [];
+
+	list.forEach(function(one) {
+		const title = one.waits ? _('waiting %s: %s').format(where(one), words.plain(one.why))
+			: _('%s %s').format(what(one), where(one));
+		const known = groups.find(function(group) {
+			return group.title === title;
+		});
+
+		if (known)
+			known.paths.push(one.path);
+		else
+			groups.push({ title: title, paths: [ one.path ] });
+	});
+
+	return live.node('div', {}, groups.map(function(group) {
+		const more = group.paths.length - SHOWN;
+
+		return live.node('details', { 'open': groups.length === 1 ? '' : null },
+			live.node('summary', {}, N_(group.paths.length, '%d file: %s', '%d files: %s')
+				.format(group.paths.length, group.title)),
+			live.node('ul', { 'class': 'owsync-plain owsync-scroll owsync-path' },
+				group.paths.slice(0, SHOWN).map(function(path) {
+					return live.node('li', {}, path);
+				}),
+				more > 0 ? live.node('li', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null));
+	}), unknown(list));
 }
 
 /* How many of a list would be what, in a sentence. */
@@ -91,14 +127,17 @@ function summary(list) {
 		return one.what === 'deleted';
 	}).length;
 	const other = moving.length - deleted;
+	const waiting = list.length - moving.length;
 
-	if (moving.length === 0)
+	if (list.length === 0)
 		return _('Nothing would change.');
 
 	return [
 		deleted > 0 ? N_(deleted, '%d file would be deleted.', '%d files would be deleted.').format(deleted) : '',
 		other > 0 ? N_(other, '%d file would be created or changed.', '%d files would be created or changed.')
-			.format(other) : ''
+			.format(other) : '',
+		waiting > 0 ? N_(waiting, '%d file waits for something else.', '%d files wait for something else.')
+			.format(waiting) : ''
 	].filter(function(text) {
 		return text !== '';
 	}).join(' ');
@@ -115,7 +154,7 @@ function side(title, explanation, list) {
 	return live.node('div', { 'class': 'owsync-side' },
 		live.node('h5', {}, title),
 		live.node('p', {}, explanation, ' ', live.node('strong', {}, summary(list))),
-		preview(list, _('Nothing would change.')));
+		compact(list));
 }
 
 /* What a decision does with the paths of one reason. */

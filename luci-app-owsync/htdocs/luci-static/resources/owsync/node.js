@@ -3,7 +3,8 @@
 'require owsync.amounts as amounts';
 'require owsync.live as live';
 'require owsync.verdict as verdict';
-/* global amounts, live, verdict */
+'require owsync.words as words';
+/* global amounts, live, verdict, words */
 
 /*
  * This router, and what happened lately.
@@ -76,7 +77,7 @@ return baseclass.extend({
 				live.text(label, EVENTS[event.event] || event.event);
 			} },
 			{ title: _('Message'), classes: 'owsync-path', update: function(cell, event) {
-				live.text(cell, event.text);
+				live.text(cell, words.plain(event.text));
 			} }
 		], _('Nothing has happened since owsync was started.'));
 

@@ -71,15 +71,15 @@ function facts(row) {
 		[ _('Attempts since it was in sync'), peer.retries ? peer.retries : null ],
 		[ _('Direction'), peer.direction || null ],
 		[ _('Advice'), row.waiting || peer.in_sync ? null : words.peerAdvice(peer) ],
-		[ _('Message'), peer.in_sync ? null : peer.message ]
+		[ _('Message'), peer.in_sync ? null : words.plain(peer.message) ]
 	];
 
 	Object.keys(peer.shares || {}).forEach(function(name) {
 		const share = peer.shares[name];
 
-		list.push([ _('Share %s').format(name), share.in_sync ? _('in sync')
-			: (share.filters_differ ? _('%s The two routers choose different files in it.').format(share.message || '')
-				: share.message) ]);
+		list.push([ _('Share %s').format(name), share.in_sync ? _('in sync') : words.plain(share.message) ]);
+		list.push([ _('Files of %s').format(name), share.filters_differ
+			? _('The two routers choose different files in it.') : null ]);
 		L.toArray(share.owed_there).forEach(function(owed) {
 			list.push([ _('Missing there'), _('%s: %s').format(owed.path, words.path(owed)) ]);
 		});

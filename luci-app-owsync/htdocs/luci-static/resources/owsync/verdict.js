@@ -49,7 +49,7 @@ function ofNode(status) {
 			tone: 'danger',
 			sentence: _('This router has no usable key, so it can talk to no other router.'),
 			advice: _('Put the key back where it was, or remove what is there and set owsync up again.'),
-			details: keyProblem(status),
+			details: words.plain(keyProblem(status)),
 			actions: [ action('settings', _('Open the settings')) ]
 		};
 
@@ -260,7 +260,7 @@ function ofPeers(status) {
 			: N_(more, '%s The same or another reason keeps %d more peer from being in sync.',
 				'%s The same or other reasons keep %d more peers from being in sync.').format(sentence, more),
 		advice: words.peerAdvice(peers[name]),
-		details: words.saysMore(peers[name]) ? peers[name].message : null,
+		details: words.saysMore(peers[name]) ? words.plain(peers[name].message) : null,
 		actions: actions
 	};
 }

@@ -180,12 +180,33 @@ const WHY = {
 	'replaced': _('replaced')
 };
 
+/* The parts of a message, each with what stands before it. */
+function clauses(text) {
+	const parts = [ '' ];
+
+	for (let at = 0; at < text.length; at++) {
+		if ((text[at] === ':' || text[at] === ';') && text[at + 1] === ' ')
+			parts.push('');
+
+		parts[parts.length - 1] += text[at];
+	}
+
+	return parts;
+}
+
 return baseclass.extend({
+	/* A message of the daemon without the parts that tell what to type on a command line. */
+	plain: function(message) {
+		return clauses(String(message || '')).filter(function(clause) {
+			return clause.indexOf('`') < 0;
+		}).join('');
+	},
+
 	/* What keeps a peer from being in sync, as a sentence. */
 	peer: function(name, peer) {
 		const known = PEER[peer.reason];
 
-		return known ? known[0].format(name) : (peer.message || _('%s is not in sync.').format(name));
+		return known ? known[0].format(name) : (this.plain(peer.message) || _('%s is not in sync.').format(name));
 	},
 
 	/* What to do about it, if anything. */
@@ -205,7 +226,7 @@ return baseclass.extend({
 	hold: function(name, hold) {
 		const known = HOLD[hold.reason];
 
-		return known ? known[0].format(name) : hold.message;
+		return known ? known[0].format(name) : this.plain(hold.message);
 	},
 
 	holdAdvice: function(hold) {
@@ -216,7 +237,7 @@ return baseclass.extend({
 
 	/* Why a path did not travel or land. */
 	path: function(owed) {
-		return PATH[owed.reason] || owed.message || owed.reason || '';
+		return PATH[owed.reason] || this.plain(owed.message) || owed.reason || '';
 	},
 
 	/* Whether the daemon's message says more than the sentence for its code. */
