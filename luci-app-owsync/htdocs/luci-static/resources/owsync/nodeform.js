@@ -96,11 +96,11 @@ return baseclass.extend({
 			{ tab: 'advanced', check: values.number(0, 60000), standard: '200' });
 
 		options.text(section, 'hook', _('Program for events'),
-			_('An absolute path. It is told what happens; it must not lie in what is synced.'),
+			_('An absolute path. The program is told what landed, of conflicts, decisions to be made, changes that were taken back, and of routers that come and go. It must not lie in what is synced.'),
 			{ tab: 'advanced', check: values.path });
 
 		options.text(section, 'hook_timeout', _('Time for that program'), _('In seconds, or such as 5m.'),
-			{ tab: 'advanced', check: values.duration(1, 86400, false), standard: '30' });
+			{ tab: 'advanced', check: values.duration(1, 3600, false), standard: '30' });
 
 		options.choice(section, 'log_level', _('What is logged'), null,
 			{ tab: 'advanced', standard: '2', choices: [

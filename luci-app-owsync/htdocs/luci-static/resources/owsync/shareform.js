@@ -141,11 +141,11 @@ return baseclass.extend({
 			{ tab: 'ways', check: values.reload, isModal: true });
 
 		options.text(grid, 'hook', _('Program for events'),
-			_('An absolute path. It is told what happens in this share; it must not lie in a share.'),
+			_('An absolute path. The program is told what happens in this share. It must not lie in what is synced.'),
 			{ tab: 'ways', check: values.path, isModal: true });
 
 		options.text(grid, 'hook_timeout', _('Time for that program'), _('In seconds, or such as 5m.'),
-			{ tab: 'ways', check: values.duration(1, 86400, false), isModal: true, standard: '30' });
+			{ tab: 'ways', check: values.duration(1, 3600, false), isModal: true, standard: '30' });
 	},
 
 	safety: function(grid) {
