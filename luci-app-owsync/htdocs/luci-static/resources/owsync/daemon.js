@@ -94,5 +94,19 @@ return baseclass.extend({
 		});
 
 		return METHODS[method].apply(null, args).then(answer, refusal);
+	},
+
+	/*
+	 * Whether a method of the daemon that runs has this argument. It leaves out what it does not know, and an older one
+	 * would do at once what it is only asked about.
+	 */
+	has: function(method, argument) {
+		return rpc.list('owsync').then(function(objects) {
+			const methods = L.isObject(objects) ? objects.owsync : null;
+
+			return L.isObject(methods) && L.isObject(methods[method]) && methods[method][argument] !== undefined;
+		}, function() {
+			return false;
+		});
 	}
 });

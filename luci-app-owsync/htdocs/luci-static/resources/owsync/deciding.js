@@ -153,8 +153,8 @@ function choices(hold) {
 function side(title, explanation, list) {
 	return live.node('div', { 'class': 'owsync-side' },
 		live.node('h5', {}, title),
-		live.node('p', {}, explanation, ' ', live.node('strong', {}, summary(list))),
-		compact(list));
+		live.node('p', {}, explanation, ' ', list ? live.node('strong', {}, summary(list)) : null),
+		list ? compact(list) : null);
 }
 
 /* What a decision does with the paths of one reason. */
@@ -173,7 +173,8 @@ const GROUPS = {
 		{ label: _('Leave them'), method: 'reject' }
 	],
 	flapping: [ { label: _('Let them go on'), method: 'approve' } ],
-	refused: [ { label: _('Go on without them'), method: 'approve' } ]
+	refused: [ { label: _('Let them land all the same'), method: 'approve', style: 'negative' } ],
+	waits_for: [ { label: _('Let these land without the others'), method: 'approve' } ]
 };
 
 function isDecidable(owed) {
@@ -184,6 +185,17 @@ return baseclass.extend({
 	would: would,
 	preview: preview,
 	isDecidable: isDecidable,
+
+	/* What approving and what rejecting would do; null where the daemon cannot say. */
+	foresee: function(share) {
+		return Promise.all([ daemon.has('approve', 'dry_run'), daemon.has('reject', 'dry_run') ]).then(function(known) {
+			return known[0] && known[1]
+				? Promise.all([
+					daemon.call('approve', share, null, null, true).then(would),
+					daemon.call('reject', share, null, true).then(would)
+				]) : [ null, null ];
+		});
+	},
 
 	/* A share that is held: what either decision would do, then the decision. */
 	hold: function(share, hold, done) {
@@ -197,16 +209,13 @@ return baseclass.extend({
 			});
 		}
 
-		return Promise.all([
-			daemon.call('approve', share, null, null, true),
-			daemon.call('reject', share, null, true)
-		]).then(function(answers) {
+		return this.foresee(share).then(function(answers) {
 			dialog.openWide(_('Decide about %s').format(share),
 				live.node('p', {}, _('owsync stopped syncing, because %s.').format(words.hold(share, hold))),
 				live.node('p', {}, words.holdAdvice(hold) || ''),
 				live.node('div', { 'class': 'owsync-sides' },
-					side(choice.reject, _('Takes what the other routers have.'), would(answers[1])),
-					side(choice.approve, _('Makes what is here count everywhere.'), would(answers[0]))),
+					side(choice.reject, _('Takes what the other routers have.'), answers[1]),
+					side(choice.approve, _('Makes what is here count everywhere.'), answers[0])),
 				live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
 				dialog.buttons(dialog.closing(_('Not now')),
 					dialog.button(choice.reject, choice.first === 'reject' ? 'positive' : 'action', function() {

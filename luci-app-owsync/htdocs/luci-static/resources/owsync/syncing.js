@@ -42,12 +42,18 @@ function isMoving(status, peer, share) {
 	return isPeerMoving || isShareMoving;
 }
 
-function row(name, peer) {
+function makeRow() {
+	return live.node('li', {}, live.node('span', { 'class': 'label' }), ' ', live.node('strong', {}), ' ',
+		live.node('span', {}));
+}
+
+function updateRow(node, name, peer) {
 	const state = words.state(peer.state);
 
-	return live.node('li', {},
-		live.node('span', { 'class': state[1] }, state[0]), ' ', live.node('strong', {}, name),
-		peer.in_sync === false ? ': ' + words.peer(name, peer) : null);
+	live.attribute(node.children[0], 'class', state[1]);
+	live.text(node.children[0], state[0]);
+	live.text(node.children[1], name);
+	live.text(node.children[2], peer.in_sync === false ? words.peer(name, peer) : '');
 }
 
 function moved(before, after) {
@@ -75,11 +81,8 @@ return baseclass.extend({
 				const begun = Date.now();
 
 				return service.until(function(status) {
-					live.list(list, concerned(status, peer), String, function(name) {
-						return row(name, status.peers[name]);
-					}, function(node, name) {
-						live.text(node, '');
-						node.appendChild(row(name, status.peers[name]));
+					live.list(list, concerned(status, peer), String, makeRow, function(node, name) {
+						updateRow(node, name, status.peers[name]);
 					});
 
 					return Date.now() - begun >= SETTLED && !isMoving(status, peer, share);

@@ -130,6 +130,10 @@ function ofWaiting(status) {
 	};
 }
 
+function isRefused(owed) {
+	return owed.reason === 'refused';
+}
+
 /* Paths that wait for a person, or that a check refused. */
 function ofPaths(status) {
 	const share = names(status.shares).find(function(name) {
@@ -149,24 +153,26 @@ function ofPaths(status) {
 	}
 
 	const refusing = names(status.shares).find(function(name) {
-		return (status.shares[name].owed || []).some(function(owed) {
-			return owed.reason === 'refused';
-		});
+		return (status.shares[name].owed || []).some(isRefused);
 	});
 
 	if (refusing)
 		return {
 			tone: 'danger',
 			sentence: _('The check of %s refused a change of another router.').format(refusing),
-			advice: _('What was here before stays in use. Correct it on the other router, or go on without it.'),
+			advice: _('What was here before stays in use. Mend it on the other router, or let the rest land without it.'),
+			details: status.shares[refusing].owed.filter(isRefused).map(function(owed) {
+				return _('%s: %s').format(owed.path, owed.message);
+			}).join('\n'),
 			actions: [ action('decide', _('Look and decide'), [ refusing ]) ]
 		};
 
 	return null;
 }
 
+/* Whether a peer or share was paused itself: a peer may also lag because a share is. */
 function isPaused(one) {
-	return one.paused !== undefined || one.state === 'paused' || one.reason === 'paused';
+	return one.paused !== undefined || one.state === 'paused';
 }
 
 function ofPause(status) {

@@ -82,6 +82,10 @@ const PEER = {
 	receiving: [ _('Changes are on their way here from %s.'), null ],
 	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: look there if this lasts.') ],
 	paused: [ _('The exchange with %s is paused.'), _('Resume it when you are done.') ],
+	paused_there: [ _('Syncing is paused on %s.'), _('It goes on when it is resumed there.') ],
+	pending: [ _('Changes made here wait for Sync now before they go to %s.'), _('This share is synced by hand.') ],
+	pending_there: [ _('Changes made on %s wait there.'), _('They come when somebody presses Sync now there.') ],
+	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It goes on by itself.') ],
 	held: [ _('A share waits for you before it goes on with %s.'), _('Look at it below, and decide.') ],
 	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
 	on_trial: [ _('A change waits to be confirmed before it goes on with %s.'), null ],
@@ -126,6 +130,7 @@ const PATH = {
 	flapping: _('It changes back and forth: two programs undo each other’s change.'),
 	history_full: _('What it replaces must be kept for a day, and there is no room for it.'),
 	in_the_way: _('Something that is not synced lies where it should land.'),
+	keeps_deleted: _('This router keeps what others delete, as its settings say.'),
 	long_away: _('It comes from a router that was away for so long that it may have been deleted meanwhile.'),
 	manual: _('It waits until you press Sync now: this share is synced by hand.'),
 	mass_deletion: _('It is one of many files that a peer deletes at once.'),
@@ -219,7 +224,7 @@ return baseclass.extend({
 	/* Whether the daemon's message for a peer says something that the sentence does not, such as the system's error. */
 	saysMore: function(peer) {
 		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'owed',
-			'owed_there', 'held_there', 'database' ].indexOf(peer.reason) >= 0;
+			'owed_there', 'held_there', 'database', 'paused_there' ].indexOf(peer.reason) >= 0;
 	},
 
 	/* Why a share is held, as a part of a sentence. */
