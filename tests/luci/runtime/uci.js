@@ -205,6 +205,4 @@ return baseclass.extend({
 	apply(timeout = 10) {
 		return callApply(timeout, true);
 	},
-
-	changes: rpc.declare({ object: 'uci', method: 'changes', expect: { changes: {} } }),
 });

@@ -11,7 +11,7 @@
 const callApply = rpc.declare({ object: 'uci', method: 'apply', params: ['timeout', 'rollback'], reject: true });
 const callConfirm = rpc.declare({ object: 'uci', method: 'confirm', reject: true });
 
-const modal = document.body.appendChild(E('div', { 'id': 'modal_overlay' },
+const modal = document.body.appendChild(E('div', { 'id': 'modal_overlay', 'tabindex': '-1', 'keydown': cancelModal },
 	E('div', { 'class': 'modal', 'role': 'dialog', 'aria-modal': 'true' })));
 const tooltip = document.body.appendChild(E('div', { 'class': 'cbi-tooltip', 'id': 'tooltip' }));
 
@@ -150,7 +150,7 @@ const Table = baseclass.extend({
 		this.$placeholder = shown;
 		const [column, descending] = this.$sorted ?? [];
 		const ordered = column === undefined ? rows : [...rows].sort((a, b) =>
-			(descending ? -1 : 1) * L.naturalCompare(this.deriveSortKey(a[column], column), this.deriveSortKey(b[column], column)));
+			(descending ? -1 : 1) * L.naturalCompare(this.$sortKey(a[column], column), this.$sortKey(b[column], column)));
 		const made = ordered.map((row, at) => E('tr', { 'class': `tr cbi-rowstyle-${at % 2 ? 2 : 1}` }, headings.map((heading, n) => {
 			const [sortable, cell] = Array.isArray(row[n]) ? row[n] : [null, row[n]];
 			// A text is HTML here, as it is in LuCI.
@@ -169,7 +169,7 @@ const Table = baseclass.extend({
 		return this.node;
 	},
 
-	deriveSortKey(value) {
+	$sortKey(value) {
 		const plain = Array.isArray(value) ? value[0] : value;
 		return dom.elem(plain) ? plain.getAttribute('data-value') ?? plain.innerText.trim() : String(plain ?? '');
 	},

@@ -7,7 +7,7 @@
 	function duration(seconds) {
 		const [d, h, m, s] = [86400, 3600, 60, 1].map((unit, at, units) =>
 			Math.floor((at ? seconds % units[at - 1] : seconds) / unit));
-		return [[d, 'd'], [h, 'h'], [m, 'm']].filter(([n], at, all) => all.slice(0, at + 1).some(([v]) => v > 0))
+		return [[d, 'd'], [h, 'h'], [m, 'm']].filter((one, at, all) => all.slice(0, at + 1).some(([n]) => n > 0))
 			.map(([n, unit]) => `${n}${unit} `).join('') + `${s}s`;
 	}
 
