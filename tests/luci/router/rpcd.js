@@ -3,6 +3,7 @@
 // the router's own ubus.
 
 const { randomBytes } = require('node:crypto');
+const { dirname } = require('node:path');
 const { Uci } = require('./uci');
 const { Rights } = require('./rights');
 
@@ -186,6 +187,14 @@ const OBJECTS = {
 			if (!session.rights.grants('file', path, 'read'))
 				return [PERMISSION_DENIED];
 			return router.readable(path);
+		},
+		write(session, { path, data, mode }, router) {
+			if (!session.rights.grants('file', path, 'write'))
+				return [PERMISSION_DENIED];
+			if (!router.exists(dirname(path)))
+				return [NOT_FOUND];
+			router.write(path, data, mode);
+			return [OK];
 		},
 		stat(session, { path }, router) {
 			if (!session.rights.grants('file', path, 'list') && !session.rights.grants('file', path, 'read'))

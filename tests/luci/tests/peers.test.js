@@ -136,10 +136,11 @@ test('every reason that the daemon has is said in other words than its code', as
 	for (const code of new Set(REASONS)) {
 		router1.rpcd.altered = (object, method, [status, data]) => {
 			if (method == 'status')
-				Object.assign(data.peers.router2, { state: 'not connected', connected: false, in_sync: false, reason: code, message: `MESSAGE of ${code}` });
+				Object.assign(data.peers.router2, { state: 'not connected', connected: false, in_sync: false, reason: code,
+					message: `MESSAGE of ${code}`, address: `ADDRESS of ${code}` });
 			return [status, data];
 		};
-		await page.says(`MESSAGE of ${code}`, '.owsync-verdict');
+		await page.says(`ADDRESS of ${code}`);
 		const [sentence] = (await page.text('.owsync-verdict')).split('\n');
 		// `other`, `ended_here` and `duplicate` are said by the daemon's own message.
 		if (sentence.includes('MESSAGE') && !['other', 'ended_here', 'duplicate'].includes(code))
