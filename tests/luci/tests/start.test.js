@@ -27,8 +27,8 @@ test('on a router without a key the page begins with the choice of its role', as
 	const ticked = await page.page.evaluate(() => [...document.querySelectorAll('.owsync-packages input')]
 		.filter((box) => box.checkVisibility()).map((box) => [box.value, box.checked, box.disabled]).sort());
 	// What every router does alike is suggested, what belongs to one is not, each with its reason.
-	assert.deepEqual(ticked, [['dhcp', true, false], ['firewall', true, false], ['sqm', true, false],
-		['dropbear', false, false], ['network', false, false], ['owsync', false, true], ['system', false, false], ['wireless', false, false]]);
+	assert.deepEqual(ticked, [['dhcp', true, false], ['dropbear', false, false], ['firewall', true, false], ['network', false, false],
+		['owsync', false, true], ['sqm', true, false], ['system', false, false], ['wireless', false, false]]);
 	for (const [name, reason] of [['network', 'Addresses differ'], ['wireless', 'hardware'], ['system', 'Host name'], ['owsync', 'never synced']])
 		assert.match(await page.text(`.owsync-packages label:has(input[value="${name}"])`), new RegExp(reason));
 });
