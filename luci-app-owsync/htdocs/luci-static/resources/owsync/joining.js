@@ -45,8 +45,20 @@ return baseclass.extend({
 			this.keyForm(list, frame));
 	},
 
-	/* The way in for those who have a key instead of a text. */
+	/* The way in for those who have a key instead of a text. Few need it: it is made when it is opened. */
 	keyForm: function(list, frame) {
+		const self = this;
+		const details = live.node('details', {
+			'toggle': function() {
+				if (details.open && details.children.length === 1)
+					details.appendChild(self.keyFields(list, frame));
+			}
+		}, live.node('summary', {}, _('I have a key instead of a join text')));
+
+		return details;
+	},
+
+	keyFields: function(list, frame) {
 		const self = this;
 		const boxes = packages.chooser(list);
 		const field = function(id, title, explanation, input) {
@@ -60,8 +72,7 @@ return baseclass.extend({
 		const address = live.node('input', { 'class': 'cbi-input-text', 'type': 'text', 'id': 'owsync-other',
 			'autocomplete': 'off', 'placeholder': '192.168.1.2' });
 
-		return live.node('details', {},
-			live.node('summary', {}, _('I have a key instead of a join text')),
+		return live.node('div', {},
 			field('owsync-key', _('Key'),
 				_('64 hexadecimal digits, the same on every router. They are stored in %s.').format(KEY_FILE), key),
 			field('owsync-other', _('Address of the other router'),
