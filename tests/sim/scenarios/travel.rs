@@ -318,11 +318,11 @@ fn mtime(world: &World, id: usize, name: &str) -> WallTime {
     }
 }
 
-/// A file of 8 MiB on its way from the first machine to the second, of which a part has arrived.
+/// A file of 12 MiB on its way from the first machine to the second, of which a part has arrived.
 fn half_way(world: &mut World) -> u64 {
-    let content: String = (0..8 * 1024 * 1024 / 16).map(|n| format!("{n:015}\n")).collect();
+    let content: String = (0..12 * 1024 * 1024 / 16).map(|n| format!("{n:015}\n")).collect();
     world.write(0, "image", &content);
-    let some = world.run_until(Duration::from_secs(30), |world| world.counter(1, "received_bytes") > 3 * 1024 * 1024);
+    let some = world.run_until(Duration::from_secs(30), |world| world.counter(1, "received_bytes") > 5 * 1024 * 1024);
     assert!(some && world.read(1, "image").is_none());
     content.len() as u64
 }
@@ -334,9 +334,9 @@ fn a_transfer_that_breaks_off_goes_on_where_it_did() {
     world.reset_links(1);
     world.settle();
     world.assert_equal();
-    // Only what was under way is sent again.
+    // Only what was under way is sent again; all that had come would be more.
     let supplied = world.counter(0, "supplied_bytes") as u64;
-    assert!(supplied < size + 2 * owsync::model::limits::REQUEST_WINDOW, "{supplied} of {size}");
+    assert!(supplied <= size + owsync::model::limits::REQUEST_WINDOW, "{supplied} of {size}");
     assert!(world.is_swept(1));
 }
 
