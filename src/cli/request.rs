@@ -94,6 +94,7 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
                 [pick] => set("pick", Some(pick.into())),
                 _ => return Err("--mine, --theirs and --newest exclude each other".into()),
             }
+            set("dry_run", invocation.has(Opt::DryRun).then_some(Value::Bool(true)));
             if invocation.verb == Verb::Approve { "approve" } else { "reject" }
         }
         Verb::Log => {
@@ -235,6 +236,8 @@ mod tests {
             ("approve", "approve", json!({})),
             ("approve vpn", "approve", json!({"share": "vpn"})),
             ("approve dhcp --theirs", "approve", json!({"path": "dhcp", "pick": "theirs"})),
+            ("approve vpn --dry-run", "approve", json!({"share": "vpn", "dry_run": true})),
+            ("reject --dry-run", "reject", json!({"dry_run": true})),
             ("approve main:vpn", "approve", json!({"path": "main:vpn"})),
             ("reject --share main", "reject", json!({"share": "main"})),
             ("log dhcp -n 3", "history", json!({"path": "dhcp", "limit": 3})),

@@ -54,11 +54,11 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
         "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
         "approve" => {
             let (share, path) = args.place("path")?;
-            Command::Approve { share, path, pick: args.pick()? }
+            Command::Approve { share, path, pick: args.pick()?, dry_run: args.flag("dry_run")? }
         }
         "reject" => {
             let (share, path) = args.place("path")?;
-            Command::Reject { share, path }
+            Command::Reject { share, path, dry_run: args.flag("dry_run")? }
         }
         "history" => {
             let (share, path) = args.place("path")?;

@@ -182,6 +182,10 @@ pub const WAITING_MAX: usize = 32;
 
 /// How long a `sync` waits for peers before it says what is missing.
 pub const SYNC_TIME: Duration = Duration::from_secs(30);
+/// Questions what would happen that are answered at a time: each reads the files of its shares.
+pub const PREVIEWS_MAX: usize = 16;
+/// Time in which such a question is answered: callers over ubus wait for 20 s at least.
+pub const PREVIEW_TIME: Duration = Duration::from_secs(15);
 /// Requests on the control socket served at a time.
 pub const CONTROL_MAX: usize = 16;
 /// Longest request line on the control socket, in bytes.

@@ -55,6 +55,8 @@ pub enum Command {
         path: Option<RelPath>,
         /// Which side wins at first contact.
         pick: Option<Pick>,
+        /// Say what would happen, and do nothing.
+        dry_run: bool,
     },
     /// Take the other side's state back in.
     Reject {
@@ -62,6 +64,8 @@ pub enum Command {
         share: Option<ShareName>,
         /// This path, or what is below it.
         path: Option<RelPath>,
+        /// Say what would happen, and do nothing.
+        dry_run: bool,
     },
     /// Former versions.
     Log {

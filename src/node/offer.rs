@@ -11,7 +11,7 @@ use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
 use crate::store::state::{Change, Ledger};
 
 /// Whether a node offers another a record.
-fn is_offered(record: &Record, offers: Offers, peer: NodeId) -> bool {
+pub(crate) fn is_offered(record: &Record, offers: Offers, peer: NodeId) -> bool {
     let goes = match offers {
         Offers::All => true,
         // What it wrote itself has no version.

@@ -36,6 +36,8 @@ pub(crate) struct Share<R: Root> {
     /// A person let the next scan pass the guards.
     pub approved: bool,
     pub scan: Option<Scan<R>>,
+    /// What the scan sees is told to whoever asked what would happen, and not recorded.
+    pub peeks: bool,
     pub generation: u32,
     pub hints: Hints,
     pub next_poll: Monotonic,
@@ -92,6 +94,7 @@ impl<R: Root> Share<R> {
             moved: false,
             approved: false,
             scan: None,
+            peeks: false,
             generation: 0,
             hints: Hints::default(),
             next_poll: Monotonic(0),

@@ -33,7 +33,7 @@ fn what_is_not_picked_at_first_contact_is_kept_wherever_it_lies() {
         [(Pick::Mine, "of the first", "of the second", [2, 3]), (Pick::Theirs, "of the second", "of the first", [0, 1])]
     {
         let mut world = two_clusters(80);
-        world.done(1, Command::Approve { share: None, path: None, pick: Some(pick) });
+        world.done(1, Command::Approve { share: None, path: None, pick: Some(pick), dry_run: false });
         world.settle();
         assert!((0..4).all(|id| world.read(id, "dhcp").as_deref() == Some(winner)), "{pick:?}");
         for id in losers {

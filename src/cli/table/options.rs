@@ -121,7 +121,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         meaning: "only this share",
         default: "all; where one must be named, the only one",
     },
-    flag(Opt::DryRun, None, &["dry-run"], "say what would be sent, received and deleted, and do nothing"),
+    flag(Opt::DryRun, None, &["dry-run"], "say path by path what would happen here and there, and do nothing"),
     flag(Opt::NoWait, None, &["no-wait"], "return at once instead of when everything is in sync, or 30 s have passed"),
     flag(Opt::Mine, None, &["mine"], "where both sides have a path and neither has a claim: this node's"),
     flag(Opt::Theirs, None, &["theirs"], "as --mine, but the peer's"),

@@ -1,0 +1,520 @@
+//! What would happen, path by path: put together from what was seen, what is recorded, and what peers said.
+//!
+//! A path at a time, this node's state of it meets that of a peer, and [`reconcile`] says what both would come to: the
+//! same function that decides when it is no preview. What a peer has and has not said (it is away, or does not answer)
+//! is not guessed: what this node would send it is listed, and that its own changes are not known is said beside the list.
+
+use crate::fs::Fs;
+use crate::model::{Direction, Entry, Map, NodeId, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
+use crate::node::api::{Fault, Pick, Reply, Tree};
+use crate::node::approve::{Choice, goes_on, is_refused_by_reject};
+use crate::node::link::{Link, Offers};
+use crate::node::offer::is_offered;
+use crate::node::preview::{Noticed, Of, Preview};
+use crate::node::{LinkId, Node};
+use crate::reconcile::safety::Deletions;
+use crate::reconcile::{self, FirstContact, Loser, Source, Verdict, edit_stamp};
+
+/// What becomes of a mass deletion that was approved where it began.
+const ASKS_THERE: &str = "with its delete_guard on, the peer asks too: `owsync approve` there";
+
+/// A peer in a share.
+pub(crate) struct Counterpart {
+    pub label: String,
+    pub node: NodeId,
+    pub link: Option<LinkId>,
+    /// Why nothing passes between it and this node.
+    pub kept: Option<String>,
+    /// What it said that counts: by now this node has heard everything up to it.
+    is_heard: bool,
+    contact: FirstContact,
+    offers: Offers,
+    /// Up to here it has applied what this node has.
+    applied: u64,
+    /// Why it takes nothing, by its direction.
+    takes_nothing: Option<Reason>,
+}
+
+/// The answer, as it grows.
+#[derive(Default)]
+struct List {
+    rows: Vec<Tree>,
+    count: u64,
+    unknown: Vec<Tree>,
+    /// Something that a person may let go on was among it.
+    waits: bool,
+}
+
+/// What would happen to one path at one side.
+struct Row<'a> {
+    share: &'a ShareName,
+    peer: &'a str,
+    path: &'a RelPath,
+    there: bool,
+    before: Before<'a>,
+    after: &'a Entry,
+    why: &'a str,
+    /// It does not happen by itself: `why` says what it waits for.
+    waits: bool,
+}
+
+/// What lies where something would happen.
+#[derive(Clone, Copy)]
+enum Before<'a> {
+    /// This, or nothing.
+    Known(Option<&'a Entry>),
+    /// The peer is away, or did not answer.
+    Unknown,
+}
+
+/// One path as both sides have it.
+struct Meeting<'a> {
+    path: &'a RelPath,
+    mine: Option<&'a Entry>,
+    theirs: Before<'a>,
+    /// What it waits for, if it does.
+    waits: Option<&'a str>,
+}
+
+impl List {
+    fn push(&mut self, row: Row<'_>) {
+        let what = match row.before {
+            Before::Known(before) => what(before, row.after),
+            Before::Unknown => Some(if row.after.is_live() { "sent" } else { "deleted" }),
+        };
+        let Some(what) = what else { return };
+        self.count += 1;
+        if self.rows.len() >= limits::REPLY_PATHS {
+            return;
+        }
+        let size = if row.after.is_live() { row.after.size } else { row.before.size() };
+        let tree = Tree::map()
+            .with("share", row.share.to_string())
+            .with("peer", row.peer)
+            .with("path", row.path.to_text())
+            .with("where", if row.there { "there" } else { "here" })
+            .with("what", what)
+            .with("size", size)
+            .with("why", row.why);
+        self.rows.push(if row.waits { tree.with("waits", true) } else { tree });
+    }
+
+    fn unknown(&mut self, share: &ShareName, peer: &str, message: String) {
+        let tree = Tree::map().with("share", share.to_string()).with("peer", peer).with("message", message);
+        self.unknown.push(tree);
+    }
+
+    fn tree(self) -> Tree {
+        let truncated = self.count > self.rows.len() as u64;
+        let tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
+        if self.unknown.is_empty() { tree } else { tree.with("unknown", self.unknown) }
+    }
+}
+
+impl Before<'_> {
+    fn size(self) -> u64 {
+        match self {
+            Before::Known(Some(entry)) => entry.size,
+            Before::Known(None) | Before::Unknown => 0,
+        }
+    }
+}
+
+/// What a change of a path is called; `None` where a person would see none.
+fn what(before: Option<&Entry>, after: &Entry) -> Option<&'static str> {
+    let Some(before) = before.filter(|before| before.is_live()) else {
+        return after.is_live().then_some("created");
+    };
+    Some(match after {
+        _ if !after.is_live() => "deleted",
+        _ if !before.same_content(after) => "changed",
+        _ if before.mode != after.mode => "mode",
+        _ if before.owner != after.owner => "owner",
+        _ if before.mtime != after.mtime => "time",
+        _ => return None,
+    })
+}
+
+impl<F: Fs> Node<F> {
+    /// The answer to a question what would happen.
+    pub(crate) fn would(&self, preview: &Preview) -> Reply {
+        let mut list = List::default();
+        for name in &preview.shares {
+            match &preview.of {
+                Of::Sync { peer } => self.would_sync(preview, name, peer.as_ref(), &mut list),
+                Of::Approve { path, pick: Some(pick) } => self.would_pick(name, path.as_ref(), *pick, &mut list),
+                Of::Approve { path, pick: None } => self.would_approve(preview, name, path.as_ref(), &mut list),
+                Of::Reject { path } => self.would_reject(preview, name, path.as_ref(), &mut list),
+            }
+        }
+        if !list.waits && !matches!(preview.of, Of::Sync { .. }) {
+            return Reply::failed(Fault::State, "nothing here waits for a person");
+        }
+        Reply::Done(list.tree())
+    }
+
+    /// The peers of a share, those that are away too.
+    pub(crate) fn counterparts(&self, name: &ShareName, only: Option<&PeerName>) -> Vec<Counterpart> {
+        let mut all = Vec::new();
+        let here = self.hold_of(name).map(|_| "the share is held here".to_string());
+        let paused = self.shares.get(name).is_some_and(|share| share.paused).then(|| "the share is paused here".into());
+        let here: Option<String> = here.or(paused);
+        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
+            let label = self.peer_label(*id);
+            if only.is_some_and(|only| link.section.as_ref() != Some(only) && *only.0 != *label) {
+                continue;
+            }
+            if let Some(one) = self.counterpart(name, *id, link, label, here.clone()) {
+                all.push(one);
+            }
+        }
+        for peer in self.settings.peers.iter().filter(|peer| peer.enabled && peer.allows(name)) {
+            let linked =
+                self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
+            if linked || only.is_some_and(|only| *only != peer.name) {
+                continue;
+            }
+            let known = self.store.state().peers.iter().rev();
+            let mut nodes = known.filter(|(_, known)| known.section.as_deref() == Some(&*peer.name.0));
+            let node = nodes.next().map(|(node, _)| *node);
+            let dial = self.dials.get(&peer.name);
+            let away = match dial.and_then(|dial| dial.trouble.as_ref()) {
+                _ if dial.is_some_and(|dial| dial.paused) => "paused here".to_string(),
+                Some((trouble, _)) => trouble.to_string(),
+                None => "not connected".to_string(),
+            };
+            let ledger = node.and_then(|node| self.store.state().shares.get(name)?.ledgers.get(&node));
+            let applied = ledger.filter(|ledger| ledger.our_state == Some(self.store.state().me.state));
+            all.push(Counterpart {
+                label: peer.name.to_string(),
+                // Nobody has this id: what was never met gave nothing.
+                node: node.unwrap_or(NodeId([0; 16])),
+                link: None,
+                kept: Some(here.clone().unwrap_or(away)),
+                is_heard: false,
+                contact: FirstContact { rule: self.settings.first_sync, settled_here: true, settled_there: true },
+                offers: if peer.direction.sends() { Offers::All } else { Offers::Nothing },
+                applied: applied.map_or(0, |ledger| ledger.acked),
+                takes_nothing: None,
+            });
+        }
+        all
+    }
+
+    fn counterpart(
+        &self,
+        name: &ShareName,
+        id: LinkId,
+        link: &Link<F::Root>,
+        label: String,
+        here: Option<String>,
+    ) -> Option<Counterpart> {
+        let exchange = link.exchanges.get(name)?;
+        let there = exchange.theirs.held.as_ref().map(|_| "the share is held there".to_string());
+        Some(Counterpart {
+            label,
+            node: link.node?,
+            link: Some(id),
+            kept: here.or(there),
+            is_heard: exchange.listening && exchange.heard_all && exchange.theirs.held.is_none(),
+            contact: self.contact_at(link),
+            offers: exchange.offers,
+            applied: exchange.their_applied,
+            takes_nothing: match exchange.theirs.direction {
+                Direction::Observe => Some(Reason::OnlyObserves),
+                Direction::Send => Some(Reason::OnlySends),
+                Direction::Both | Direction::Receive => None,
+            },
+        })
+    }
+
+    /// What a peer may have to be asked about, to know what would become of it there.
+    pub(crate) fn in_question<'a>(
+        &'a self,
+        name: &ShareName,
+        who: &'a Counterpart,
+        noticed: &'a [Noticed],
+    ) -> impl Iterator<Item = &'a RelPath> {
+        let index = self.store.state().shares.get(name).into_iter().flat_map(|state| state.index.iter());
+        let records = index.filter(|(_, record)| record.seq > who.applied && is_offered(record, who.offers, who.node));
+        let own = noticed.iter().filter(|_| who.offers == Offers::All);
+        own.map(|noticed| &noticed.path).chain(records.map(|(path, _)| path))
+    }
+
+    fn would_sync(&self, preview: &Preview, name: &ShareName, only: Option<&PeerName>, list: &mut List) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let Some(share) = self.shares.get(name) else { return };
+        let seen = preview.seen.get(name).cloned().unwrap_or_default();
+        let guard = seen.guard.as_ref().map(|hold| format!("the share would be held: {hold}"));
+        for who in self.counterparts(name, only) {
+            if !who.is_heard {
+                let why = who.kept.as_deref().unwrap_or("the exchange has not ended");
+                list.unknown(name, &who.label, format!("what changed there is not known: {why}"));
+            }
+            let mut offered: Map<&RelPath, (&Entry, Option<&Reason>)> = Map::new();
+            for batch in share.batches.values().filter(|batch| batch.from == who.node) {
+                offered.extend(batch.offers.iter().map(|(path, pending)| (path, (&pending.entry, None))));
+            }
+            let owed = state.owed.iter().filter(|((owner, _), _)| *owner == who.node);
+            for ((_, path), owed) in owed {
+                offered.get_or_insert(path, (&owed.entry, Some(&owed.reason)));
+            }
+            let paths: Set<&RelPath> =
+                self.in_question(name, &who, &seen.noticed).chain(offered.keys().copied()).collect();
+            let there = self.reasons_there(name, &who);
+            for path in paths.iter().copied() {
+                let noticed = seen.noticed.iter().find(|noticed| noticed.path == *path);
+                let mine = self.state_of(state.index.get(path), noticed);
+                let mine = mine.as_ref();
+                let told = preview.told.get(&(who.node, name.clone(), path.clone()));
+                let offer = offered.get(path);
+                let record = state.index.get(path);
+                let theirs = match (told, offer, record) {
+                    (Some(told), ..) => Before::Known(told.as_ref()),
+                    (None, Some((entry, _)), _) => Before::Known(Some(*entry)),
+                    // It has applied what is recorded here, or gave it; what is not recorded it would have offered.
+                    (None, None, Some(record)) if record.seq <= who.applied || record.from == Some(who.node) => {
+                        Before::Known(Some(&record.entry))
+                    }
+                    (None, None, None) if who.is_heard => Before::Known(None),
+                    (None, None, _) => Before::Unknown,
+                };
+                let waits = offer.and_then(|(_, reason)| *reason).or_else(|| there.get(path).copied());
+                let waits = waits.map(ToString::to_string);
+                let waits = waits.or_else(|| who.kept.clone()).or_else(|| guard.clone().filter(|_| noticed.is_some()));
+                self.meet(name, &who, &Meeting { path, mine, theirs, waits: waits.as_deref() }, list);
+            }
+        }
+    }
+
+    /// What a peer said of paths that it cannot take.
+    fn reasons_there(&self, name: &ShareName, who: &Counterpart) -> Map<&RelPath, &Reason> {
+        let exchange = who.link.and_then(|id| self.links.get(&id)).and_then(|link| link.exchanges.get(name));
+        exchange
+            .into_iter()
+            .flat_map(|exchange| exchange.owed_there_paths.iter().map(|(path, reason)| (path, reason)))
+            .collect()
+    }
+
+    /// What this node would say of a path once it has recorded what lies there.
+    fn state_of(&self, record: Option<&Record>, noticed: Option<&Noticed>) -> Option<Entry> {
+        let Some(noticed) = noticed else { return record.map(|record| record.entry.clone()) };
+        let me = &self.store.state().me;
+        let before = noticed.before.as_ref();
+        let mut entry = noticed.after.clone();
+        let known = before.map(|before| before.version.clone()).unwrap_or_default();
+        entry.stamp = edit_stamp(me.rank, entry.mtime, entry.mtime, before.map(|before| before.stamp));
+        entry.version = known.edited(me.state, me.number + 1, limits::VERSION_IDS);
+        Some(entry)
+    }
+
+    /// What both sides would come to at one path.
+    fn meet(&self, name: &ShareName, who: &Counterpart, meeting: &Meeting<'_>, list: &mut List) {
+        let &Meeting { path, mine, theirs, waits } = meeting;
+        let mut row = |there, before, after: &Entry, why: &str, waits: Option<&str>| {
+            let why = waits.unwrap_or(why);
+            list.push(Row { share: name, peer: &who.label, path, there, before, after, why, waits: waits.is_some() });
+        };
+        let takes_nothing = who.takes_nothing.as_ref().map(|reason| format!("there: {reason}"));
+        let waits_there = waits.or(takes_nothing.as_deref());
+        let changed = |mine: &Entry| if mine.is_live() { "changed here" } else { "deleted here" };
+        match (mine, theirs) {
+            (None, Before::Unknown | Before::Known(None)) => {}
+            (Some(mine), Before::Unknown) => row(true, theirs, mine, changed(mine), waits_there),
+            (Some(mine), Before::Known(None)) => row(true, theirs, mine, "created here", waits_there),
+            (mine, Before::Known(Some(theirs))) => match reconcile::reconcile(mine, theirs, who.contact) {
+                Verdict::Known => {
+                    if let Some(mine) = mine {
+                        row(true, Before::Known(Some(theirs)), mine, changed(mine), waits_there);
+                    }
+                }
+                Verdict::Ask => {
+                    let asks = Reason::FirstContact.to_string();
+                    row(false, Before::Known(mine), theirs, "", waits.or(Some(&asks)));
+                }
+                Verdict::Agree { entry, source, loser, .. } => {
+                    row(false, Before::Known(mine), &entry, why_here(source, loser, theirs), waits);
+                    if mine.is_some() {
+                        row(true, Before::Known(Some(theirs)), &entry, why_there(source, loser), waits_there);
+                    }
+                }
+            },
+        }
+    }
+
+    fn would_approve(&self, preview: &Preview, name: &ShareName, path: Option<&RelPath>, list: &mut List) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let all = self.counterparts(name, None);
+        if path.is_none() && self.hold_of(name).is_some() {
+            list.waits = true;
+            let noticed = preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default();
+            let guarded = self.passes_no_guard(name, noticed).then_some(ASKS_THERE);
+            for who in &all {
+                self.say_unheard(name, who, list);
+                for one in noticed.iter().filter(|_| who.offers == Offers::All) {
+                    let mine = self.state_of(None, Some(one));
+                    let told = preview.told.get(&(who.node, name.clone(), one.path.clone()));
+                    let before = told.cloned().unwrap_or_else(|| one.before.clone());
+                    let away = who.link.is_none().then(|| who.kept.clone()).flatten();
+                    let (mine, theirs) = (mine.as_ref(), Before::Known(before.as_ref()));
+                    let meeting = Meeting { path: &one.path, mine, theirs, waits: away.as_deref().or(guarded) };
+                    self.meet(name, who, &meeting, list);
+                }
+            }
+        }
+        let flapping = state.index.iter().filter(|(_, record)| record.sleep == Some(Sleep::Flapping));
+        for (other, record) in flapping.filter(|(other, _)| covers(other)) {
+            list.waits = true;
+            for who in &all {
+                let told = preview.told.get(&(who.node, name.clone(), other.clone()));
+                let owed = state.owed.get(&(who.node, other.clone())).map(|owed| &owed.entry);
+                let theirs = owed.map(Some).or(told.map(Option::as_ref)).map_or(Before::Unknown, Before::Known);
+                let (mine, waits) = (Some(&record.entry), who.kept.as_deref());
+                self.meet(name, who, &Meeting { path: other, mine, theirs, waits }, list);
+            }
+        }
+        for ((node, other), owed) in state.owed.iter().filter(|((_, other), _)| covers(other)) {
+            list.waits |= owed.reason == Reason::FirstContact;
+            let flaps = state.index.get(other).is_some_and(|record| record.sleep == Some(Sleep::Flapping));
+            if flaps || !(goes_on(&owed.reason, path) || owed.reason == Reason::FirstContact) {
+                continue;
+            }
+            list.waits = true;
+            let Some(who) = all.iter().find(|who| who.node == *node) else { continue };
+            let mine = state.index.get(other).map(|record| &record.entry);
+            // Which side it is to be, is to be said first.
+            let asks = (owed.reason == Reason::FirstContact).then(|| owed.reason.to_string());
+            let waits = asks.as_deref().or(who.kept.as_deref());
+            let theirs = Before::Known(Some(&owed.entry));
+            self.meet(name, who, &Meeting { path: other, mine, theirs, waits }, list);
+        }
+    }
+
+    fn would_pick(&self, name: &ShareName, path: Option<&RelPath>, pick: Pick, list: &mut List) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let all = self.counterparts(name, None);
+        for (path, offers) in self.contacts(name, path, pick).iter() {
+            let local = state.index.get(path);
+            let Some(Choice { node, best, mine }) = self.choice(local, pick, offers) else { continue };
+            list.waits = true;
+            let Some(chosen) = local.filter(|_| mine).map(|record| &record.entry).or((!mine).then_some(&best.entry))
+            else {
+                continue;
+            };
+            let label = self.node_label(node);
+            let row = |there, peer, before, waits| {
+                let why = if mine { "this node's is picked" } else { "the peer's is picked" };
+                let (why, waits) = match waits {
+                    Some(kept) => (kept, true),
+                    None => (why, false),
+                };
+                Row { share: name, peer, path, there, before: Before::Known(before), after: chosen, why, waits }
+            };
+            list.push(row(false, &label, local.map(|record| &record.entry), None));
+            for who in &all {
+                // Whoever did not offer another content has this node's.
+                let offer = offers.iter().find(|(node, _)| *node == who.node).map(|(_, owed)| &owed.entry);
+                let before = offer.or(local.map(|record| &record.entry));
+                list.push(row(true, &who.label, before, who.kept.as_deref()));
+            }
+        }
+    }
+
+    fn would_reject(&self, preview: &Preview, name: &ShareName, path: Option<&RelPath>, list: &mut List) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let all = self.counterparts(name, None);
+        if path.is_none() && self.hold_of(name).is_some() {
+            list.waits = true;
+            let from = all.iter().find(|who| who.link.is_some());
+            let label = from.map_or("", |who| &who.label);
+            let waits = from.is_none().then_some("no peer is connected that has it");
+            for one in preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default() {
+                let told = from.and_then(|who| preview.told.get(&(who.node, name.clone(), one.path.clone())));
+                let before = told.cloned().unwrap_or_else(|| one.before.clone());
+                match before {
+                    Some(theirs) => list.push(Row {
+                        share: name,
+                        peer: label,
+                        path: &one.path,
+                        there: false,
+                        before: Before::Known(Some(&one.after)),
+                        after: &theirs,
+                        why: waits.unwrap_or("the other nodes' state is taken; what lies here goes to history"),
+                        waits: waits.is_some(),
+                    }),
+                    None => {
+                        for who in all.iter().filter(|who| who.offers == Offers::All) {
+                            list.push(Row {
+                                share: name,
+                                peer: &who.label,
+                                path: &one.path,
+                                there: true,
+                                before: Before::Known(None),
+                                after: &one.after,
+                                why: "no other node knows of it",
+                                waits: who.link.is_none(),
+                            });
+                        }
+                    }
+                }
+            }
+            all.iter().for_each(|who| self.say_unheard(name, who, list));
+        }
+        self.would_pick(name, path, Pick::Theirs, list);
+        let refused =
+            state.owed.iter().filter(|((_, other), owed)| covers(other) && is_refused_by_reject(&owed.reason));
+        for ((node, other), owed) in refused {
+            list.waits = true;
+            let nothing = Entry::tombstone(Default::default(), owed.entry.stamp);
+            list.push(Row {
+                share: name,
+                peer: &self.node_label(*node),
+                path: other,
+                there: true,
+                before: Before::Known(Some(&owed.entry)),
+                after: state.index.get(other).map_or(&nothing, |record| &record.entry),
+                why: "this node's state stays, as a decision above both",
+                waits: false,
+            });
+        }
+    }
+
+    /// Whether the other nodes will hold so many deletions as well, if their guard is as this share's.
+    fn passes_no_guard(&self, name: &ShareName, noticed: &[Noticed]) -> bool {
+        let Some(share) = self.shares.get(name) else { return false };
+        let live = self.store.state().shares.get(name).map_or(0, |state| state.index.live_files().0);
+        let gone = |one: &&Noticed| one.before.as_ref().is_some_and(Entry::has_content) && !one.after.is_live();
+        let gone = noticed.iter().filter(gone).count() as u64;
+        Deletions { live, lately: 0, guard: share.settings.delete_guard }.check(gone).is_some()
+    }
+
+    fn say_unheard(&self, name: &ShareName, who: &Counterpart, list: &mut List) {
+        if !who.is_heard {
+            let why = who.kept.as_deref().unwrap_or("the exchange has not ended");
+            list.unknown(name, &who.label, format!("what else changed there is not known: {why}"));
+        }
+    }
+}
+
+fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static str {
+    match (source, loser) {
+        (Source::There, Some(Loser::Conflict)) => {
+            "both changed it and theirs is the later one: what lies here goes to history"
+        }
+        (Source::There, Some(Loser::FirstContact)) => "what lies here has no claim: it goes to history",
+        (Source::There, _) if !theirs.is_live() => "deleted there",
+        (Source::There | Source::Here, _) => "changed there",
+    }
+}
+
+fn why_there(source: Source, loser: Option<Loser>) -> &'static str {
+    match (source, loser) {
+        (Source::Here, Some(Loser::Conflict)) => {
+            "both changed it and this node's is the later one: what lies there goes to history"
+        }
+        (Source::Here, Some(Loser::FirstContact)) => "what lies there has no claim: it goes to history",
+        _ => "changed here",
+    }
+}
