@@ -69,6 +69,7 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
             }
         }
         "show" => Command::Show { version: args.version()? },
+        "diff" if args.peer()?.is_some() => args.peer_comparison()?,
         "diff" => Command::Diff { version: args.version()?, with: args.compared_with()? },
         "restore" => Command::Restore { version: args.version()? },
         "confirm" => Command::Confirm { share: args.share()? },
@@ -192,6 +193,20 @@ impl Arguments<'_> {
                 (share, Some(path)) => Ok(Former::Newest { share: Some(share), path }),
                 (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH or PATH@N")),
             },
+        }
+    }
+
+    /// A path, or a version of it, to be compared with what a peer has.
+    fn peer_comparison(&self) -> Result<Command, Reply> {
+        let missing = || Reply::failed(Fault::Argument, "name what is to be compared: PATH or PATH@N");
+        if self.text("with")?.is_some() {
+            return Err(Reply::failed(Fault::Argument, "compare with a peer or with a version, not with both"));
+        }
+        let peer = self.peer()?.ok_or_else(missing)?;
+        let (path, number) = split_version(self.text("path")?.ok_or_else(missing)?);
+        match self.resolve(self.share()?.as_ref(), path)? {
+            (share, Some(path)) => Ok(Command::DiffPeer { peer, share: Some(share), path, number }),
+            (_, None) => Err(missing()),
         }
     }
 

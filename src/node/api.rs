@@ -88,6 +88,17 @@ pub enum Command {
         /// Compared with what; `None`: with what lies at its path now.
         with: Option<DiffWith>,
     },
+    /// What changed from what a peer has to what is here.
+    DiffPeer {
+        /// The peer.
+        peer: PeerName,
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// The path.
+        path: RelPath,
+        /// A former version of it; `None`: what lies there now.
+        number: Option<u64>,
+    },
     /// Bring a former version back.
     Restore {
         /// Which.

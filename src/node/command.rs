@@ -4,6 +4,7 @@ use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::{Now, PeerName, ShareName};
 use crate::node::api::{Command, Fault, Level, Reply, Tree};
+use crate::node::compare::Ours;
 use crate::node::preview::Of;
 use crate::node::{CommandId, LinkId, Node, Output};
 
@@ -50,6 +51,16 @@ impl<F: Fs> Node<F> {
             Command::Show { version } => self.with_former(&version, |node, item| node.show(&item)),
             Command::Diff { version, with } => {
                 self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))
+            }
+            Command::DiffPeer { peer, share, path, number } => {
+                let begun = match self.named_or_only(share.as_ref()) {
+                    Ok(share) => self.compare_with_peer(now, id, Ours { share, path, number }, &peer),
+                    Err(reply) => Some(reply),
+                };
+                match begun {
+                    Some(reply) => reply,
+                    None => return,
+                }
             }
             Command::Restore { version } => {
                 let begun = match self.former(&version) {

@@ -212,6 +212,10 @@ impl<F: Fs> Node<F> {
         for chunk in chunks {
             let Some(link) = self.links.get_mut(&id) else { return };
             let length = chunk.bytes.len() as u64;
+            if link.samples.contains_key(&chunk.id) {
+                self.take_sample(now, id, chunk);
+                continue;
+            }
             let Some(request) = link.requests.get_mut(&chunk.id) else {
                 self.misbehaved(now, id, "content that nobody asked for".into());
                 return;
@@ -302,6 +306,10 @@ impl<F: Fs> Node<F> {
     /// A peer cannot supply what was asked for.
     pub(crate) fn handle_unavailable(&mut self, now: Now, id: LinkId, request: u32, reason: Reason) {
         let Some(link) = self.links.get_mut(&id) else { return };
+        if link.samples.remove(&request).is_some() {
+            self.end_sample(id, request, Err(reason.to_string()));
+            return;
+        }
         let Some(asked) = link.requests.remove(&request) else { return };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
         let batch_id = asked.batch;

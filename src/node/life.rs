@@ -41,6 +41,7 @@ impl<F: Fs> Node<F> {
             syncs: Vec::new(),
             next_sync: 1,
             previews: Vec::new(),
+            comparisons: Vec::new(),
             counters: api::Counters::default(),
             stirred: true,
             again: false,

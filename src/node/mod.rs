@@ -13,7 +13,8 @@
 //! waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
-//! `status`, `lag` and `lists`; `preview` and `would` tell what would happen.
+//! `status`, `lag` and `lists`; `preview` and `would` tell what would happen, `ask` what
+//! peers have, and `compare` how that differs.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -25,8 +26,10 @@
 mod admit;
 pub mod api;
 mod approve;
+mod ask;
 mod batch;
 mod command;
+mod compare;
 mod decide;
 mod dial;
 mod diff;
@@ -122,6 +125,7 @@ pub struct Node<F: Fs> {
     syncs: Vec<run::Run>,
     next_sync: u64,
     previews: Vec<preview::Preview>,
+    comparisons: Vec<compare::Comparison>,
     counters: api::Counters,
     /// Set by everything that may have changed what peers must be told; cleared by `settle`.
     stirred: bool,
@@ -292,7 +296,14 @@ impl<F: Fs> Node<F> {
         let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
         let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
         let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
-        links.min(shares).min(dials).min(store).min(runs).min(self.previews_timeout()).min(self.next_expiry)
+        links
+            .min(shares)
+            .min(dials)
+            .min(store)
+            .min(runs)
+            .min(self.previews_timeout())
+            .min(self.comparisons_timeout())
+            .min(self.next_expiry)
     }
 
     /// What [`Node::poll_timeout`] waits for, by name: for whoever wonders why a node wakes.
@@ -304,7 +315,7 @@ impl<F: Fs> Node<F> {
         );
         timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
         timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
-        timers.push(("preview".to_string(), self.previews_timeout()));
+        timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
         timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
         timers
     }
@@ -371,6 +382,7 @@ impl<F: Fs> Node<F> {
     fn finish(&mut self, now: Now) {
         self.end_leaving(now);
         self.preview_on(now);
+        self.time_comparisons(now);
         self.settle(now);
         self.links.retain(|_, link| !link.over || link.session.queued() > 0);
     }

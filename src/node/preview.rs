@@ -8,9 +8,10 @@
 use crate::fs::Fs;
 use crate::fs::scan::{Scan, Scanned};
 use crate::model::reason::Hold;
-use crate::model::{Entry, Map, Monotonic, NodeId, Now, PeerName, RelPath, ShareName, limits};
+use crate::model::{Entry, Map, Monotonic, NodeId, Now, PeerName, RelPath, Set, ShareName, limits};
 use crate::node::api::{Fault, Pick, Reply};
-use crate::node::{CommandId, Node, Output};
+use crate::node::link::Link;
+use crate::node::{CommandId, LinkId, Node, Output};
 
 /// A question what would happen, while it is being answered.
 pub(crate) struct Preview {
@@ -19,6 +20,9 @@ pub(crate) struct Preview {
     pub shares: Vec<ShareName>,
     /// Shares that are still to be looked at.
     unseen: Vec<ShareName>,
+    /// Questions to peers that are not answered; `asks` until they are asked.
+    pub asked: Vec<(LinkId, u32)>,
+    asks: bool,
     /// What was seen in the others.
     pub seen: Map<ShareName, Seen>,
     /// What peers said they have at paths, where they were asked.
@@ -76,7 +80,17 @@ impl<F: Fs> Node<F> {
             Of::Approve { .. } | Of::Reject { .. } => Vec::new(),
         };
         let deadline = now.mono.plus(limits::PREVIEW_TIME);
-        self.previews.push(Preview { command, of, shares, unseen, seen: Map::new(), told: Map::new(), deadline });
+        self.previews.push(Preview {
+            command,
+            of,
+            shares,
+            unseen,
+            asked: Vec::new(),
+            asks: true,
+            seen: Map::new(),
+            told: Map::new(),
+            deadline,
+        });
         None
     }
 
@@ -96,6 +110,20 @@ impl<F: Fs> Node<F> {
                 index += 1;
                 continue;
             }
+            if preview.asks && preview.unseen.is_empty() {
+                preview.asks = false;
+                let asked = self.ask_peers(index);
+                let Some(preview) = self.previews.get_mut(index) else { return };
+                preview.asked = asked;
+                preview.deadline = now.mono.plus(limits::ASK_TIME);
+                continue;
+            }
+            let links = &self.links;
+            preview.asked.retain(|(link, _)| links.get(link).is_some_and(Link::is_admitted));
+            if !preview.asked.is_empty() && now.mono < preview.deadline {
+                index += 1;
+                continue;
+            }
             let preview = self.previews.remove(index);
             let reply = if preview.unseen.is_empty() {
                 self.would(&preview)
@@ -104,6 +132,41 @@ impl<F: Fs> Node<F> {
             };
             self.outputs.push_back(Output::Reply { id: preview.command, reply });
         }
+    }
+
+    /// Asks those who are there what they have where something would happen to it.
+    fn ask_peers(&mut self, index: usize) -> Vec<(LinkId, u32)> {
+        let Some(preview) = self.previews.get(index) else { return Vec::new() };
+        let only = match &preview.of {
+            Of::Sync { peer } => peer.as_ref(),
+            Of::Approve { .. } | Of::Reject { .. } => None,
+        };
+        let mut questions = Vec::new();
+        for name in &preview.shares {
+            let noticed = preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default();
+            for who in self.counterparts(name, only) {
+                let Some(link) = who.link else { continue };
+                let paths: Set<&RelPath> =
+                    self.in_question(name, &who, noticed, &preview.of).take(limits::REPLY_PATHS).collect();
+                let mut some = Vec::new();
+                let mut size = 0;
+                for path in paths.iter() {
+                    size += path.as_bytes().len();
+                    if some.len() >= limits::ASK_PATHS || size > limits::ASK_BYTES && !some.is_empty() {
+                        questions.push((link, name.clone(), std::mem::take(&mut some)));
+                        size = path.as_bytes().len();
+                    }
+                    some.push((*path).clone());
+                }
+                if !some.is_empty() {
+                    questions.push((link, name.clone(), some));
+                }
+            }
+        }
+        questions
+            .into_iter()
+            .filter_map(|(link, name, paths)| Some((link, self.ask_for(link, &name, paths)?)))
+            .collect()
     }
 
     /// Begins to look at a share without recording what is seen, unless it is being looked at.

