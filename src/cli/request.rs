@@ -121,6 +121,9 @@ pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String
             };
             set("path", path(0).map(Value::from));
             set("share", share);
+            let text = |opt| invocation.last(opt).map(|text| Value::from(escape::as_typed(text.as_bytes())));
+            set("why", text(Opt::Why));
+            set("node", text(Opt::Node));
             set("limit", Some(limit.into()));
             "history"
         }
@@ -274,6 +277,7 @@ mod tests {
             ("reject --share main", "reject", json!({"share": "main"})),
             ("log dhcp -n 3", "history", json!({"path": "dhcp", "limit": 3})),
             ("log", "history", json!({"limit": 50})),
+            ("log --why conflict --node r2", "history", json!({"why": "conflict", "node": "r2", "limit": 50})),
             ("show dhcp@4", "show", json!({"path": "dhcp@4"})),
             ("diff dhcp@4 dhcp@5", "diff", json!({"path": "dhcp@4", "with": "dhcp@5"})),
             ("diff dhcp@4 r2", "diff", json!({"path": "dhcp@4", "peer": "r2"})),

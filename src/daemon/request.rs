@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
 use crate::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
+use crate::store::state::Why;
 
 /// Most versions that `history` lists when nobody says how many.
 const LISTED: usize = 100;
@@ -65,6 +66,8 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
             Command::Log {
                 share,
                 path,
+                why: args.why()?,
+                node: args.text("node")?.map(str::to_string),
                 limit: args.number("limit")?.map_or(LISTED, |n| usize::try_from(n).unwrap_or(LISTED)),
             }
         }
@@ -166,6 +169,12 @@ impl Arguments<'_> {
             Some("newest") => Ok(Some(Pick::Newest)),
             Some(_) => Err(wrong("pick", "mine, theirs or newest")),
         }
+    }
+
+    fn why(&self) -> Result<Option<Why>, Reply> {
+        let Some(text) = self.text("why")? else { return Ok(None) };
+        let words = || Why::ALL.map(|why| why.word().replace(' ', "-")).join(", ");
+        Why::from_word(text).map(Some).ok_or_else(|| wrong("why", &format!("one of {}", words())))
     }
 
     /// The share, and the path in it, that `share` and `key` name together.

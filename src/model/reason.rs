@@ -201,9 +201,9 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}"),
+            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}; make or mount it, and it goes on by itself"),
             Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
-            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
             Hold::Replaced { changed, known } => write!(
                 f,
                 "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
@@ -212,7 +212,7 @@ impl fmt::Display for Hold {
                 f,
                 "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
             ),
-            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
         }
     }
 }
@@ -370,8 +370,8 @@ impl fmt::Display for Reason {
             Reason::WaitsFor(path) => write!(f, "waits for {path}, which changed together with it"),
             Reason::ShareHeld => f.write_str("the share is held"),
             Reason::FirstContact => f.write_str("both sides have it and differ: pick with `owsync approve --mine`, `--theirs` or `--newest`"),
-            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` or `owsync reject`"),
-            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it"),
+            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` deletes them here too, `owsync reject` brings them back there"),
+            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it, `owsync reject` deletes it there"),
             Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
             Reason::Unconfirmed => {
                 f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")

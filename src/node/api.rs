@@ -5,6 +5,7 @@
 //! and absent rather than null where there is nothing to say.
 
 use crate::model::{PeerName, RelPath, ShareName, WallTime};
+use crate::store::state::Why;
 
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,10 @@ pub enum Command {
         share: Option<ShareName>,
         /// This path, or what is below it.
         path: Option<RelPath>,
+        /// Only those that are there for this reason.
+        why: Option<Why>,
+        /// Only those that a change of this node replaced: its name here, or the start of its id.
+        node: Option<String>,
         /// At most this many, the newest.
         limit: usize,
     },

@@ -58,6 +58,7 @@ impl<F: Fs> Node<F> {
             let seq = self.store.next_seq(now.wall);
             if let Some(share) = self.shares.get_mut(name) {
                 share.flaps.forgive(&path);
+                share.flapping.remove(&path);
                 share.top = seq;
                 share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
             }

@@ -5,6 +5,7 @@ use crate::model::reason::Trouble;
 use crate::model::{Now, PeerName, ShareName};
 use crate::node::api::{Command, Fault, Level, Reply, Tree};
 use crate::node::compare::Ours;
+use crate::node::lists::Wanted;
 use crate::node::preview::Of;
 use crate::node::{CommandId, LinkId, Node, Output};
 
@@ -47,7 +48,10 @@ impl<F: Fs> Node<F> {
             Command::Reject { share, path, .. } => {
                 self.with_share(share, |node, name| node.reject(now, &name, path.as_ref()))
             }
-            Command::Log { share, path, limit } => self.log_tree(share.as_ref(), path.as_ref(), limit),
+            Command::Log { share, path, why, node, limit } => {
+                let wanted = Wanted { share, path, why, node };
+                self.log_tree(&wanted, limit)
+            }
             Command::Show { version } => self.with_former(&version, |node, item| node.show(&item)),
             Command::Diff { version, with } => {
                 self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))

@@ -5,6 +5,7 @@ use crate::model::{Kind, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
 use crate::store::history::Item;
+use crate::store::state::Why;
 
 impl<F: Fs> Node<F> {
     /// The paths of a share.
@@ -36,10 +37,17 @@ impl<F: Fs> Node<F> {
     }
 
     /// Former versions, the newest last.
-    pub(crate) fn log_tree(&self, share: Option<&ShareName>, path: Option<&RelPath>, limit: usize) -> Reply {
+    pub(crate) fn log_tree(&self, wanted: &Wanted, limit: usize) -> Reply {
+        let Wanted { share, path, why, node } = wanted;
+        let by = |item: &Item, name: &str| match item.by {
+            None => name == self.settings.name || self.identity.id.to_hex().starts_with(name),
+            Some(by) => self.node_label(by) == name || by.to_hex().starts_with(name),
+        };
         let covers = |item: &&Item| {
-            share.is_none_or(|name| *name == item.share)
-                && path.is_none_or(|path| item.path == *path || item.path.is_below(path))
+            share.as_ref().is_none_or(|name| *name == item.share)
+                && path.as_ref().is_none_or(|path| item.path == *path || item.path.is_below(path))
+                && why.is_none_or(|why| why == item.why)
+                && node.as_ref().is_none_or(|name| by(item, name))
         };
         let mut items: Vec<Tree> = self
             .history
@@ -69,4 +77,13 @@ impl<F: Fs> Node<F> {
             .with("digest", item.digest.to_hex())
             .with("run", item.run)
     }
+}
+
+/// Which former versions are listed.
+pub(crate) struct Wanted {
+    pub share: Option<ShareName>,
+    pub path: Option<RelPath>,
+    pub why: Option<Why>,
+    /// Whose change replaced them.
+    pub node: Option<String>,
 }

@@ -169,6 +169,15 @@ impl<F: Fs> Node<F> {
         // Nothing that is absent from another directory was deleted, and nothing in it overwrites what others have.
         let approved = std::mem::take(&mut share.approved) || share.moved;
         let before = self.hold_of(name).cloned();
+        let held = match (held, &before) {
+            // What vanished while owsync was running did not vanish while it was not.
+            (Some(Hold::Replaced { changed: gone, known }), Some(Hold::MassDeletion { .. }))
+                if scanned.counts.changed == 0 =>
+            {
+                Some(Hold::MassDeletion { gone, known })
+            }
+            (held, _) => held,
+        };
         // What is written into an emptied share brings nothing back.
         let still_gone = scanned.counts.gone == scanned.counts.known && matches!(before, Some(Hold::Emptied { .. }));
         let waits = still_gone || before.as_ref().is_some_and(|hold| !hold.ends_by_itself());

@@ -58,6 +58,8 @@ pub(crate) struct Share<R: Root> {
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
+    /// Paths that are held because they changed back and forth, as far as they still sleep for it.
+    pub flapping: Set<RelPath>,
     /// Changes that waited for this path of this batch of this node need not wait for it any more.
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
     /// Staged files of a landing that ended: they go once it is written down that it did, because until then a restart
@@ -109,6 +111,7 @@ impl<R: Root> Share<R> {
             skipped_more: 0,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
+            flapping: Set::new(),
             waits_over: Vec::new(),
             litter: Vec::new(),
             reconsider: Set::new(),

@@ -389,8 +389,7 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
-        let flapping = state.index.iter().filter(|(_, record)| record.sleep == Some(Sleep::Flapping));
-        for (other, record) in flapping.filter(|(other, _)| covers(other)) {
+        for (other, record) in self.flapping(name).filter(|(other, _)| covers(other)) {
             list.waits = true;
             for who in &all {
                 let told = preview.told.get(&(who.node, name.clone(), other.clone()));

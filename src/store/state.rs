@@ -220,6 +220,10 @@ pub enum Why {
 }
 
 impl Why {
+    /// All of them.
+    pub const ALL: [Why; 7] =
+        [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial];
+
     /// The word that scripts and people see.
     pub fn word(self) -> &'static str {
         match self {
@@ -231,6 +235,12 @@ impl Why {
             Why::Created => "created",
             Why::OnTrial => "on trial",
         }
+    }
+
+    /// The reason of a word; a person may write `-` or `_` for its blank.
+    pub fn from_word(word: &str) -> Option<Why> {
+        let word = word.replace(['-', '_'], " ");
+        Why::ALL.into_iter().find(|why| why.word() == word)
     }
 
     /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.

@@ -12,6 +12,7 @@ mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]
 mod disk;
+mod holds;
 mod previews;
 mod reload;
 mod scenarios;

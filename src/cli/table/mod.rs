@@ -122,6 +122,10 @@ pub enum Opt {
     Newest,
     /// How many.
     Limit,
+    /// Former versions that are there for this reason.
+    Why,
+    /// Former versions that this node's changes replaced.
+    Node,
     /// An address of this node, or of the one to join.
     Address,
     /// A new identity.

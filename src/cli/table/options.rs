@@ -134,6 +134,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         meaning: "at most so many versions, the newest",
         default: "50",
     },
+    OptionSpec {
+        opt: Opt::Why,
+        short: None,
+        long: &["why"],
+        value: Some("REASON"),
+        meaning: "replaced, deleted, conflict, first-contact, given-up, created or on-trial: only versions that are there for this",
+        default: "whatever the reason",
+    },
+    OptionSpec {
+        opt: Opt::Node,
+        short: None,
+        long: &["node"],
+        value: Some("NODE"),
+        meaning: "only versions that a change of this node replaced: its name, or the start of its id",
+        default: "whosever change it was",
+    },
     flag(Opt::New, None, &["new"], "replace this node's identity by a new one, as after copying a machine"),
     flag(Opt::Json, None, &["json"], "print JSON"),
     OptionSpec {

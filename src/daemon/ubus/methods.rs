@@ -63,7 +63,10 @@ pub const METHODS: &[Method] = &[
     Method { name: "peers", arguments: &[] },
     Method { name: "shares", arguments: &[] },
     Method { name: "files", arguments: &[("share", Text), ("from", Text)] },
-    Method { name: "history", arguments: &[("share", Text), ("path", Text), ("limit", Number)] },
+    Method {
+        name: "history",
+        arguments: &[("share", Text), ("path", Text), ("why", Text), ("node", Text), ("limit", Number)],
+    },
     Method { name: "show", arguments: &[("path", Text), ("number", Number)] },
     Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text), ("peer", Text)] },
     Method { name: "restore", arguments: &[("path", Text), ("number", Number)] },
@@ -221,6 +224,7 @@ mod tests {
                 arguments = match (*name, kind) {
                     ("share", _) => arguments.with(*name, "main"),
                     ("pick", _) => arguments.with(*name, "mine"),
+                    ("why", _) => arguments.with(*name, "first-contact"),
                     (_, Text) => arguments.with(*name, "x@1"),
                     (_, Number) => arguments.with(*name, 1i64),
                     (_, Flag) => arguments.with(*name, true),
