@@ -30,6 +30,7 @@ mod edits;
 mod hostile;
 mod network;
 mod pasts;
+mod people;
 mod races;
 mod signals;
 mod strangers;
