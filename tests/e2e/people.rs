@@ -73,7 +73,7 @@ fn what_would_happen_is_looked_at_compared_done_and_taken_back() {
     let diff = said(a, &["diff", "dhcp", "b"]);
     assert!(diff.starts_with("--- b/main:dhcp\n+++ main:dhcp\n"), "{diff}");
     assert!(diff.ends_with("+\n+config host\n+\toption name 'nas'\n"), "{diff}");
-    assert_eq!(said(a, &["diff", "./firewall", "b"]).as_str(), "no difference\n");
+    assert_eq!(said(a, &["diff", "main:firewall", "b"]).as_str(), "no difference\n");
     assert_eq!(b.tree(), before, "asking changes nothing");
 
     said(a, &["resume", "--share", "main"]);
