@@ -191,7 +191,7 @@ pub const SYNC_TIME: Duration = Duration::from_secs(30);
 /// Questions what would happen that are answered at a time: each reads the files of its shares.
 pub const PREVIEWS_MAX: usize = 16;
 /// Time in which such a question is answered: callers over ubus wait for 20 s at least.
-pub const PREVIEW_TIME: Duration = Duration::from_secs(15);
+pub const PREVIEW_TIME: Duration = Duration::from_secs(12);
 /// Of that, the time in which peers say what they have, and supply what is compared.
 pub const ASK_TIME: Duration = Duration::from_secs(5);
 /// Comparisons with what a peer has that are made at a time.

@@ -43,10 +43,7 @@ impl<F: Fs> Node<F> {
         ours: Ours,
         peer: &PeerName,
     ) -> Option<Reply> {
-        match self.begin_comparison(now, command, ours, peer) {
-            Ok(()) => None,
-            Err(reply) => Some(reply),
-        }
+        self.begin_comparison(now, command, ours, peer).err()
     }
 
     fn begin_comparison(

@@ -1,10 +1,10 @@
-//! How a node begins, and how it ends.
+//! How a node begins, how it ends, and what it waits for in between.
 
 use std::collections::VecDeque;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Map, Now, limits};
+use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node, Parts, api, expire};
 use crate::store::News;
@@ -55,6 +55,20 @@ impl<F: Fs> Node<F> {
         node.set_up_dials(now);
         node.settle(now);
         node
+    }
+
+    /// What [`Node::poll_timeout`] waits for, by name: for whoever wonders why a node wakes.
+    pub fn timers(&self) -> Vec<(String, Monotonic)> {
+        let mut timers = vec![("expiry".to_string(), self.next_expiry)];
+        timers.extend(self.links.iter().map(|(id, link)| (format!("session {id}"), link.poll_timeout())));
+        timers.extend(
+            self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
+        );
+        timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
+        timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
+        timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
+        timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
+        timers
     }
 
     /// Ends every session and writes everything down, as well as it goes.

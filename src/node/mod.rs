@@ -306,20 +306,6 @@ impl<F: Fs> Node<F> {
             .min(self.next_expiry)
     }
 
-    /// What [`Node::poll_timeout`] waits for, by name: for whoever wonders why a node wakes.
-    pub fn timers(&self) -> Vec<(String, Monotonic)> {
-        let mut timers = vec![("expiry".to_string(), self.next_expiry)];
-        timers.extend(self.links.iter().map(|(id, link)| (format!("session {id}"), link.poll_timeout())));
-        timers.extend(
-            self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
-        );
-        timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
-        timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
-        timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
-        timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
-        timers
-    }
-
     /// Whether [`Node::work`] would do something.
     pub fn has_work(&self) -> bool {
         let now = self.clock.latest();

@@ -4,68 +4,24 @@
 //! same function that decides when it is no preview. What a peer has and has not said (it is away, or does not answer)
 //! is not guessed: what this node would send it is listed, and that its own changes are not known is said beside the list.
 
+mod counterpart;
+mod list;
+
 use crate::fs::Fs;
-use crate::model::{Direction, Entry, Map, NodeId, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
-use crate::node::api::{Fault, Pick, Reply, Tree};
+use crate::model::{Direction, Entry, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
+use crate::node::Node;
+use crate::node::api::{Fault, Pick, Reply};
 use crate::node::approve::{Choice, goes_on, is_refused_by_reject};
-use crate::node::link::{Link, Offers};
+use crate::node::link::Offers;
 use crate::node::offer::is_offered;
 use crate::node::preview::{Noticed, Of, Preview, Seen};
-use crate::node::{LinkId, Node};
 use crate::reconcile::safety::Deletions;
-use crate::reconcile::{self, FirstContact, Loser, Source, Verdict, edit_stamp};
+use crate::reconcile::{self, Loser, Source, Verdict, edit_stamp};
+use counterpart::Counterpart;
+use list::{Before, List, Row};
 
 /// What becomes of a mass deletion that was approved where it began.
 const ASKS_THERE: &str = "with its delete_guard on, the peer asks too: `owsync approve` there";
-
-/// A peer in a share.
-pub(crate) struct Counterpart {
-    pub label: String,
-    pub node: NodeId,
-    pub link: Option<LinkId>,
-    /// Why nothing passes between it and this node.
-    pub kept: Option<String>,
-    /// What it said that counts: by now this node has heard everything up to it.
-    is_heard: bool,
-    contact: FirstContact,
-    offers: Offers,
-    /// Up to here it has applied what this node has.
-    applied: u64,
-    /// Why it takes nothing, by its direction.
-    takes_nothing: Option<Reason>,
-}
-
-/// The answer, as it grows.
-#[derive(Default)]
-struct List {
-    rows: Vec<Tree>,
-    count: u64,
-    unknown: Vec<Tree>,
-    /// Something that a person may let go on was among it.
-    waits: bool,
-}
-
-/// What would happen to one path at one side.
-struct Row<'a> {
-    share: &'a ShareName,
-    peer: &'a str,
-    path: &'a RelPath,
-    there: bool,
-    before: Before<'a>,
-    after: &'a Entry,
-    why: &'a str,
-    /// It does not happen by itself: `why` says what it waits for.
-    waits: bool,
-}
-
-/// What lies where something would happen.
-#[derive(Clone, Copy)]
-enum Before<'a> {
-    /// This, or nothing.
-    Known(Option<&'a Entry>),
-    /// The peer is away, or did not answer.
-    Unknown,
-}
 
 /// One path as both sides have it.
 struct Meeting<'a> {
@@ -74,65 +30,6 @@ struct Meeting<'a> {
     theirs: Before<'a>,
     /// What it waits for, if it does.
     waits: Option<&'a str>,
-}
-
-impl List {
-    fn push(&mut self, row: Row<'_>) {
-        let what = match row.before {
-            Before::Known(before) => what(before, row.after),
-            Before::Unknown => Some(if row.after.is_live() { "sent" } else { "deleted" }),
-        };
-        let Some(what) = what else { return };
-        self.count += 1;
-        if self.rows.len() >= limits::REPLY_PATHS {
-            return;
-        }
-        let size = if row.after.is_live() { row.after.size } else { row.before.size() };
-        let tree = Tree::map()
-            .with("share", row.share.to_string())
-            .with("peer", row.peer)
-            .with("path", row.path.to_text())
-            .with("where", if row.there { "there" } else { "here" })
-            .with("what", what)
-            .with("size", size)
-            .with("why", row.why);
-        self.rows.push(if row.waits { tree.with("waits", true) } else { tree });
-    }
-
-    fn unknown(&mut self, share: &ShareName, peer: &str, message: String) {
-        let tree = Tree::map().with("share", share.to_string()).with("peer", peer).with("message", message);
-        self.unknown.push(tree);
-    }
-
-    fn tree(self) -> Tree {
-        let truncated = self.count > self.rows.len() as u64;
-        let tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
-        if self.unknown.is_empty() { tree } else { tree.with("unknown", self.unknown) }
-    }
-}
-
-impl Before<'_> {
-    fn size(self) -> u64 {
-        match self {
-            Before::Known(Some(entry)) => entry.size,
-            Before::Known(None) | Before::Unknown => 0,
-        }
-    }
-}
-
-/// What a change of a path is called; `None` where a person would see none.
-fn what(before: Option<&Entry>, after: &Entry) -> Option<&'static str> {
-    let Some(before) = before.filter(|before| before.is_live()) else {
-        return after.is_live().then_some("created");
-    };
-    Some(match after {
-        _ if !after.is_live() => "deleted",
-        _ if !before.same_content(after) => "changed",
-        _ if before.mode != after.mode => "mode",
-        _ if before.owner != after.owner => "owner",
-        _ if before.mtime != after.mtime => "time",
-        _ => return None,
-    })
 }
 
 impl<F: Fs> Node<F> {
@@ -151,81 +48,6 @@ impl<F: Fs> Node<F> {
             return Reply::failed(Fault::State, "nothing here waits for a person");
         }
         Reply::Done(list.tree())
-    }
-
-    /// The peers of a share, those that are away too.
-    pub(crate) fn counterparts(&self, name: &ShareName, only: Option<&PeerName>) -> Vec<Counterpart> {
-        let mut all = Vec::new();
-        let here = self.hold_of(name).map(|_| "the share is held here".to_string());
-        let paused = self.shares.get(name).is_some_and(|share| share.paused).then(|| "the share is paused here".into());
-        let here: Option<String> = here.or(paused);
-        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
-            let label = self.peer_label(*id);
-            if only.is_some_and(|only| link.section.as_ref() != Some(only) && *only.0 != *label) {
-                continue;
-            }
-            if let Some(one) = self.counterpart(name, *id, link, label, here.clone()) {
-                all.push(one);
-            }
-        }
-        for peer in self.settings.peers.iter().filter(|peer| peer.enabled && peer.allows(name)) {
-            let linked =
-                self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
-            if linked || only.is_some_and(|only| *only != peer.name) {
-                continue;
-            }
-            let known = self.store.state().peers.iter().rev();
-            let mut nodes = known.filter(|(_, known)| known.section.as_deref() == Some(&*peer.name.0));
-            let node = nodes.next().map(|(node, _)| *node);
-            let dial = self.dials.get(&peer.name);
-            let away = match dial.and_then(|dial| dial.trouble.as_ref()) {
-                _ if dial.is_some_and(|dial| dial.paused) => "paused here".to_string(),
-                Some((trouble, _)) => trouble.to_string(),
-                None => "not connected".to_string(),
-            };
-            let ledger = node.and_then(|node| self.store.state().shares.get(name)?.ledgers.get(&node));
-            let applied = ledger.filter(|ledger| ledger.our_state == Some(self.store.state().me.state));
-            all.push(Counterpart {
-                label: peer.name.to_string(),
-                // Nobody has this id: what was never met gave nothing.
-                node: node.unwrap_or(NodeId([0; 16])),
-                link: None,
-                kept: Some(here.clone().unwrap_or(away)),
-                is_heard: false,
-                contact: FirstContact { rule: self.settings.first_sync, settled_here: true, settled_there: true },
-                offers: if peer.direction.sends() { Offers::All } else { Offers::Nothing },
-                applied: applied.map_or(0, |ledger| ledger.acked),
-                takes_nothing: None,
-            });
-        }
-        all
-    }
-
-    fn counterpart(
-        &self,
-        name: &ShareName,
-        id: LinkId,
-        link: &Link<F::Root>,
-        label: String,
-        here: Option<String>,
-    ) -> Option<Counterpart> {
-        let exchange = link.exchanges.get(name)?;
-        let there = exchange.theirs.held.as_ref().map(|_| "the share is held there".to_string());
-        Some(Counterpart {
-            label,
-            node: link.node?,
-            link: Some(id),
-            kept: here.or(there),
-            is_heard: exchange.listening && exchange.heard_all && exchange.theirs.held.is_none(),
-            contact: self.contact_at(link),
-            offers: exchange.offers,
-            applied: exchange.their_applied,
-            takes_nothing: match exchange.theirs.direction {
-                Direction::Observe => Some(Reason::OnlyObserves),
-                Direction::Send => Some(Reason::OnlySends),
-                Direction::Both | Direction::Receive => None,
-            },
-        })
     }
 
     /// What a peer must be asked about, to know what would become of it there.
@@ -466,7 +288,11 @@ impl<F: Fs> Node<F> {
                         there: false,
                         before: Before::Known(Some(&one.after)),
                         after: &theirs,
-                        why: waits.unwrap_or("the other nodes' state is taken; what lies here goes to history"),
+                        why: waits.unwrap_or(if one.after.is_live() {
+                            "the other nodes' state is taken; what lies here goes to history"
+                        } else {
+                            "the other nodes' state is taken"
+                        }),
                         waits: waits.is_some(),
                     }),
                     None => {

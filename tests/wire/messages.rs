@@ -13,11 +13,11 @@ use crate::bytes::hex;
 /// A moment in 2026, in ms: 1b 000001a1f806614b on the wire.
 pub const WALL: WallTime = WallTime(1_795_162_530_123);
 
-fn path(text: &str) -> RelPath {
+pub fn path(text: &str) -> RelPath {
     RelPath::parse(text.as_bytes()).unwrap()
 }
 
-fn both_ways(message: &Message, golden: &str) {
+pub fn both_ways(message: &Message, golden: &str) {
     let golden = hex(golden);
     let mut written = Vec::new();
     message.encode(&mut written);
@@ -341,29 +341,6 @@ fn ping_pong_and_news() {
     let news = |held: Option<&str>| Message::ShareNews { share: ShareName::main(), held: held.map(Into::into) };
     both_ways(&news(Some("no")), "0b a2 00 64 6d61696e 01 62 6e6f");
     both_ways(&news(None), "0b a1 00 64 6d61696e");
-}
-
-#[test]
-fn ask_and_tell() {
-    both_ways(
-        &Message::Ask { id: 7, share: ShareName::main(), paths: vec![path("a"), path("d/l")] },
-        "0c a3 00 64 6d61696e   # share
-         01 07                  # number of the question
-         02 82 41 61 43 642f6c  # paths, as bytes",
-    );
-    let gone = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: 1000 });
-    both_ways(
-        &Message::Tell {
-            id: 7,
-            last: true,
-            entries: vec![Offer { path: path("g"), entry: gone, seq: 256, batch: 256 }],
-        },
-        "0d a3 00 07            # number of the question
-         01 f5                  # nothing more follows
-         02 81                  # one entry, as in Index
-           a6 00 41 67 01 19 0100 02 03 03 80 04 00 05 19 03e8",
-    );
-    both_ways(&Message::Tell { id: 0, last: false, entries: Vec::new() }, "0d a3 00 00 01 f4 02 80");
 }
 
 #[test]

@@ -6,7 +6,11 @@ use crate::node::api::Tree;
 /// What would happen, here and there; below it what waits for something, and what is not known.
 pub fn would(answer: &Tree) -> String {
     let (waiting, going): (Vec<&Tree>, Vec<&Tree>) = answer.list("would").iter().partition(|one| one.flag("waits"));
-    let mut text = if going.is_empty() { "nothing would happen\n".to_string() } else { rows(&going) };
+    let mut text = match (&going[..], &waiting[..]) {
+        ([], []) => "nothing would happen\n".to_string(),
+        ([], _) => "nothing would happen at once\n".to_string(),
+        _ => rows(&going),
+    };
     if !waiting.is_empty() {
         text.push_str(&format!("\nwaits for what WHY says:\n{}", rows(&waiting)));
     }
@@ -81,5 +85,7 @@ mod tests {
              r3, share main: not connected\n"
         );
         assert_eq!(would(&Tree::map().with("would", Vec::new())), "nothing would happen\n");
+        let waits = Tree::map().with("would", vec![one("dhcp", "there", "sent", "not connected").with("waits", true)]);
+        assert!(would(&waits).starts_with("nothing would happen at once\n\nwaits for what WHY says:\n"));
     }
 }
