@@ -31,13 +31,14 @@ define Package/owsync/conffiles
 endef
 
 define Package/owsync/install
-	$(INSTALL_DIR) $(1)/usr/bin $(1)/etc/config $(1)/etc/init.d $(1)/etc/uci-defaults $(1)/etc/owsync
+	$(INSTALL_DIR) $(1)/usr/bin $(1)/etc/config $(1)/etc/init.d $(1)/etc/uci-defaults $(1)/etc/owsync $(1)/usr/share/owsync/hooks
 	chmod 0700 $(1)/etc/owsync
 	$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/owsync $(1)/usr/bin/owsync
 	$(INSTALL_CONF) files/owsync.config $(1)/etc/config/owsync
 	$(INSTALL_BIN) files/owsync.init $(1)/etc/init.d/owsync
 	$(INSTALL_BIN) files/owsync-rollback.init $(1)/etc/init.d/owsync-rollback
 	$(INSTALL_DATA) files/owsync.uci-defaults $(1)/etc/uci-defaults/90-owsync
+	$(INSTALL_BIN) files/hooks/mail files/hooks/master-only $(1)/usr/share/owsync/hooks/
 endef
 
 # The compiler's flags for an architecture, and for directories whose names stay out of the binary (a panic's message

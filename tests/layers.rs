@@ -71,7 +71,7 @@ const SLEEPERS: &[&str] = &["tests/e2e/wait.rs"];
 const LINES: usize = 400;
 
 /// Files that are longer than [`LINES`], with what they have now. A line is only ever lowered, or taken out.
-const CEILINGS: &[(&str, usize)] = &[("src/daemon/shell/mod.rs", 494), ("src/daemon/watcher/tests.rs", 413)];
+const CEILINGS: &[(&str, usize)] = &[("src/daemon/watcher/tests.rs", 413)];
 
 /// A ceiling this far above its file must come down.
 const SLACK: usize = 15;

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::config::Config;
 use crate::model::settings::{PeerSettings, ShareSettings};
-use crate::model::{Direction, escape};
+use crate::model::{Direction, Hook, escape};
 
 /// A config file in the making.
 #[derive(Debug, Default)]
@@ -74,6 +74,29 @@ impl ConfText {
         if let Some(confirm) = share.confirm {
             self.set("confirm", confirm.to_string());
         }
+        for (key, program) in [("validate", &share.validate), ("probe", &share.probe)] {
+            program.iter().for_each(|program| self.set(key, program.as_os_str().as_bytes()));
+        }
+        let mut unless_standard = |key: &str, value: &str, same: bool| {
+            if whole || !same {
+                self.set(key, value);
+            }
+        };
+        unless_standard("mode", share.mode.word(), share.mode == standard.mode);
+        let deletions = if share.deletions == Direction::Observe { "none" } else { share.deletions.word() };
+        unless_standard("propagate_deletions", deletions, share.deletions == Direction::Both);
+        for (key, limit) in [("soft_max_time", share.soft_max_time), ("hard_max_time", share.hard_max_time)] {
+            unless_standard(key, &limit.map_or(0, |limit| limit.as_secs()).to_string(), limit.is_none());
+        }
+        self.hook(&share.hook);
+    }
+
+    /// The program that is told what happens, if there is one.
+    fn hook(&mut self, hook: &Hook) {
+        if let Some(program) = &hook.program {
+            self.set("hook", program.as_os_str().as_bytes());
+            self.set("hook_timeout", hook.time.as_secs().to_string());
+        }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -112,6 +135,10 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     text.set("settle_ms", settings.settle.as_millis().to_string());
     text.set("max_clock_skew", settings.max_clock_skew.as_secs().to_string());
     text.set("log_level", config.log_level.to_string());
+    text.hook(&settings.hook);
+    if let Some(file) = &config.metrics_file {
+        text.set("metrics_file", file.as_os_str().as_bytes());
+    }
     text.set("history_size", settings.history.size.to_string());
     text.set("history_days", settings.history.days.to_string());
     text.set("history_versions", settings.history.versions.to_string());
@@ -162,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_as_the_same() {
         let config = config(
-            b"name=r1\nport=99\nsync_dir=/a b\ninclude=*\xff\nexclude=x=y\ndatabase=/d/b.db\npeer=10.0.0.2,10.0.0.1\n[share vpn]\ndir=/v\nsymlinks=copy\nmax_file_size=0\nmin_free=2M\nenabled=0\n[peer r2]\naddress=[fd00::2]:7\nshare=vpn\ndirection=send\n",
+            b"name=r1\nport=99\nsync_dir=/a b\ninclude=*\xff\nexclude=x=y\ndatabase=/d/b.db\npeer=10.0.0.2,10.0.0.1\nhook=/h 1\nhook_timeout=2m\n[share vpn]\ndir=/v\nsymlinks=copy\nmax_file_size=0\nmin_free=2M\nenabled=0\nhook=/h\n[peer r2]\naddress=[fd00::2]:7\nshare=vpn\ndirection=send\n",
         );
 
         let text = effective(&config).unwrap();

@@ -98,6 +98,7 @@ fn command(invocation: &Invocation) -> Result<Done, Failure> {
         | Verb::Peers
         | Verb::PeersForget
         | Verb::Shares
+        | Verb::Metrics
         | Verb::Sync
         | Verb::Pause
         | Verb::Resume

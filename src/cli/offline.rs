@@ -43,6 +43,8 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
             | Output::Event(_)
             | Output::Watch { .. }
             | Output::Landed { .. }
+            | Output::Check { .. }
+            | Output::Probe { .. }
             | Output::Dial { .. }
             | Output::Close { .. } => {}
         }

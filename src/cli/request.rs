@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::args::Invocation;
 use crate::cli::table::{Opt, Verb};
+use crate::config::values;
 use crate::model::{escape, limits};
 
 /// Versions that `log` lists when nobody says how many.
@@ -73,6 +74,7 @@ pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String
         Verb::Status => "status",
         Verb::Peers => "peers",
         Verb::Shares => "shares",
+        Verb::Metrics => "metrics",
         Verb::Identity => "identity",
         Verb::Sync => {
             let (dry, wait) = (invocation.has(Opt::DryRun), !invocation.has(Opt::NoWait));
@@ -86,6 +88,12 @@ pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String
         Verb::Pause | Verb::Resume => {
             set("peer", word(0).map(Value::from));
             set("share", share);
+            set("reason", invocation.last(Opt::Reason).map(|reason| Value::from(reason.to_string_lossy())));
+            if let Some(time) = invocation.last(Opt::For) {
+                let time = time.to_str().and_then(values::duration).filter(|time| !time.is_zero());
+                let time = time.ok_or("--for needs a time: seconds, or 5m, 2h, 1d")?;
+                set("for", Some(Value::from(time.as_secs())));
+            }
             if invocation.verb == Verb::Pause { "pause" } else { "resume" }
         }
         Verb::Approve | Verb::Reject => {

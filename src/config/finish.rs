@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Flavour, Outcome, Place, Problem, Told};
 use crate::model::settings::Reload;
-use crate::model::{Key, RelPath, ShareName};
+use crate::model::{Key, RelPath, Settings, ShareName};
 use crate::reconcile::filter::Reserved;
 
 /// Where OpenWrt, and any Linux whose /var/lib is cleared by a reboot, keeps what must survive.
@@ -70,14 +70,17 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
             share.dir = absolute;
         }
     }
-    for share in &settings.shares {
-        let Some(Reload::Script(script)) = &share.reload else { continue };
+    for (option, program) in programs(&settings) {
         // Whoever may write into a share could otherwise choose what runs here as root.
-        let lies_in = settings.shares.iter().find(|other| canonical(script).starts_with(canonical(&other.dir)));
-        if let Some(other) = lies_in {
-            let reason = format!("{} lies inside the share {}: a peer could replace it", script.display(), other.name);
-            errors.push(problem("reload", &reason));
+        if let Some(share) = share_around(&settings, program) {
+            let reason = format!("{} lies inside the share {share}: a peer could replace it", program.display());
+            errors.push(problem(option, &reason));
         }
+    }
+    let metrics_file = told.metrics_file.map(|file| std::path::absolute(&file).unwrap_or(file));
+    if let Some((file, share)) = metrics_file.as_ref().and_then(|file| Some((file, share_around(&settings, file)?))) {
+        // Each node would replace it by its own, for ever.
+        errors.push(problem("metrics_file", &format!("{} lies inside the share {share}", file.display())));
     }
     let database = told
         .database
@@ -97,6 +100,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         port: told.port,
         log_level: told.log_level,
         database,
+        metrics_file,
         key_file,
         key_problem,
         reserved,
@@ -105,6 +109,28 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         enabled: told.enabled,
     };
     Outcome { result: if errors.is_empty() { Ok(config) } else { Err(errors) }, warnings }
+}
+
+/// Every program that is run here, with the option that names it.
+fn programs(settings: &Settings) -> Vec<(&'static str, &Path)> {
+    let mut programs: Vec<(&str, &Path)> = Vec::new();
+    programs.extend(settings.hook.program.as_deref().map(|program| ("hook", program)));
+    for share in &settings.shares {
+        if let Some(Reload::Script(script)) = &share.reload {
+            programs.push(("reload", script));
+        }
+        for (option, program) in [("hook", &share.hook.program), ("validate", &share.validate), ("probe", &share.probe)]
+        {
+            programs.extend(program.as_deref().map(|program| (option, program)));
+        }
+    }
+    programs
+}
+
+/// The share that a path lies in, if it lies in one.
+fn share_around<'a>(settings: &'a Settings, path: &Path) -> Option<&'a ShareName> {
+    let path = canonical(path);
+    settings.shares.iter().find(|share| path.starts_with(canonical(&share.dir))).map(|share| &share.name)
 }
 
 fn problem(key: &str, reason: &str) -> Problem {
@@ -214,5 +240,41 @@ fn canonical(path: &Path) -> PathBuf {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if parent != path => canonical(parent).join(name),
         _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{conf, options};
+
+    fn errors(text: &str) -> Vec<String> {
+        let (sections, _) = conf::parse(format!("plain_mode=1\n{text}").as_bytes());
+        let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
+        let outcome = finish(told, Flavour::Conf, &Surroundings::default());
+        outcome.result.err().into_iter().flatten().map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn what_each_node_writes_of_itself_does_not_travel() {
+        assert_eq!(errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/owsync.prom\n"), [""; 0]);
+        assert_eq!(
+            errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/a/owsync.prom\n"),
+            ["metrics_file: /nowhere/a/owsync.prom lies inside the share main"]
+        );
+    }
+
+    #[test]
+    fn no_program_that_a_peer_could_replace_is_taken() {
+        let shares = "sync_dir=/nowhere/a\n[share b]\ndir=/nowhere/b\n";
+        assert_eq!(errors(&format!("hook=/nowhere/hook\n{shares}hook=/nowhere/hook\nreload=/nowhere/r\n")), [""; 0]);
+        assert_eq!(
+            errors(&format!("hook=/nowhere/a/x/h\n{shares}hook=/nowhere/b/h\nreload=/nowhere/a/r\n")),
+            [
+                "hook: /nowhere/a/x/h lies inside the share main: a peer could replace it",
+                "reload: /nowhere/a/r lies inside the share main: a peer could replace it",
+                "hook: /nowhere/b/h lies inside the share b: a peer could replace it",
+            ]
+        );
     }
 }

@@ -119,6 +119,8 @@ pub struct Told {
     pub previous_key_file: Option<PathBuf>,
     /// Where the database lies; the default depends on the machine.
     pub database: Option<PathBuf>,
+    /// Where metrics are written to.
+    pub metrics_file: Option<PathBuf>,
     /// UCI: whether the service is wanted at all.
     pub enabled: bool,
     /// UCI: the firewall is to open the port. The init script does it; here it is only checked.
@@ -169,6 +171,8 @@ pub struct Config {
     pub log_level: u8,
     /// Where the database lies.
     pub database: PathBuf,
+    /// Where metrics are written to.
+    pub metrics_file: Option<PathBuf>,
     /// Where the key lies, or would lie.
     pub key_file: PathBuf,
     /// Why there is no key, although one is needed: under UCI the node idles and says so.

@@ -28,6 +28,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         key_file: None,
         previous_key_file: None,
         database: None,
+        metrics_file: None,
         enabled: flavour == Flavour::Conf,
         firewall_rule: false,
         mdns: false,
@@ -52,8 +53,22 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 reader.share_option("dir", raw, &mut main_share);
             }
             Some(
-                name @ ("direction" | "include" | "exclude" | "symlinks" | "max_file_size" | "allow_setuid"
-                | "delete_guard" | "min_free" | "reload" | "confirm"),
+                name @ ("direction"
+                | "include"
+                | "exclude"
+                | "symlinks"
+                | "max_file_size"
+                | "allow_setuid"
+                | "delete_guard"
+                | "min_free"
+                | "reload"
+                | "confirm"
+                | "mode"
+                | "validate"
+                | "probe"
+                | "propagate_deletions"
+                | "soft_max_time"
+                | "hard_max_time"),
             ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}
@@ -219,6 +234,7 @@ impl Reader {
             "key_file" => told.key_file = self.path(raw),
             "previous_key_file" => told.previous_key_file = self.path(raw),
             "database" => told.database = self.path(raw),
+            "metrics_file" => told.metrics_file = self.path(raw),
             "encryption_key" => {
                 // The value is never repeated in a message.
                 match self.text(raw).map(Key::from_hex) {
@@ -303,6 +319,7 @@ impl Reader {
                     }
                 }
             }
+            "hook" | "hook_timeout" => self.hook(name, raw, &mut settings.hook),
             "history_size" => {
                 if let Some(value) = self.one(raw, "a size, as 1048576 or 1M", values::size) {
                     settings.history.size = value;

@@ -1,13 +1,14 @@
 //! Shares: their sections, and the options of the share `main` outside any.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::options::Reader;
 use crate::config::{Place, Raw, Told, values};
-use crate::model::settings::{ShareSettings, Symlinks};
-use crate::model::{Direction, escape, limits};
+use crate::model::settings::{Mode, ShareSettings, Symlinks};
+use crate::model::{Direction, Hook, escape, limits};
 use crate::reconcile::filter;
 
 impl Reader {
@@ -85,7 +86,58 @@ impl Reader {
                     share.confirm = Some(value);
                 }
             }
+            "mode" => {
+                if let Some(value) = self.one(raw, "'auto' or 'manual'", |text| {
+                    [Mode::Auto, Mode::Manual].into_iter().find(|mode| mode.word() == text)
+                }) {
+                    share.mode = value;
+                }
+            }
+            "validate" => share.validate = self.program(raw),
+            "probe" => share.probe = self.program(raw),
+            "propagate_deletions" => {
+                if let Some(value) = self.one(raw, "'both', 'send', 'receive' or 'none'", |text| match text {
+                    "none" => Some(Direction::Observe),
+                    "observe" => None,
+                    text => Direction::parse(text),
+                }) {
+                    share.deletions = value;
+                }
+            }
+            "soft_max_time" => share.soft_max_time = self.time_limit(raw, share.soft_max_time),
+            "hard_max_time" => share.hard_max_time = self.time_limit(raw, share.hard_max_time),
+            "hook" | "hook_timeout" => self.hook(name, raw, &mut share.hook),
             other => unreachable!("{other} is in the table and read here"),
+        }
+    }
+
+    /// What is called when something happens, in a share or in any.
+    pub(crate) fn hook(&mut self, name: &str, raw: &Raw, hook: &mut Hook) {
+        if name == "hook" {
+            hook.program = self.program(raw);
+        } else if let Some(value) = self.one(raw, "a time from 1 s to 1 h, as 30 or 2m", |text| {
+            values::duration(text).filter(|time| !time.is_zero() && *time <= limits::HOOK_TIME_MAX)
+        }) {
+            hook.time = value;
+        }
+    }
+
+    /// A program of the administrator's. It is run from no directory in particular, so its path must be absolute.
+    pub(crate) fn program(&mut self, raw: &Raw) -> Option<PathBuf> {
+        let path = self.path(raw)?;
+        if !path.is_absolute() {
+            let shown = escape::escape(path.as_os_str().as_bytes());
+            self.error(&raw.place, &raw.key, format!("'{shown}' is not the absolute path of a program"));
+            return None;
+        }
+        Some(path)
+    }
+
+    /// A time limit; 0 is none.
+    fn time_limit(&mut self, raw: &Raw, before: Option<Duration>) -> Option<Duration> {
+        match self.one(raw, "a time, as 300 or 5m; 0 for no limit", values::duration) {
+            Some(time) => Some(time).filter(|time| !time.is_zero()),
+            None => before,
         }
     }
 

@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 36] = [
+    const OTHER: [(&str, &str); 45] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -338,9 +338,18 @@ mod tests {
         ("max_file_size", "1"),
         ("reload", "none"),
         ("confirm", "30"),
+        ("mode", "manual"),
+        ("validate", "/v"),
+        ("probe", "/p"),
+        ("propagate_deletions", "none"),
+        ("soft_max_time", "5m"),
+        ("hard_max_time", "1h"),
         ("allow_setuid", "1"),
         ("delete_guard", "1"),
         ("min_free", "1"),
+        ("hook", "/h"),
+        ("hook_timeout", "31"),
+        ("metrics_file", "/m"),
         ("history_size", "1"),
         ("history_days", "1"),
         ("history_versions", "1"),

@@ -185,20 +185,25 @@ fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
 
 /// What programs are told of what landed, in variables: the share, its directory, the first paths, and how many there are.
 pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, String); 4] {
+    [
+        ("SHARE", share.name.to_string()),
+        ("DIR", share.dir.display().to_string()),
+        ("PATHS", named(paths.iter().map(RelPath::to_text))),
+        ("COUNT", paths.len().to_string()),
+    ]
+}
+
+/// The first of these, in one line.
+pub fn named(texts: impl Iterator<Item = String>) -> String {
     let mut named = String::new();
-    for text in paths.iter().take(NAMED).map(RelPath::to_text) {
+    for text in texts.take(NAMED) {
         if named.len() + text.len() >= NAMED_BYTES {
             break;
         }
         named.push_str(if named.is_empty() { "" } else { " " });
         named.push_str(&text);
     }
-    [
-        ("SHARE", share.name.to_string()),
-        ("DIR", share.dir.display().to_string()),
-        ("PATHS", named),
-        ("COUNT", paths.len().to_string()),
-    ]
+    named
 }
 
 /// The package that lies at a path, if one can: packages lie at the top of their directory.

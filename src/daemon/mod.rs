@@ -10,17 +10,20 @@
 //! command that ends by itself.
 
 mod applies;
+mod checks;
 mod conn;
 mod connect;
 pub mod control;
 mod dial;
 pub mod env;
+mod hooks;
 mod inforce;
 pub mod joining;
 pub mod json;
 mod listener;
 pub mod log;
 mod memory;
+mod metrics;
 pub mod place;
 mod poller;
 pub mod request;

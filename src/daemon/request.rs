@@ -39,6 +39,7 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
     let args = Arguments { settings, params };
     let command = match method {
         "status" => Command::Status,
+        "metrics" => Command::Metrics,
         "peers" => Command::Peers,
         "shares" => Command::Shares,
         "files" => {
@@ -51,7 +52,12 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
             dry_run: args.flag("dry_run")?,
             wait: args.flag("wait")?,
         },
-        "pause" => Command::Pause { peer: args.peer()?, share: args.share()? },
+        "pause" => Command::Pause {
+            peer: args.peer()?,
+            share: args.share()?,
+            reason: args.text("reason")?.map(str::to_string),
+            seconds: args.number("for")?,
+        },
         "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
         "approve" => {
             let (share, path) = args.place("path")?;

@@ -27,8 +27,14 @@ const WAITING: usize = 256;
 /// Bytes of a job's output that are kept: its end, where the reason of a failure stands.
 const OUTPUT: usize = 4096;
 
+/// Lines of that: each becomes a line of the log.
+const LINES: usize = 32;
+
+/// Such pieces read in one step: a job that prints faster than it is read must not keep the loop. What one pipe holds.
+const READS: usize = 16;
+
 /// Bytes that a job is given on standard input at most; a pipe takes this much at once (pipe(7)).
-const INPUT: usize = 60 * 1024;
+pub const INPUT: usize = 60 * 1024;
 
 /// Names a job.
 pub type JobId = u64;
@@ -57,7 +63,7 @@ pub struct Ended {
     pub what: String,
     /// `Ok`: it exited with 0. Otherwise what happened, for people.
     pub result: Result<(), String>,
-    /// The end of what it printed, escaped, without the last end of line.
+    /// The end of what it printed, escaped, in whole lines, without the last end of line.
     pub output: String,
 }
 
@@ -74,6 +80,8 @@ struct Running {
     child: Child,
     output: Option<File>,
     printed: Vec<u8>,
+    /// More was printed than is kept.
+    cut: bool,
     until: Monotonic,
     time: Duration,
     late: bool,
@@ -106,6 +114,8 @@ impl Runner {
         let errors = print.try_clone().map_err(failed)?;
         let mut child = Command::new(program)
             .args(arguments)
+            // The only secret that may stand in ours.
+            .env_remove("OWSYNC_KEY")
             .envs(job.env.iter().map(|(key, value)| (key, value)))
             .current_dir("/")
             .stdin(if job.input.is_empty() { Stdio::null() } else { Stdio::piped() })
@@ -115,7 +125,9 @@ impl Runner {
             .spawn()
             .map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // An empty pipe takes it whole; a job that does not read it loses it, which is its own choice.
+            // An empty pipe takes it whole; a job that does not read it loses it, which is its own choice. Where the kernel
+            // gives a user smaller pipes, the end is lost instead of the loop waiting for the reader.
+            let _ = nix::fcntl::fcntl(&stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
             let _ = stdin.write_all(&job.input[..job.input.len().min(INPUT)]);
         }
         let running = Running {
@@ -123,12 +135,18 @@ impl Runner {
             child,
             output: Some(output),
             printed: Vec::new(),
+            cut: false,
             until: now.plus(job.time),
             time: job.time,
             late: false,
         };
         self.running.insert(id, running);
         Ok(())
+    }
+
+    /// Whether nothing runs.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
     }
 
     /// To wait on for output.
@@ -170,19 +188,16 @@ impl Runner {
             match running.child.try_wait() {
                 Ok(None) => continue,
                 Ok(Some(status)) => {
-                    running.read();
                     // What it left running would hold nothing up, but is no part of the job either.
                     running.kill();
+                    running.read();
                     let result = match (running.late, status.code(), status.signal()) {
                         (true, ..) => Err(format!("killed after {} s", running.time.as_secs())),
                         (_, Some(0), _) => Ok(()),
                         (_, Some(code), _) => Err(format!("exit code {code}")),
                         (_, None, signal) => Err(format!("ended by signal {}", signal.unwrap_or_default())),
                     };
-                    let text = String::from_utf8_lossy(&running.printed);
-                    let lines: Vec<String> =
-                        text.trim_end().lines().map(|line| escape::escape(line.as_bytes())).collect();
-                    ended.push(Ended { id, what: running.what.clone(), result, output: lines.join("\n") });
+                    ended.push(Ended { id, what: running.what.clone(), result, output: running.said() });
                 }
                 Err(error) => {
                     let result = Err(format!("lost: {}", plain(&error)));
@@ -205,19 +220,33 @@ impl Runner {
 impl Running {
     fn read(&mut self) {
         let mut buffer = [0; 4096];
-        while let Some(output) = &mut self.output {
+        for _ in 0..READS {
+            let Some(output) = &mut self.output else { return };
             match output.read(&mut buffer) {
                 Ok(0) => self.output = None,
                 Ok(count) => {
                     self.printed.extend_from_slice(&buffer[..count]);
                     let excess = self.printed.len().saturating_sub(OUTPUT);
                     self.printed.drain(..excess);
+                    self.cut |= excess > 0;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => self.output = None,
             }
         }
+    }
+
+    /// What it printed, escaped; of what is too much, the whole lines at its end.
+    fn said(&self) -> String {
+        let text = String::from_utf8_lossy(&self.printed);
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        // The first of what is kept is torn.
+        let whole = lines.get(usize::from(self.cut && lines.len() > 1)..).unwrap_or_default();
+        let last = &whole[whole.len().saturating_sub(LINES)..];
+        let more = self.cut || last.len() < lines.len();
+        let head = more.then(|| "(it printed more before)".to_string());
+        head.into_iter().chain(last.iter().map(|line| escape::escape(line.as_bytes()))).collect::<Vec<_>>().join("\n")
     }
 
     /// Ends it with everything it started.
@@ -298,6 +327,31 @@ mod tests {
         runner.handle_timeout(Monotonic(1000));
 
         assert_eq!(ended(&mut runner, Monotonic(1000)).result, Err("killed after 1 s".into()));
+    }
+
+    #[test]
+    fn a_job_that_prints_without_end_keeps_nobody_and_its_last_lines_are_kept() {
+        let mut runner = Runner::default();
+        let id = runner.start(Monotonic(0), Job { time: Duration::from_secs(1), ..shell("exec yes flood") }).unwrap();
+        while !runner.running.values().all(|running| running.cut) {
+            runner.handle_output(id);
+        }
+        // This one is never slower than its reader, and reading it comes back all the same.
+        let running = runner.running.get_mut(&id).unwrap();
+        let printed = running.output.replace(File::open("/dev/zero").unwrap());
+        running.read();
+        running.output = printed;
+        runner.handle_output(id);
+
+        runner.handle_timeout(Monotonic(1000));
+
+        let ended = ended(&mut runner, Monotonic(1000));
+        let lines: Vec<&str> = ended.output.lines().collect();
+        assert_eq!(
+            (lines[0], lines[1], ended.result),
+            ("(it printed more before)", "flood", Err("killed after 1 s".into()))
+        );
+        assert_eq!(lines.len(), 1 + LINES);
     }
 
     #[test]

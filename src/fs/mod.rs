@@ -150,6 +150,9 @@ pub trait Fs {
     /// It does not exist, is no directory, or may not be opened.
     fn open(&self, dir: &Path) -> Result<Self::Root, FsError>;
 
+    /// Bytes written so far into files of its directories.
+    fn written(&self) -> u64;
+
     /// The names of a numeric owner and group; `None` where owners do not travel because owsync does not run as root.
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>>;
 

@@ -10,7 +10,7 @@
 
 mod root;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -48,6 +48,7 @@ impl Default for Kernel {
 pub struct UnixFs {
     owners: Option<RefCell<OwnerFiles>>,
     kernel: Kernel,
+    written: Rc<Cell<u64>>,
 }
 
 impl UnixFs {
@@ -58,7 +59,11 @@ impl UnixFs {
 
     /// As [`UnixFs::new`], doing without what `kernel` leaves out.
     pub fn on(kernel: Kernel) -> UnixFs {
-        UnixFs { owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(OwnerFiles::default())), kernel }
+        UnixFs {
+            owners: nix::unistd::geteuid().is_root().then(|| RefCell::new(OwnerFiles::default())),
+            kernel,
+            written: Rc::default(),
+        }
     }
 }
 
@@ -81,7 +86,11 @@ impl Fs for UnixFs {
             openat2(fd.as_fd(), c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC),
             Err(libc::ENOSYS | libc::EPERM)
         );
-        Ok(UnixRoot { fd, kernel, parent: RefCell::new(None) })
+        Ok(UnixRoot { fd, kernel, written: self.written.clone(), parent: RefCell::new(None) })
+    }
+
+    fn written(&self) -> u64 {
+        self.written.get()
     }
 
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>> {
@@ -118,6 +127,8 @@ impl OwnerFiles {
 pub struct UnixRoot {
     fd: OwnedFd,
     kernel: Kernel,
+    /// Of all directories that one [`UnixFs`] opened.
+    written: Rc<Cell<u64>>,
     /// The directory that the latest path lay in: paths come in runs. Forgotten by [`Root::place`], which every step of
     /// work begins with, so that a directory moved away meanwhile is not written to.
     parent: RefCell<Option<(RelPath, Rc<OwnedFd>)>>,

@@ -81,6 +81,8 @@ pub struct Record {
     pub recorded: WallTime,
     /// Why the entry sleeps, if it does.
     pub sleep: Option<Sleep>,
+    /// In a share whose mode is manual: changed here, and no person has said yet that it may travel.
+    pub pending: bool,
     /// `Some(ms)` until the entry was first offered: its stamp is provisional, must exceed this, and is computed anew
     /// at the offer, so that a clock that was wrong and put right leaves no trace.
     pub draft: Option<i64>,
@@ -102,6 +104,7 @@ impl Record {
             batch: 0,
             recorded: WallTime(0),
             sleep: None,
+            pending: false,
             draft: None,
             from: None,
             young: false,

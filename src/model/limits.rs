@@ -169,6 +169,16 @@ pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
 pub const CONFIRM_MIN: Duration = Duration::from_secs(5);
 /// Attempts to put a path back that the disk may refuse before the others of its batch go back without it.
 pub const TRIAL_REFUSALS: u32 = 5;
+/// How long content of a transfer that broke off is kept for the next attempt.
+pub const BROKEN_KEPT: Duration = Duration::from_secs(600);
+/// Of these, how many at most that are not whole, each an open file.
+pub const BROKEN_OPEN: usize = 16;
+/// Such contents of a share at most; of more, nothing is kept.
+pub const BROKEN_PATHS: usize = 4096;
+/// Bytes of a UCI package that is parsed before it lands; the largest that OpenWrt ships has 20 KiB.
+pub const PACKAGE_MAX: usize = 1 << 20;
+/// Bytes of a check's words that are kept as the reason of a refusal: what a peer shows of a reason.
+pub const REFUSAL_TEXT: usize = 300;
 /// Longest time within which what landed must be confirmed: until then nothing else lands.
 pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
 /// Time that services have at most to go down before an answer of a trial's origin counts.
@@ -231,6 +241,18 @@ pub const DIFF_TEXT: usize = 512 * 1024;
 pub const DIFF_WORK: usize = 2_000_000;
 /// Owed paths named to the peer that offered them.
 pub const OWED_TOLD: usize = 32;
+/// Longest reason of a pause, in bytes.
+pub const PAUSE_REASON: usize = 200;
+/// Longest pause that ends by itself: ten years, which nobody means.
+pub const PAUSE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Hooks that run at a time: fewer than commands may run at all, so that reloads never wait for them.
+pub const HOOKS_AT_ONCE: usize = 4;
+/// Events that wait for a hook to end: it is told of the newest, and how many it missed.
+pub const HOOKS_WAITING: usize = 64;
+/// Longest time that a hook may take.
+pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
+/// Shortest time between two looks at the metrics that lie in a file: scrapes are this far apart, or further.
+pub const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 

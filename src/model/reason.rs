@@ -4,10 +4,14 @@
 //! without a person, [`Reason`] keeps one path from travelling or landing. Each has a `code` for scripts, which never
 //! changes, and a text for people, which says what to do where that is not obvious.
 
+mod hold;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::model::{RelPath, time};
+
+pub use hold::Hold;
 
 /// Why a peer is not exchanging with this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +53,10 @@ pub enum Trouble {
     TwoMachines,
     /// It was silent for longer than two keepalives.
     Silent,
+    /// A person here paused it; the text says until when, and why.
+    PausedHere(String),
+    /// A person there paused it; the text is theirs.
+    PausedThere(String),
     /// It closed the connection.
     Closed,
     /// It broke the protocol; the text says how.
@@ -90,6 +98,8 @@ impl Trouble {
             Trouble::SameIdentity => "same_identity",
             Trouble::TwoMachines => "two_machines",
             Trouble::Silent => "silent",
+            Trouble::PausedHere(_) => "paused",
+            Trouble::PausedThere(_) => "paused_there",
             Trouble::Closed => "closed",
             Trouble::Misbehaved(_) | Trouble::Accuses(_) => "protocol",
             Trouble::TooManySessions => "too_many_sessions",
@@ -126,6 +136,8 @@ impl fmt::Display for Trouble {
             Trouble::SameIdentity => f.write_str("same identity: it is this node itself, or a copy of it; of a copy, run `owsync identity --new` on one of the two"),
             Trouble::TwoMachines => f.write_str("two machines show its identity: one is a copy, run `owsync identity --new` on it"),
             Trouble::Silent => f.write_str("silent: nothing was heard of it for two keepalives"),
+            Trouble::PausedHere(text) => f.write_str(text),
+            Trouble::PausedThere(text) => write!(f, "there: {text}"),
             Trouble::Closed => f.write_str("it closed the connection"),
             Trouble::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
             Trouble::Accuses(how) => write!(f, "it says this node broke the protocol: {how}"),
@@ -137,82 +149,6 @@ impl fmt::Display for Trouble {
             Trouble::EndedHere(why) => f.write_str(why),
             Trouble::Duplicate => f.write_str("another session with it is in use"),
             Trouble::Other(text) => f.write_str(text),
-        }
-    }
-}
-
-/// Why a share waits for a person. What ends by itself when its cause ends says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
-    /// Its root cannot be opened. Ends by itself.
-    RootMissing(String),
-    /// Another filesystem than the known one is at its root, and files are gone. Ends by itself.
-    NotMounted,
-    /// Every file it should hold is gone. Ends by itself when they are back.
-    Emptied {
-        /// Files it should hold.
-        known: u64,
-    },
-    /// Nine in ten files changed or vanished while owsync was not running.
-    Replaced {
-        /// Files that changed or vanished.
-        changed: u64,
-        /// Files it should hold.
-        known: u64,
-    },
-    /// The database was restored or copied, and files differ from it.
-    SetBack {
-        /// Files that differ.
-        changed: u64,
-        /// Files it should hold.
-        known: u64,
-    },
-    /// More files vanished at once than `delete_guard` lets pass.
-    MassDeletion {
-        /// Files that vanished.
-        gone: u64,
-        /// Files it should hold.
-        known: u64,
-    },
-}
-
-impl Hold {
-    /// The word that scripts test.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Hold::RootMissing(_) => "root_missing",
-            Hold::NotMounted => "not_mounted",
-            Hold::Emptied { .. } => "emptied",
-            Hold::Replaced { .. } => "replaced",
-            Hold::SetBack { .. } => "set_back",
-            Hold::MassDeletion { .. } => "mass_deletion",
-        }
-    }
-
-    /// Whether the hold ends when its cause does, without a person.
-    pub fn ends_by_itself(&self) -> bool {
-        match self {
-            Hold::RootMissing(_) | Hold::NotMounted | Hold::Emptied { .. } | Hold::MassDeletion { .. } => true,
-            Hold::Replaced { .. } | Hold::SetBack { .. } => false,
-        }
-    }
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}; make or mount it, and it goes on by itself"),
-            Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
-            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
-            Hold::Replaced { changed, known } => write!(
-                f,
-                "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
-            ),
-            Hold::SetBack { changed, known } => write!(
-                f,
-                "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
-            ),
-            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
         }
     }
 }
@@ -275,6 +211,12 @@ pub enum Reason {
     Flapping,
     /// A change here touches it that is not confirmed yet and may be taken back.
     Unconfirmed,
+    /// A check of this node's did not like it; the text is the check's.
+    Refused(String),
+    /// The share's mode is manual: a person says when changes cross.
+    Manual,
+    /// Deletions do not enter this share.
+    KeepsDeleted,
     /// This share, or peer, only sends.
     OnlySends,
     /// This share, or peer, only observes.
@@ -309,6 +251,9 @@ impl Reason {
             Reason::LongAway => "long_away",
             Reason::Flapping => "flapping",
             Reason::Unconfirmed => "unconfirmed",
+            Reason::Refused(_) => "refused",
+            Reason::Manual => "manual",
+            Reason::KeepsDeleted => "keeps_deleted",
             Reason::OnlySends => "only_sends",
             Reason::OnlyObserves => "only_observes",
             Reason::UnknownOwner(_) => "unknown_owner",
@@ -318,7 +263,14 @@ impl Reason {
 
     /// Whether a person must act; everything else is tried again by itself.
     pub fn needs_person(&self) -> bool {
-        matches!(self, Reason::FirstContact | Reason::MassDeletion { .. } | Reason::LongAway | Reason::Flapping)
+        matches!(
+            self,
+            Reason::FirstContact
+                | Reason::MassDeletion { .. }
+                | Reason::LongAway
+                | Reason::Flapping
+                | Reason::Refused(_)
+        )
     }
 
     /// Whether the path was left out by what this node was told, so that nothing went wrong.
@@ -330,6 +282,7 @@ impl Reason {
                 | Reason::SymlinkOutside
                 | Reason::TooLarge { .. }
                 | Reason::OtherFilesystem
+                | Reason::KeepsDeleted
                 | Reason::OnlySends
                 | Reason::OnlyObserves
         )
@@ -341,6 +294,8 @@ impl Reason {
         !matches!(
             self,
             Reason::TooLarge { .. }
+                | Reason::Manual
+                | Reason::KeepsDeleted
                 | Reason::OnlySends
                 | Reason::OnlyObserves
                 | Reason::FirstContact
@@ -376,6 +331,9 @@ impl fmt::Display for Reason {
             Reason::Unconfirmed => {
                 f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")
             }
+            Reason::Refused(why) => write!(f, "refused by a check: {why}"),
+            Reason::Manual => f.write_str("mode manual: it waits for `owsync sync`"),
+            Reason::KeepsDeleted => f.write_str("this node keeps what others delete, as propagate_deletions says"),
             Reason::OnlySends => f.write_str("this node only sends"),
             Reason::OnlyObserves => f.write_str("this node only observes"),
             Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),

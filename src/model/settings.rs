@@ -1,11 +1,14 @@
 //! What a node was told to do: the outcome of `config`, checked and complete.
 
+mod share;
+
 use std::fmt;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::model::{Key, RelPath, limits};
+use crate::model::{Hook, Key, limits};
+
+pub use share::{Mode, Reload, ShareSettings, Symlinks, UCI_DIR};
 
 /// The name of a share: a label of letters, digits, `_`, `-` and `.`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,25 +153,6 @@ impl FirstSync {
     }
 }
 
-/// Whether symlinks travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Symlinks {
-    /// They are reported as skipped.
-    Ignore,
-    /// Their text travels when its target stays inside the share.
-    Copy,
-}
-
-impl Symlinks {
-    /// The word in a configuration.
-    pub fn word(self) -> &'static str {
-        match self {
-            Symlinks::Ignore => "ignore",
-            Symlinks::Copy => "copy",
-        }
-    }
-}
-
 /// A host to dial: name or address, port, and the address to dial from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -214,111 +198,6 @@ impl PeerSettings {
     }
 }
 
-/// A directory tree that is kept equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShareSettings {
-    /// Its name, the same on every node.
-    pub name: ShareName,
-    /// `false`: it is known, and nothing is done with it.
-    pub enabled: bool,
-    /// Its root on this node.
-    pub dir: PathBuf,
-    /// Patterns of which one must match; none: nothing is synced.
-    pub include: Vec<Vec<u8>>,
-    /// Patterns of which none may match.
-    pub exclude: Vec<Vec<u8>>,
-    /// Which way changes go.
-    pub direction: Direction,
-    /// Whether symlinks travel.
-    pub symlinks: Symlinks,
-    /// Largest file, in bytes; 0: no limit.
-    pub max_file_size: u64,
-    /// Whether set-user-id and set-group-id bits land.
-    pub allow_setuid: bool,
-    /// Percent of files vanishing at once that hold the share; 0: never.
-    pub delete_guard: u8,
-    /// Bytes that a write must leave free.
-    pub min_free: u64,
-    /// Who is told that something landed; `None`: whatever fits its directory.
-    pub reload: Option<Reload>,
-    /// Seconds within which what landed must be confirmed, 0 for never; `None`: only what can cut a router off.
-    pub confirm: Option<u32>,
-}
-
-/// Who is told that something landed in a share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reload {
-    /// Nobody.
-    Nobody,
-    /// procd, one package at a time: whoever uses the package reads it again.
-    Uci,
-    /// This program of the administrator's is run.
-    Script(PathBuf),
-    /// These init scripts are run with `reload`.
-    Services(Vec<String>),
-}
-
-impl ShareSettings {
-    /// A share with the defaults of a config file.
-    pub fn new(name: ShareName, dir: PathBuf) -> ShareSettings {
-        ShareSettings {
-            name,
-            enabled: true,
-            dir,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            direction: Direction::Both,
-            symlinks: Symlinks::Ignore,
-            max_file_size: default_max_file_size(),
-            allow_setuid: false,
-            delete_guard: 50,
-            min_free: 1024 * 1024,
-            reload: None,
-            confirm: None,
-        }
-    }
-
-    /// Seconds within which a batch of these paths must be confirmed; 0: it need not be.
-    pub fn confirm_for<'a>(&self, mut paths: impl Iterator<Item = &'a RelPath>) -> u32 {
-        let cuts_off = |path: &RelPath| CUTTING_OFF.iter().any(|package| path.as_bytes() == package.as_bytes());
-        match self.confirm {
-            Some(seconds) => seconds,
-            None if self.dir.starts_with(UCI_DIR) && paths.any(cuts_off) => CONFIRM,
-            None => 0,
-        }
-    }
-
-    /// Who is told that something landed: below /etc/config it is procd, elsewhere nobody, unless somebody was named.
-    pub fn reload(&self) -> Reload {
-        match &self.reload {
-            Some(reload) => reload.clone(),
-            None if self.dir.starts_with(UCI_DIR) => Reload::Uci,
-            None => Reload::Nobody,
-        }
-    }
-}
-
-/// As the option says it.
-impl fmt::Display for Reload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reload::Nobody => f.write_str("none"),
-            Reload::Uci => f.write_str("uci"),
-            Reload::Script(script) => write!(f, "{}", script.display()),
-            Reload::Services(names) => f.write_str(&names.join(" ")),
-        }
-    }
-}
-
-/// UCI packages whose change can cut a router off.
-const CUTTING_OFF: [&str; 4] = ["network", "wireless", "firewall", "dropbear"];
-
-/// Seconds within which those must be confirmed.
-const CONFIRM: u32 = 60;
-
-/// Where UCI keeps its packages.
-pub const UCI_DIR: &str = "/etc/config";
-
 /// How much of the past is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryBounds {
@@ -361,6 +240,8 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// How much of the past is kept.
     pub history: HistoryBounds,
+    /// What is called when something happens, in whichever share.
+    pub hook: Hook,
     /// The peers.
     pub peers: Vec<PeerSettings>,
     /// The shares.
@@ -382,6 +263,7 @@ impl Settings {
             settle: Duration::from_millis(200),
             max_clock_skew: Duration::from_secs(60),
             history: HistoryBounds::default(),
+            hook: Hook::default(),
             peers: Vec::new(),
             shares: Vec::new(),
         }

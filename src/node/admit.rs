@@ -71,6 +71,9 @@ impl<F: Fs> Node<F> {
             if !peer.enabled {
                 return Err(Trouble::DisabledHere);
             }
+            if let Some(pause) = self.pause_of_peer(name) {
+                return Err(Trouble::PausedHere(pause.to_string()));
+            }
             let pinned_to_other = peer.public_key.is_some() && peer.public_key != public_key;
             // `accept key` remembers who was met, but insists only on what was configured.
             let known_other = self.settings.accept == Accept::Known

@@ -4,8 +4,14 @@
 //! back. An answer is a [`Tree`]: what JSON and blobmsg have in common. Field names are the words of the product, stable,
 //! and absent rather than null where there is nothing to say.
 
+use std::time::Duration;
+
+mod tree;
+
 use crate::model::{PeerName, RelPath, ShareName, WallTime};
 use crate::store::state::Why;
+
+pub use tree::Tree;
 
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,10 @@ pub enum Command {
         peer: Option<PeerName>,
         /// Only this share.
         share: Option<ShareName>,
+        /// Why, for people.
+        reason: Option<String>,
+        /// For so long; `None` or 0: until it is resumed.
+        seconds: Option<u64>,
     },
     /// Go on exchanging.
     Resume {
@@ -147,6 +157,8 @@ pub enum Command {
     Init,
     /// Who this node is.
     Identity,
+    /// What it counts, for Prometheus.
+    Metrics,
 }
 
 /// A former version.
@@ -234,109 +246,6 @@ impl Reply {
     }
 }
 
-/// An answer's form: what JSON and blobmsg have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tree {
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A text; what was not UTF-8 is escaped.
-    Text(String),
-    /// A list.
-    List(Vec<Tree>),
-    /// A table; its keys are in the order in which a person wants to read them.
-    Map(Vec<(String, Tree)>),
-}
-
-impl Tree {
-    /// An empty table.
-    pub fn map() -> Tree {
-        Tree::Map(Vec::new())
-    }
-
-    /// This table with one more key.
-    #[must_use]
-    pub fn with(mut self, key: impl Into<String>, value: impl Into<Tree>) -> Tree {
-        if let Tree::Map(fields) = &mut self {
-            fields.push((key.into(), value.into()));
-        }
-        self
-    }
-
-    /// This table with one more key, if there is a value.
-    #[must_use]
-    pub fn with_some(self, key: &str, value: Option<impl Into<Tree>>) -> Tree {
-        match value {
-            Some(value) => self.with(key, value),
-            None => self,
-        }
-    }
-
-    /// The value of a key of this table.
-    pub fn get(&self, key: &str) -> Option<&Tree> {
-        match self {
-            Tree::Map(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-}
-
-impl From<bool> for Tree {
-    fn from(value: bool) -> Tree {
-        Tree::Bool(value)
-    }
-}
-
-impl From<u64> for Tree {
-    fn from(value: u64) -> Tree {
-        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<usize> for Tree {
-    fn from(value: usize) -> Tree {
-        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<u32> for Tree {
-    fn from(value: u32) -> Tree {
-        Tree::Int(i64::from(value))
-    }
-}
-
-impl From<i64> for Tree {
-    fn from(value: i64) -> Tree {
-        Tree::Int(value)
-    }
-}
-
-/// Seconds since 1970.
-impl From<WallTime> for Tree {
-    fn from(value: WallTime) -> Tree {
-        Tree::Int(value.as_secs())
-    }
-}
-
-impl From<&str> for Tree {
-    fn from(value: &str) -> Tree {
-        Tree::Text(value.into())
-    }
-}
-
-impl From<String> for Tree {
-    fn from(value: String) -> Tree {
-        Tree::Text(value)
-    }
-}
-
-impl From<Vec<Tree>> for Tree {
-    fn from(value: Vec<Tree>) -> Tree {
-        Tree::List(value)
-    }
-}
-
 /// What a node tells whoever listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -377,6 +286,8 @@ pub struct LogLine {
 pub struct Counters {
     /// Bytes transmitted on sessions.
     pub bytes_out: u64,
+    /// Bytes read on sessions.
+    pub bytes_in: u64,
     /// Paths that landed.
     pub landed: u64,
     /// Of these, files that were deleted.
@@ -391,4 +302,12 @@ pub struct Counters {
     pub supplied_files: u64,
     /// Conflicts seen.
     pub conflicts: u64,
+    /// Shares and paths that began to wait.
+    pub holds: u64,
+    /// Trials taken back.
+    pub rollbacks: u64,
+    /// Landings whose end was told, and the time that they took together.
+    pub applied: u64,
+    /// From the decision until it was in place and written down.
+    pub applying: Duration,
 }

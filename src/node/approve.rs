@@ -2,11 +2,11 @@
 
 use crate::fs::Fs;
 use crate::fs::scan::Hint;
-use crate::model::{Entry, Map, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, Stamp, Version, limits};
+use crate::model::{Entry, Map, NodeId, Now, Reason, Record, RelPath, Set, ShareName, Sleep, Stamp, Version, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Pick, Reply, Tree};
 use crate::reconcile;
-use crate::store::state::{Change, Owed};
+use crate::store::state::{Change, Owed, ShareState};
 
 impl<F: Fs> Node<F> {
     pub(crate) fn approve(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Option<Pick>) -> Reply {
@@ -26,9 +26,18 @@ impl<F: Fs> Node<F> {
         let Some(state) = self.store.state().shares.get(name) else {
             return Reply::failed(Fault::NotFound, "no such share");
         };
-        let waits = |reason: &Reason| goes_on(reason, path);
+        let waits = |reason: &Reason| goes_on(reason, path, state);
         done += state.owed.iter().filter(|((_, other), owed)| covers(other) && waits(&owed.reason)).count() as u64;
-        self.retry_owed(now, name, true, |_, other, owed| covers(other) && waits(&owed.reason));
+        let chosen: Set<(NodeId, RelPath)> = state
+            .owed
+            .iter()
+            .filter(|((_, other), owed)| covers(other) && waits(&owed.reason))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let refused =
+            state.owed.iter().find(|((_, other), owed)| covers(other) && matches!(owed.reason, Reason::Refused(_)));
+        let refused = refused.map(|((_, path), owed)| format!("{path}: {}; name it to let it land", owed.reason));
+        self.retry_owed(now, name, true, |node, other, _| chosen.contains(&(node, other.clone())));
         let asks = pick.is_none()
             && self.store.state().shares.get(name).is_some_and(|state| {
                 state.owed.iter().any(|((_, other), owed)| covers(other) && owed.reason == Reason::FirstContact)
@@ -38,7 +47,7 @@ impl<F: Fs> Node<F> {
                 Fault::Argument,
                 "both sides have these paths and differ: say --mine, --theirs or --newest",
             ),
-            0 => Reply::failed(Fault::State, "nothing here waits for a person"),
+            0 => Reply::failed(Fault::State, refused.as_deref().unwrap_or("nothing here waits for a person")),
             count => Reply::Done(Tree::map().with("share", name.to_string()).with("approved", count)),
         }
     }
@@ -234,8 +243,17 @@ pub(crate) struct Choice {
 }
 
 /// Whether what is owed for this reason goes on when a person approves it, by its path or with everything else.
-pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>) -> bool {
-    reason.needs_person() && *reason != Reason::FirstContact || matches!(reason, Reason::WaitsFor(_)) && path.is_some()
+pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareState) -> bool {
+    let is_refused = |other: &RelPath| {
+        state.owed.iter().any(|((_, path), owed)| path == other && matches!(owed.reason, Reason::Refused(_)))
+    };
+    match reason {
+        Reason::FirstContact => false,
+        // What a check refused lands only for somebody who names it; what waits for it may go on without.
+        Reason::Refused(_) => path.is_some(),
+        Reason::WaitsFor(other) => path.is_some() || is_refused(other),
+        reason => reason.needs_person(),
+    }
 }
 
 /// Whether a reject of what is owed for this reason keeps this node's state.

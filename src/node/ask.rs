@@ -33,6 +33,7 @@ impl<F: Fs> Node<F> {
         }
         let offers = link.exchanges.get(name).map_or(Offers::Nothing, |exchange| exchange.offers);
         let (share, state) = (self.shares.get(name), self.store.state().shares.get(name));
+        let deletions = share.is_some_and(|share| share.settings.deletions.sends());
         let mut entries = Vec::new();
         let mut size = 0;
         for path in paths {
@@ -43,7 +44,7 @@ impl<F: Fs> Node<F> {
                     Offers::Relayed => !record.entry.version.is_unversioned(),
                     Offers::Nothing => false,
                 };
-                shown && record.sleep.is_none()
+                shown && record.sleep.is_none() && (deletions || record.entry.is_live())
             });
             let Some(record) = record else { continue };
             let more = message::offer_size(&path, &record.entry);

@@ -6,6 +6,7 @@ use crate::fs::Root;
 use crate::fs::stage::Incoming;
 use crate::model::{Entry, Map, Monotonic, NodeId, Reason, RelPath, WallTime};
 use crate::node::LinkId;
+use crate::node::check::Checks;
 use crate::reconcile::FirstContact;
 use crate::store::state::Owed;
 
@@ -29,6 +30,8 @@ pub(crate) struct Batch<R: Root> {
     pub unasked: VecDeque<RelPath>,
     /// A landing found a path busy at this time first: it is tried again for a while.
     pub busy_since: Option<Monotonic>,
+    /// What this machine's own checks said.
+    pub checks: Checks,
 }
 
 /// One path of a batch.
@@ -92,6 +95,7 @@ impl<R: Root> Batch<R> {
             not_before: Monotonic(0),
             unasked: VecDeque::new(),
             busy_since: None,
+            checks: Checks::default(),
         }
     }
 

@@ -1,13 +1,13 @@
-//! What people ask for, sorted to whoever does it; and what they switch off for a while.
+//! What people ask for, sorted to whoever does it.
 
 use crate::fs::Fs;
-use crate::model::reason::Trouble;
-use crate::model::{Now, PeerName, ShareName};
-use crate::node::api::{Command, Fault, Level, Reply, Tree};
+use crate::model::{Now, ShareName};
+use crate::node::api::{Command, Fault, Reply, Tree};
 use crate::node::compare::Ours;
 use crate::node::lists::Wanted;
+use crate::node::pause::Wish;
 use crate::node::preview::Of;
-use crate::node::{CommandId, LinkId, Node, Output};
+use crate::node::{CommandId, Node, Output};
 
 impl<F: Fs> Node<F> {
     /// Does what somebody asks.
@@ -40,8 +40,8 @@ impl<F: Fs> Node<F> {
                 // The answer comes when it is done.
                 None => return,
             },
-            Command::Pause { peer, share } => self.set_paused(now, peer.as_ref(), share.as_ref(), true),
-            Command::Resume { peer, share } => self.set_paused(now, peer.as_ref(), share.as_ref(), false),
+            Command::Pause { peer, share, reason, seconds } => self.pause(now, &Wish { peer, share }, reason, seconds),
+            Command::Resume { peer, share } => self.resume(now, &Wish { peer, share }),
             Command::Approve { share, path, pick, .. } => {
                 self.with_share(share, |node, name| node.approve(now, &name, path.as_ref(), pick))
             }
@@ -91,6 +91,7 @@ impl<F: Fs> Node<F> {
             Command::Invite => self.invite(now),
             Command::Init => self.init(now),
             Command::Identity => Reply::Done(self.identity_tree()),
+            Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
         };
         self.outputs.push_back(Output::Reply { id, reply });
     }
@@ -119,70 +120,5 @@ impl<F: Fs> Node<F> {
             (None, []) => Err(Reply::failed(Fault::NotFound, "there is no share")),
             (None, _) => Err(Reply::failed(Fault::Argument, "there are several shares: name one")),
         }
-    }
-
-    fn set_paused(&mut self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>, paused: bool) -> Reply {
-        if peer.is_some_and(|name| !self.dials.contains_key(name))
-            || share.is_some_and(|name| !self.shares.contains_key(name))
-        {
-            return Reply::failed(Fault::NotFound, "there is no such peer or share");
-        }
-        if peer.is_some() || share.is_none() {
-            for (name, dial) in self.dials.iter_mut() {
-                if peer.is_none_or(|only| only == name) {
-                    dial.paused = paused;
-                    dial.at = now.mono;
-                }
-            }
-            let links: Vec<LinkId> = self
-                .links
-                .iter()
-                .filter(|(_, link)| {
-                    link.is_admitted() && link.section.as_ref().is_some_and(|s| peer.is_none_or(|only| only == s))
-                })
-                .map(|(id, _)| *id)
-                .collect();
-            if paused {
-                for id in links {
-                    self.say_bye(now, id, Trouble::EndedHere("paused by a person"));
-                }
-            }
-        }
-        if peer.is_none() {
-            let names: Vec<ShareName> =
-                self.shares.keys().filter(|name| share.is_none_or(|only| only == *name)).cloned().collect();
-            for name in names {
-                self.pause_share(&name, paused);
-            }
-        }
-        self.stirred = true;
-        Reply::Done(Tree::map().with("paused", paused))
-    }
-
-    fn pause_share(&mut self, name: &ShareName, paused: bool) {
-        let Some(share) = self.shares.get_mut(name) else { return };
-        if std::mem::replace(&mut share.paused, paused) == paused {
-            return;
-        }
-        let ready = share.ready;
-        if paused {
-            self.drop_batches(name, |_| true);
-        }
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
-        for id in links {
-            if paused {
-                if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) {
-                    exchange.listening = false;
-                    exchange.partial.clear();
-                }
-            } else if ready && self.hold_of(name).is_none() {
-                self.listen(id, name);
-            }
-        }
-        self.log(
-            Level::Notice,
-            format!("share {name}: {}", if paused { "paused by a person" } else { "resumed by a person" }),
-        );
     }
 }

@@ -5,7 +5,7 @@
 //! Nothing of it is staged, recorded or kept.
 
 use crate::fs::Fs;
-use crate::model::{Digest, Entry, Kind, Monotonic, Now, PeerName, RelPath, ShareName, limits};
+use crate::model::{Digest, Entry, Kind, Monotonic, Now, PeerName, Reason, RelPath, ShareName, limits};
 use crate::node::api::{Fault, Former, Reply, Tree};
 use crate::node::former::{Named, Text};
 use crate::node::link::{Link, Sample};
@@ -125,24 +125,33 @@ impl<F: Fs> Node<F> {
         self.text_of(item).ok().map(|named| named.text)
     }
 
-    /// Bytes of a content that is to be compared.
-    pub(crate) fn take_sample(&mut self, now: Now, id: LinkId, chunk: Chunk) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(sample) = link.samples.get_mut(&chunk.id) else { return };
+    /// Bytes of a content that is to be compared; whether it was asked for.
+    pub(crate) fn take_sample(&mut self, now: Now, id: LinkId, chunk: &Chunk) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let Some(sample) = link.samples.get_mut(&chunk.id) else { return false };
         let left = sample.size - sample.bytes.len();
         if chunk.offset != sample.bytes.len() as u64 || chunk.bytes.is_empty() || chunk.bytes.len() > left {
             self.misbehaved(now, id, "content out of place".into());
-            return;
+            return true;
         }
         sample.bytes.extend_from_slice(&chunk.bytes);
         if chunk.bytes.len() == left {
             let bytes = link.samples.remove(&chunk.id).map(|sample| sample.bytes).unwrap_or_default();
             self.end_sample(id, chunk.id, Ok(bytes));
         }
+        true
+    }
+
+    /// The peer cannot supply a content that is to be compared.
+    pub(crate) fn lack_sample(&mut self, id: LinkId, number: u32, reason: &Reason) {
+        let sample = self.links.get_mut(&id).and_then(|link| link.samples.remove(&number));
+        if sample.is_some() {
+            self.end_sample(id, number, Err(reason.to_string()));
+        }
     }
 
     /// A content that is to be compared is here, or will not come.
-    pub(crate) fn end_sample(&mut self, link: LinkId, number: u32, sample: Result<Vec<u8>, String>) {
+    fn end_sample(&mut self, link: LinkId, number: u32, sample: Result<Vec<u8>, String>) {
         let Some(one) = self.take_comparison(link, number) else { return };
         let expected = one.theirs.as_ref().map_or(Digest::NONE, |entry| entry.digest);
         let label = self.peer_label(link);

@@ -12,7 +12,7 @@ use crate::node::op::Outcome;
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source, Verdict};
 use crate::store::history::Room;
-use crate::store::state::{Cause, Change, LandingRecord, LandingStep, Why};
+use crate::store::state::{Cause, LandingRecord, LandingStep, Why};
 
 impl<F: Fs> Node<F> {
     /// Lands the next batch of a share that can land.
@@ -32,7 +32,7 @@ impl<F: Fs> Node<F> {
             let next = share
                 .batches
                 .iter()
-                .find(|(_, batch)| batch.is_complete() && batch.not_before <= now.mono)
+                .find(|(_, batch)| batch.is_complete() && batch.not_before <= now.mono && !batch.checks.are_under_way())
                 .map(|(id, _)| *id);
             let Some(id) = next else { return };
             if !self.decide(now, name, id) {
@@ -70,6 +70,9 @@ impl<F: Fs> Node<F> {
                 return true;
             }
         };
+        if self.must_wait_for_checks(now, name, id, plan.steps()) {
+            return true;
+        }
         let steps = apply::order(plan);
         let Some(share) = self.shares.get_mut(name) else { return false };
         let Some(root) = &share.root else { return false };
@@ -150,6 +153,7 @@ impl<F: Fs> Node<F> {
         self.next_run += 1;
         let untouched: Vec<bool> = seen.iter().map(Option::is_none).collect();
         let mut landing = Landing::new(&record, seen.into_iter().map(Option::flatten).collect(), Some(id));
+        landing.begun = Some(now.mono);
         for (op, untouched) in landing.ops.iter_mut().zip(untouched) {
             if untouched {
                 // Only what is known of it changes.
@@ -217,7 +221,7 @@ impl<F: Fs> Node<F> {
                     pending.content.discard(root);
                 }
                 if pending.owed {
-                    paid.push(path);
+                    paid.push((path, pending.seq));
                 }
             }
         }
@@ -228,8 +232,8 @@ impl<F: Fs> Node<F> {
             }
         }
         self.stirred = true;
-        for path in paid {
-            self.store.change_lazily(Change::Paid(name.clone(), node, path));
+        for (path, seq) in paid {
+            self.pay(name, node, &path, seq);
         }
         let gone = !owed.is_empty();
         for (path, reason) in owed {

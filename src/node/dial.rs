@@ -24,6 +24,8 @@ pub(crate) struct Dial {
     pub link: Option<LinkId>,
     /// When an exchange with it last went well.
     pub last_ok: Option<WallTime>,
+    /// When its node was last known to hold the same.
+    pub last_in_sync: Option<WallTime>,
     /// A person asked for no exchange.
     pub paused: bool,
 }
@@ -37,6 +39,7 @@ impl Dial {
             trouble: None,
             link: None,
             last_ok: None,
+            last_in_sync: None,
             paused: false,
         }
     }
@@ -68,6 +71,7 @@ impl<F: Fs> Node<F> {
                 dial.at = at;
             }
         }
+        self.take_up_pauses(now);
     }
 
     /// Calls whom it is time to call.

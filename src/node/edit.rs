@@ -196,7 +196,9 @@ impl<F: Fs> Node<F> {
             entry.stamp.rank = 0;
         }
         if !edit.giving_up || entry.is_live() {
-            let mut record = Record { recorded: now.wall, draft: Some(base), young, ..Record::new(entry, disk) };
+            let pending = !self.crosses(name);
+            let mut record =
+                Record { recorded: now.wall, draft: Some(base), pending, young, ..Record::new(entry, disk) };
             if flapping {
                 record.sleep = Some(Sleep::Flapping);
                 self.report_flapping(now, name, &path);

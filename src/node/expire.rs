@@ -109,7 +109,9 @@ impl<F: Fs> Node<F> {
             .iter()
             .filter(|(_, record)| !record.entry.is_live() && record.disk.is_none())
             .filter(|(_, record)| {
-                is_older(now.wall, record.recorded, limits::TOMBSTONE_LIFE)
+                // Nobody was told of one that is pending.
+                !record.pending
+                    && is_older(now.wall, record.recorded, limits::TOMBSTONE_LIFE)
                     && waiting.iter().all(|acked| *acked >= record.seq)
             })
             .map(|(path, _)| path.clone())

@@ -49,6 +49,7 @@ impl<F: Fs> Node<F> {
             Trouble::DisabledHere => (ByeCode::Disabled, 0, String::new()),
             Trouble::Duplicate => (ByeCode::Duplicate, 0, String::new()),
             Trouble::Silent => (ByeCode::Silent, 0, String::new()),
+            Trouble::PausedHere(text) => (ByeCode::Paused, 0, text.clone()),
             _ => (ByeCode::Leaving, 0, String::new()),
         };
         link.session.send(&Message::Bye(Bye { code, number, text }));
@@ -91,6 +92,8 @@ impl<F: Fs> Node<F> {
                 Trouble::Closed | Trouble::Silent | Trouble::TooManySessions | Trouble::Duplicate => Level::Debug,
                 // The one that was turned away says what to do.
                 Trouble::NotConfiguredHere => Level::Debug,
+                // A person did that, and knows.
+                Trouble::PausedHere(_) => Level::Debug,
                 Trouble::Misbehaved(_) if !opened => Level::Debug,
                 _ => Level::Warning,
             };
@@ -104,7 +107,7 @@ impl<F: Fs> Node<F> {
 
     /// A configured peer tried to connect and failed: its status should say why.
     fn note_trouble_at(&mut self, now: Now, remote: IpAddr, trouble: &Trouble) {
-        if matches!(trouble, Trouble::Closed | Trouble::Silent | Trouble::Duplicate) {
+        if matches!(trouble, Trouble::Closed | Trouble::Silent | Trouble::Duplicate | Trouble::PausedHere(_)) {
             return;
         }
         let remote = remote.to_canonical();
@@ -180,6 +183,7 @@ pub(crate) fn trouble_of(bye: Bye) -> Trouble {
         ByeCode::Leaving => Trouble::Leaving,
         ByeCode::Duplicate => Trouble::Duplicate,
         ByeCode::Silent => Trouble::Silent,
+        ByeCode::Paused => Trouble::PausedThere(bye.text),
         ByeCode::Unknown(_) => Trouble::Other(bye.text),
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::fs::stage::{ArrivalError, Incoming};
 use crate::fs::{Fs, Root, form};
-use crate::model::{Digest, Kind, Map, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Digest, Entry, Kind, Map, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::batch::{Arriving, Content};
 use crate::node::land::attributes_of;
@@ -120,6 +120,12 @@ impl<F: Fs> Node<F> {
     /// Prepares to receive a content; `false` when that is not possible, and the path is owed.
     fn begin(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath) -> bool {
         let Some(share) = self.shares.get_mut(name) else { return false };
+        let pending = share.batches.get(&batch_id).and_then(|batch| batch.offers.get(path));
+        let Some(entry) = pending.map(|pending| pending.entry.clone()) else { return false };
+        if let Some(content) = share.take_broken(path, &entry) {
+            return self.go_on(now, name, batch_id, path, content);
+        }
+        let Some(share) = self.shares.get_mut(name) else { return false };
         let min_free = share.settings.min_free;
         let Some(root) = &share.root else { return false };
         let Some(batch) = share.batches.get_mut(&batch_id) else { return false };
@@ -131,7 +137,7 @@ impl<F: Fs> Node<F> {
             .map(|p| p.entry.size)
             .fold(0, u64::saturating_add);
         let Some(pending) = batch.offers.get_mut(path) else { return false };
-        let (kind, size, digest) = (pending.entry.kind, pending.entry.size, pending.entry.digest);
+        let Entry { kind, size, digest, .. } = entry;
         let started = match Self::has_room(root, need, min_free) {
             Err(free) => Err(Reason::NoRoom { need, free }),
             Ok(_) => {
@@ -158,6 +164,25 @@ impl<F: Fs> Node<F> {
                 false
             }
         }
+    }
+
+    /// Goes on with a content where an earlier attempt broke off.
+    fn go_on(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath, content: Content<F::Root>) -> bool {
+        let Some(share) = self.shares.get_mut(name) else { return false };
+        let Some(pending) = share.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)) else {
+            return false;
+        };
+        pending.content = match content {
+            Content::Arriving(mut arriving) => {
+                arriving.asked = arriving.incoming.arrived();
+                arriving.last = now.mono;
+                Content::Arriving(arriving)
+            }
+            content => content,
+        };
+        share.fetching.insert((path.clone(), pending.entry.digest), batch_id);
+        self.stirred = true;
+        true
     }
 
     /// Asks for the next pieces of a content; `false` when the window is full.
@@ -212,11 +237,10 @@ impl<F: Fs> Node<F> {
         for chunk in chunks {
             let Some(link) = self.links.get_mut(&id) else { return };
             let length = chunk.bytes.len() as u64;
-            if link.samples.contains_key(&chunk.id) {
-                self.take_sample(now, id, chunk);
-                continue;
-            }
             let Some(request) = link.requests.get_mut(&chunk.id) else {
+                if self.take_sample(now, id, &chunk) {
+                    continue;
+                }
                 self.misbehaved(now, id, "content that nobody asked for".into());
                 return;
             };
@@ -306,11 +330,7 @@ impl<F: Fs> Node<F> {
     /// A peer cannot supply what was asked for.
     pub(crate) fn handle_unavailable(&mut self, now: Now, id: LinkId, request: u32, reason: Reason) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.samples.remove(&request).is_some() {
-            self.end_sample(id, request, Err(reason.to_string()));
-            return;
-        }
-        let Some(asked) = link.requests.remove(&request) else { return };
+        let Some(asked) = link.requests.remove(&request) else { return self.lack_sample(id, request, &reason) };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
         let batch_id = asked.batch;
         let pending = self

@@ -77,6 +77,7 @@ impl<F: Fs> Node<F> {
             .get(name)
             .and_then(|share| share.ledgers.get(&node))
             .is_some_and(|ledger| ledger.away);
+        let terms = Terms { contact, direction, long_away, by_person: false };
         let number = self.next_batch;
         self.next_batch += 1;
         let mut batch: Batch<F::Root> = Batch::new(node, id, contact, now.mono);
@@ -91,7 +92,7 @@ impl<F: Fs> Node<F> {
                 self.misbehaved(now, id, format!("more than {} paths in one share", limits::INDEX_MAX));
                 return;
             }
-            let sorted = self.sort_offer(name, &path, &entry, contact, direction, long_away);
+            let sorted = self.sort_offer(name, &path, &entry, &terms);
             let keep = matches!(sorted, Sorted::Take { wanted: true });
             let (arrived, left) = if keep { (arrived, None) } else { (None, arrived) };
             self.discard(name, left);
@@ -120,15 +121,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// What becomes of an offer, as things stand now.
-    pub(crate) fn sort_offer(
-        &self,
-        name: &ShareName,
-        path: &RelPath,
-        entry: &Entry,
-        contact: FirstContact,
-        direction: Direction,
-        long_away: bool,
-    ) -> Sorted {
+    pub(crate) fn sort_offer(&self, name: &ShareName, path: &RelPath, entry: &Entry, terms: &Terms) -> Sorted {
         let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else {
             return Sorted::LeftOut;
         };
@@ -136,7 +129,7 @@ impl<F: Fs> Node<F> {
             return Sorted::LeftOut;
         }
         let record = state.index.get(path);
-        let (agreed, lands) = match reconcile::reconcile(record.map(|record| &record.entry), entry, contact) {
+        let (agreed, lands) = match reconcile::reconcile(record.map(|record| &record.entry), entry, terms.contact) {
             Verdict::Known => return Sorted::Known,
             Verdict::Ask => return Sorted::Owe(Reason::FirstContact),
             Verdict::Agree { entry, source, .. } => (entry, source == Source::There),
@@ -146,12 +139,19 @@ impl<F: Fs> Node<F> {
         }
         // Whoever takes nothing still joins versions, as long as nothing changes on disk.
         let touches_disk = lands || record.is_some_and(|record| !record.entry.same_fields(&agreed));
-        match direction {
+        match terms.direction {
             Direction::Send if touches_disk => return Sorted::Owe(Reason::OnlySends),
             Direction::Observe => return Sorted::Owe(Reason::OnlyObserves),
             Direction::Both | Direction::Send | Direction::Receive => {}
         }
-        if record.is_none() && long_away && entry.is_live() {
+        let is_here = record.is_some_and(|record| record.entry.is_live());
+        if is_here && lands && !entry.is_live() && !share.settings.deletions.takes() {
+            return Sorted::Owe(Reason::KeepsDeleted);
+        }
+        if touches_disk && !terms.by_person && !self.crosses(name) {
+            return Sorted::Owe(Reason::Manual);
+        }
+        if record.is_none() && terms.long_away && entry.is_live() {
             return Sorted::Owe(Reason::LongAway);
         }
         match self.refuses(name, path, entry) {
@@ -333,7 +333,7 @@ impl<F: Fs> Node<F> {
             }
         }
         for name in exchanges.keys() {
-            self.drop_batches(name, |batch| batch.link == Some(id) && !batch.is_complete());
+            self.break_off(now, name, id);
             if let Some(share) = self.shares.get_mut(name) {
                 share.batches.values_mut().filter(|batch| batch.link == Some(id)).for_each(|batch| batch.link = None);
             }
@@ -358,6 +358,18 @@ impl<F: Fs> Node<F> {
             }
         }
     }
+}
+
+/// What an offer is judged by, besides what it says.
+pub(crate) struct Terms {
+    /// What both sides know of each other.
+    pub contact: FirstContact,
+    /// What share and peer section together allow.
+    pub direction: Direction,
+    /// It comes from a node that was away for long.
+    pub long_away: bool,
+    /// A person asked for it.
+    pub by_person: bool,
 }
 
 /// What becomes of an offer.

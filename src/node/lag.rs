@@ -4,6 +4,7 @@ use crate::fs::Fs;
 use crate::model::{Direction, Now, PeerName, Reason, RelPath, ShareName};
 use crate::node::status::{AWAY, away_label};
 use crate::node::{LinkId, Node};
+use crate::store::state::Pause;
 
 /// What keeps one share and one peer from being in sync.
 pub(crate) struct Lag {
@@ -36,7 +37,8 @@ impl<F: Fs> Node<F> {
             return Some(Lag::new("held", format!("held here: {hold}"), false));
         }
         if share.paused {
-            return Some(Lag::new("paused", "paused here", false));
+            let text = self.pause_of_share(name).map_or_else(|| "paused here".into(), Pause::to_string);
+            return Some(Lag::new("paused", text, false));
         }
         if let Some(trial) = self.trial_of(name) {
             let text = format!("run {} is not confirmed yet: it goes back unless its origin is reached", trial.run);
@@ -49,10 +51,12 @@ impl<F: Fs> Node<F> {
             return Some(Lag::new("looking", "its files are being looked at", true));
         }
         let state = self.store.state().shares.get(name)?;
+        let on_its_way =
+            |path: &RelPath| share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path));
         let owed: Vec<(&RelPath, &Reason)> = state
             .owed
             .iter()
-            .filter(|((owner, _), owed)| *owner == node && !owed.reason.is_choice())
+            .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !on_its_way(path))
             .map(|((_, path), owed)| (path, &owed.reason))
             .collect();
         if let [(path, reason), rest @ ..] = &owed[..] {
@@ -68,8 +72,22 @@ impl<F: Fs> Node<F> {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             return Some(Lag::new("owed_there", format!("owed there: {path}: {reason}{more}"), false));
         }
+        let (pending, crosses) = (self.pending(name).count(), self.crosses(name));
+        if pending > 0 && !crosses {
+            let text = format!("mode manual: {pending} changed here, waiting for `owsync sync`");
+            return Some(Lag::new("pending", text, false));
+        }
+        if exchange.pending_there > 0 {
+            let text =
+                format!("mode manual there: {} changed, waiting for `owsync sync` there", exchange.pending_there);
+            return Some(Lag::new("pending_there", text, false));
+        }
         if exchange.late {
             return Some(Lag::new("late", "it has not answered a change for 10 s", true));
+        }
+        if exchange.pace.stopped.is_some() {
+            let text = format!("stopped by hard_max_time, for the {}. time: it goes on by itself", exchange.pace.stops);
+            return Some(Lag::new("stopped", text, false));
         }
         if !exchange.listening || !exchange.heard_all || !exchange.completed {
             return Some(Lag::new("exchanging", "exchanging", true));
@@ -108,6 +126,11 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
+        for link in self.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
+            if let Some(dial) = link.section.as_ref().and_then(|name| self.dials.get_mut(name)) {
+                dial.last_in_sync = Some(link.heard_at(now));
+            }
+        }
     }
 
     /// What is missing until everything asked for is in sync: texts, and whether each goes on by itself.
@@ -115,6 +138,10 @@ impl<F: Fs> Node<F> {
         let mut behind = Vec::new();
         for (name, dial) in self.dials.iter() {
             if peer.is_some_and(|only| only != name) {
+                continue;
+            }
+            if let Some(pause) = self.pause_of_peer(name) {
+                behind.push((format!("{name}: {pause}"), false));
                 continue;
             }
             let reached = self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(name));

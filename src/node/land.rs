@@ -32,6 +32,8 @@ pub(crate) struct Landing {
     pub from: Option<NodeId>,
     pub cause: Cause,
     pub confirm: u32,
+    /// When it was decided; `None` where a crash came between.
+    pub begun: Option<Monotonic>,
     /// The batch it lands; `None` after a crash, and for what this node lands of its own.
     pub batch: Option<u64>,
     /// Who asked for it and waits for the answer.
@@ -70,6 +72,7 @@ impl Landing {
             from: record.from,
             cause: record.cause,
             confirm: record.confirm,
+            begun: None,
             batch,
             command: None,
             left: Vec::new(),

@@ -1,7 +1,7 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, Map, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, Map, Monotonic, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
@@ -109,14 +109,15 @@ impl<F: Fs> Node<F> {
         self.answer_own(name, &landing);
         let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
-        let (run, confirm) = (landing.run, landing.confirm);
-        let offered: Map<RelPath, (Option<Entry>, bool)> =
+        let (run, confirm, begun) = (landing.run, landing.confirm, landing.begun);
+        let offered: Map<RelPath, (Option<Entry>, Option<u64>)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
                     .offers
                     .iter()
                     .map(|(path, pending)| {
-                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), pending.owed))
+                        let owed = pending.owed.then_some(pending.seq);
+                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), owed))
                     })
                     .collect(),
                 None => Map::new(),
@@ -145,6 +146,8 @@ impl<F: Fs> Node<F> {
                 batch: first,
                 recorded: now.wall,
                 from: from.filter(|_| as_offered),
+                pending: (matches!(cause, Cause::Restored | Cause::Undone) && !self.crosses(name))
+                    || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
                 ..Record::new(step.entry, disk)
             };
@@ -179,10 +182,8 @@ impl<F: Fs> Node<F> {
                 landed.push(step.path.clone());
             }
             self.store.change(Change::Record(name.clone(), step.path.clone(), record));
-            if offered.get(&step.path).is_some_and(|(_, owed)| *owed) {
-                if let Some(node) = from {
-                    self.store.change(Change::Paid(name.clone(), node, step.path.clone()));
-                }
+            if let (Some((_, Some(seq))), Some(node)) = (offered.get(&step.path), from) {
+                self.pay(name, node, &step.path, *seq);
             }
             self.drop_offer(name, batch_id, &step.path);
             self.reconsider(name, &step.path);
@@ -217,14 +218,20 @@ impl<F: Fs> Node<F> {
         self.counters.landed += landed.len() as u64;
         self.counters.deleted += deleted;
         if !landed.is_empty() {
+            self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.clone(), begun });
             self.tell_landed(now, name, from, cause, &landed);
         }
         self.prune_history(now);
         self.stirred = true;
     }
 
+    /// [`Output::Landed`] was taken: everything that it needed has been done by now, so this is when it ended.
+    pub fn handle_told(&mut self, now: Now, begun: Monotonic) {
+        self.counters.applied += 1;
+        self.counters.applying += now.mono.since(begun);
+    }
+
     fn tell_landed(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, cause: Cause, landed: &[RelPath]) {
-        self.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.to_vec() });
         let own = match cause {
             Cause::Offered => None,
             Cause::Restored => Some("restored by a person"),
@@ -337,13 +344,13 @@ impl<F: Fs> Node<F> {
                     pending.content.discard(root);
                 }
                 if pending.owed {
-                    paid.push((batch.from, path.clone()));
+                    paid.push((batch.from, path.clone(), pending.seq));
                 }
             }
         }
         share.batches.retain(|_, batch| !batch.offers.is_empty());
-        for (node, path) in paid {
-            self.store.change(Change::Paid(name.clone(), node, path));
+        for (node, path, seq) in paid {
+            self.pay(name, node, &path, seq);
         }
     }
 }

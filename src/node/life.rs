@@ -1,4 +1,4 @@
-//! How a node begins, how it ends, and what it waits for in between.
+//! How a node begins, and how it ends.
 
 use std::collections::VecDeque;
 
@@ -32,11 +32,13 @@ impl<F: Fs> Node<F> {
             waiting: Map::new(),
             next_batch: 1,
             next_run: 1,
+            next_check: 1,
             outputs: VecDeque::new(),
             verbose: true,
             events: VecDeque::new(),
             store_trouble: None,
             next_expiry: now.mono.plus(limits::EXPIRY_EVERY),
+            next_resume: Monotonic::NEVER,
             clock: expire::Clock::new(now),
             syncs: Vec::new(),
             next_sync: 1,
@@ -57,20 +59,6 @@ impl<F: Fs> Node<F> {
         node
     }
 
-    /// What [`Node::poll_timeout`] waits for, by name: for whoever wonders why a node wakes.
-    pub fn timers(&self) -> Vec<(String, Monotonic)> {
-        let mut timers = vec![("expiry".to_string(), self.next_expiry)];
-        timers.extend(self.links.iter().map(|(id, link)| (format!("session {id}"), link.poll_timeout())));
-        timers.extend(
-            self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
-        );
-        timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
-        timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
-        timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
-        timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
-        timers
-    }
-
     /// Ends every session and writes everything down, as well as it goes.
     pub fn shut_down(&mut self, now: Now) {
         let links: Vec<LinkId> = self.links.keys().copied().collect();
@@ -78,6 +66,7 @@ impl<F: Fs> Node<F> {
             self.say_bye(now, id, Trouble::EndedHere("this node is shutting down"));
         }
         for (name, share) in self.shares.iter_mut() {
+            share.drop_broken(Monotonic::NEVER);
             // A landing that has begun is completed at the next start; what is staged for others is removed now.
             let Some(root) = &share.root else { continue };
             let batches = std::mem::take(&mut share.batches);

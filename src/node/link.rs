@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use crate::fs::Root;
 use crate::fs::form::Content;
-use crate::model::{Digest, Direction, Entry, Map, Monotonic, NodeId, PeerName, Reason, RelPath, ShareName, limits};
+use crate::model::{
+    Digest, Direction, Entry, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
+};
+use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
 
@@ -75,6 +78,8 @@ pub(crate) struct Exchange {
     pub their_applied: u64,
     pub owed_there: u32,
     pub owed_there_paths: Vec<(RelPath, Reason)>,
+    /// Changes made there that wait for a person there.
+    pub pending_there: u32,
     /// When the oldest change that the peer has not applied was offered.
     pub unanswered: Option<Monotonic>,
     /// It did not answer in time.
@@ -89,11 +94,22 @@ pub(crate) struct Exchange {
     pub their_top: u64,
     /// Offers of a batch that has not ended.
     pub partial: Vec<Offer>,
+    /// How long that takes.
+    pub pace: Pace,
     /// What the peer was last told.
-    pub told: Option<(u64, u64, u32)>,
+    pub told: Option<Told>,
     pub completed: bool,
     /// Since when nothing is missing in either direction.
-    pub in_sync_since: Option<crate::model::WallTime>,
+    pub in_sync_since: Option<WallTime>,
+}
+
+/// What a peer was told of how far this node has come with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Told {
+    pub heard: u64,
+    pub applied: u64,
+    pub owed: u32,
+    pub pending: u32,
 }
 
 /// What a node offers a peer of a share.
@@ -178,6 +194,17 @@ impl<R: Root> Link<R> {
         self.node.is_some() && !self.over
     }
 
+    /// Whether nothing is missing in either direction, as of the last look.
+    pub fn is_in_sync(&self) -> bool {
+        self.exchanges.values().all(|exchange| exchange.in_sync_since.is_some())
+    }
+
+    /// When the peer was last heard of.
+    pub fn heard_at(&self, now: Now) -> WallTime {
+        let quiet = i64::try_from(now.mono.since(self.last_heard).as_millis()).unwrap_or(i64::MAX);
+        now.wall.plus_ms(quiet.saturating_neg())
+    }
+
     /// Whether the peer has not proved that it holds the key.
     pub fn is_stranger(&self) -> bool {
         !self.over && !self.session.is_open()
@@ -257,12 +284,14 @@ impl Exchange {
             their_applied: 0,
             owed_there: 0,
             owed_there_paths: Vec::new(),
+            pending_there: 0,
             unanswered: None,
             late: false,
             listening: false,
             heard,
             heard_all: false,
             partial: Vec::new(),
+            pace: Pace::default(),
             told: None,
             completed: false,
             in_sync_since: None,

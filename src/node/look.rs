@@ -96,6 +96,10 @@ impl<F: Fs> Node<F> {
                 self.retry_owed(now, &name, false, |_, _, _| true);
             }
             let Some(share) = self.shares.get_mut(&name) else { continue };
+            if share.broken_until() <= now.mono {
+                // Of one moment: what is a little younger is about to go as well.
+                share.drop_broken(now.mono);
+            }
             if share.relook_at <= now.mono {
                 share.relook_at = crate::model::Monotonic::NEVER;
                 for path in std::mem::take(&mut share.relook) {
@@ -292,6 +296,10 @@ impl<F: Fs> Node<F> {
         if full || deleted > 0 {
             self.settle_kept_dirs(now, name);
         }
+        if full && self.crosses(name) {
+            // A person's sync found all there is to find, or the share waits for nobody any more.
+            self.let_go(now, name);
+        }
         if edit.count > 0 {
             self.counters.edited += edit.count;
             self.log(Level::Debug, format!("share {name}: {} paths changed here", edit.count));
@@ -328,6 +336,8 @@ impl<F: Fs> Node<F> {
         }
         share.ready = true;
         self.stirred = true;
+        // What checks here may be another program than before, or find other things in place.
+        self.check_again(now, name);
         let links: Vec<LinkId> = self.links.iter().filter(|(_, link)| link.is_admitted()).map(|(id, _)| *id).collect();
         for id in links {
             if self.links.get(&id).is_some_and(|link| link.exchanges.contains_key(name)) {

@@ -8,13 +8,13 @@
 //! # Reading order
 //! [`api`] is what people and scripts ask and hear; `parts` what a node is made of, `life` how it begins and ends. Then the
 //! way of a change: `look` notices it and `edit` makes it an entry, `offer` tells peers, `hear` takes in what they tell,
-//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard, `land` puts it in place, `landed`,
-//! `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
-//! waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
+//! `fetch` and `serve` move content, `decide` makes a plan that passed every guard and `check`, `land` puts it in place,
+//! `landed`, `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
+//! waits for a sync is `manual`, what waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
-//! `status`, `lag` and `lists`; `preview` and `would` tell what would happen, `ask` what
-//! peers have, and `compare` how that differs.
+//! `status`, `lag`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
+//! `compare` how that differs.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -28,6 +28,8 @@ pub mod api;
 mod approve;
 mod ask;
 mod batch;
+mod broken;
+mod check;
 mod command;
 mod compare;
 mod decide;
@@ -49,21 +51,26 @@ mod life;
 mod link;
 mod lists;
 mod look;
+mod manual;
 mod members;
+mod metrics;
 mod offer;
 mod op;
 mod owed;
 mod own;
 mod parts;
 mod past;
+mod pause;
 mod preview;
 mod reload;
 mod run;
 mod serve;
 mod settle;
 mod share;
+mod slow;
 mod status;
 mod summary;
+mod timers;
 mod trial;
 mod undo;
 mod would;
@@ -85,7 +92,7 @@ use dial::Dial;
 use link::Link;
 use share::Share;
 
-pub use parts::{Identity, Output, Parts};
+pub use parts::{Candidate, Identity, Output, Parts};
 
 /// Names a session between the node and its owner.
 pub type LinkId = u64;
@@ -115,12 +122,15 @@ pub struct Node<F: Fs> {
     waiting: Map<NodeId, admit::Waiting>,
     next_batch: u64,
     next_run: u64,
+    next_check: u64,
     outputs: VecDeque<Output>,
     verbose: bool,
     events: VecDeque<Event>,
     /// Why the state cannot be written, and when to try again.
     store_trouble: Option<(FsError, Monotonic)>,
     next_expiry: Monotonic,
+    /// When something that a person switched off for a while goes on.
+    next_resume: Monotonic,
     clock: expire::Clock,
     syncs: Vec<run::Run>,
     next_sync: u64,
@@ -208,6 +218,7 @@ impl<F: Fs> Node<F> {
                 link.probed = Some(now.mono);
             }
             link.session.handle_bytes(bytes);
+            self.counters.bytes_in += bytes.len() as u64;
         }
         self.pump(now, id);
         self.finish(now);
@@ -266,44 +277,6 @@ impl<F: Fs> Node<F> {
     pub fn handle_command(&mut self, now: Now, id: CommandId, command: Command) {
         self.command(now, id, command);
         self.finish(now);
-    }
-
-    /// The time has come that [`Node::poll_timeout`] named.
-    pub fn handle_timeout(&mut self, now: Now) {
-        self.clock.tick(now);
-        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono >= *at) {
-            self.stirred = true;
-            self.store_trouble = self.store_trouble.take().map(|(error, _)| (error, Monotonic(0)));
-        }
-        self.time_links(now);
-        self.time_shares(now);
-        self.time_trials(now);
-        self.time_dials(now);
-        self.time_expiry(now);
-        self.time_runs(now);
-        self.finish(now);
-    }
-
-    /// When to call [`Node::handle_timeout`], if nothing else happens before.
-    pub fn poll_timeout(&self) -> Monotonic {
-        let links = self.links.values().map(Link::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let shares = self
-            .shares
-            .values()
-            .map(|share| share.poll_timeout(self.settings.settle))
-            .min()
-            .unwrap_or(Monotonic::NEVER);
-        let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
-        let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
-        links
-            .min(shares)
-            .min(dials)
-            .min(store)
-            .min(runs)
-            .min(self.previews_timeout())
-            .min(self.comparisons_timeout())
-            .min(self.next_expiry)
     }
 
     /// Whether [`Node::work`] would do something.
@@ -380,6 +353,11 @@ impl<F: Fs> Node<F> {
 
     /// Tells whoever listens, and remembers it for status.
     fn tell(&mut self, event: Event) {
+        match event.name {
+            "owsync.hold" => self.counters.holds += 1,
+            "owsync.rollback" => self.counters.rollbacks += 1,
+            _ => {}
+        }
         self.events.push_back(event.clone());
         if self.events.len() > limits::EVENTS_KEPT {
             self.events.pop_front();

@@ -10,14 +10,20 @@ use crate::node::{LinkId, Node};
 use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
 use crate::store::state::{Change, Ledger};
 
-/// Whether a node offers another a record.
-pub(crate) fn is_offered(record: &Record, offers: Offers, peer: NodeId) -> bool {
+/// Whether a node offers another a record; `deletions`: they leave the share.
+fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
+    may_go(record, offers, deletions, peer) && !record.pending
+}
+
+/// The same once a person says `sync`.
+pub(crate) fn may_go(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
     let goes = match offers {
         Offers::All => true,
         // What it wrote itself has no version.
         Offers::Relayed => !record.entry.version.is_unversioned(),
         Offers::Nothing => false,
     };
+    let goes = goes && (deletions || record.entry.is_live());
     goes && record.sleep.is_none() && record.from != Some(peer)
 }
 
@@ -35,7 +41,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn begin_exchange(&mut self, now: Now, id: LinkId, name: &ShareName) {
         let Some(direction) = self.direction_with(id, name) else { return };
         let (Some(link), Some(share)) = (self.links.get(&id), self.shares.get(name)) else { return };
-        let ready = share.ready;
+        let (ready, deletions) = (share.ready, share.settings.deletions.sends());
         let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
         let Some(theirs) = hello.shares.iter().find(|theirs| theirs.name == *name).cloned() else { return };
         let their_state = hello.state;
@@ -44,7 +50,8 @@ impl<F: Fs> Node<F> {
         // Whoever only receives still relays, and so could bring back what was deleted.
         let sends = theirs.direction != Direction::Observe;
         let offers = self.offers_to(id, name);
-        let mut ledger = Ledger { sends, withheld: before.withheld || offers != Offers::All, ..before.clone() };
+        let mut ledger =
+            Ledger { sends, withheld: before.withheld || offers != Offers::All || !deletions, ..before.clone() };
         if ledger.their_state != Some(their_state) {
             // Another life of its database: its numbers mean other things, and everything is heard anew.
             ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
@@ -106,22 +113,7 @@ impl<F: Fs> Node<F> {
             .map(|(path, record)| (record.seq, path.clone()))
             .collect();
         missed.sort_unstable();
-        let mut batches: Option<(u64, u64)> = None;
-        for (_, path) in missed {
-            let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
-            let Some(mut record) = record else { continue };
-            record.seq = self.store.next_seq(now.wall);
-            let before = record.batch;
-            record.batch = match batches {
-                Some((old, new)) if old == before => new,
-                _ => record.seq,
-            };
-            batches = Some((before, record.batch));
-            if let Some(share) = self.shares.get_mut(name) {
-                share.top = record.seq;
-            }
-            self.store.change(Change::Record(name.clone(), path, record));
-        }
+        self.renumber(now, name, missed.into_iter().map(|(_, path)| path), |_, _| ());
     }
 
     /// Asks a peer for everything that was not heard of a share.
@@ -170,7 +162,8 @@ impl<F: Fs> Node<F> {
             return;
         };
         let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).cloned();
-        if let Some(ledger) = ledger.filter(|ledger| ledger.withheld && offers == Offers::All) {
+        let all = offers == Offers::All && self.shares.get(name).is_some_and(|share| share.settings.deletions.sends());
+        if let Some(ledger) = ledger.filter(|ledger| ledger.withheld && all) {
             self.offer_anew(now, name, since);
             self.store.change(Change::Ledger(name.clone(), node, Ledger { withheld: false, ..ledger }));
         }
@@ -229,6 +222,7 @@ impl<F: Fs> Node<F> {
         let Some(node) = link.node else { return };
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let Some(offered) = exchange.offered else { return };
+        let deletions = share.settings.deletions.sends();
         // It may have heard a number that nothing bears any more: a deletion that was forgotten since.
         let top = share.top.max(offered);
         let first = exchange.catch_up.is_none();
@@ -240,7 +234,7 @@ impl<F: Fs> Node<F> {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
                 .iter()
-                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, node))
+                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, deletions, node))
                 .map(|(path, record)| (record.seq, path.clone()))
                 .collect();
             fresh.sort_unstable();
@@ -268,7 +262,7 @@ impl<F: Fs> Node<F> {
                 let record = state
                     .index
                     .get(path)
-                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, node));
+                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, deletions, node));
                 // What changed again since will come under its new number.
                 if let Some(record) = record {
                     size += message::offer_size(path, &record.entry);
@@ -318,6 +312,7 @@ impl<F: Fs> Node<F> {
         exchange.their_applied = progress.applied;
         exchange.owed_there = progress.owed;
         exchange.owed_there_paths = progress.owed_paths;
+        exchange.pending_there = progress.pending;
         if progress.applied >= offered || progress.owed > 0 {
             exchange.unanswered = None;
             exchange.late = false;

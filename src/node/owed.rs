@@ -5,7 +5,7 @@ use crate::model::{Map, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::{Batch, Content, Pending};
-use crate::node::hear::Sorted;
+use crate::node::hear::{Sorted, Terms};
 use crate::store::state::{Change, Owed};
 
 impl<F: Fs> Node<F> {
@@ -31,7 +31,7 @@ impl<F: Fs> Node<F> {
         {
             groups.get_or_default((*node, owed.batch)).push((path.clone(), Owed::clone(owed)));
         }
-        for ((node, _), items) in groups {
+        for ((node, of), items) in groups {
             let link = self
                 .links
                 .iter()
@@ -52,11 +52,23 @@ impl<F: Fs> Node<F> {
             self.next_batch += 1;
             let mut batch: Batch<F::Root> = Batch::new(node, link, contact, now.mono);
             batch.by_person = by_person;
-            let mut still = None;
+            let refused = |owed: &Owed| matches!(owed.reason, Reason::Refused(_));
+            // Also where only a part of the batch is tried: what a check refused holds up the rest.
+            let mut still = self.store.state().shares.get(name).and_then(|state| {
+                let of_batch = |(owner, _): &(NodeId, RelPath), owed: &Owed| *owner == node && owed.batch == of;
+                state
+                    .owed
+                    .iter()
+                    .find(|(key, owed)| of_batch(key, owed) && refused(owed))
+                    .map(|((_, path), _)| path.clone())
+            });
             for (path, owed) in items {
                 // A person who lets a path pass knows where it comes from.
                 let long_away = owed.reason == Reason::LongAway && !by_person;
-                match self.sort_offer(name, &path, &owed.entry, contact, direction, long_away) {
+                let terms = Terms { contact, direction, long_away, by_person };
+                match self.sort_offer(name, &path, &owed.entry, &terms) {
+                    // The same would only be refused again.
+                    Sorted::Take { .. } if refused(&owed) && !by_person => {}
                     Sorted::LeftOut | Sorted::Known => self.store.change(Change::Paid(name.clone(), node, path)),
                     Sorted::Owe(reason) => {
                         if reason.delays_batch() {
@@ -65,6 +77,9 @@ impl<F: Fs> Node<F> {
                         self.owe(now, name, node, path, Owed { reason, ..owed });
                     }
                     Sorted::Take { wanted } => {
+                        if refused(&owed) {
+                            batch.checks.forced.insert(path.clone());
+                        }
                         batch.add(
                             path,
                             Pending {
@@ -121,7 +136,7 @@ impl<F: Fs> Node<F> {
         }
         if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
             let label = self.node_label(node);
-            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_)) {
+            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual) {
                 Level::Debug
             } else {
                 Level::Warning
@@ -143,6 +158,14 @@ impl<F: Fs> Node<F> {
         }
         self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
         self.stirred = true;
+    }
+
+    /// A change that was owed has landed, or need not. A later word on its path may be owed by now, and stays so.
+    pub(crate) fn pay(&mut self, name: &ShareName, node: NodeId, path: &RelPath, seq: u64) {
+        let owed = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
+        if owed.is_some_and(|owed| owed.seq <= seq) {
+            self.store.change(Change::Paid(name.clone(), node, path.clone()));
+        }
     }
 
     /// Nothing is owed to a node any more.

@@ -68,6 +68,7 @@ impl<F: Fs> Node<F> {
             return Err(self.unwritable().unwrap_or_else(|| Reply::failed(Fault::System, "it cannot be written down")));
         }
         let mut landing = Landing::new(&record, seen, None);
+        landing.begun = Some(now.mono);
         landing.command = command;
         landing.left = left;
         if let Some(share) = self.shares.get_mut(name) {

@@ -1,8 +1,10 @@
 //! What a node is made of, and what it wants done.
 
+use std::time::Duration;
+
 use crate::fs::Fs;
 use crate::model::settings::Address;
-use crate::model::{Map, Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
+use crate::model::{Kind, Map, Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
 use crate::node::api::{Event, LogLine, Reply};
 use crate::node::{CommandId, LinkId};
 #[cfg(feature = "encryption")]
@@ -46,6 +48,28 @@ pub enum Output {
         share: ShareName,
         /// What changed.
         paths: Vec<RelPath>,
+        /// When that was decided, for [`crate::node::Node::handle_told`]; `None` where a crash came between.
+        begun: Option<Monotonic>,
+    },
+    /// What is about to land must be looked at by this machine's own programs; answer with
+    /// [`crate::node::Node::handle_checked`].
+    Check {
+        /// The share.
+        share: ShareName,
+        /// The question, for the answer.
+        check: u64,
+        /// What would change.
+        candidates: Vec<Candidate>,
+    },
+    /// Something is on trial, and a program of this machine says whether it works; answer with
+    /// [`crate::node::Node::handle_probed`].
+    Probe {
+        /// The share.
+        share: ShareName,
+        /// The landing, for the answer.
+        run: u64,
+        /// How long the answer may take.
+        time: Duration,
     },
     /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
     /// have need not be watched any more.
@@ -53,6 +77,19 @@ pub enum Output {
         /// The share.
         share: ShareName,
     },
+}
+
+/// A path that is about to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The path.
+    pub path: RelPath,
+    /// What it becomes.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// Where its content lies until then, in the share; `None` where only its attributes change, or it goes.
+    pub staged: Option<RelPath>,
 }
 
 /// Who this node is.

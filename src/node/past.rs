@@ -106,27 +106,10 @@ impl<F: Fs> Node<F> {
     /// Gives unversioned entries their first version; their stamps keep rank 0, and their batches stay as they were.
     pub(crate) fn version_paths(&mut self, now: Now, name: &ShareName, paths: impl Iterator<Item = RelPath>) {
         let state_id = self.store.state().me.state;
-        let mut batches: Option<(u64, u64)> = None;
-        for path in paths {
-            let Some(mut record) =
-                self.store.state().shares.get(name).and_then(|share| share.index.get(&path)).cloned()
-            else {
-                continue;
-            };
-            let number = self.store.next_number(now.wall);
+        self.renumber(now, name, paths, |store, record| {
+            let number = store.next_number(now.wall);
             record.entry.version = record.entry.version.edited(state_id, number, limits::VERSION_IDS);
-            record.seq = self.store.next_seq(now.wall);
-            let before = record.batch;
-            record.batch = match batches {
-                Some((old, new)) if old == before => new,
-                _ => record.seq,
-            };
-            batches = Some((before, record.batch));
             record.from = None;
-            if let Some(share) = self.shares.get_mut(name) {
-                share.top = record.seq;
-            }
-            self.store.change(Change::Record(name.clone(), path, record));
-        }
+        });
     }
 }

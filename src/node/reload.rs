@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::settings::{Accept, ShareSettings};
-use crate::model::{Direction, Map, Now, PeerName, Set, Settings, ShareName, Sleep, escape};
+use crate::model::{Direction, Map, Monotonic, Now, PeerName, Set, Settings, ShareName, Sleep, escape};
 use crate::node::api::Level;
 use crate::node::share::Share;
 use crate::node::{Identity, LinkId, Node, Output};
@@ -219,6 +219,8 @@ impl<F: Fs> Node<F> {
             );
         }
         self.shares.insert(name.clone(), share);
+        let paused = self.pause_of_share(&name).is_some();
+        self.shares.get_mut(&name).into_iter().for_each(|share| share.paused = paused);
         self.note_rules(&name);
         self.open_share(now, &name);
     }
@@ -229,6 +231,8 @@ impl<F: Fs> Node<F> {
         let reserved = self.reserved.get(&name).cloned().unwrap_or_default();
         let Some(share) = self.shares.get_mut(&name) else { return };
         let told = !says_the_same(&share.settings, &settings);
+        let checked_by = |share: &ShareSettings| (share.reload(), share.validate.clone());
+        let other_checks = checked_by(&share.settings) != checked_by(&settings);
         share.filter = Filter::new(&settings.include, &settings.exclude, &reserved);
         share.settings = settings;
         // What the new rules leave out or let in is known after the next scan, and until then nothing is offered.
@@ -241,6 +245,9 @@ impl<F: Fs> Node<F> {
         if told {
             self.drop_batches(&name, |_| true);
             self.note_rules(&name);
+        }
+        if other_checks {
+            self.check_again(now, &name);
         }
     }
 
@@ -268,6 +275,7 @@ impl<F: Fs> Node<F> {
             .collect();
         for name in over {
             let Some(mut share) = self.shares.remove(&name) else { continue };
+            share.drop_broken(Monotonic::NEVER);
             let again = enabled(&self.settings.shares).find(|settings| settings.name == name).cloned();
             let begun = self.store.state().shares.get(&name).is_some_and(|state| state.landing.is_some());
             if let Some(root) = share.root.as_ref().filter(|_| !begun) {
@@ -288,9 +296,6 @@ impl<F: Fs> Node<F> {
             self.outputs.push_back(Output::Watch { share: name.clone() });
             if let Some(settings) = again {
                 self.add_share(now, settings, share.set_back);
-                if let Some(added) = self.shares.get_mut(&name) {
-                    added.paused = share.paused;
-                }
             }
             self.stirred = true;
         }
@@ -348,6 +353,7 @@ fn says_the_same(a: &ShareSettings, b: &ShareSettings) -> bool {
         && a.direction == b.direction
         && a.symlinks == b.symlinks
         && a.max_file_size == b.max_file_size
+        && a.deletions == b.deletions
 }
 
 /// The names of what is only in one of two lists, or differs.

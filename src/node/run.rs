@@ -39,7 +39,6 @@ impl<F: Fs> Node<F> {
                 share.next_poll = now.mono;
                 share.scan = None;
             }
-            self.retry_owed(now, name, false, |_, _, _| true);
         }
         self.dial_now(now, peer.as_ref());
         let run = Run {
@@ -48,11 +47,14 @@ impl<F: Fs> Node<F> {
             share,
             peer,
             deadline: now.mono.plus(limits::SYNC_TIME),
-            unseen: names,
+            unseen: names.clone(),
         };
         self.next_sync += 1;
         let started = Reply::Done(Tree::map().with("started", true).with("run", run.id));
         self.syncs.push(run);
+        for name in &names {
+            self.retry_owed(now, name, false, |_, _, _| true);
+        }
         if wait {
             return None;
         }

@@ -7,6 +7,7 @@ use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::{Direction, Now, Reason, RelPath, ShareName, Sleep, WallTime, limits};
 use crate::node::api::Level;
+use crate::node::link::Told;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Message, Progress};
 use crate::store::state::{Change, Ledger, ShareMeta};
@@ -54,7 +55,11 @@ impl<F: Fs> Node<F> {
                 let _ = share.root.as_ref().map(|root| root.remove(&path));
             }
         }
-        for share in self.shares.values_mut().filter(|share| share.batches.is_empty() && share.landing.is_none()) {
+        for share in self
+            .shares
+            .values_mut()
+            .filter(|share| share.batches.is_empty() && share.broken.is_empty() && share.landing.is_none())
+        {
             if let Some(root) = &share.root {
                 share.staging.close(root);
             }
@@ -148,6 +153,7 @@ impl<F: Fs> Node<F> {
             })
             .map(|(id, _)| *id)
             .collect();
+        let pending = u32::try_from(self.pending(name).count()).unwrap_or(u32::MAX);
         let mut changes = Vec::new();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
@@ -178,7 +184,7 @@ impl<F: Fs> Node<F> {
                 paths.map(|path| (path.clone(), Reason::Flapping))
             };
             let owed = u32::try_from(owed_to().count() + flapping().count()).unwrap_or(u32::MAX);
-            let told = (exchange.heard, applied, owed);
+            let told = Told { heard: exchange.heard, applied, owed, pending };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
                 let owed_paths = owed_to()
@@ -186,7 +192,9 @@ impl<F: Fs> Node<F> {
                     .chain(flapping())
                     .take(limits::OWED_TOLD)
                     .collect();
-                link.say(Message::Progress(Progress { share: name.clone(), heard: told.0, applied, owed, owed_paths }));
+                let Told { heard, applied, owed, pending } = told;
+                let share = name.clone();
+                link.say(Message::Progress(Progress { share, heard, applied, owed, owed_paths, pending }));
             }
         }
         for change in changes {

@@ -9,6 +9,7 @@ use crate::fs::{Place, Root};
 use crate::model::settings::ShareSettings;
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
+use crate::node::broken::Broken;
 use crate::node::land::Landing;
 use crate::node::trial::Proving;
 use crate::reconcile::filter::{Filter, Reserved};
@@ -47,6 +48,8 @@ pub(crate) struct Share<R: Root> {
     pub batches: Map<u64, Batch<R>>,
     /// Which batch asks for a content, so that no two do.
     pub fetching: Map<(RelPath, Digest), u64>,
+    /// What transfers brought that broke off.
+    pub broken: Vec<Broken<R>>,
     pub landing: Option<Landing>,
     /// The trial of what landed, if it landed in this process.
     pub proving: Option<Proving>,
@@ -104,6 +107,7 @@ impl<R: Root> Share<R> {
             relook_at: Monotonic::NEVER,
             batches: Map::new(),
             fetching: Map::new(),
+            broken: Vec::new(),
             landing: None,
             proving: None,
             top: 0,
@@ -185,7 +189,13 @@ impl<R: Root> Share<R> {
             .unwrap_or(Monotonic::NEVER);
         let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
         let trial = self.proving.as_ref().map_or(Monotonic::NEVER, Proving::poll_timeout);
-        self.look_at(settle).min(self.relook_at).min(self.retry_at).min(batches).min(landing).min(trial)
+        self.look_at(settle)
+            .min(self.relook_at)
+            .min(self.retry_at)
+            .min(batches)
+            .min(landing)
+            .min(trial)
+            .min(self.broken_until())
     }
 }
 

@@ -1,13 +1,14 @@
 //! Is everything in sync, since when, and if not why not: answers from memory.
 
 use crate::fs::Fs;
-use crate::model::settings::Accept;
-use crate::model::{Direction, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, escape, limits};
+use crate::model::settings::{Accept, Mode};
+use crate::model::{Direction, Entry, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, escape, limits};
 use crate::node::api::Tree;
 use crate::node::lag::Lag;
 use crate::node::link::{Exchange, Link};
+use crate::node::pause::pause_tree;
 use crate::node::{LinkId, Node};
-use crate::store::state::KnownPeer;
+use crate::store::state::{KnownPeer, Pause};
 
 /// Why nothing is known of a node that connects by itself, and what to do.
 pub(crate) const AWAY: &str =
@@ -235,12 +236,15 @@ impl<F: Fs> Node<F> {
             .with("offered", exchange.offered.unwrap_or(0))
             .with("applied_there", exchange.their_applied)
             .with("heard", exchange.heard)
-            .with("applied", told.1);
+            .with("applied", told.applied);
         if !owed.is_empty() {
             tree = tree.with("owed", owed);
         }
         if !there.is_empty() || exchange.owed_there > 0 {
             tree = tree.with("owed_there", there).with("owed_there_count", exchange.owed_there);
+        }
+        if exchange.pending_there > 0 {
+            tree = tree.with("pending_there", exchange.pending_there);
         }
         if exchange.theirs.filter != filter {
             tree = tree.with("filters_differ", true);
@@ -270,7 +274,7 @@ impl<F: Fs> Node<F> {
                 .with("connected", false)
                 .with("in_sync", false)
                 .with("reason", "paused")
-                .with("message", "paused here"),
+                .with("message", self.pause_of_peer(name).map_or_else(|| "paused here".into(), Pause::to_string)),
             (Some((trouble, since)), _) => tree
                 .with("state", "not connected")
                 .with("connected", false)
@@ -288,7 +292,7 @@ impl<F: Fs> Node<F> {
         if dial.poll_timeout() > now.mono && dial.poll_timeout() != crate::model::Monotonic::NEVER {
             tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
         }
-        tree = tree.with_some("last_ok", dial.last_ok);
+        tree = tree.with_some("last_ok", dial.last_ok).with_some("paused", self.pause_of_peer(name).map(pause_tree));
         match known {
             Some((node, known)) => tree
                 .with("node", node.to_hex())
@@ -333,7 +337,17 @@ impl<F: Fs> Node<F> {
                         .with("needs_person", !hold.ends_by_itself()),
                 );
             }
+            one = one.with_some("paused", self.pause_of_share(name).map(pause_tree));
             one = one.with_some("trial", self.trial_tree(now, name));
+            if share.settings.mode == Mode::Manual {
+                one = one.with("mode", share.settings.mode.word());
+            }
+            let pending = self.pending(name).count();
+            if pending > 0 {
+                let paths = self.pending(name).take(limits::REPLY_PATHS);
+                let paths: Vec<Tree> = paths.map(|(path, record)| pending_tree(path, &record.entry)).collect();
+                one = one.with("pending_count", pending).with("pending", paths);
+            }
             if share.filter.is_empty() {
                 one = one.with("warning", "no include pattern, so nothing is synced");
             }
@@ -372,4 +386,9 @@ impl<F: Fs> Node<F> {
 
 fn owed_tree(path: &RelPath, reason: &Reason) -> Tree {
     Tree::map().with("path", path.to_text()).with("reason", reason.code()).with("message", reason.to_string())
+}
+
+fn pending_tree(path: &RelPath, entry: &Entry) -> Tree {
+    let what = if entry.is_live() { "changed" } else { "deleted" };
+    Tree::map().with("path", path.to_text()).with("what", what).with("size", entry.size)
 }

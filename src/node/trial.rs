@@ -17,7 +17,7 @@ use crate::fs::Fs;
 use crate::model::{Map, Monotonic, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::keep::{Lost, item_of};
-use crate::node::{CommandId, LinkId, Node};
+use crate::node::{CommandId, LinkId, Node, Output};
 use crate::proto::message::Message;
 use crate::store::history::Item;
 use crate::store::state::{Cause, Change, Trial, TrialStep, Why};
@@ -34,11 +34,31 @@ pub(crate) struct Proving {
     over: bool,
     /// Attempts at that which the disk refused.
     refused: u32,
+    probe: Probe,
+}
+
+/// What this machine's own program says of a trial.
+#[derive(Debug, PartialEq, Eq)]
+enum Probe {
+    /// It does not run; why it failed, if it did.
+    Wanted(Option<String>),
+    /// It runs; why it failed the last time, if it did.
+    Asked(Option<String>),
+    /// It found that the machine works.
+    Passed,
 }
 
 impl Proving {
     pub fn new(now: Now) -> Proving {
-        Proving { opened: now.mono, told: None, asked: Map::new(), next: now.mono.plus(EVERY), over: false, refused: 0 }
+        Proving {
+            opened: now.mono,
+            told: None,
+            asked: Map::new(),
+            next: now.mono.plus(EVERY),
+            over: false,
+            refused: 0,
+            probe: Probe::Wanted(None),
+        }
     }
 
     pub fn poll_timeout(&self) -> Monotonic {
@@ -127,11 +147,16 @@ impl<F: Fs> Node<F> {
             let grace = (time / GRACE_PART).min(limits::TRIAL_GRACE);
             let due = proving.told.is_some_and(|told| now.mono.since(told) >= grace);
             proving.over = late;
-            if self.ask_origin(now, &name, from, due) {
-                self.keep_trial(&name, &format!("{} was reached", self.node_label(from)));
-            } else if late {
-                let why = format!("{} was not reached within {} s", self.node_label(from), time.as_secs());
-                self.take_back(now, &name, None, &why);
+            let reached = self.ask_origin(now, &name, from, due);
+            let failed = self.probe(now, &name, due && !late);
+            match (reached, failed) {
+                (true, None) => self.keep_trial(&name, &format!("{} was reached", self.node_label(from))),
+                (true, Some(why)) if late => drop(self.take_back(now, &name, None, &why)),
+                (false, _) if late => {
+                    let why = format!("{} was not reached within {} s", self.node_label(from), time.as_secs());
+                    self.take_back(now, &name, None, &why);
+                }
+                _ => {}
             }
         }
     }
@@ -162,6 +187,37 @@ impl<F: Fs> Node<F> {
             }
         }
         answered
+    }
+
+    /// Has this machine's own program look whether all is well, if there is one; why it is not, as far as is known.
+    fn probe(&mut self, now: Now, name: &ShareName, may_ask: bool) -> Option<String> {
+        let trial = self.trial_of(name).map(|trial| (trial.run, trial.secs));
+        let share = self.shares.get_mut(name)?;
+        share.settings.probe.as_ref()?;
+        let ((run, secs), proving) = (trial?, share.proving.as_mut()?);
+        if let (Probe::Wanted(before), true) = (&mut proving.probe, may_ask) {
+            proving.probe = Probe::Asked(before.take());
+            let time = Duration::from_secs(secs.into()).saturating_sub(now.mono.since(proving.opened));
+            self.outputs.push_back(Output::Probe { share: name.clone(), run, time });
+        }
+        match &proving.probe {
+            Probe::Passed => None,
+            Probe::Wanted(Some(why)) | Probe::Asked(Some(why)) => Some(format!("its probe failed: {why}")),
+            Probe::Wanted(None) | Probe::Asked(None) => Some("its probe has not ended".into()),
+        }
+    }
+
+    /// The program that [`Output::Probe`] asked for has ended.
+    pub fn handle_probed(&mut self, now: Now, name: &ShareName, run: u64, result: Result<(), String>) {
+        let current = self.trial_of(name).is_some_and(|trial| trial.run == run);
+        let proving = self.shares.get_mut(name).and_then(|share| share.proving.as_mut()).filter(|_| current);
+        if let Some(proving) = proving {
+            proving.probe = match result {
+                Ok(()) => Probe::Passed,
+                Err(why) => Probe::Wanted(Some(why)),
+            };
+        }
+        self.finish(now);
     }
 
     /// A trial is over and what it brought stays.

@@ -13,7 +13,7 @@ use crate::node::Node;
 use crate::node::api::{Fault, Pick, Reply};
 use crate::node::approve::{Choice, goes_on, is_refused_by_reject};
 use crate::node::link::Offers;
-use crate::node::offer::is_offered;
+use crate::node::offer::may_go;
 use crate::node::preview::{Noticed, Of, Preview, Seen};
 use crate::reconcile::safety::Deletions;
 use crate::reconcile::{self, Loser, Source, Verdict, edit_stamp};
@@ -59,8 +59,9 @@ impl<F: Fs> Node<F> {
         of: &'a Of,
     ) -> impl Iterator<Item = &'a RelPath> {
         let index = self.store.state().shares.get(name).into_iter().flat_map(|state| state.index.iter());
+        let deletions = self.shares.get(name).is_none_or(|share| share.settings.deletions.sends());
         let records = index.filter(move |(_, record)| match of {
-            Of::Sync { .. } => record.seq > who.applied && is_offered(record, who.offers, who.node),
+            Of::Sync { .. } => who.lacks(record) && may_go(record, who.offers, deletions, who.node),
             Of::Approve { .. } => record.sleep == Some(Sleep::Flapping),
             Of::Reject { .. } => false,
         });
@@ -109,13 +110,15 @@ impl<F: Fs> Node<F> {
                     (Some(told), ..) => Before::Known(told.as_ref()),
                     (None, Some((entry, _)), _) => Before::Known(Some(*entry)),
                     // It has applied what is recorded here, or gave it; what is not recorded it would have offered.
-                    (None, None, Some(record)) if record.seq <= who.applied || record.from == Some(who.node) => {
+                    (None, None, Some(record)) if !who.lacks(record) || record.from == Some(who.node) => {
                         Before::Known(Some(&record.entry))
                     }
                     (None, None, None) if who.is_heard => Before::Known(None),
                     (None, None, _) => Before::Unknown,
                 };
-                let waits = offer.and_then(|(_, reason)| *reason).or_else(|| there.get(path).copied());
+                // What waits for a sync is what a sync lets go.
+                let owed = offer.and_then(|(_, reason)| *reason).filter(|reason| **reason != Reason::Manual);
+                let waits = owed.or_else(|| there.get(path).copied());
                 let waits = waits.map(ToString::to_string);
                 let waits = waits.or_else(|| who.kept.clone()).or_else(|| guard.clone().filter(|_| noticed.is_some()));
                 self.meet(name, &who, &Meeting { path, mine, theirs, waits: waits.as_deref() }, list);
@@ -152,7 +155,10 @@ impl<F: Fs> Node<F> {
         let &Meeting { path, mine, theirs, waits } = meeting;
         // This node keeps it to itself.
         let keeps = match who.offers {
-            Offers::All => false,
+            Offers::All => {
+                let kept = self.shares.get(name).is_some_and(|share| !share.settings.deletions.sends());
+                kept && waits.is_none() && mine.is_some_and(|mine| !mine.is_live())
+            }
             Offers::Relayed => mine.is_some_and(|mine| mine.version.is_unversioned()),
             Offers::Nothing => waits.is_none(),
         };
@@ -224,7 +230,7 @@ impl<F: Fs> Node<F> {
         for ((node, other), owed) in state.owed.iter().filter(|((_, other), _)| covers(other)) {
             list.waits |= owed.reason == Reason::FirstContact;
             let flaps = state.index.get(other).is_some_and(|record| record.sleep == Some(Sleep::Flapping));
-            if flaps || !(goes_on(&owed.reason, path) || owed.reason == Reason::FirstContact) {
+            if flaps || !(goes_on(&owed.reason, path, state) || owed.reason == Reason::FirstContact) {
                 continue;
             }
             list.waits = true;

@@ -208,6 +208,8 @@ pub struct Progress {
     pub owed: u32,
     /// Some of them.
     pub owed_paths: Vec<(RelPath, Reason)>,
+    /// Paths changed there that it offers when a person there says so.
+    pub pending: u32,
 }
 
 /// Why bytes are no message of this protocol: the peer's fault.

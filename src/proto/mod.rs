@@ -32,7 +32,7 @@
 //! | 5 | Request | 0 share, 1 pieces: id, path, digest, offset, length |
 //! | 6 | Data | 0 pieces: id, offset, bytes |
 //! | 7 | Unavailable | 0 id, 1 reason |
-//! | 8 | Progress | 0 share, 1 heard, 2 applied, 3 number of owed paths, 4 some of them with reasons |
+//! | 8 | Progress | 0 share, 1 heard, 2 applied, 3 number of owed paths, 4 some of them with reasons, 5 paths changed there that wait for a person |
 //! | 9 | Ping | 0 wall clock ms |
 //! | 10 | Pong | 0 wall clock ms |
 //! | 11 | ShareNews | 0 share, 1 why it is held |

@@ -10,6 +10,8 @@
 
 mod checked;
 mod entry;
+mod pause;
+mod peer;
 mod reason;
 mod trial;
 
@@ -20,9 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Direction, NodeId, Record, RelPath, ShareName, StateId, WallTime, escape};
 use crate::store::state::{
-    Cause, Change, KnownPeer, LandingRecord, LandingStep, Ledger, Me, Owed, ShareMeta, Token, Trial,
+    Cause, Change, LandingRecord, LandingStep, Ledger, Me, Owed, Pause, ShareMeta, Token, Trial,
 };
 use entry::{LineEntry, LineLanding, LineRecord, LineStep, disk_stat, disk_text, sleep_from, sleep_word};
+use pause::LinePause;
+use peer::LinePeer;
 use reason::{LineHold, LineReason, hold_from, line_hold};
 use trial::{LineOpen, LineTrial};
 
@@ -62,6 +66,7 @@ pub(crate) enum Line {
     },
     Trial(Box<LineTrial>),
     Tokens(Vec<LineToken>),
+    Pauses(Vec<LinePause>),
     /// Renewed at every write, to notice a database that was restored or copied.
     Mark(String),
 }
@@ -96,18 +101,6 @@ pub(crate) struct LineShare {
     dir: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     hold: Option<LineHold>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(crate) struct LinePeer {
-    node: String,
-    #[serde(skip_serializing_if = "String::is_empty", default)]
-    key: String,
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    section: Option<String>,
-    accepted: bool,
-    met: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,6 +172,7 @@ impl From<&Change> for Line {
                 recorded: record.recorded.0,
                 sleep: record.sleep.map(|sleep| sleep_word(sleep).into()).unwrap_or_default(),
                 draft: record.draft,
+                pending: record.pending,
             })),
             Change::Drop(share, path) => Line::Drop(LinePath { share: share.to_string(), path: path.to_text() }),
             Change::Stamped(share, at) => Line::Stamped { share: share.to_string(), at: at.0 },
@@ -232,18 +226,12 @@ impl From<&Change> for Line {
                 let open = trial.as_deref().map(LineOpen::from);
                 Line::Trial(Box::new(LineTrial { share: share.to_string(), open }))
             }
-            Change::Peer(node, peer) => Line::Peer(LinePeer {
-                node: node.to_hex(),
-                key: peer.public_key.map(|key| escape::hex(&key)).unwrap_or_default(),
-                name: peer.name.clone(),
-                section: peer.section.clone(),
-                accepted: peer.accepted,
-                met: peer.met.0,
-            }),
+            Change::Peer(node, peer) => Line::Peer(LinePeer::new(*node, peer)),
             Change::NoPeer(node) => Line::Forget { node: node.to_hex() },
             Change::Tokens(tokens) => Line::Tokens(
                 tokens.iter().map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0 }).collect(),
             ),
+            Change::Pauses(pauses) => Line::Pauses(pauses.iter().map(LinePause::from).collect()),
         }
     }
 }
@@ -270,6 +258,7 @@ impl Line {
                     recorded: WallTime(record.recorded),
                     sleep,
                     draft: record.draft,
+                    pending: record.pending,
                     ..Record::new(entry, disk)
                 };
                 Change::Record(share_name(&record.share)?, rel_path(&record.path)?, whole)
@@ -301,18 +290,8 @@ impl Line {
                 )
             }
             Line::Peer(peer) => {
-                let public_key =
-                    if peer.key.is_empty() { None } else { Some(escape::unhex(&peer.key).ok_or(BadLine("key"))?) };
-                Change::Peer(
-                    node_id(&peer.node)?,
-                    KnownPeer {
-                        public_key,
-                        name: peer.name,
-                        section: peer.section,
-                        accepted: peer.accepted,
-                        met: WallTime(peer.met),
-                    },
-                )
+                let (node, known) = peer.known()?;
+                Change::Peer(node, known)
             }
             Line::Forget { node } => Change::NoPeer(node_id(&node)?),
             Line::Ledger(ledger) => {
@@ -359,6 +338,9 @@ impl Line {
             Line::Trial(trial) => {
                 let open = trial.open.map(Trial::try_from).transpose()?;
                 Change::Trial(share_name(&trial.share)?, open.map(Box::new))
+            }
+            Line::Pauses(pauses) => {
+                Change::Pauses(pauses.into_iter().map(Pause::try_from).collect::<Result<_, BadLine>>()?)
             }
             Line::Tokens(tokens) => Change::Tokens(
                 tokens

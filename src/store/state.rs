@@ -4,12 +4,20 @@
 //! state back, and writing the document is writing one change per thing there is. So there is one form on disk, one
 //! decoder, and nothing in memory that a restart would not bring back.
 
+mod pause;
+
+mod why;
+
 use std::path::PathBuf;
 
 use crate::model::reason::Hold;
 use crate::model::{
     Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, Version, WallTime,
 };
+
+pub use why::Why;
+
+pub use pause::{Pause, Paused};
 
 /// Everything that survives.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +30,8 @@ pub struct State {
     pub peers: Map<NodeId, KnownPeer>,
     /// The tokens of join texts that were printed and not used.
     pub tokens: Vec<Token>,
+    /// What a person switched off for a while.
+    pub pauses: Vec<Pause>,
 }
 
 /// This node's own part of the state.
@@ -200,58 +210,6 @@ pub struct LandingStep {
     pub why: Option<Why>,
 }
 
-/// Why a content is in history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Whoever wrote its successor had seen it.
-    Replaced,
-    /// A peer deleted it.
-    Deleted,
-    /// It lost a conflict.
-    Conflict,
-    /// It lost a first contact.
-    FirstContact,
-    /// A person gave it up: a reject, a restore.
-    Given,
-    /// Nothing lay there: what a peer made can be taken away again.
-    Created,
-    /// What came in its place must be confirmed first.
-    OnTrial,
-}
-
-impl Why {
-    /// All of them.
-    pub const ALL: [Why; 7] =
-        [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial];
-
-    /// The word that scripts and people see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Why::Replaced => "replaced",
-            Why::Deleted => "deleted",
-            Why::Conflict => "conflict",
-            Why::FirstContact => "first contact",
-            Why::Given => "given up",
-            Why::Created => "created",
-            Why::OnTrial => "on trial",
-        }
-    }
-
-    /// The reason of a word; a person may write `-` or `_` for its blank.
-    pub fn from_word(word: &str) -> Option<Why> {
-        let word = word.replace(['-', '_'], " ");
-        Why::ALL.into_iter().find(|why| why.word() == word)
-    }
-
-    /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
-    pub fn must_be_kept(self) -> bool {
-        match self {
-            Why::Replaced | Why::Created => false,
-            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given | Why::OnTrial => true,
-        }
-    }
-}
-
 /// A node that was met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPeer {
@@ -309,6 +267,8 @@ pub enum Change {
     NoPeer(NodeId),
     /// The valid tokens.
     Tokens(Vec<Token>),
+    /// What is switched off.
+    Pauses(Vec<Pause>),
 }
 
 impl State {
@@ -319,6 +279,7 @@ impl State {
             shares: Map::new(),
             peers: Map::new(),
             tokens: Vec::new(),
+            pauses: Vec::new(),
         }
     }
 
@@ -363,13 +324,15 @@ impl State {
                 self.peers.remove(&node);
             }
             Change::Tokens(tokens) => self.tokens = tokens,
+            Change::Pauses(pauses) => self.pauses = pauses,
         }
     }
 
     /// The changes that make this state of an empty one, in an order a person can read.
     pub fn as_changes(&self) -> impl Iterator<Item = Change> + '_ {
         let head = std::iter::once(Change::Me(self.me.clone()))
-            .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())));
+            .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())))
+            .chain((!self.pauses.is_empty()).then(|| Change::Pauses(self.pauses.clone())));
         let peers = self.peers.iter().map(|(node, peer)| Change::Peer(*node, peer.clone()));
         let shares = self.shares.iter().flat_map(|(name, share)| {
             let meta = std::iter::once(Change::Share(name.clone(), share.meta.clone()));

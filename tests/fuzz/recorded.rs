@@ -74,6 +74,7 @@ pub fn messages() -> Seeds {
                 applied: 299,
                 owed: 2,
                 owed_paths: reasons.iter().map(|reason| (path("x"), reason.clone())).collect(),
+                pending: 0,
             }),
         ),
         ("ping", Message::Ping(WALL)),

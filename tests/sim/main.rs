@@ -7,12 +7,16 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
+mod checks;
 mod commands;
 mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]
 mod disk;
 mod holds;
+mod manual;
+mod metrics;
+mod paused;
 mod previews;
 mod reload;
 mod scenarios;

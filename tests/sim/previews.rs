@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use owsync::model::settings::Mode;
 use owsync::model::{Direction, Entry, PeerName, RelPath, Sleep};
 use owsync::node::api::{Command, Fault, Pick, Reply, Tree};
 
@@ -319,7 +320,7 @@ fn what_cannot_be_compared_says_why() {
 fn what_a_peer_has_is_asked_where_a_change_waits_to_travel() {
     let mut world = in_sync(109, &["dhcp", "old"]);
     // Recorded here, and not there: the share is paused meanwhile.
-    world.done(0, Command::Pause { peer: None, share: Some(main()) });
+    world.done(0, Command::Pause { peer: None, share: Some(main()), reason: None, seconds: None });
     world.write(0, "dhcp", "changed");
     world.write(0, "new", "made");
     world.remove(0, "old");
@@ -328,4 +329,24 @@ fn what_a_peer_has_is_asked_where_a_change_waits_to_travel() {
     let waits = [("dhcp", "changed"), ("new", "created"), ("old", "deleted")];
     assert_eq!(rows(&told), waits.map(|(path, what)| waiting(row("there", "m1", path, what))).into());
     assert!(!list(&told, "unknown").is_empty(), "and what changed there is not known");
+}
+
+#[test]
+fn a_manual_share_is_told_what_its_sync_lets_go_both_ways() {
+    let mut world = in_sync(112, &["dhcp", "system"]);
+    world.share_settings(0).mode = Mode::Manual;
+    world.reload(0);
+    world.run_ms(2_000);
+    world.write(0, "dhcp", "changed");
+    world.remove(1, "system");
+    world.done(1, sync(false));
+    world.run_ms(70_000);
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("config dhcp\n"), "it waits");
+
+    let told = asked(&mut world, 0, sync(true));
+    assert_eq!(rows(&told), [row("there", "m1", "dhcp", "changed"), row("here", "m1", "system", "deleted")].into());
+    assert_eq!(hunk(&diff(&mut world, "dhcp", None)), "-config dhcp\n+changed\n\\ No newline at end of file\n");
+    world.done(0, sync(false));
+    world.settle();
+    assert_eq!(world.assert_equal().len(), 1);
 }

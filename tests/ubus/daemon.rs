@@ -215,6 +215,13 @@ fn two_hundred_calls_at_once_are_all_answered() {
 }
 
 #[test]
+fn metrics_are_one_text() {
+    let on_bus = OnBus::alone();
+    let answer = on_bus.bus.client().ask("metrics", nothing());
+    assert!(answer["text"].as_str().unwrap().contains("\nowsync_share_held{share=\"main\"} 0\n"), "{answer}");
+}
+
+#[test]
 fn reload_puts_a_new_configuration_in_force() {
     let on_bus = OnBus::alone();
     let mut client = on_bus.bus.client();

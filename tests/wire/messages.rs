@@ -127,6 +127,7 @@ fn bye_and_its_codes() {
         (ByeCode::Leaving, "0a"),
         (ByeCode::Duplicate, "0b"),
         (ByeCode::Silent, "0c"),
+        (ByeCode::Paused, "0d"),
         (ByeCode::Unknown(0xc8), "18c8"),
     ] {
         // code, number -60,001 (major type 1: -1 - 60,000), text
@@ -324,13 +325,15 @@ fn progress() {
             applied: 299,
             owed: 2,
             owed_paths: vec![(path("a"), Reason::Busy)],
+            pending: 3,
         }),
-        "08 a5 00 64 6d61696e   # share
+        "08 a6 00 64 6d61696e   # share
          01 19 012c             # heard
          02 19 012b             # applied
          03 02                  # owed paths
          04 81                  # one of them
-           a2 00 41 61 01 a1 00 0c",
+           a2 00 41 61 01 a1 00 0c
+         05 03                  # wait for a person there",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cli::render::{Fields, Look, count, preview};
 use crate::cli::table::Verb;
+use crate::model::WallTime;
 use crate::node::api::Tree;
 
 /// What came of a command, and its exit code.
@@ -16,7 +17,12 @@ pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
     };
     let text = match verb {
         Verb::Sync => return sync(answer, look),
-        Verb::Pause => "paused; `owsync resume` goes on\n".to_string(),
+        Verb::Pause => match answer.number("until") {
+            Some(until) => {
+                format!("paused until {}; `owsync resume` goes on before\n", WallTime(until.saturating_mul(1000)))
+            }
+            None => "paused; `owsync resume` goes on\n".to_string(),
+        },
         Verb::Resume => "resumed\n".to_string(),
         // A number of paths, or one for the share itself.
         Verb::Approve => format!("{}approved: {}\n", share(), number("approved")),

@@ -43,6 +43,8 @@ pub enum Verb {
     PeersForget,
     /// The shares.
     Shares,
+    /// What is counted, for Prometheus.
+    Metrics,
     /// Looks at everything and exchanges it now.
     Sync,
     /// Stops exchanging.
@@ -126,6 +128,10 @@ pub enum Opt {
     Why,
     /// Former versions that this node's changes replaced.
     Node,
+    /// Why.
+    Reason,
+    /// How long.
+    For,
     /// An address of this node, or of the one to join.
     Address,
     /// A new identity.

@@ -150,6 +150,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         meaning: "only versions that a change of this node replaced: its name, or the start of its id",
         default: "whosever change it was",
     },
+    OptionSpec {
+        opt: Opt::Reason,
+        short: None,
+        long: &["reason"],
+        value: Some("TEXT"),
+        meaning: "why, for whoever looks at the status",
+        default: "nothing is said",
+    },
+    OptionSpec {
+        opt: Opt::For,
+        short: None,
+        long: &["for"],
+        value: Some("TIME"),
+        meaning: "how long: seconds, or 5m, 2h, 1d",
+        default: "until `owsync resume`",
+    },
     flag(Opt::New, None, &["new"], "replace this node's identity by a new one, as after copying a machine"),
     flag(Opt::Json, None, &["json"], "print JSON"),
     OptionSpec {

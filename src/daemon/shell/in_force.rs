@@ -49,12 +49,21 @@ impl Shell {
     pub(super) fn handle_children(&mut self) {
         let now = self.p.env.now();
         for ended in self.runner.handle_children(now.mono) {
+            if self.checks.has(ended.id) {
+                // Its words are the reason of what follows.
+                let verdict = self.checks.ended(&ended);
+                verdict.into_iter().for_each(|verdict| self.tell_verdict(verdict));
+                continue;
+            }
             self.report(&ended);
             if let Some((share, again)) = self.in_force.ended(&ended) {
                 if !again.is_empty() {
                     self.handle_landed(&share, &again);
                 }
                 self.note_in_force(&share);
+            }
+            if self.hooks.note_ended(ended.id) {
+                self.start_hooks();
             }
         }
     }

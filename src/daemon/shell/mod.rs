@@ -2,11 +2,16 @@
 
 mod applies;
 mod begin;
+mod checks;
+mod hooks;
 mod in_force;
 mod joining;
+mod metrics;
 mod questions;
 mod reload;
+mod sessions;
 mod ubus;
+mod watching;
 
 use std::time::Duration;
 
@@ -15,15 +20,18 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::daemon::applies::Applies;
-use crate::daemon::conn::{Conn, Got};
+use crate::daemon::checks::Checks;
+use crate::daemon::conn::Conn;
 use crate::daemon::connect::Progress;
 use crate::daemon::control::{ClientId, Control};
-use crate::daemon::dial::{Dialled, Dialler};
+use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
+use crate::daemon::hooks::Hooks;
 use crate::daemon::inforce::InForce;
 use crate::daemon::listener::Listener;
 use crate::daemon::log::Log;
 use crate::daemon::memory::Memory;
+use crate::daemon::metrics::MetricsFile;
 use crate::daemon::place::{Lock, Place};
 use crate::daemon::poller::{Interest, Poller};
 use crate::daemon::runner::{JobId, Runner};
@@ -32,23 +40,14 @@ use crate::daemon::signals::{self, Wish};
 use crate::daemon::ubus::Ubus;
 use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
-use crate::daemon::watcher::{Seen, Watcher};
+use crate::daemon::watcher::Watcher;
 use crate::daemon::{Reread, Role};
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
-use crate::model::{Map, Monotonic, Now, ShareName, limits};
+use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
-
-/// Bytes read from one connection in one step.
-const READ: usize = 64 * 1024;
-
-/// Such steps before another connection has its turn.
-const READS: usize = 4;
-
-/// Connections of every kind, also those that only wait for their end.
-const CONNS_MAX: usize = limits::SESSIONS_MAX + 2 * limits::STRANGERS_MAX;
 
 /// Time in which sessions are told goodbye at the end.
 const GOODBYE: Duration = Duration::from_millis(300);
@@ -91,7 +90,12 @@ pub struct Shell {
     apply_question: Option<CallId>,
     notices: ubus::Notices,
     runner: Runner,
+    checks: Checks,
+    hooks: Hooks,
+    metrics: MetricsFile,
     buffer: Vec<u8>,
+    /// Its work is done, with this exit code: it ends when what it started has ended.
+    done: Option<u8>,
     exit: Option<u8>,
 }
 
@@ -133,7 +137,11 @@ impl Shell {
             apply_question: None,
             notices: ubus::Notices::default(),
             runner: Runner::default(),
-            buffer: vec![0; READ],
+            checks: Checks::default(),
+            hooks: Hooks::default(),
+            metrics: MetricsFile::default(),
+            buffer: vec![0; sessions::READ],
+            done: None,
             exit: None,
         }
     }
@@ -143,10 +151,11 @@ impl Shell {
         self.begin();
         loop {
             self.drain();
-            if let Some(code) = self.exit {
+            if let Some(code) = self.exit.or(self.done.filter(|_| self.runner.is_idle())) {
                 self.shut_down();
                 return code;
             }
+            self.write_metrics();
             let now = self.p.env.now();
             let time = if self.p.node.has_work() { Duration::ZERO } else { self.poll_timeout(now).since(now.mono) };
             if time > Duration::ZERO {
@@ -326,33 +335,17 @@ impl Shell {
             Output::Event(event) => {
                 self.p.control.iter_mut().for_each(|control| control.tell(&event));
                 self.p.ubus.iter_mut().for_each(|ubus| ubus.tell(now.mono, &event));
+                self.tell_hooks(&event);
             }
-            Output::Landed { share, paths } => {
+            Output::Landed { share, paths, begun } => {
+                begun.into_iter().for_each(|begun| self.p.node.handle_told(now, begun));
                 self.handle_landed(&share, &paths);
                 self.tell_scripts(&share, &paths);
             }
+            Output::Check { share, check, candidates } => self.check(&share, check, &candidates),
+            Output::Probe { share, run, time } => self.probe(share, run, time),
             Output::Watch { share } => self.watch(&share),
         }
-    }
-
-    /// Moves bytes from sessions to connections; whether a connection broke, so that the node has news.
-    fn transmit(&mut self) -> bool {
-        let mut broken = Vec::new();
-        for (id, conn) in self.conns.iter_mut() {
-            let node = &mut self.p.node;
-            if !conn.send(|out| node.transmit(*id, out)) {
-                broken.push(*id);
-            }
-        }
-        let now = self.p.env.now();
-        for id in &broken {
-            self.conns.remove(id);
-            self.p.node.handle_closed(now, *id);
-        }
-        if !self.p.node.shows_token() && self.p.config.settings.key.is_some() {
-            self.drop_token();
-        }
-        !broken.is_empty()
     }
 
     /// A token that was shown is worth nothing any more.
@@ -373,94 +366,6 @@ impl Shell {
                     let _ = self.reload();
                 }
             }
-        }
-    }
-
-    fn handle_watch(&mut self, now: Now) {
-        let seen = self.p.watcher.as_mut().map(Watcher::read).unwrap_or_default();
-        for seen in seen {
-            match seen {
-                Seen::Hint(share, hint) => {
-                    self.learn_changed(&share, &hint.path);
-                    self.p.node.handle_change(now, &share, Some(hint));
-                }
-                Seen::Anything(share) => self.p.node.handle_change(now, &share, None),
-                Seen::Partly(share) => self.note_watched(&share, false),
-            }
-        }
-    }
-
-    fn watch(&mut self, share: &ShareName) {
-        let settings = self.p.node.settings().share(share).cloned();
-        settings.iter().for_each(|settings| self.in_force.learn(settings));
-        self.withhold_in(share);
-        let (Some(watcher), Some(settings)) = (&mut self.p.watcher, settings) else { return };
-        let watched = watcher.watch_share(share, &settings.dir, &self.p.config.filter(&settings));
-        self.note_watched(share, watched);
-    }
-
-    fn note_watched(&mut self, share: &ShareName, watched: bool) {
-        if !watched {
-            let text = format!(
-                "share {share}: inotify does not watch all of it; changes are found every {} s",
-                self.p.node.settings().poll_interval.as_secs()
-            );
-            self.p.log.say(Level::Warning, text);
-        }
-        self.p.node.handle_watched(share, watched);
-    }
-
-    fn handle_incoming(&mut self, now: Now, index: usize) {
-        let streams = self.p.listener.as_mut().map(|listener| listener.accept(now.mono, index)).unwrap_or_default();
-        for stream in streams {
-            let Ok(conn) = Conn::new(stream) else { continue };
-            let Some(remote) = conn.remote() else { continue };
-            if self.conns.len() >= CONNS_MAX {
-                // Whoever is on the way out goes first.
-                let ending = self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id);
-                let Some(ending) = ending else { continue };
-                self.conns.remove(&ending);
-            }
-            let id = self.p.node.handle_incoming(now, remote);
-            self.conns.insert(id, conn);
-            self.drain();
-        }
-    }
-
-    fn handle_dialled(&mut self, now: Now, dialled: Dialled) {
-        match dialled {
-            Dialled::Failed(link, trouble) => self.p.node.handle_dial_failed(now, link, trouble),
-            Dialled::Conn(link, conn) => match conn.remote() {
-                Some(remote) => {
-                    self.conns.insert(link, conn);
-                    self.p.node.handle_dialled(now, link, remote);
-                }
-                None => self.p.node.handle_dial_failed(now, link, Trouble::Closed),
-            },
-        }
-    }
-
-    fn handle_conn(&mut self, id: LinkId) {
-        for _ in 0..READS {
-            let now = self.p.env.now();
-            let Some(conn) = self.conns.get_mut(&id) else { return };
-            match conn.read(&mut self.buffer) {
-                Got::Nothing => return,
-                Got::End => {
-                    self.conns.remove(&id);
-                    self.p.node.handle_closed(now, id);
-                    return;
-                }
-                Got::Bytes(count) => {
-                    if !conn.is_ending() {
-                        self.p.node.handle_bytes(now, id, &self.buffer[..count]);
-                    }
-                    if count < READ {
-                        return;
-                    }
-                }
-            }
-            self.drain();
         }
     }
 

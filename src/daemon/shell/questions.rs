@@ -75,7 +75,7 @@ impl Shell {
                     self.p.progress.as_mut().map(|progress| progress.judge(&self.p.log, now, &self.p.node, &reply));
                 match verdict {
                     Some(Verdict::GoOn) => self.ask_for_progress(),
-                    Some(Verdict::Over(code)) => self.exit = Some(code),
+                    Some(Verdict::Over(code)) => self.done = Some(code),
                     None => {}
                 }
             }
@@ -106,6 +106,7 @@ impl Shell {
             Tree::Text(text) => Some(text.clone()),
             _ => None,
         });
+        problems.extend(self.metrics.trouble().map(Tree::from));
         // Without its name on ubus it cannot be asked there; what is synced does not depend on it.
         problems.extend(self.p.ubus.as_ref().and_then(Ubus::problem).map(Tree::Text));
         let tree = tree

@@ -78,10 +78,11 @@ pub const METHODS: &[Method] = &[
     Method { name: "reject", arguments: &[("share", Text), ("path", Text), ("dry_run", Flag)] },
     Method { name: "accept", arguments: &[("peer", Text)] },
     Method { name: "forget_peer", arguments: &[("peer", Text)] },
-    Method { name: "pause", arguments: &[("peer", Text), ("share", Text)] },
+    Method { name: "pause", arguments: &[("peer", Text), ("share", Text), ("reason", Text), ("for", Number)] },
     Method { name: "resume", arguments: &[("peer", Text), ("share", Text)] },
     Method { name: "reload", arguments: &[] },
     Method { name: "identity", arguments: &[] },
+    Method { name: "metrics", arguments: &[] },
     // These two give the join text, which holds the cluster's key; no other method gives a key.
     Method { name: "init", arguments: &[("address", Texts)] },
     Method { name: "invite", arguments: &[("address", Texts)] },

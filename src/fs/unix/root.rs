@@ -144,7 +144,9 @@ impl Root for UnixRoot {
             // std reports a write of no bytes without a number: the disk took nothing more.
             let errno = error.raw_os_error().unwrap_or(libc::ENOSPC);
             FsError::new("write", None, errno)
-        })
+        })?;
+        self.written.set(self.written.get() + bytes.len() as u64);
+        Ok(())
     }
 
     fn truncate(&self, file: &File, size: u64) -> Result<(), FsError> {

@@ -29,6 +29,8 @@ fn troubles() -> Vec<Trouble> {
         Trouble::SameIdentity,
         Trouble::TwoMachines,
         Trouble::Silent,
+        Trouble::PausedHere("paused by a person: x".into()),
+        Trouble::PausedThere("paused by a person: x".into()),
         Trouble::Closed,
         Trouble::Misbehaved(text()),
         Trouble::Accuses(text()),
@@ -75,6 +77,9 @@ fn reasons() -> Vec<Reason> {
         Reason::LongAway,
         Reason::Flapping,
         Reason::Unconfirmed,
+        Reason::Refused(text()),
+        Reason::Manual,
+        Reason::KeepsDeleted,
         Reason::OnlySends,
         Reason::OnlyObserves,
         Reason::UnknownOwner(text()),
@@ -115,7 +120,7 @@ fn the_readme_has_a_row_for_every_reason_there_is() {
 
 #[test]
 fn no_reason_is_left_out_here() {
-    let source = include_str!("../reason.rs");
+    let source = [include_str!("../reason.rs"), include_str!("hold.rs")].concat();
     let arms =
         source.lines().filter_map(|line| line.trim().strip_suffix("\",")).filter_map(|arm| arm.split_once("=> \""));
     let there: BTreeSet<&str> = arms.map(|(_, code)| code).filter(|code| !FREE.contains(code)).collect();

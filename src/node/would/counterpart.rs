@@ -1,7 +1,7 @@
 //! Whom a preview is about: the peers of a share, and how far each has come.
 
 use crate::fs::Fs;
-use crate::model::{Direction, NodeId, PeerName, Reason, ShareName};
+use crate::model::{Direction, NodeId, PeerName, Reason, Record, ShareName};
 use crate::node::link::{Link, Offers};
 use crate::node::{LinkId, Node};
 use crate::reconcile::FirstContact;
@@ -21,6 +21,13 @@ pub(crate) struct Counterpart {
     pub(super) applied: u64,
     /// Why it takes nothing, by its direction.
     pub(super) takes_nothing: Option<Reason>,
+}
+
+impl Counterpart {
+    /// Whether it has not applied what is recorded here. What waits for a sync has a number that it passed already.
+    pub(super) fn lacks(&self, record: &Record) -> bool {
+        record.pending || record.seq > self.applied
+    }
 }
 
 impl<F: Fs> Node<F> {

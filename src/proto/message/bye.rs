@@ -40,12 +40,14 @@ pub enum ByeCode {
     Duplicate,
     /// You said nothing for too long.
     Silent,
+    /// A person here paused what passes between us; `text` says until when, and why.
+    Paused,
     /// A code of a later version; `text` says what it means.
     Unknown(u8),
 }
 
 impl ByeCode {
-    const TABLE: [(ByeCode, u8); 12] = [
+    const TABLE: [(ByeCode, u8); 13] = [
         (ByeCode::ClockSkew, 1),
         (ByeCode::Version, 2),
         (ByeCode::NotAccepted, 3),
@@ -58,6 +60,7 @@ impl ByeCode {
         (ByeCode::Leaving, 10),
         (ByeCode::Duplicate, 11),
         (ByeCode::Silent, 12),
+        (ByeCode::Paused, 13),
     ];
 
     pub(super) fn number(self) -> u8 {

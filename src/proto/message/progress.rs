@@ -48,6 +48,9 @@ impl From<&Reason> for WireReason {
             Reason::OnlyObserves => plain(21),
             Reason::UnknownOwner(owner) => text(22, owner),
             Reason::Unconfirmed => plain(23),
+            Reason::Refused(why) => text(24, why),
+            Reason::Manual => plain(25),
+            Reason::KeepsDeleted => plain(26),
             Reason::Other(why) => text(255, why),
         }
     }
@@ -84,6 +87,9 @@ impl From<WireReason> for Reason {
             21 => Reason::OnlyObserves,
             22 => Reason::UnknownOwner(text()),
             23 => Reason::Unconfirmed,
+            24 => Reason::Refused(text()),
+            25 => Reason::Manual,
+            26 => Reason::KeepsDeleted,
             1 => Reason::Other(format!("a {} lies there", text())),
             7 => Reason::Other(format!("a {} that is not synced lies there", text())),
             _ => Reason::Other(text()),
@@ -104,6 +110,8 @@ pub(super) struct WireProgress {
     owed: u32,
     #[n(4)]
     paths: Vec<WireOwed>,
+    #[n(5)]
+    pending: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -122,6 +130,7 @@ impl From<&Progress> for WireProgress {
             heard: progress.heard,
             applied: progress.applied,
             owed: progress.owed,
+            pending: Some(progress.pending).filter(|&pending| pending > 0),
             paths: progress
                 .owed_paths
                 .iter()
@@ -149,6 +158,7 @@ impl TryFrom<WireProgress> for Progress {
             applied: wire.applied,
             owed: wire.owed,
             owed_paths,
+            pending: wire.pending.unwrap_or(0),
         })
     }
 }

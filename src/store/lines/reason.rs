@@ -41,6 +41,7 @@ impl From<&Reason> for LineReason {
             | Reason::Unwritable(text)
             | Reason::NotSupplied(text)
             | Reason::UnknownOwner(text)
+            | Reason::Refused(text)
             | Reason::Other(text) => line(text, 0, 0),
             Reason::WaitsFor(path) => line(&path.to_text(), 0, 0),
             Reason::SymlinkIgnored
@@ -54,6 +55,8 @@ impl From<&Reason> for LineReason {
             | Reason::LongAway
             | Reason::Flapping
             | Reason::Unconfirmed
+            | Reason::Manual
+            | Reason::KeepsDeleted
             | Reason::OnlySends
             | Reason::OnlyObserves => line("", 0, 0),
         }
@@ -87,6 +90,9 @@ impl From<LineReason> for Reason {
             "long_away" => Reason::LongAway,
             "flapping" => Reason::Flapping,
             "unconfirmed" => Reason::Unconfirmed,
+            "refused" => Reason::Refused(text),
+            "manual" => Reason::Manual,
+            "keeps_deleted" => Reason::KeepsDeleted,
             "only_sends" => Reason::OnlySends,
             "only_observes" => Reason::OnlyObserves,
             "special" | "in_the_way" => Reason::Other(format!("a {text} that is not synced lies there")),

@@ -5,9 +5,22 @@ use owsync::node::api::Command;
 
 use super::Story;
 use crate::disk::{Fault, Intrusion};
-use crate::world::{MachineId, path};
+use crate::world::{MachineId, main, path};
 
 impl Story {
+    /// A person pauses something for a while, or for good, or lets what waits cross.
+    fn person_acts(&mut self, id: MachineId) {
+        let share = if self.dice.chance(50) { Some(main()) } else { None };
+        let command = match self.dice.below(5) {
+            0 => Command::Pause { peer: None, share, reason: None, seconds: Some(1 + self.dice.below(100)) },
+            1 => Command::Pause { peer: None, share, reason: Some("a test".into()), seconds: None },
+            2 => Command::Resume { peer: None, share },
+            _ => Command::Sync { peer: None, share: None, dry_run: false, wait: false },
+        };
+        self.say(id, &format!("says {command:?}"));
+        self.world.tell(id, command);
+    }
+
     pub(super) fn act(&mut self) {
         let wait = match self.dice.below(20) {
             0..=7 => self.dice.below(60),
@@ -18,6 +31,9 @@ impl Story {
         self.run(wait);
         let id = self.dice.below(self.machines() as u64) as usize;
         let name = self.name();
+        if self.people && self.dice.chance(15) {
+            self.person_acts(id);
+        }
         match self.dice.below(100) {
             0..=34 => {
                 let content = self.content(id).into_bytes();

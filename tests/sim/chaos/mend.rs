@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use owsync::model::{Reason, RelPath};
+use owsync::model::{Reason, RelPath, limits};
 use owsync::node::api::{Command, Pick};
 
 use super::Story;
@@ -21,6 +21,13 @@ impl Story {
             state.intrusions.clear();
         }
         self.down.clear();
+        for id in 0..self.machines() {
+            self.world.machines[id].programs.dislikes = None;
+            self.world.share_settings(id).validate = None;
+            if self.world.machines[id].node.is_some() {
+                self.world.reload(id);
+            }
+        }
         for _ in 0..40 {
             for id in 0..self.machines() {
                 self.world.machines[id].disk.0.borrow_mut().faults.clear();
@@ -29,12 +36,20 @@ impl Story {
             self.run(30_000);
             for id in 0..self.machines() {
                 self.approve(id);
+                if self.people {
+                    self.world.tell(id, Command::Resume { peer: None, share: None });
+                    self.world.tell(id, Command::Sync { peer: None, share: None, dry_run: false, wait: false });
+                }
             }
             self.run(5_000);
             if self.world.machines.iter().all(|machine| machine.node.is_some()) && self.world.is_in_sync() {
                 // What is quiet stays quiet.
                 self.run(70_000);
                 if self.world.is_in_sync() && !self.anything_owed() {
+                    if (0..self.machines()).any(|id| !self.world.is_swept(id)) {
+                        // What broke off may still come; then it is given up.
+                        self.world.run(limits::BROKEN_KEPT);
+                    }
                     return;
                 }
             }

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use owsync::model::RelPath;
+use owsync::model::settings::Mode;
 use owsync::node::api::Command;
 
 use super::Dice;
@@ -111,6 +112,8 @@ struct Story {
     intrusions: bool,
     /// What lands must be confirmed.
     trials: bool,
+    /// People pause things, and say when what waits for them may cross.
+    people: bool,
 }
 
 impl Story {
@@ -150,6 +153,7 @@ impl Story {
             holds: dice.chance(30),
             intrusions: dice.chance(30),
             trials: false,
+            people: false,
             dice,
         };
         for id in 0..count {
@@ -162,6 +166,23 @@ impl Story {
             for id in 0..count {
                 let time = *story.dice.pick(&[0, 5, 10, 40]);
                 story.world.share_settings(id).confirm = Some(time);
+            }
+        }
+        if story.dice.chance(20) {
+            // Programs take their time over what lands, and refuse some of it.
+            for id in 0..count {
+                if story.dice.chance(60) {
+                    story.world.share_settings(id).validate = Some("/usr/libexec/validate".into());
+                    story.world.machines[id].programs.dislikes = Some(("7", "there is a seven in it"));
+                }
+            }
+        }
+        story.people = story.dice.chance(25);
+        if story.people {
+            for id in 0..count {
+                if story.dice.chance(40) {
+                    story.world.share_settings(id).mode = Mode::Manual;
+                }
             }
         }
         story.begin();

@@ -26,6 +26,10 @@ impl Fs for SimFs {
         }
     }
 
+    fn written(&self) -> u64 {
+        self.0.0.borrow().writes
+    }
+
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>> {
         Some(Rc::new(Owner { user: format!("u{uid}").into(), group: format!("g{gid}").into() }))
     }

@@ -317,3 +317,68 @@ fn mtime(world: &World, id: usize, name: &str) -> WallTime {
         other => panic!("{name}: {other:?}"),
     }
 }
+
+/// A file of 8 MiB on its way from the first machine to the second, of which a part has arrived.
+fn half_way(world: &mut World) -> u64 {
+    let content: String = (0..8 * 1024 * 1024 / 16).map(|n| format!("{n:015}\n")).collect();
+    world.write(0, "image", &content);
+    let some = world.run_until(Duration::from_secs(30), |world| world.counter(1, "received_bytes") > 3 * 1024 * 1024);
+    assert!(some && world.read(1, "image").is_none());
+    content.len() as u64
+}
+
+#[test]
+fn a_transfer_that_breaks_off_goes_on_where_it_did() {
+    let mut world = couple(70);
+    let size = half_way(&mut world);
+    world.reset_links(1);
+    world.settle();
+    world.assert_equal();
+    // Only what was under way is sent again.
+    let supplied = world.counter(0, "supplied_bytes") as u64;
+    assert!(supplied < size + 2 * owsync::model::limits::REQUEST_WINDOW, "{supplied} of {size}");
+    assert!(world.is_swept(1));
+}
+
+#[test]
+fn what_broke_off_is_given_up_when_its_file_changed_or_nobody_comes_back() {
+    for comes_back in [true, false] {
+        let mut world = couple(71);
+        half_way(&mut world);
+        world.set_cut(0, 1, true);
+        world.reset_links(1);
+        world.write(0, "image", "another");
+        world.run(Duration::from_secs(if comes_back { 30 } else { 1_000 }));
+        assert_eq!(world.is_swept(1), !comes_back);
+        world.set_cut(0, 1, false);
+        world.settle();
+        assert_eq!(world.read(1, "image").as_deref(), Some("another"));
+        world.assert_equal();
+        assert!(world.is_swept(1));
+    }
+}
+
+#[test]
+fn an_exchange_that_takes_too_long_is_warned_of_stopped_and_goes_on_later() {
+    let mut world = couple(72);
+    let settings = world.share_settings(1);
+    settings.soft_max_time = Some(Duration::from_secs(5));
+    settings.hard_max_time = Some(Duration::from_secs(20));
+    world.reload(1);
+    world.settle();
+    let size = half_way(&mut world);
+    world.set_cut(0, 1, true);
+    world.run(Duration::from_secs(10));
+    assert!(world.log_has(1, "has taken 5 s (soft_max_time)"));
+    world.run(Duration::from_secs(15));
+    assert!(world.log_has(1, "was stopped after 20 s (hard_max_time); it goes on in 60 s, stop 1"));
+    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("stopped"));
+    world.set_cut(0, 1, false);
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.read(1, "image"), None);
+
+    world.settle();
+    world.assert_equal();
+    let supplied = world.counter(0, "supplied_bytes") as u64;
+    assert!(supplied < 2 * size, "{supplied} of {size}");
+}

@@ -14,7 +14,7 @@ mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use owsync::model::RelPath;
+use owsync::model::{RelPath, limits};
 use owsync::node::api::{Command, Tree};
 
 use super::chaos::number;
@@ -230,6 +230,10 @@ impl Story {
         }
         // What is quiet stays quiet.
         self.run(65_000);
+        if (0..3).any(|id| !self.world.is_swept(id)) {
+            // What broke off may still come; then it is given up.
+            self.world.run(limits::BROKEN_KEPT);
+        }
     }
 
     fn check(&mut self) -> Result<(), String> {

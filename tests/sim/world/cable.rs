@@ -107,10 +107,13 @@ impl World {
                 Output::Close { link, .. } => {
                     self.machines[id].closing.insert(link);
                 }
-                Output::Landed { share, .. } => {
+                Output::Landed { share, begun, .. } => {
                     self.put_in_force(id);
+                    begun.into_iter().for_each(|begun| node.handle_told(self.now(id), begun));
                     node.handle_in_force(self.now(id), &share);
                 }
+                Output::Check { share, check, candidates } => self.validate(id, share, check, &candidates),
+                Output::Probe { share, run, .. } => self.probe(id, share, run),
                 Output::Watch { share } => {
                     let inotify = self.machines[id].inotify;
                     node.handle_watched(&share, inotify);
@@ -249,6 +252,7 @@ impl World {
                 }
             }
             Happening::Connect(id, link, address) => self.connect(id, link, &address),
+            Happening::Ended(id, started, answer) => self.hear_program(id, started, answer),
         }
         true
     }

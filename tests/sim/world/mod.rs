@@ -3,6 +3,7 @@
 mod cable;
 mod look;
 mod power;
+mod programs;
 pub mod stranger;
 mod typing;
 #[allow(dead_code)]
@@ -22,6 +23,8 @@ use owsync::node::{CommandId, LinkId, Node};
 use owsync::proto::session::Mode;
 use owsync::reconcile::filter::Reserved;
 use owsync::store::News;
+
+use programs::{Answer, Programs};
 
 use super::Dice;
 use super::disk::{Disk, SimFs, User};
@@ -60,6 +63,7 @@ pub struct Machine {
     pub identity: Option<[u8; 32]>,
     /// Changes on disk are announced at once.
     pub inotify: bool,
+    pub programs: Programs,
 }
 
 struct Conn {
@@ -78,6 +82,8 @@ enum Happening {
     Deliver(ConnId, usize, Vec<u8>),
     Closed(ConnId, usize),
     Connect(MachineId, LinkId, Address),
+    /// A program that a machine's daemon started then has ended.
+    Ended(MachineId, u64, Answer),
 }
 
 impl Machine {
@@ -179,6 +185,7 @@ impl World {
                 reserved: BTreeMap::new(),
                 identity: None,
                 inotify: true,
+                programs: Programs::default(),
             });
         }
         world.dice = dice;

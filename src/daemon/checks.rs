@@ -1,0 +1,172 @@
+//! Programs of the administrator's that have a say: `validate`, which sees each file before it lands, and `probe`, which
+//! says whether the machine still works with what landed.
+//!
+//! `validate` is run once for each new file, with the file's staged copy as its argument; its path in the share is in
+//! `OWSYNC_PATH`. What it prints is the reason of a refusal. What cannot be run, or does not end in time, has refused.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::daemon::runner::{Ended, Job, JobId};
+use crate::model::settings::ShareSettings;
+use crate::model::{Map, RelPath, ShareName};
+use crate::node::Candidate;
+
+/// Time that `validate` has for one file.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Programs that have a say and have not ended.
+#[derive(Default)]
+pub struct Checks {
+    jobs: Map<JobId, What>,
+    batches: Map<(ShareName, u64), Open>,
+}
+
+/// What a job is asked.
+enum What {
+    File { share: ShareName, check: u64, path: RelPath },
+    Machine { share: ShareName, run: u64 },
+}
+
+/// A batch that is being looked at.
+#[derive(Default)]
+struct Open {
+    left: usize,
+    refused: Vec<(RelPath, String)>,
+}
+
+/// What the node is to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A batch was looked at: what was refused, and why.
+    Batch { share: ShareName, check: u64, refused: Vec<(RelPath, String)> },
+    /// The machine was looked at.
+    Machine { share: ShareName, run: u64, result: Result<(), String> },
+}
+
+impl Checks {
+    /// What must be run to look at a check, each with its path.
+    pub fn files(share: &ShareSettings, candidates: &[Candidate]) -> Vec<(RelPath, Job)> {
+        let Some(program) = &share.validate else { return Vec::new() };
+        let job = |candidate: &Candidate| {
+            let staged = candidate.staged.as_ref()?;
+            let file = share.dir.join(std::ffi::OsStr::from_bytes(staged.as_bytes()));
+            let path = &candidate.path;
+            let env = [
+                ("OWSYNC_SHARE", share.name.to_string()),
+                ("OWSYNC_DIR", share.dir.display().to_string()),
+                ("OWSYNC_PATH", path.to_text()),
+                ("OWSYNC_FILE", file.display().to_string()),
+            ];
+            let what = format!("validate of share {}: {path}", share.name);
+            let command = vec![program.display().to_string(), file.display().to_string()];
+            Some((path.clone(), job(what, command, &env, TIME)))
+        };
+        candidates.iter().filter_map(job).collect()
+    }
+
+    /// What must be run to look at the machine.
+    pub fn machine(share: &ShareName, program: &Path, run: u64, time: Duration) -> Job {
+        let env = [("OWSYNC_SHARE", share.to_string()), ("OWSYNC_RUN", run.to_string())];
+        job(format!("probe of share {share}"), vec![program.display().to_string()], &env, time.min(TIME))
+    }
+
+    /// A job was started for a file of a check, or could not be.
+    pub fn note_file(&mut self, share: &ShareName, check: u64, path: RelPath, started: Result<JobId, String>) {
+        let open = self.batches.get_or_default((share.clone(), check));
+        match started {
+            Ok(id) => {
+                open.left += 1;
+                self.jobs.insert(id, What::File { share: share.clone(), check, path });
+            }
+            Err(reason) => open.refused.push((path, reason)),
+        }
+    }
+
+    /// A job was started for the machine.
+    pub fn note_machine(&mut self, share: ShareName, run: u64, id: JobId) {
+        self.jobs.insert(id, What::Machine { share, run });
+    }
+
+    /// The verdict on a check, once nothing runs for it.
+    pub fn verdict(&mut self, share: &ShareName, check: u64) -> Option<Verdict> {
+        let key = (share.clone(), check);
+        if self.batches.get(&key).is_some_and(|open| open.left > 0) {
+            return None;
+        }
+        let refused = self.batches.remove(&key).unwrap_or_default().refused;
+        Some(Verdict::Batch { share: share.clone(), check, refused })
+    }
+
+    /// Whether a job is one of these.
+    pub fn has(&self, id: JobId) -> bool {
+        self.jobs.contains_key(&id)
+    }
+
+    /// A job ended: what the node is to be told, if that was the last one it waits for.
+    pub fn ended(&mut self, ended: &Ended) -> Option<Verdict> {
+        let words = |reason: &String| if ended.output.is_empty() { reason.clone() } else { ended.output.clone() };
+        let result = ended.result.as_ref().copied().map_err(words);
+        match self.jobs.remove(&ended.id)? {
+            What::Machine { share, run } => Some(Verdict::Machine { share, run, result }),
+            What::File { share, check, path } => {
+                let open = self.batches.get_or_default((share.clone(), check));
+                open.left = open.left.saturating_sub(1);
+                open.refused.extend(result.err().map(|reason| (path, reason)));
+                self.verdict(&share, check)
+            }
+        }
+    }
+}
+
+fn job(what: String, command: Vec<String>, env: &[(&str, String)], time: Duration) -> Job {
+    let env = env.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect();
+    Job { what, command, env, input: Vec::new(), time }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn path(text: &str) -> RelPath {
+        RelPath::parse(text.as_bytes()).unwrap()
+    }
+
+    fn ended(id: JobId, result: Result<(), String>, output: &str) -> Ended {
+        Ended { id, what: "validate".into(), result, output: output.into() }
+    }
+
+    #[test]
+    fn each_new_file_is_shown_to_the_program_and_what_goes_is_not() {
+        let mut share = ShareSettings::new(ShareName::main(), "/s".into());
+        share.validate = Some("/v".into());
+        let candidate = |name: &str, kind, staged: Option<&str>| Candidate {
+            path: path(name),
+            kind,
+            size: 1,
+            staged: staged.map(path),
+        };
+        let candidates = [candidate("a", Kind::File, Some(".owsync/1")), candidate("b", Kind::Tombstone, None)];
+        let jobs = Checks::files(&share, &candidates);
+        let [(of, job)] = &jobs[..] else { panic!("{jobs:?}") };
+        assert_eq!((of, &job.command[..]), (&path("a"), &["/v".to_string(), "/s/.owsync/1".to_string()][..]));
+        assert!(job.env.contains(&("OWSYNC_PATH".to_string(), "a".to_string())));
+    }
+
+    #[test]
+    fn a_batch_has_its_verdict_when_the_last_has_ended_and_the_words_are_the_programs() {
+        let mut checks = Checks::default();
+        let main = ShareName::main();
+        checks.note_file(&main, 7, path("a"), Ok(1));
+        checks.note_file(&main, 7, path("b"), Ok(2));
+        checks.note_file(&main, 7, path("c"), Err("cannot run".into()));
+        assert_eq!(checks.verdict(&main, 7), None);
+        assert_eq!(checks.ended(&ended(1, Err("exit code 1".into()), "line 3: no")), None);
+        assert_eq!(checks.ended(&ended(9, Ok(()), "")), None);
+        let refused = vec![(path("c"), "cannot run".to_string()), (path("a"), "line 3: no".to_string())];
+        let verdict = checks.ended(&ended(2, Ok(()), "fine"));
+        assert_eq!(verdict, Some(Verdict::Batch { share: main, check: 7, refused }));
+    }
+}

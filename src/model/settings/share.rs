@@ -1,0 +1,149 @@
+//! What a node was told of one share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Hook, RelPath};
+
+pub use crate::model::programs::Reload;
+use crate::model::settings::{Direction, ShareName, default_max_file_size};
+
+/// A directory tree that is kept equal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareSettings {
+    /// Its name, the same on every node.
+    pub name: ShareName,
+    /// `false`: it is known, and nothing is done with it.
+    pub enabled: bool,
+    /// Its root on this node.
+    pub dir: PathBuf,
+    /// Patterns of which one must match; none: nothing is synced.
+    pub include: Vec<Vec<u8>>,
+    /// Patterns of which none may match.
+    pub exclude: Vec<Vec<u8>>,
+    /// Which way changes go.
+    pub direction: Direction,
+    /// Whether symlinks travel.
+    pub symlinks: Symlinks,
+    /// Largest file, in bytes; 0: no limit.
+    pub max_file_size: u64,
+    /// Whether set-user-id and set-group-id bits land.
+    pub allow_setuid: bool,
+    /// Percent of files vanishing at once that hold the share; 0: never.
+    pub delete_guard: u8,
+    /// Bytes that a write must leave free.
+    pub min_free: u64,
+    /// Who is told that something landed; `None`: whatever fits its directory.
+    pub reload: Option<Reload>,
+    /// Seconds within which what landed must be confirmed, 0 for never; `None`: only what can cut a router off.
+    pub confirm: Option<u32>,
+    /// Whether changes cross by themselves.
+    pub mode: Mode,
+    /// This program of the administrator's must like each file before it lands.
+    pub validate: Option<PathBuf>,
+    /// This program of the administrator's must like the machine before what landed is confirmed.
+    pub probe: Option<PathBuf>,
+    /// Which way deletions go, within `direction`.
+    pub deletions: Direction,
+    /// Time after which an exchange that has not ended is warned of.
+    pub soft_max_time: Option<Duration>,
+    /// Time after which an exchange that has not ended is stopped, to go on later.
+    pub hard_max_time: Option<Duration>,
+    /// What is called when something happens in it.
+    pub hook: Hook,
+}
+
+impl ShareSettings {
+    /// A share with the defaults of a config file.
+    pub fn new(name: ShareName, dir: PathBuf) -> ShareSettings {
+        ShareSettings {
+            name,
+            enabled: true,
+            dir,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            direction: Direction::Both,
+            symlinks: Symlinks::Ignore,
+            max_file_size: default_max_file_size(),
+            allow_setuid: false,
+            delete_guard: 50,
+            min_free: 1024 * 1024,
+            reload: None,
+            confirm: None,
+            mode: Mode::Auto,
+            validate: None,
+            probe: None,
+            deletions: Direction::Both,
+            soft_max_time: None,
+            hard_max_time: None,
+            hook: Hook::default(),
+        }
+    }
+
+    /// Seconds within which a batch of these paths must be confirmed; 0: it need not be.
+    pub fn confirm_for<'a>(&self, mut paths: impl Iterator<Item = &'a RelPath>) -> u32 {
+        let cuts_off = |path: &RelPath| CUTTING_OFF.iter().any(|package| path.as_bytes() == package.as_bytes());
+        match self.confirm {
+            Some(seconds) => seconds,
+            None if self.dir.starts_with(UCI_DIR) && paths.any(cuts_off) => CONFIRM,
+            None => 0,
+        }
+    }
+
+    /// Who is told that something landed: below /etc/config it is procd, elsewhere nobody, unless somebody was named.
+    pub fn reload(&self) -> Reload {
+        match &self.reload {
+            Some(reload) => reload.clone(),
+            None if self.dir.starts_with(UCI_DIR) => Reload::Uci,
+            None => Reload::Nobody,
+        }
+    }
+}
+
+/// UCI packages whose change can cut a router off.
+const CUTTING_OFF: [&str; 4] = ["network", "wireless", "firewall", "dropbear"];
+
+/// Seconds within which those must be confirmed.
+const CONFIRM: u32 = 60;
+
+/// Where UCI keeps its packages.
+pub const UCI_DIR: &str = "/etc/config";
+
+/// Whether changes cross by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// As soon as they have settled.
+    #[default]
+    Auto,
+    /// When a person says so, in either direction.
+    Manual,
+}
+
+impl Mode {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Auto => "auto",
+            Mode::Manual => "manual",
+        }
+    }
+}
+
+/// Whether symlinks travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are reported as skipped.
+    Ignore,
+    /// Their text travels when its target stays inside the share.
+    Copy,
+}
+
+impl Symlinks {
+    /// The word in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Symlinks::Ignore => "ignore",
+            Symlinks::Copy => "copy",
+        }
+    }
+}

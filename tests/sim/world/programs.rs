@@ -1,0 +1,71 @@
+//! Programs of a machine's administrator, which the node asks what they think.
+
+use owsync::model::{RelPath, ShareName};
+use owsync::node::Candidate;
+
+use super::{Happening, MachineId, World};
+
+/// What a machine's programs say.
+#[derive(Default)]
+pub struct Programs {
+    /// `validate` refuses a file in which this stands, with these words.
+    pub dislikes: Option<(&'static str, &'static str)>,
+    /// `probe` fails.
+    pub is_broken: bool,
+    /// They never end.
+    pub hang: bool,
+    /// What `validate` was shown.
+    pub shown: Vec<String>,
+}
+
+impl World {
+    /// `validate` looks at a check, and says what it thinks a while later.
+    pub(super) fn validate(&mut self, id: MachineId, share: ShareName, check: u64, candidates: &[Candidate]) {
+        let dislikes = self.machines[id].programs.dislikes;
+        let mut refused = Vec::new();
+        for candidate in candidates {
+            let Some(staged) = &candidate.staged else { continue };
+            // A disk that fails shows it nothing.
+            let there = self.user(id).exists();
+            let Some(content) = there.then(|| self.read(id, &staged.to_text())).flatten() else { continue };
+            self.machines[id].programs.shown.push(content.clone());
+            if let Some((_, words)) = dislikes.filter(|(bad, _)| content.contains(bad)) {
+                refused.push((candidate.path.clone(), words.to_string()));
+            }
+        }
+        self.answer(id, Answer::Checked(share, check, refused));
+    }
+
+    /// `probe` looks at the machine.
+    pub(super) fn probe(&mut self, id: MachineId, share: ShareName, run: u64) {
+        let result = if self.machines[id].programs.is_broken { Err("no route".to_string()) } else { Ok(()) };
+        self.answer(id, Answer::Probed(share, run, result));
+    }
+
+    fn answer(&mut self, id: MachineId, answer: Answer) {
+        if self.machines[id].programs.hang {
+            return;
+        }
+        let at = self.now_ms + 1 + self.dice.below(2_000);
+        let started = self.machines[id].started_ms;
+        self.schedule(at, Happening::Ended(id, started, answer));
+    }
+
+    /// A program has ended, unless its daemon did before it.
+    pub(super) fn hear_program(&mut self, id: MachineId, started: u64, answer: Answer) {
+        if self.machines[id].started_ms != started {
+            return;
+        }
+        self.with(id, |node, now| match answer {
+            Answer::Checked(share, check, refused) => node.handle_checked(now, &share, check, &refused),
+            Answer::Probed(share, run, result) => node.handle_probed(now, &share, run, result),
+        });
+    }
+}
+
+/// What a program says.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Checked(ShareName, u64, Vec<(RelPath, String)>),
+    Probed(ShareName, u64, Result<(), String>),
+}
