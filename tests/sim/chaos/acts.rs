@@ -18,7 +18,13 @@ impl Story {
             _ => Command::Sync { peer: None, share: None, dry_run: false, wait: false },
         };
         self.say(id, &format!("says {command:?}"));
+        self.command(id, command);
+    }
+
+    fn command(&mut self, id: MachineId, command: Command) {
         self.world.tell(id, command);
+        // What somebody did to a file while it was answered came before what users do next.
+        self.notice_intrusions(id);
     }
 
     pub(super) fn act(&mut self) {
@@ -153,7 +159,7 @@ impl Story {
                 Command::DiffPeer { peer, share, path: self.name(), number: None }
             }
         };
-        self.world.tell(id, what);
+        self.command(id, what);
     }
 
     pub(super) fn mount(&mut self, id: MachineId) {
