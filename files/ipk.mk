@@ -42,3 +42,36 @@ ipk:
 	$(call Package/owsync/install,$(IPK_ROOT))
 	files/ipk $(IPK_ROOT) $(DIST)/$(PKG_NAME)_$(PKG_VERSION)-r$(PKG_RELEASE)_$(OPENWRT_ARCH).ipk
 	@rm -rf $(IPK_ROOT) $(PKG_INSTALL_DIR)
+
+# The pages in LuCI, for every architecture. A buildroot makes the same from luci-app-owsync/Makefile with the rules of LuCI,
+# which also make the scripts smaller.
+LUCI_APP := luci-app-owsync
+
+define LUCI_IPK_CONTROL
+Package: $(LUCI_APP)
+Version: $(PKG_VERSION)-r$(PKG_RELEASE)
+Depends: luci-base, owsync
+License: $(PKG_LICENSE)
+Section: luci
+URL: $(URL)
+Maintainer: $(PKG_MAINTAINER)
+Architecture: all
+endef
+
+define LUCI_IPK_DESCRIPTION
+  The pages of owsync in LuCI: whether routers are in sync, since when, and if not why not; setting up, deciding, bringing back.
+endef
+
+.PHONY: luci-ipk
+luci-ipk: export CONTROL = $(LUCI_IPK_CONTROL)
+luci-ipk: export DESCRIPTION = $(LUCI_IPK_DESCRIPTION)
+luci-ipk: export CONFFILES =
+luci-ipk:
+	rm -rf $(IPK_ROOT)
+	install -d -m 0755 $(IPK_ROOT)/www $(IPK_ROOT)/etc/uci-defaults
+	cp -R $(LUCI_APP)/htdocs/. $(IPK_ROOT)/www/
+	cp -R $(LUCI_APP)/root/. $(IPK_ROOT)/
+	install -m 0644 files/luci-app-owsync.uci-defaults $(IPK_ROOT)/etc/uci-defaults/90-luci-app-owsync
+	chmod -R u=rwX,go=rX $(IPK_ROOT)
+	files/ipk $(IPK_ROOT) $(DIST)/$(LUCI_APP)_$(PKG_VERSION)-r$(PKG_RELEASE)_all.ipk
+	@rm -rf $(IPK_ROOT)

@@ -45,6 +45,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
             | Output::Landed { .. }
             | Output::Check { .. }
             | Output::Probe { .. }
+            | Output::BeforeSend { .. }
             | Output::Dial { .. }
             | Output::Close { .. } => {}
         }

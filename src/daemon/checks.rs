@@ -1,5 +1,6 @@
-//! Programs of the administrator's that have a say: `validate`, which sees each file before it lands, and `probe`, which
-//! says whether the machine still works with what landed.
+//! Programs of the administrator's that have a say: `validate`, which sees each file before it lands, hooks, which are
+//! told of the whole batch before it lands and may refuse it, and of changes before they leave, and `probe`, which says
+//! whether the machine still works with what landed.
 //!
 //! `validate` is run once for each new file, with the file's staged copy as its argument; its path in the share is in
 //! `OWSYNC_PATH`. What it prints is the reason of a refusal. What cannot be run, or does not end in time, has refused.
@@ -21,12 +22,31 @@ const TIME: Duration = Duration::from_secs(30);
 pub struct Checks {
     jobs: Map<JobId, What>,
     batches: Map<(ShareName, u64), Open>,
+    /// Hooks that run before changes of a share leave.
+    sending: Map<ShareName, usize>,
 }
 
 /// What a job is asked.
 enum What {
-    File { share: ShareName, check: u64, path: RelPath },
-    Machine { share: ShareName, run: u64 },
+    File {
+        share: ShareName,
+        check: u64,
+        path: RelPath,
+    },
+    /// A hook, before these paths land.
+    Batch {
+        share: ShareName,
+        check: u64,
+        paths: Vec<RelPath>,
+    },
+    /// A hook, before changes of a share leave.
+    Sending {
+        share: ShareName,
+    },
+    Machine {
+        share: ShareName,
+        run: u64,
+    },
 }
 
 /// A batch that is being looked at.
@@ -36,11 +56,24 @@ struct Open {
     refused: Vec<(RelPath, String)>,
 }
 
+impl Open {
+    /// All of it is refused for one reason; what a file's own check said stays.
+    fn refuse(&mut self, paths: &[RelPath], reason: &str) {
+        for path in paths {
+            if !self.refused.iter().any(|(refused, _)| refused == path) {
+                self.refused.push((path.clone(), reason.to_string()));
+            }
+        }
+    }
+}
+
 /// What the node is to be told.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// A batch was looked at: what was refused, and why.
     Batch { share: ShareName, check: u64, refused: Vec<(RelPath, String)> },
+    /// Whoever is to be told before changes of a share leave was told.
+    Told { share: ShareName },
     /// The machine was looked at.
     Machine { share: ShareName, run: u64, result: Result<(), String> },
 }
@@ -84,6 +117,23 @@ impl Checks {
         }
     }
 
+    /// A hook was started before these paths land.
+    pub fn note_hook(&mut self, share: &ShareName, check: u64, paths: Vec<RelPath>, id: JobId) {
+        self.batches.get_or_default((share.clone(), check)).left += 1;
+        self.jobs.insert(id, What::Batch { share: share.clone(), check, paths });
+    }
+
+    /// A hook was started before changes of a share leave.
+    pub fn note_sending(&mut self, share: &ShareName, id: JobId) {
+        *self.sending.get_or_default(share.clone()) += 1;
+        self.jobs.insert(id, What::Sending { share: share.clone() });
+    }
+
+    /// Whether no hook runs that must end before changes of a share leave.
+    pub fn may_send(&self, share: &ShareName) -> bool {
+        self.sending.get(share).is_none_or(|&running| running == 0)
+    }
+
     /// A job was started for the machine.
     pub fn note_machine(&mut self, share: ShareName, run: u64, id: JobId) {
         self.jobs.insert(id, What::Machine { share, run });
@@ -99,9 +149,9 @@ impl Checks {
         Some(Verdict::Batch { share: share.clone(), check, refused })
     }
 
-    /// Whether a job is one of these.
-    pub fn has(&self, id: JobId) -> bool {
-        self.jobs.contains_key(&id)
+    /// What a job is: `None` where it is none of these, else whether its failure must be told besides what follows.
+    pub fn is_hook(&self, id: JobId) -> Option<bool> {
+        self.jobs.get(&id).map(|what| matches!(what, What::Batch { .. } | What::Sending { .. }))
     }
 
     /// A job ended: what the node is to be told, if that was the last one it waits for.
@@ -110,6 +160,20 @@ impl Checks {
         let result = ended.result.as_ref().copied().map_err(words);
         match self.jobs.remove(&ended.id)? {
             What::Machine { share, run } => Some(Verdict::Machine { share, run, result }),
+            What::Sending { share } => {
+                let running = self.sending.get_or_default(share.clone());
+                *running = running.saturating_sub(1);
+                (*running == 0).then_some(Verdict::Told { share })
+            }
+            What::Batch { share, check, paths } => {
+                let open = self.batches.get_or_default((share.clone(), check));
+                open.left = open.left.saturating_sub(1);
+                // A hook that could not say anything has not said no: whoever needs that has `validate`.
+                if let (Err(reason), true) = (result, ended.said_no) {
+                    open.refuse(&paths, &reason);
+                }
+                self.verdict(&share, check)
+            }
             What::File { share, check, path } => {
                 let open = self.batches.get_or_default((share.clone(), check));
                 open.left = open.left.saturating_sub(1);
@@ -135,7 +199,8 @@ mod tests {
     }
 
     fn ended(id: JobId, result: Result<(), String>, output: &str) -> Ended {
-        Ended { id, what: "validate".into(), result, output: output.into() }
+        let said_no = result.is_err();
+        Ended { id, what: "validate".into(), result, said_no, output: output.into() }
     }
 
     #[test]

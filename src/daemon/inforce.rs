@@ -276,7 +276,8 @@ mod tests {
         assert_eq!(in_force.landed(&share, &[path("b")]), []);
         assert_eq!(in_force.landed(&share, &[path("c")]), []);
 
-        let ended = Ended { id: 1, what: "it".into(), result: Err("exit code 1".into()), output: String::new() };
+        let ended =
+            Ended { id: 1, what: "it".into(), result: Err("exit code 1".into()), said_no: true, output: String::new() };
         assert_eq!(in_force.ended(&ended), Some((ShareName::main(), vec![path("b"), path("c")])));
         assert_eq!(in_force.troubles(), ["reload of share main: it: exit code 1"]);
     }

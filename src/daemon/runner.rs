@@ -63,6 +63,8 @@ pub struct Ended {
     pub what: String,
     /// `Ok`: it exited with 0. Otherwise what happened, for people.
     pub result: Result<(), String>,
+    /// It ended by itself, with another exit code than 0: that is its answer, and no mishap.
+    pub said_no: bool,
     /// The end of what it printed, escaped, in whole lines, without the last end of line.
     pub output: String,
 }
@@ -197,11 +199,12 @@ impl Runner {
                         (_, Some(code), _) => Err(format!("exit code {code}")),
                         (_, None, signal) => Err(format!("ended by signal {}", signal.unwrap_or_default())),
                     };
-                    ended.push(Ended { id, what: running.what.clone(), result, output: running.said() });
+                    let said_no = !running.late && status.code().is_some_and(|code| code != 0);
+                    ended.push(Ended { id, what: running.what.clone(), result, said_no, output: running.said() });
                 }
                 Err(error) => {
                     let result = Err(format!("lost: {}", plain(&error)));
-                    ended.push(Ended { id, what: running.what.clone(), result, output: String::new() });
+                    ended.push(Ended { id, what: running.what.clone(), result, said_no: false, output: String::new() });
                 }
             }
             self.running.remove(&id);
@@ -210,7 +213,7 @@ impl Runner {
             let Some((id, job)) = self.waiting.pop_front() else { break };
             let what = job.what.clone();
             if let Err(reason) = self.spawn(now, id, job) {
-                ended.push(Ended { id, what, result: Err(reason), output: String::new() });
+                ended.push(Ended { id, what, result: Err(reason), said_no: false, output: String::new() });
             }
         }
         ended

@@ -245,6 +245,8 @@ pub const OWED_TOLD: usize = 32;
 pub const PAUSE_REASON: usize = 200;
 /// Longest pause that ends by itself: ten years, which nobody means.
 pub const PAUSE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Calls of hooks in a row before something leaves, while more of it keeps changing.
+pub const SEND_CALLS: u32 = 3;
 /// Hooks that run at a time: fewer than commands may run at all, so that reloads never wait for them.
 pub const HOOKS_AT_ONCE: usize = 4;
 /// Events that wait for a hook to end: it is told of the newest, and how many it missed.

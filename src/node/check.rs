@@ -60,7 +60,7 @@ impl<F: Fs> Node<F> {
             self.refuse_paths(now, name, id, &refused);
             return true;
         }
-        if share.settings.validate.is_none() || fresh.is_empty() {
+        if (share.settings.validate.is_none() && !self.has_hook(name)) || fresh.is_empty() {
             return false;
         }
         let asked: Vec<(RelPath, Digest)> = fresh.iter().map(|step| (step.path.clone(), step.entry.digest)).collect();

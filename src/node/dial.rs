@@ -28,6 +28,8 @@ pub(crate) struct Dial {
     pub last_in_sync: Option<WallTime>,
     /// A person asked for no exchange.
     pub paused: bool,
+    /// Attempts since there was a session.
+    pub retries: u32,
 }
 
 impl Dial {
@@ -41,6 +43,7 @@ impl Dial {
             last_ok: None,
             last_in_sync: None,
             paused: false,
+            retries: 0,
         }
     }
 
@@ -123,6 +126,7 @@ impl<F: Fs> Node<F> {
         let Some(name) = name else { return };
         let Some(dial) = self.dials.get_mut(name) else { return };
         dial.link = None;
+        dial.retries = dial.retries.saturating_add(1);
         if trouble == Trouble::KeyRefusedThere && self.settings.previous_key.is_some() {
             // The other key the next time, in turn: which one the peer has can change under way.
             dial.with_previous = !dial.with_previous;
@@ -150,6 +154,7 @@ impl<F: Fs> Node<F> {
             dial.link = Some(link);
             dial.at = Monotonic::NEVER;
             dial.trouble = None;
+            dial.retries = 0;
         }
     }
 

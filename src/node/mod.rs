@@ -64,6 +64,7 @@ mod pause;
 mod preview;
 mod reload;
 mod run;
+mod send;
 mod serve;
 mod settle;
 mod share;

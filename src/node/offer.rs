@@ -193,7 +193,9 @@ impl<F: Fs> Node<F> {
 
     /// Whether a share may say what it has. While a batch is on its way into place its records are not the disk.
     pub(crate) fn may_offer(&self, name: &ShareName) -> bool {
-        self.shares.get(name).is_some_and(|share| share.ready && !share.paused && share.landing.is_none())
+        self.shares
+            .get(name)
+            .is_some_and(|share| share.ready && !share.paused && !share.sending.asked && share.landing.is_none())
             && self.hold_of(name).is_none()
             && self.store_trouble.is_none()
     }

@@ -61,6 +61,16 @@ pub enum Output {
         /// What would change.
         candidates: Vec<Candidate>,
     },
+    /// These paths changed here, and programs of this machine are told before anybody else; answer with
+    /// [`crate::node::Node::handle_before_send`].
+    BeforeSend {
+        /// The share.
+        share: ShareName,
+        /// Some of the paths.
+        paths: Vec<RelPath>,
+        /// How many there are.
+        count: usize,
+    },
     /// Something is on trial, and a program of this machine says whether it works; answer with
     /// [`crate::node::Node::handle_probed`].
     Probe {

@@ -11,6 +11,7 @@ use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set,
 use crate::node::batch::Batch;
 use crate::node::broken::Broken;
 use crate::node::land::Landing;
+use crate::node::send::Sending;
 use crate::node::trial::Proving;
 use crate::reconcile::filter::{Filter, Reserved};
 
@@ -48,6 +49,7 @@ pub(crate) struct Share<R: Root> {
     pub batches: Map<u64, Batch<R>>,
     /// Which batch asks for a content, so that no two do.
     pub fetching: Map<(RelPath, Digest), u64>,
+    pub sending: Sending,
     /// What transfers brought that broke off.
     pub broken: Vec<Broken<R>>,
     pub landing: Option<Landing>,
@@ -107,6 +109,7 @@ impl<R: Root> Share<R> {
             relook_at: Monotonic::NEVER,
             batches: Map::new(),
             fetching: Map::new(),
+            sending: Sending::default(),
             broken: Vec::new(),
             landing: None,
             proving: None,

@@ -292,6 +292,7 @@ impl<F: Fs> Node<F> {
         if dial.poll_timeout() > now.mono && dial.poll_timeout() != crate::model::Monotonic::NEVER {
             tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
         }
+        tree = tree.with_some("retries", Some(dial.retries).filter(|&retries| retries > 0));
         tree = tree.with_some("last_ok", dial.last_ok).with_some("paused", self.pause_of_peer(name).map(pause_tree));
         match known {
             Some((node, known)) => tree

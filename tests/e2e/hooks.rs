@@ -148,7 +148,8 @@ fn a_hook_that_fails_or_does_not_exist_is_in_the_log_and_harms_nobody() {
     let cluster = Cluster::idle(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
     set_hook(b, false, "/nowhere/hook");
-    set_hook(b, true, &program(b, "hook", "echo 'no such relay' >&2\nexit 3"));
+    // On before-apply that would be a refusal.
+    set_hook(b, true, &program(b, "hook", "[ \"$1\" = before-apply ] || { echo 'no such relay' >&2; exit 3; }"));
     cluster.start();
 
     a.write("f", "1");

@@ -140,3 +140,25 @@ fn a_manual_share_waits_for_sync() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!((a.read("g").as_deref(), b.read("f").as_deref()), (Some("1"), Some("1")));
 }
+
+#[test]
+fn a_hook_refuses_a_batch_before_it_lands_and_is_told_before_a_change_leaves() {
+    let cluster = Cluster::idle(&["a", "b"]);
+    let (a, b) = (&cluster["a"], &cluster["b"]);
+    let told = a.home().join("told");
+    set_program(a, "hook", &format!("[ \"$1\" != before-send ] || echo \"$OWSYNC_PATHS\" >> {}", told.display()));
+    let script = "[ \"$1\" = before-apply ] || exit 0\n\
+        case \"$(cat)\" in *'\"path\":\"frozen\"'*) echo 'nobody changes that today'; exit 1 ;; esac";
+    set_program(b, "hook", script);
+    cluster.start();
+    a.write("f", "1");
+    b.until_holds("f", "1");
+    assert!(fs::read_to_string(&told).unwrap().lines().any(|line| line == "f"));
+
+    a.write("frozen", "1");
+    until("it is refused", || owed(b, "frozen").is_some());
+    assert_eq!(owed(b, "frozen").unwrap().1, "refused by a check: nobody changes that today");
+    b.owsync(&["approve", "main:frozen"]);
+    b.until_holds("frozen", "1");
+    cluster.until_equal();
+}

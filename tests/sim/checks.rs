@@ -175,3 +175,51 @@ fn a_probe_that_fails_takes_a_change_back_though_its_author_is_reached() {
     world.settle();
     world.assert_equal();
 }
+
+/// Two machines in sync, of which each has a hook.
+fn hooked(seed: u64) -> World {
+    let mut world = World::new(seed, 2);
+    world.pair(0, 1);
+    world.set_all(|settings| settings.hook.program = Some("/usr/libexec/hook".into()));
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.settle();
+    world
+}
+
+#[test]
+fn a_hook_is_told_before_a_change_leaves_and_another_before_it_lands() {
+    let mut world = hooked(137);
+    assert!(world.machines[0].programs.told.contains(&"dhcp".to_string()));
+    assert!(world.machines[1].programs.shown.contains(&"one".to_string()));
+    // What landed here is no change of this machine's.
+    assert_eq!(world.machines[1].programs.told, [] as [&str; 0]);
+
+    world.machines[0].programs.hang = true;
+    world.write(0, "dhcp", "two");
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("one"));
+    world.with(0, |node, now| node.handle_before_send(now, &main()));
+    world.settle();
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("two"));
+    world.assert_equal();
+}
+
+#[test]
+fn a_hook_that_says_no_keeps_a_batch_out_and_an_author_who_never_rests_still_gets_through() {
+    let mut world = hooked(138);
+    world.machines[1].programs.dislikes = Some(("bad", "not on a Friday"));
+    world.write(0, "dhcp", "bad");
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("one"));
+    assert!(world.log_has(1, "refused by a check: not on a Friday"));
+
+    world.write(0, "dhcp", "good");
+    for n in 0..60 {
+        world.write(0, "busy", &n.to_string());
+        world.run_ms(1_000);
+    }
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("good"));
+    world.settle();
+    world.assert_equal();
+}

@@ -100,7 +100,12 @@ fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
     let mut notes = Vec::new();
     let message = peer.text("message");
     if !message.is_empty() && message != peer.text("state") {
-        let retry = peer.number("retry_in").map(|seconds| format!("; next try in {seconds} s")).unwrap_or_default();
+        let tries = match peer.number("retries") {
+            Some(tries @ 2..) => format!("; tried {tries} times"),
+            _ => String::new(),
+        };
+        let next = peer.number("retry_in").map(|seconds| format!("; next try in {seconds} s")).unwrap_or_default();
+        let retry = tries + &next;
         notes.push(format!("{message}{retry}"));
     }
     if let (false, Some(last)) = (peer.flag("connected"), peer.number("last_ok")) {
@@ -282,6 +287,7 @@ mod tests {
             .with("message", "unreachable: connection refused")
             .with("since", 1_795_162_500i64)
             .with("retry_in", 8u64)
+            .with("retries", 3u64)
             .with("last_ok", 1_795_162_400i64)
             .with("address", "192.168.1.3:4321");
         let hold = Tree::map().with("message", "emptied: all 9 files are gone").with("since", 1_795_162_500i64);
@@ -305,7 +311,7 @@ mod tests {
              \n\
              PEER  STATE          SINCE            ADDRESS\n\
              r3    not connected  08:15:00 (30 s)  192.168.1.3:4321\n    \
-             unreachable: connection refused; next try in 8 s\n    \
+             unreachable: connection refused; tried 3 times; next try in 8 s\n    \
              last connected 08:13:20 (2 min)\n\
              \n\
              SHARE  STATE  FILES  SIZE     CHANGES BY  DIRECTORY\n\

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::daemon::checks::{Checks, Verdict};
+use crate::daemon::hooks::{Call, Whose};
+use crate::daemon::runner::Job;
 use crate::daemon::shell::Shell;
-use crate::model::ShareName;
+use crate::model::{RelPath, ShareName, limits};
 use crate::node::Candidate;
+use crate::node::api::{Level, Tree};
 
 impl Shell {
     /// A batch must be looked at before it lands.
@@ -16,9 +19,50 @@ impl Shell {
             let started = self.runner.start(now.mono, job);
             self.checks.note_file(share, check, path, started);
         }
+        let now = self.p.env.now();
+        let paths: Vec<RelPath> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
+        let some = || paths.iter().take(limits::OWED_TOLD).map(|path| Tree::Text(path.to_text()));
+        let details = Tree::map()
+            .with("share", share.to_string())
+            .with("files", paths.len())
+            .with("paths", some().collect::<Vec<Tree>>())
+            .with("changes", candidates.iter().take(limits::OWED_TOLD).map(change_tree).collect::<Vec<Tree>>());
+        let text = format!("{share}: {} files are about to change", paths.len());
+        let call = Call { event: "before-apply", share: Some(share.clone()), at: now.wall, text, details };
+        for job in self.hook_jobs(share, &call) {
+            match self.runner.start(now.mono, job) {
+                Ok(id) => self.checks.note_hook(share, check, paths.clone(), id),
+                Err(reason) => self.p.log.say(Level::Error, reason),
+            }
+        }
         if let Some(verdict) = self.checks.verdict(share, check) {
             self.tell_verdict(verdict);
         }
+    }
+
+    /// Hooks are told before changes of a share leave. Whatever they say, it leaves when they have ended.
+    pub(super) fn tell_before_send(&mut self, share: &ShareName, paths: &[RelPath], count: usize) {
+        let now = self.p.env.now();
+        let details = Tree::map()
+            .with("share", share.to_string())
+            .with("files", count)
+            .with("paths", paths.iter().map(|path| Tree::Text(path.to_text())).collect::<Vec<Tree>>());
+        let text = format!("{share}: {count} files changed here and are about to be sent");
+        let call = Call { event: "before-send", share: Some(share.clone()), at: now.wall, text, details };
+        for job in self.hook_jobs(share, &call) {
+            match self.runner.start(now.mono, job) {
+                Ok(id) => self.checks.note_sending(share, id),
+                Err(reason) => self.p.log.say(Level::Error, reason),
+            }
+        }
+        if self.checks.may_send(share) {
+            self.tell_verdict(Verdict::Told { share: share.clone() });
+        }
+    }
+
+    fn hook_jobs(&self, share: &ShareName, call: &Call) -> Vec<Job> {
+        let settings = self.p.node.settings();
+        [Whose::Share(share.clone()), Whose::Node].iter().filter_map(|whose| call.job(settings, whose)).collect()
     }
 
     /// The machine must be looked at, because something is on trial.
@@ -38,7 +82,14 @@ impl Shell {
         let now = self.p.env.now();
         match verdict {
             Verdict::Batch { share, check, refused } => self.p.node.handle_checked(now, &share, check, &refused),
+            Verdict::Told { share } => self.p.node.handle_before_send(now, &share),
             Verdict::Machine { share, run, result } => self.p.node.handle_probed(now, &share, run, result),
         }
     }
+}
+
+/// What a hook is told of one path that is about to change.
+fn change_tree(candidate: &Candidate) -> Tree {
+    let tree = Tree::map().with("path", candidate.path.to_text()).with("kind", candidate.kind.word());
+    tree.with("size", candidate.size).with_some("staged", candidate.staged.as_ref().map(RelPath::to_text))
 }

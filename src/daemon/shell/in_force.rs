@@ -49,8 +49,11 @@ impl Shell {
     pub(super) fn handle_children(&mut self) {
         let now = self.p.env.now();
         for ended in self.runner.handle_children(now.mono) {
-            if self.checks.has(ended.id) {
-                // Its words are the reason of what follows.
+            if let Some(is_hook) = self.checks.is_hook(ended.id) {
+                // The words of a check are the reason of what follows; a hook says more than that.
+                if is_hook {
+                    self.report(&ended);
+                }
                 let verdict = self.checks.ended(&ended);
                 verdict.into_iter().for_each(|verdict| self.tell_verdict(verdict));
                 continue;

@@ -343,6 +343,7 @@ impl Shell {
                 self.tell_scripts(&share, &paths);
             }
             Output::Check { share, check, candidates } => self.check(&share, check, &candidates),
+            Output::BeforeSend { share, paths, count } => self.tell_before_send(&share, &paths, count),
             Output::Probe { share, run, time } => self.probe(share, run, time),
             Output::Watch { share } => self.watch(&share),
         }

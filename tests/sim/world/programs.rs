@@ -16,6 +16,8 @@ pub struct Programs {
     pub hang: bool,
     /// What `validate` was shown.
     pub shown: Vec<String>,
+    /// What a hook was told before it left.
+    pub told: Vec<String>,
 }
 
 impl World {
@@ -34,6 +36,12 @@ impl World {
             }
         }
         self.answer(id, Answer::Checked(share, check, refused));
+    }
+
+    /// A hook is told what is about to leave.
+    pub(super) fn hear_before_send(&mut self, id: MachineId, share: ShareName, paths: &[RelPath]) {
+        self.machines[id].programs.told.extend(paths.iter().map(RelPath::to_text));
+        self.answer(id, Answer::Told(share));
     }
 
     /// `probe` looks at the machine.
@@ -58,6 +66,7 @@ impl World {
         }
         self.with(id, |node, now| match answer {
             Answer::Checked(share, check, refused) => node.handle_checked(now, &share, check, &refused),
+            Answer::Told(share) => node.handle_before_send(now, &share),
             Answer::Probed(share, run, result) => node.handle_probed(now, &share, run, result),
         });
     }
@@ -68,4 +77,5 @@ impl World {
 pub(super) enum Answer {
     Checked(ShareName, u64, Vec<(RelPath, String)>),
     Probed(ShareName, u64, Result<(), String>),
+    Told(ShareName),
 }

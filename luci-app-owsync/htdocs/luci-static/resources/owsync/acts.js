@@ -1,0 +1,87 @@
+'use strict';
+'require baseclass';
+'require owsync.daemon as daemon';
+'require owsync.deciding as deciding';
+'require owsync.dialog as dialog';
+'require owsync.invitation as invitation';
+'require owsync.service as service';
+'require owsync.syncing as syncing';
+/* global daemon, deciding, dialog, invitation, service, syncing */
+
+/*
+ * Everything that a button of the overview does, by the names that verdicts use.
+ */
+return baseclass.extend({
+	/* The actions of a page, which has its last `status` and can `refresh`. */
+	of: function(page) {
+		function done() {
+			return page.refresh();
+		}
+
+		return {
+			accept: function(waiting) {
+				invitation.accept(waiting, done);
+			},
+
+			decide: function(share) {
+				deciding.paths(share, L.toArray(page.status.shares[share].owed), done);
+			},
+
+			enable: function() {
+				return service.enable().then(done);
+			},
+
+			forget: function(name, peer) {
+				dialog.confirm(_('Forget %s?').format(name),
+					_('Nothing waits for it any more, and it is let in again only if you accept it. Its files here stay.'),
+					_('Forget it'), 'negative', function() {
+						return daemon.call('forget_peer', peer.node || name).then(done);
+					});
+			},
+
+			hold: function(share) {
+				return deciding.hold(share, page.status.shares[share].hold, done);
+			},
+
+			invite: function() {
+				invitation.invite();
+			},
+
+			keep: function(share) {
+				return daemon.call('confirm', share).then(done);
+			},
+
+			pause: function(peer, share) {
+				syncing.pause(peer, share, done);
+			},
+
+			preview: function(peer, share) {
+				return syncing.preview(peer, share, done);
+			},
+
+			resume: function(peer, share) {
+				return syncing.resume(peer, share, done);
+			},
+
+			rollback: function(share) {
+				dialog.confirm(_('Take the change back?'),
+					_('The former files are put back here and on the other routers. The change stays in the history.'),
+					_('Take it back'), 'negative', function() {
+						return daemon.call('rollback', share).then(done);
+					});
+			},
+
+			settings: function() {
+				window.location.href = L.url('admin/services/owsync/settings');
+			},
+
+			start: function() {
+				return service.start().then(done);
+			},
+
+			sync: function(peer, share) {
+				return syncing.sync(peer, share, done);
+			}
+		};
+	}
+});

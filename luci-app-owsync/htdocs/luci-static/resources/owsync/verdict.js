@@ -1,0 +1,366 @@
+'use strict';
+'require baseclass';
+'require owsync.amounts as amounts';
+'require owsync.words as words';
+/* global amounts, words */
+
+/*
+ * The one sentence on top: is everything in sync, and if not what is wrong and which button mends it.
+ *
+ * A verdict has a `tone` (success, notice, warning, danger), a `sentence`, perhaps `advice`, perhaps the daemon's own
+ * `details`, and `actions`, the most useful first. An action is the name of one of the page, with its arguments. The
+ * first case that applies is told: what blocks everything, what has a deadline, what waits for a person, what is amiss,
+ * and at last what is well.
+ */
+
+function names(table) {
+	return Object.keys(table || {});
+}
+
+function action(name, label, args) {
+	return { name: name, label: label, args: args || [] };
+}
+
+/* What is wrong with the key, if anything. Without one the daemon runs, and opens no port. */
+function keyProblem(status) {
+	return status.key_fingerprint ? undefined : (status.problems || []).find(function(problem) {
+		return problem.indexOf('configuration:') !== 0 && problem.indexOf('key') >= 0;
+	});
+}
+
+/* The configuration, the key, the port: nothing works while one of these is wrong. */
+function ofNode(status) {
+	if (status.database_error)
+		return {
+			tone: 'danger',
+			sentence: _('owsync cannot write its database, so nothing is exchanged.'),
+			advice: _('Make room where it lies, or see why it is read-only.'),
+			details: status.database_error,
+			actions: []
+		};
+
+	const problem = (status.problems || [])[0];
+
+	if (!problem)
+		return null;
+
+	if (keyProblem(status))
+		return {
+			tone: 'danger',
+			sentence: _('This router has no usable key, so it can talk to no other router.'),
+			advice: _('Put the key back where it was, or remove what is there and set owsync up again.'),
+			details: words.plain(keyProblem(status)),
+			actions: [ action('settings', _('Open the settings')) ]
+		};
+
+	if (problem.indexOf('configuration:') === 0)
+		return {
+			tone: 'danger',
+			sentence: _('The settings hold a mistake; owsync goes on with those before.'),
+			advice: null,
+			details: status.problems.join('\n'),
+			actions: [ action('settings', _('Open the settings')) ]
+		};
+
+	return {
+		tone: 'danger',
+		sentence: _('owsync cannot work as it should.'),
+		advice: null,
+		details: status.problems.join('\n'),
+		actions: [ action('settings', _('Open the settings')) ]
+	};
+}
+
+/* What goes back by itself unless somebody keeps it; `passed` seconds ago the status was true. */
+function ofTrial(status, passed) {
+	const share = names(status.shares).find(function(name) {
+		return status.shares[name].trial;
+	});
+
+	if (!share)
+		return null;
+
+	const trial = status.shares[share].trial;
+
+	return {
+		tone: 'warning',
+		sentence: _('A change of %s by %s is on trial.').format((trial.paths || []).join(', '), trial.peer),
+		advice: trial.seconds_left === undefined
+			? _('It is taken back unless you keep it.')
+			: _('It is taken back in %d s, unless %s is reached before or you keep it.')
+				.format(Math.max(0, trial.seconds_left - passed), trial.peer),
+		actions: [
+			action('keep', _('Keep the change'), [ share ]),
+			action('rollback', _('Take it back now'), [ share ])
+		]
+	};
+}
+
+function ofHold(status) {
+	const share = names(status.shares).find(function(name) {
+		return status.shares[name].hold;
+	});
+
+	if (!share)
+		return null;
+
+	const hold = status.shares[share].hold;
+
+	return {
+		tone: 'danger',
+		sentence: _('owsync stopped syncing, because %s.').format(words.hold(share, hold)),
+		advice: words.holdAdvice(hold),
+		actions: [ action('hold', _('Look and decide'), [ share ]) ]
+	};
+}
+
+function ofWaiting(status) {
+	const waiting = (status.waiting || []).find(function(one) {
+		return one.reason === 'not_accepted' || one.reason === 'identity_changed';
+	});
+
+	if (!waiting)
+		return null;
+
+	return {
+		tone: 'warning',
+		sentence: words.peer(waiting.name || waiting.address, waiting),
+		advice: words.peerAdvice(waiting),
+		actions: [ action('accept', _('Look at it and accept'), [ waiting ]) ]
+	};
+}
+
+function isRefused(owed) {
+	return owed.reason === 'refused';
+}
+
+/* Paths that wait for a person, or that a check refused. */
+function ofPaths(status) {
+	const share = names(status.shares).find(function(name) {
+		return (status.shares[name].owed || []).some(words.needsPerson);
+	});
+
+	if (share) {
+		const count = status.shares[share].owed.filter(words.needsPerson).length;
+
+		return {
+			tone: 'warning',
+			sentence: N_(count, '%d file of %s waits for your decision.', '%d files of %s wait for your decision.')
+				.format(count, share),
+			advice: _('Everything else is synced meanwhile.'),
+			actions: [ action('decide', _('Look and decide'), [ share ]) ]
+		};
+	}
+
+	const refusing = names(status.shares).find(function(name) {
+		return (status.shares[name].owed || []).some(isRefused);
+	});
+
+	if (refusing)
+		return {
+			tone: 'danger',
+			sentence: _('The check of %s refused a change of another router.').format(refusing),
+			advice: _('What was here before stays in use. Mend it on the other router, or let the rest land without it.'),
+			details: status.shares[refusing].owed.filter(isRefused).map(function(owed) {
+				return _('%s: %s').format(owed.path, owed.message);
+			}).join('\n'),
+			actions: [ action('decide', _('Look and decide'), [ refusing ]) ]
+		};
+
+	return null;
+}
+
+/* Whether a peer or share was paused itself: a peer may also lag because a share is. */
+function isPaused(one) {
+	return one.paused !== undefined || one.state === 'paused';
+}
+
+function ofPause(status) {
+	const shares = names(status.shares);
+	const peers = names(status.peers);
+	const pausedShares = shares.filter(function(name) {
+		return isPaused(status.shares[name]);
+	});
+	const pausedPeers = peers.filter(function(name) {
+		return isPaused(status.peers[name]);
+	});
+
+	if (pausedShares.length + pausedPeers.length === 0)
+		return null;
+
+	const isWhole = pausedShares.length === shares.length && shares.length > 0;
+	const first = isWhole || !pausedPeers.length
+		? status.shares[pausedShares[0]] : status.peers[pausedPeers[0]];
+	const pause = L.isObject(first.paused) ? first.paused : {};
+	const list = pausedPeers.concat(pausedShares).join(', ');
+	const until = pause.until ? _('It goes on by itself at %s.').format(amounts.time(pause.until)) : null;
+	const advice = [ pause.reason, until ].filter(function(text) {
+		return text;
+	}).join(' — ');
+
+	return {
+		tone: 'warning',
+		sentence: isWhole ? _('Syncing is paused.') : _('Syncing is paused for %s.').format(list),
+		advice: advice,
+		actions: [ action('resume', _('Resume'), isWhole || pausedPeers.length + pausedShares.length > 1
+			? [] : [ pausedPeers[0], pausedShares[0] ]) ]
+	};
+}
+
+function ofManual(status) {
+	const share = names(status.shares).find(function(name) {
+		const one = status.shares[name];
+
+		return one.pending_count > 0 || (one.owed || []).some(function(owed) {
+			return owed.reason === 'manual';
+		});
+	});
+
+	if (!share)
+		return null;
+
+	const one = status.shares[share];
+	const count = (one.pending_count || 0) + (one.owed || []).filter(function(owed) {
+		return owed.reason === 'manual';
+	}).length;
+
+	return {
+		tone: 'notice',
+		sentence: N_(count, '%d change of %s waits for Sync now.', '%d changes of %s wait for Sync now.')
+			.format(count, share),
+		advice: _('This share is synced by hand.'),
+		actions: [ action('preview', _('See the changes'), [ null, share ]),
+			action('sync', _('Sync now'), [ null, share ]) ]
+	};
+}
+
+function ofPeers(status) {
+	const peers = status.peers || {};
+	const amiss = names(peers).filter(function(name) {
+		/* Who is just being brought up to date is well, until it takes too long. */
+		return peers[name].in_sync === false && peers[name].state !== 'disabled'
+			&& (peers[name].state !== 'syncing' || peers[name].reason === 'late');
+	});
+
+	if (amiss.length === 0)
+		return null;
+
+	const name = amiss[0];
+	const actions = [];
+
+	if (peers[name].state === 'away')
+		actions.push(action('forget', _('Forget this peer'), [ name, peers[name] ]));
+	else if (peers[name].reason !== 'connecting')
+		actions.push(action('sync', _('Try again now'), [ name, null ]));
+
+	if (peers[name].reason === 'wrong_mode' || peers[name].reason === 'same_identity'
+		|| peers[name].reason === 'unresolved' || peers[name].reason === 'disabled')
+		actions.push(action('settings', _('Open the settings')));
+
+	const more = amiss.length - 1;
+	const sentence = words.peer(name, peers[name]);
+
+	return {
+		tone: peers[name].reason === 'connecting' ? 'notice' : 'warning',
+		sentence: more === 0 ? sentence
+			: N_(more, '%s The same or another reason keeps %d more peer from being in sync.',
+				'%s The same or other reasons keep %d more peers from being in sync.').format(sentence, more),
+		advice: words.peerAdvice(peers[name]),
+		details: words.saysMore(peers[name]) ? words.plain(peers[name].message) : null,
+		actions: actions
+	};
+}
+
+function ofEmptiness(status) {
+	const shares = status.shares || {};
+	const isBare = names(shares).length === 0 || names(shares).every(function(name) {
+		return shares[name].warning;
+	});
+
+	if (isBare)
+		return {
+			tone: 'warning',
+			sentence: _('Nothing is chosen to be synced.'),
+			advice: _('Choose files or packages under Settings, Shares.'),
+			actions: [ action('settings', _('Choose what to sync')) ]
+		};
+
+	if (names(status.peers).length === 0)
+		return {
+			tone: 'notice',
+			sentence: _('This router is ready, and no other router has joined it yet.'),
+			advice: _('Invite one: it gets a text to paste into its own page of owsync.'),
+			actions: [ action('invite', _('Invite a router')) ]
+		};
+
+	return null;
+}
+
+return baseclass.extend({
+	/* Whether a status is that of a router which is to be set up: it runs, and there is no key at all. */
+	isNew: function(status) {
+		const problem = keyProblem(status) || '';
+
+		return problem.indexOf('no key:') === 0
+			|| (problem.indexOf('the key file ') === 0 && problem.indexOf(' does not exist') > 0);
+	},
+
+	keyProblem: keyProblem,
+	isPaused: isPaused,
+
+	/* Whether time runs out for something, so that every second counts. */
+	isUrgent: function(status) {
+		return names(status.shares).some(function(name) {
+			return status.shares[name].trial;
+		});
+	},
+
+	/* What is said about a status that was true `passed` seconds ago. */
+	of: function(status, passed) {
+		const found = ofNode(status) || ofTrial(status, passed || 0) || ofHold(status) || ofWaiting(status) || ofPaths(status)
+			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofEmptiness(status);
+
+		if (found)
+			return found;
+
+		if (status.in_sync)
+			return {
+				tone: 'success',
+				sentence: status.since
+					? _('Everything is in sync since %s.').format(amounts.time(status.since))
+					: _('Everything is in sync.'),
+				advice: null,
+				actions: []
+			};
+
+		return {
+			tone: 'notice',
+			sentence: _('Changes are being exchanged.'),
+			advice: null,
+			details: status.summary,
+			actions: []
+		};
+	},
+
+	/* What is said where nobody answers; `service` is what is known of the init script and the settings. */
+	ofSilence: function(error, service, mayAct) {
+		if (!error.isAway)
+			return { tone: 'danger', sentence: error.message, advice: _('It is tried again by itself.'), actions: [] };
+
+		if (mayAct && !service.isEnabled)
+			return {
+				tone: 'notice',
+				sentence: _('owsync is switched off on this router.'),
+				advice: _('Its settings are kept. Nothing is synced while it is off.'),
+				actions: [ action('enable', _('Switch it on')) ]
+			};
+
+		return {
+			tone: 'danger',
+			sentence: _('owsync is not running on this router.'),
+			advice: mayAct ? _('Nothing is synced. If it does not stay started, the system log says why.')
+				: _('Nothing is synced. An administrator can start it.'),
+			actions: mayAct ? [ action('start', _('Start it')) ] : []
+		};
+	}
+});

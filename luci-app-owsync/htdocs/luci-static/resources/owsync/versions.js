@@ -1,0 +1,173 @@
+'use strict';
+'require baseclass';
+'require owsync.amounts as amounts';
+'require owsync.daemon as daemon';
+'require owsync.dialog as dialog';
+'require owsync.difference as difference';
+'require owsync.live as live';
+'require owsync.words as words';
+/* global amounts, daemon, dialog, difference, live, words */
+
+/*
+ * Former versions: listed, compared, brought back.
+ */
+
+/* Below this width two versions have no room beside each other, in CSS pixels. */
+const NARROW = 800;
+
+function isLost(version) {
+	return version.why === 'conflict' || version.why === 'first contact';
+}
+
+function name(version) {
+	return _('%s: %s').format(version.share, version.path);
+}
+
+/* What a comparison says when there are no lines to be shown. */
+function remark(answer) {
+	if (answer.binary)
+		return _('It is no text; the two contents differ.');
+
+	if (answer.too_large)
+		return _('It is too large to be compared; the two contents differ.');
+
+	return answer.truncated ? _('It is long: only its beginning is shown.') : null;
+}
+
+return baseclass.extend({
+	/* Whether a version passes the filters: a part of its path, and why it is there. */
+	passes: function(version, text, why) {
+		const wanted = text.toLowerCase();
+		const path = (version.share + ':' + version.path).toLowerCase();
+
+		return (wanted === '' || path.indexOf(wanted) >= 0) && (why === '' || version.why === why);
+	},
+
+	/* The table. `page` has `mayAct` and can `refresh`. */
+	table: function(page) {
+		const columns = [
+			{ title: _('When'), update: function(cell, version) {
+				live.text(cell, amounts.time(version.time));
+			} },
+			{ title: _('File'), make: function() {
+				return live.node('div', {}, live.node('strong', { 'class': 'owsync-path' }), live.node('br'),
+					live.node('small', {}));
+			}, update: function(node, version) {
+				live.text(node.children[0], version.path);
+				live.text(node.children[2], version.share);
+			} },
+			{ title: _('Why it is here'), make: function() {
+				return live.node('span', {});
+			}, update: function(label, version) {
+				live.attribute(label, 'class', isLost(version) ? 'label warning' : null);
+				live.text(label, words.why(version.why));
+			} },
+			{ title: _('Replaced by'), update: function(cell, version) {
+				live.text(cell, version.node);
+			} },
+			{ title: _('Size'), update: function(cell, version) {
+				live.text(cell, version.kind === 'tombstone' || version.why === 'created' ? _('did not exist')
+					: amounts.size(version.size));
+			} }
+		];
+
+		if (page.mayAct)
+			columns.push({ title: _('Actions'), classes: 'cbi-section-actions owsync-three',
+				make: this.makeActions.bind(this, page), update: this.updateActions });
+
+		return live.table(columns, _('There is no former version.'));
+	},
+
+	makeActions: function(page, version) {
+		const self = this;
+
+		/* A version never changes, so its buttons may know it from the start. */
+		return live.node('div', { 'class': 'owsync-buttons' },
+			dialog.button(_('Compare'), 'action', function() {
+				return self.compare(version, page);
+			}),
+			dialog.button(_('Bring back'), 'positive', function() {
+				return self.restore(version, page);
+			}),
+			dialog.button(_('Undo all of it'), 'neutral', function() {
+				return self.undo(version, page);
+			}));
+	},
+
+	updateActions: function(node, version) {
+		Array.from(node.children).forEach(function(button) {
+			live.attribute(button, 'aria-label', _('%s: %s').format(button.textContent, name(version)));
+		});
+		live.shown(node.children[1], version.why !== 'created');
+	},
+
+	/* What changed between a version and what lies at its path now. */
+	compare: function(version, page) {
+		const self = this;
+
+		return daemon.call('diff', version.number).then(function(answer) {
+			let isBeside = window.innerWidth >= NARROW;
+			const place = live.node('div', {});
+			const said = remark(answer);
+			const toggle = live.node('button', { 'class': 'btn cbi-button cbi-button-neutral', 'type': 'button',
+				'click': function() {
+					isBeside = !isBeside;
+					show();
+				} });
+
+			function show() {
+				live.text(place, '');
+				place.appendChild(answer.diff ? difference.render(answer.diff, isBeside)
+					: live.node('p', {}, _('This version is what lies there now.')));
+				live.text(toggle, isBeside ? _('Show one below the other') : _('Show side by side'));
+			}
+
+			show();
+			dialog.openWide(_('%s, as it was until %s').format(name(version), amounts.time(version.time)),
+				live.node('p', {}, _('Red lines were in this version, green ones are there now.')),
+				said ? live.node('p', {}, said) : null,
+				place,
+				dialog.buttons(answer.diff ? toggle : null, dialog.closing(),
+					version.why === 'created' ? null : dialog.button(_('Bring this version back'), 'positive', function() {
+						return self.restore(version, page);
+					})));
+		});
+	},
+
+	restore: function(version, page) {
+		dialog.confirm(_('Bring %s back?').format(version.path),
+			_('It becomes what it was until %s, here and on the other routers. What is there now goes to the history.')
+				.format(amounts.time(version.time)),
+			_('Bring it back'), 'positive', function() {
+				return daemon.call('restore', version.number).then(function() {
+					dialog.tell(_('%s is back as it was.').format(version.path));
+
+					return page.refresh();
+				});
+			});
+	},
+
+	/* Everything that came together with what replaced a version. */
+	undo: function(version, page) {
+		const others = page.versions.filter(function(one) {
+			return one.run === version.run;
+		});
+
+		dialog.open(_('Undo what came from %s at %s?').format(version.node, amounts.time(version.time)),
+			live.node('p', {}, _('These files came together. They become what they were before, here and on the other routers; one that changed since stays as it is.')),
+			live.node('ul', { 'class': 'owsync-scroll' }, others.map(function(one) {
+				return live.node('li', { 'class': 'owsync-path' }, name(one));
+			})),
+			dialog.buttons(dialog.closing(_('Cancel')), dialog.button(_('Undo all of it'), 'negative', function() {
+				return daemon.call('undo', version.run).then(function(answer) {
+					const left = L.toArray(answer.left);
+
+					dialog.close();
+					dialog.tell(left.length === 0 ? _('It was undone.')
+						: _('It was undone, except what changed since: %s.').format(left.join(', ')));
+
+					return page.refresh();
+				});
+			})));
+	}
+});

@@ -1,0 +1,273 @@
+'use strict';
+'require baseclass';
+
+/*
+ * The daemon's reasons in the words of whoever owns the router: what it means, and what to do.
+ *
+ * The daemon's codes never change, its messages speak of commands. A code that is not known here is shown by the
+ * daemon's own message.
+ */
+
+/* Why a peer is not in sync. `%s` is its name. */
+const PEER = {
+	unreachable: [
+		_('%s cannot be reached.'),
+		_('Is it switched on, is owsync running there, and does its firewall let this router in? It is tried again by itself.')
+	],
+	unresolved: [
+		_('The name under which %s is to be reached is not known to the name service.'),
+		_('Write its IP address into the settings, or mend the name service.')
+	],
+	away: [
+		_('%s connects to this router by itself, and is not here.'),
+		_('See why it is down. If it is gone for good, forget it.')
+	],
+	wrong_key: [
+		_('%s has another key than this router.'),
+		_('Compare the key fingerprints on both overview pages. A router joins with the text that this one shows under Invite.')
+	],
+	wrong_mode: [
+		_('One of this router and %s encrypts, the other does not.'),
+		_('Set “Without encryption” alike on both, under Settings, Advanced.')
+	],
+	clock_skew: [
+		_('The clocks of this router and %s differ too much.'),
+		_('Set the time on both, under System, System. It goes on by itself then.')
+	],
+	version: [
+		_('%s speaks another version of the protocol.'),
+		_('Update owsync on the older of the two.')
+	],
+	predecessor: [
+		_('%s runs owsync 1.x, which speaks another protocol.'),
+		_('Update owsync there.')
+	],
+	not_accepted_there: [
+		_('%s does not know this router yet.'),
+		_('Open Services, owsync there, and accept this router.')
+	],
+	not_accepted: [
+		_('%s asks to be let in.'),
+		_('Accept it if it is yours: it will be able to change what is synced here.')
+	],
+	identity_changed: [
+		_('%s shows another identity than before.'),
+		_('If it was reset or reinstalled, accept it again where it is refused. If not, somebody else may have the key.')
+	],
+	same_identity: [
+		_('%s is this router itself, or a copy of it.'),
+		_('Remove its address from the peers. Of two copies, one needs an identity of its own.')
+	],
+	two_machines: [
+		_('Two machines show the identity of %s.'),
+		_('One of them is a copy and needs an identity of its own.')
+	],
+	silent: [
+		_('Nothing was heard of %s for a while.'),
+		_('The network or owsync there went away. It is tried again by itself.')
+	],
+	closed: [ _('%s closed the connection.'), _('It is tried again by itself.') ],
+	leaving: [ _('owsync on %s is ending or starting again.'), _('Wait a moment.') ],
+	protocol: [ _('%s and this router do not understand each other.'), _('Update owsync on the older of the two.') ],
+	too_many_sessions: [ _('There are too many connections for %s.'), _('See which machines try to connect.') ],
+	disabled: [ _('The connection with %s is switched off.'), _('Switch it on in the settings, here or there.') ],
+	not_configured: [
+		_('%s was turned away: without encryption only the addresses of known peers may connect.'),
+		_('Add it to the peers.')
+	],
+	connecting: [ _('%s is being connected.'), null ],
+	exchanging: [ _('This router and %s compare what they have.'), null ],
+	looking: [ _('The files of this router are being looked at.'), null ],
+	sending: [ _('Changes are on their way to %s.'), null ],
+	receiving: [ _('Changes are on their way here from %s.'), null ],
+	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: look there if this lasts.') ],
+	paused: [ _('The exchange with %s is paused.'), _('Resume it when you are done.') ],
+	paused_there: [ _('Syncing is paused on %s.'), _('It goes on when it is resumed there.') ],
+	pending: [ _('Changes made here wait for Sync now before they go to %s.'), _('This share is synced by hand.') ],
+	pending_there: [ _('Changes made on %s wait there.'), _('They come when somebody presses Sync now there.') ],
+	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It goes on by itself.') ],
+	held: [ _('A share waits for you before it goes on with %s.'), _('Look at it below, and decide.') ],
+	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
+	on_trial: [ _('A change waits to be confirmed before it goes on with %s.'), null ],
+	owed: [ _('Something from %s could not land here.'), _('The share below says what, and why.') ],
+	owed_there: [ _('Something could not land on %s.'), _('Its overview page says what, and why.') ],
+	database: [ _('The database of owsync cannot be written.'), _('Make room where it lies, or see why it is read-only.') ]
+};
+
+/* Why a share waits for a person. */
+const HOLD = {
+	root_missing: [
+		_('the directory of %s cannot be opened'),
+		_('It goes on by itself when the directory is there again.')
+	],
+	not_mounted: [
+		_('the storage of %s is not mounted'),
+		_('It goes on by itself when it is mounted. Nothing was deleted anywhere.')
+	],
+	emptied: [
+		_('every file of %s is gone'),
+		_('Nothing was deleted elsewhere yet. Bring the files back, or delete them everywhere.')
+	],
+	replaced: [
+		_('nearly every file of %s was changed while owsync was not running'),
+		_('Keep what is here as the new state, or take the state of the other routers.')
+	],
+	set_back: [
+		_('%s does not match its database, which was restored or copied'),
+		_('Keep what is here as the new state, or take the state of the other routers.')
+	],
+	mass_deletion: [
+		_('many files of %s vanished at once'),
+		_('Nothing was deleted elsewhere yet. Bring the files back, or delete them everywhere.')
+	]
+};
+
+/* Why a path does not travel or land. */
+const PATH = {
+	busy: _('Another program has it locked; it is tried again by itself.'),
+	dir_not_empty: _('The directory that should go holds something that is not synced.'),
+	first_contact: _('Both routers have it, and they differ: choose which one counts.'),
+	flapping: _('It changes back and forth: two programs undo each other’s change.'),
+	history_full: _('What it replaces must be kept for a day, and there is no room for it.'),
+	in_the_way: _('Something that is not synced lies where it should land.'),
+	keeps_deleted: _('This router keeps what others delete, as its settings say.'),
+	long_away: _('It comes from a router that was away for so long that it may have been deleted meanwhile.'),
+	manual: _('It waits until you press Sync now: this share is synced by hand.'),
+	mass_deletion: _('It is one of many files that a peer deletes at once.'),
+	no_room: _('There is not enough free space.'),
+	not_supplied: _('The peer could not supply it at that moment.'),
+	only_observes: _('This share, or this peer, only compares.'),
+	only_sends: _('This share, or this peer, only sends.'),
+	other_filesystem: _('Another filesystem is mounted there.'),
+	refused: _('The check of this share refused it.'),
+	share_held: _('The share waits for a decision.'),
+	special: _('It is no regular file.'),
+	symlink_ignored: _('Symlinks are not synced in this share.'),
+	symlink_outside: _('It is a symlink that leads out of the share.'),
+	too_large: _('It is larger than this share allows.'),
+	unconfirmed: _('A change made here in LuCI is not confirmed yet.'),
+	unknown_owner: _('Its owner does not exist on this router.'),
+	unreadable: _('It cannot be read.'),
+	unwritable: _('It cannot be written.'),
+	waits_for: _('It was changed together with another file, which could not land.')
+};
+
+/* States of shares, peers and steps: what the label says, and its colour: not every theme has a red one. */
+const BAD = 'important owsync-bad';
+
+const STATE = {
+	'in sync': [ _('in sync'), 'success' ],
+	'syncing': [ _('syncing'), 'notice' ],
+	'not in sync': [ _('not in sync'), 'warning' ],
+	'not connected': [ _('not connected'), BAD ],
+	'connecting': [ _('connecting'), 'notice' ],
+	'away': [ _('away'), 'warning' ],
+	'disabled': [ _('switched off'), '' ],
+	'paused': [ _('paused'), 'warning' ],
+	'held': [ _('waits for you'), BAD ],
+	'trial': [ _('to be confirmed'), 'warning' ],
+	'looking': [ _('looking'), 'notice' ],
+	'applying': [ _('receiving'), 'notice' ],
+	'idle': [ _('ready'), 'success' ],
+	'waiting': [ _('asks to be let in'), 'warning' ],
+	'done': [ _('done'), 'success' ],
+	'failed': [ _('failed'), BAD ]
+};
+
+/* Why a former version is in history. */
+const WHY = {
+	'conflict': _('lost a conflict'),
+	'created': _('created'),
+	'deleted': _('deleted'),
+	'first contact': _('lost at the first contact'),
+	'given up': _('given up'),
+	'on trial': _('replaced on trial'),
+	'replaced': _('replaced')
+};
+
+/* The parts of a message, each with what stands before it. */
+function clauses(text) {
+	const parts = [ '' ];
+
+	for (let at = 0; at < text.length; at++) {
+		if ((text[at] === ':' || text[at] === ';') && text[at + 1] === ' ')
+			parts.push('');
+
+		parts[parts.length - 1] += text[at];
+	}
+
+	return parts;
+}
+
+return baseclass.extend({
+	/* A message of the daemon without the parts that tell what to type on a command line. */
+	plain: function(message) {
+		return clauses(String(message || '')).filter(function(clause) {
+			return clause.indexOf('`') < 0;
+		}).join('');
+	},
+
+	/* What keeps a peer from being in sync, as a sentence. */
+	peer: function(name, peer) {
+		const known = PEER[peer.reason];
+
+		return known ? known[0].format(name) : (this.plain(peer.message) || _('%s is not in sync.').format(name));
+	},
+
+	/* What to do about it, if anything. */
+	peerAdvice: function(peer) {
+		const known = PEER[peer.reason];
+
+		return known ? known[1] : null;
+	},
+
+	/* Whether the daemon's message for a peer says something that the sentence does not, such as the system's error. */
+	saysMore: function(peer) {
+		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'owed',
+			'owed_there', 'held_there', 'database', 'paused_there' ].indexOf(peer.reason) >= 0;
+	},
+
+	/* Why a share is held, as a part of a sentence. */
+	hold: function(name, hold) {
+		const known = HOLD[hold.reason];
+
+		return known ? known[0].format(name) : this.plain(hold.message);
+	},
+
+	holdAdvice: function(hold) {
+		const known = HOLD[hold.reason];
+
+		return known ? known[1] : null;
+	},
+
+	/* Why a path did not travel or land. */
+	path: function(owed) {
+		return PATH[owed.reason] || this.plain(owed.message) || owed.reason || '';
+	},
+
+	/* Whether the daemon's message says more than the sentence for its code. */
+	hasDetails: function(owed) {
+		return [ 'no_room', 'refused', 'too_large', 'unreadable', 'unwritable', 'waits_for', 'in_the_way',
+			'unknown_owner', 'not_supplied', 'mass_deletion' ].indexOf(owed.reason) >= 0;
+	},
+
+	/* The word for a state, and the classes of its label. */
+	state: function(word) {
+		const known = STATE[word] || [ String(word || _('unknown')), '' ];
+
+		return [ known[0], 'label ' + known[1] ];
+	},
+
+	why: function(word) {
+		return WHY[word] || String(word || '');
+	},
+
+	whys: function() {
+		return Object.keys(WHY);
+	},
+
+	/* Whether a path waits for a person to decide. */
+	needsPerson: function(owed) {
+		return [ 'first_contact', 'mass_deletion', 'long_away', 'flapping' ].indexOf(owed.reason) >= 0;
+	}
+});

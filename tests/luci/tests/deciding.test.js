@@ -1,0 +1,156 @@
+'use strict';
+// What waits for a person: the preview, and the decision either way.
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { Stage } = require('../stage');
+const { packages } = require('../stories');
+const { until } = require('../until');
+
+const stage = new Stage();
+
+// Enough files that their loss is held, in a share of their own.
+const MANY = Array.from({ length: 12 }, (_, n) => `hosts/file${n}`);
+
+// Two routers that also share /etc/hosts.d with those files.
+async function many() {
+	const sections = '\nconfig share \'hosts\'\n\toption dir \'/etc/hosts.d\'\n\tlist include \'*\'\n';
+	const hosts = (names) => Object.fromEntries(names.map((name) => [`../hosts.d/${name}`, name]));
+	const router1 = await stage.running('router1', { options: '\tlist include \'dhcp\'\n', sections,
+		files: { ...packages(), ...hosts(['first', ...MANY]) } });
+	const router2 = await stage.running('router2', { files: hosts(['own']) });
+	await router1.untilStatus('it was looked at', ({ shares }) => shares.hosts.files >= MANY.length + 1);
+	const { join_text: text } = await router1.ask('init', {});
+	await router2.ask('join', { text });
+	await Promise.all([router1, router2].map((router) => router.untilInSync()));
+	await until('they are there', () => MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
+	return [router1, router2];
+}
+
+async function held() {
+	const [router1, router2] = await many();
+	router1.remove('etc/hosts.d/hosts');
+	await router1.untilStatus('it is held', ({ shares }) => shares.hosts.hold);
+	return [router1, router2];
+}
+
+test('a hold says why, shows what either decision does, and rejecting it brings the files back', async () => {
+	const [router1, router2] = await held();
+	const page = await stage.open(router1);
+	await page.says(/owsync stopped syncing, because/, '.owsync-verdict');
+	await page.shot('held');
+
+	await page.press('Look and decide');
+	await page.says('Decide about hosts', '.modal');
+	for (const name of MANY)
+		await page.says(name, '.modal');
+	await page.shot('hold');
+	await page.press('Bring them back', '.modal');
+
+	await until('they are back', () => MANY.every((name) => router1.exists(`etc/hosts.d/${name}`)));
+	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
+	await page.says(/Everything is in sync since/);
+});
+
+test('approving a hold deletes the files on the other router as soon as it approves too, and keeps them in its history', async () => {
+	const [router1, router2] = await held();
+	const page = await stage.open(router1);
+
+	await page.press('Look and decide');
+	await page.press('Delete them everywhere', '.modal');
+
+	// Nobody deletes so much on the word of another router alone.
+	const other = await stage.open(router2);
+	await other.says(/files of hosts wait for your decision\./);
+	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
+	await other.press('Look and decide');
+	await other.shot('deletions');
+	await other.press('Delete them here, too', '.modal');
+
+	await until('they are gone there', () => MANY.every((name) => !router2.exists(`etc/hosts.d/${name}`)));
+	await page.says(/Everything is in sync since/);
+	const { versions } = await router2.ask('history', { share: 'hosts' });
+	assert.equal(versions.filter(({ why }) => why == 'deleted').length, MANY.length);
+});
+
+test('Not now leaves a hold as it is', async () => {
+	const [router1] = await held();
+	const page = await stage.open(router1);
+
+	await page.press('Look and decide');
+	await page.press('Not now', '.modal');
+
+	await page.page.locator('body:not(.modal-overlay-active)').waitFor();
+	assert.ok((await router1.status()).shares.hosts.hold);
+});
+
+test('where both routers have files of their own a person picks', async () => {
+	const domain = (name) => `config dnsmasq\n\toption domain '${name}'\n`;
+	const options = '\tlist include \'dhcp\'\n\tlist include \'sqm\'\n\toption accept \'key\'\n';
+	const key = '0123456789abcdef'.repeat(4);
+	const router1 = await stage.fresh('router1', packages({ dhcp: domain('one'), sqm: domain('one') }));
+	const router2 = await stage.fresh('router2', packages({ dhcp: domain('two'), sqm: domain('two') }));
+	for (const [router, other] of [[router1, router2], [router2, router1]]) {
+		router.write('etc/owsync/key', key);
+		router.write('etc/config/owsync', `config owsync 'main'\n\toption enabled '1'\n\toption dir '/etc/config'\n${options}\tlist peer '${other.address}'\n`);
+		router.service.start();
+	}
+	await router1.untilStatus('both wait', ({ shares }) => shares.main.owed?.filter(({ reason }) => reason == 'first_contact').length == 2);
+
+	const page = await stage.open(router1);
+	await page.says('2 files of main wait for your decision.');
+	await page.press('Look and decide');
+	await page.page.locator('.modal').getByLabel('sqm').uncheck();
+	await page.shot('decide');
+	await page.press('Keep this router’s', '.modal');
+	await until('the one that was ticked is there', () => router2.read('etc/config/dhcp') == domain('one'));
+	assert.equal(router2.read('etc/config/sqm'), domain('two'));
+	await page.says('1 file of main waits for your decision.');
+	await page.press('Look and decide');
+	await page.press('Take the other router’s', '.modal');
+
+	await until('theirs is here', () => router1.read('etc/config/sqm') == domain('two'));
+	await page.says(/Everything is in sync since/);
+});
+
+test('a change on trial is kept or taken back by a button', async () => {
+	const options = '\tlist include \'dhcp\'\n\tlist include \'firewall\'\n';
+	const firewall = (name) => `config zone\n\toption name '${name}'\n`;
+	const router1 = await stage.running('router1', { options });
+	const router2 = await stage.running('router2', { files: { firewall: packages().firewall } });
+	const { join_text: text } = await router1.ask('init', {});
+	await router2.ask('join', { text });
+	await router2.untilStatus('a change is on trial', ({ shares }) => shares.main.trial);
+
+	const page = await stage.open(router2);
+	await page.says(/is on trial/, '.owsync-verdict');
+	await page.shot('trial');
+	await page.press('Keep the change');
+	await router2.untilStatus('it is kept', ({ shares }) => !shares.main.trial);
+	await Promise.all([router1, router2].map((router) => router.untilInSync()));
+
+	router1.write('etc/config/firewall', firewall('worse'));
+	await router2.untilStatus('another is on trial', ({ shares }) => shares.main.trial);
+	await page.press('Take it back now');
+	await page.press('Take it back', '.modal');
+	await until('what was there before is back', () => router2.read('etc/config/firewall') == packages().firewall);
+});
+
+test('a pause has a reason and an end, is said, and Resume ends it', async () => {
+	const [router1, router2] = await stage.pair();
+	const page = await stage.open(router1);
+
+	await page.press('Pause', '#view');
+	await page.page.getByLabel('Reason').fill('moving to another provider');
+	await page.page.getByLabel('How long').selectOption({ label: 'for an hour' });
+	await page.shot('pause');
+	await page.press('Pause', '.modal');
+
+	await page.says('Syncing is paused.', '.owsync-verdict');
+	await page.says('moving to another provider', '.owsync-verdict');
+	await page.shot('paused');
+	router2.write('etc/config/dhcp', 'config dnsmasq\n\toption domain \'meanwhile\'\n');
+	await page.press('Resume', '.owsync-verdict');
+	await until('what changed meanwhile is there', () => /meanwhile/.test(router1.read('etc/config/dhcp')));
+	await page.says(/Everything is in sync since/);
+});

@@ -1,0 +1,151 @@
+'use strict';
+// Why another router is not in sync: each reason as a sentence, with what mends it.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const test = require('node:test');
+const { spawn } = require('node:child_process');
+const { REPOSITORY } = require('../router/router');
+const { Stage } = require('../stage');
+
+const stage = new Stage();
+
+// The reasons that the daemon knows, by the names of its code.
+const REASONS = [...fs.readFileSync(path.join(REPOSITORY, 'src/model/reason.rs'), 'utf8').matchAll(/Trouble::[^"\n]*=> "(\w+)"/g)].map(([, code]) => code);
+
+// A router that somebody else answers on: a program in place of its daemon.
+function answers(router, script) {
+	const [enter, ...words] = router.space.enter();
+	const child = spawn(enter, [...words, process.execPath, '-e', `require('net').createServer((socket) => { ${script} }).listen(4321)`], { stdio: 'ignore' });
+	return () => child.kill('SIGKILL');
+}
+
+// The address of the other one is in the first one's package: it is the one that dials.
+function peer(address, more = '') {
+	return `\nconfig peer 'router2'\n\toption address '${address}'\n${more}`;
+}
+
+async function reason(router, code, name = 'router2') {
+	await router.untilStatus(`${name} is ${code}`, ({ peers }) => peers[name]?.reason == code);
+}
+
+const KEY = '0123456789abcdef'.repeat(4);
+
+// The first of two routers with one key that dials the second; nobody accepted anybody.
+async function dialling(more = {}) {
+	const router2 = await stage.fresh('router2');
+	const router1 = await stage.fresh('router1');
+	const main = (options) => `config owsync 'main'\n\toption enabled '1'\n\toption dir '/etc/config'\n\tlist include 'dhcp'\n${options ?? ''}`;
+	router1.write('etc/owsync/key', KEY);
+	router2.write('etc/owsync/key', more.key ?? KEY);
+	router1.write('etc/config/owsync', main(more.here) + peer(more.address ?? router2.address, more.peer ?? ''));
+	router2.write('etc/config/owsync', main(more.there) + (more.known ? `\nconfig peer 'router1'\n\toption address '${router1.address}'\n${more.known}` : ''));
+	router1.service.start();
+	if (more.answers)
+		router2.stop = answers(router2, more.answers);
+	else if (!more.off)
+		router2.service.start();
+	await router1.untilStatus('it answers', () => true);
+	return [router1, router2];
+}
+
+// What is done, the reason that the daemon gives, what the page says first, and the button that mends it.
+const CASES = [
+	['unreachable', { off: true }, 'router2 cannot be reached.', 'Try again now'],
+	['unresolved', { address: 'no-such-host.invalid' }, 'not known to the name service', 'Open the settings'],
+	['wrong_key', { key: 'f'.repeat(64), known: '\n' }, 'router2 has another key than this router.', 'Try again now'],
+	['wrong_mode', { there: '\toption plain_mode \'1\'\n', known: '\n' }, 'One of this router and router2 encrypts, the other does not.', 'Open the settings'],
+	['not_accepted_there', {}, 'router2 does not know this router yet.', 'Try again now'],
+	['disabled', { known: '\toption enabled \'0\'\n' }, 'switched off', 'Open the settings'],
+	['closed', { answers: 'socket.on(\'error\', () => {}); socket.end();' }, 'router2 closed the connection.', 'Try again now'],
+	['silent', { answers: 'socket.on(\'error\', () => {});' }, 'Nothing was heard of router2', 'Try again now'],
+	['predecessor', { answers: 'socket.on(\'error\', () => {}); socket.write(Buffer.alloc(200, 1));' }, 'runs owsync 1.x', 'Try again now'],
+	['protocol', { answers: 'socket.on(\'error\', () => {}); socket.write(Buffer.alloc(200, 255));' }, 'do not understand each other', 'Try again now'],
+];
+
+for (const [code, given, sentence, button] of CASES)
+	test(`a peer is down: ${code}`, async () => {
+		const [router1, router2] = await dialling(given);
+		try {
+			await reason(router1, code);
+
+			const page = await stage.open(router1);
+
+			await page.says(sentence, '.owsync-verdict');
+			await page.button(button, '.owsync-verdict').waitFor();
+			await page.shot(`peer-${code}`);
+		}
+		finally {
+			router2.stop?.();
+		}
+	});
+
+test('a cable that is pulled is noticed, and put back', async () => {
+	const [router1, router2] = await stage.pair();
+	const page = await stage.open(router2);
+	await page.says(/Everything is in sync since/);
+
+	router1.space.cable('down');
+	router1.write('etc/config/dhcp', 'config dnsmasq\n\toption domain \'apart\'\n');
+	router2.write('etc/config/sqm', 'config queue\n\toption enabled \'0\'\n');
+
+	await page.says(/has not answered a change yet|Nothing was heard of router1|cannot be reached/, '.owsync-verdict');
+	await page.shot('cable');
+	router1.space.cable('up');
+	await page.says(/Everything is in sync since/);
+});
+
+test('a router that was reset is known by its identity, and accepted again by a person', async () => {
+	const [router1, router2] = await stage.pair();
+	await router2.service.stop();
+	for (const name of fs.readdirSync(router2.file('etc/owsync')).filter((one) => one != 'key'))
+		router2.remove(path.join('etc/owsync', name));
+	router2.service.start();
+	await router1.untilStatus('it is refused', ({ waiting }) => waiting.length > 0);
+
+	const page = await stage.open(router1);
+	await page.press('Look at it and accept');
+	await page.says('Compare the identity', '.modal');
+	await page.shot('accept');
+	await page.press('Accept', '.modal');
+
+	await router2.untilStatus('it is in again', ({ peers }) => peers.router1?.connected);
+	await page.says(/router2/);
+});
+
+test('who knocks with the key and is not known is listed and let in', async () => {
+	const [router1, router2] = await dialling();
+	await router2.untilStatus('somebody knocks', ({ waiting }) => waiting.length == 1);
+
+	const page = await stage.open(router2);
+
+	await page.says('router1 asks to be let in.', '.owsync-verdict');
+	await page.shot('waiting');
+	await page.press(/Accept: router1/);
+	await page.press('Accept', '.modal');
+	await router1.untilStatus('it is in', ({ peers }) => peers.router2.connected);
+});
+
+test('every reason that the daemon has is said in other words than its code', async () => {
+	const [router1] = await stage.pair();
+	const page = await stage.open(router1);
+	assert.ok(REASONS.length > 20, `${REASONS}`);
+	const unknown = [];
+
+	for (const code of new Set(REASONS)) {
+		router1.rpcd.altered = (object, method, [status, data]) => {
+			if (method == 'status')
+				Object.assign(data.peers.router2, { state: 'not connected', connected: false, in_sync: false, reason: code,
+					message: `MESSAGE of ${code}`, address: `ADDRESS of ${code}` });
+			return [status, data];
+		};
+		await page.says(`ADDRESS of ${code}`);
+		const [sentence] = (await page.text('.owsync-verdict')).split('\n');
+		// `other`, `ended_here` and `duplicate` are said by the daemon's own message.
+		if (sentence.includes('MESSAGE') && !['other', 'ended_here', 'duplicate'].includes(code))
+			unknown.push(code);
+	}
+
+	assert.deepEqual(unknown, []);
+});
