@@ -4,11 +4,13 @@
 //! directions; every way to be refused is reached once. A change that makes one of these fail is a change of the
 //! protocol: it needs a new version, or a field that older nodes skip.
 //!
-//! `messages` has the bytes of messages, `refusals` what is wrong with others, `streams` prefaces, records and plain
+//! `messages` has the bytes of messages, `asking` those of questions about single paths, `refusals` what is wrong with others, `streams` prefaces, records and plain
 //! sessions, `handshakes` what only encrypted sessions have.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "wire/asking.rs"]
+mod asking;
 #[path = "wire/bytes.rs"]
 mod bytes;
 #[cfg(feature = "encryption")]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Refusal};
 use crate::cli::render::{self, Fields, Look, acts, history, status};
-use crate::cli::request::{self, Request};
+use crate::cli::request::{self, Known, Request};
 use crate::cli::table::{Opt, Verb};
 use crate::cli::zone::Zone;
 use crate::cli::{Done, Failure, setup};
@@ -27,9 +27,14 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
     let database = setup::database(invocation).map_err(Failure::Usage)?;
     let mut daemon = ask::find(&database).map_err(|absent| Failure::Failed(ask::absence(&absent, &database)))?;
     let outcome = (|| {
-        let shares =
-            if request::needs_shares(invocation) { names(&daemon.ask(&Request::plain("shares"))?) } else { Vec::new() };
-        match request::request(invocation, &shares) {
+        let mut known = Known::default();
+        if request::needs_shares(invocation) {
+            known.shares = names(&daemon.ask(&Request::plain("shares"))?, "shares");
+        }
+        if request::needs_peers(invocation) {
+            known.peers = names(&daemon.ask(&Request::plain("peers"))?, "peers");
+        }
+        match request::request(invocation, &known) {
             Ok(request) => daemon.ask(&request),
             Err(message) => Err(Refusal::Said { code: "argument".into(), message }),
         }
@@ -40,9 +45,9 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
     }
 }
 
-/// The names of the shares in an answer.
-fn names(answer: &Value) -> Vec<String> {
-    answer.get("shares").and_then(Value::as_object).map(|shares| shares.keys().cloned().collect()).unwrap_or_default()
+/// The names of the shares, or peers, in an answer.
+fn names(answer: &Value, key: &str) -> Vec<String> {
+    answer.get(key).and_then(Value::as_object).map(|shares| shares.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// A refusal as a failure, or with its code as JSON for scripts.
@@ -69,6 +74,7 @@ fn answered(invocation: &Invocation, answer: &Value, database: &Path) -> Result<
     let text = match invocation.verb {
         Verb::Show => return content(&tree, database),
         // A diff is content too: what a terminal must not get is left out only there.
+        Verb::Diff if tree.get("would").is_some() => done.0,
         Verb::Diff => return Ok(Done::text(history::diff(&tree, &look))),
         Verb::Status => status::status(&tree, &look),
         Verb::Peers => status::peers(&tree, &look),

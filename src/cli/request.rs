@@ -36,16 +36,30 @@ impl Request {
     }
 }
 
+/// What a word may name on the daemon that is asked.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Its shares, where [`needs_shares`].
+    pub shares: Vec<String>,
+    /// Its peers, where [`needs_peers`].
+    pub peers: Vec<String>,
+}
+
 /// Whether the question depends on which shares there are: `approve X` means the share X where there is one.
 pub fn needs_shares(invocation: &Invocation) -> bool {
     matches!(invocation.verb, Verb::Approve | Verb::Reject) && !invocation.operands.is_empty()
 }
 
-/// The question that a command asks. `shares` are the names of the daemon's shares, where [`needs_shares`].
+/// Whether the question depends on which peers there are: `diff X` means the peer X where there is one.
+pub fn needs_peers(invocation: &Invocation) -> bool {
+    invocation.verb == Verb::Diff
+}
+
+/// The question that a command asks.
 ///
 /// # Errors
 /// The options contradict each other, or make no sense.
-pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, String> {
+pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String> {
     let mut params = Map::new();
     let mut patience = PATIENCE;
     let mut set = |name: &str, value: Option<Value>| {
@@ -84,7 +98,7 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
         }
         Verb::Approve | Verb::Reject => {
             let (named, path) = match (invocation.operand(0), path(0)) {
-                (Some(word), _) if shares.iter().any(|share| word.to_str() == Some(share)) => {
+                (Some(word), _) if known.shares.iter().any(|share| word.to_str() == Some(share)) => {
                     (word.to_str().map(Value::from), None)
                 }
                 (_, path) => (None, path.map(Value::from)),
@@ -102,6 +116,7 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
                 [pick] => set("pick", Some(pick.into())),
                 _ => return Err("--mine, --theirs and --newest exclude each other".into()),
             }
+            set("dry_run", invocation.has(Opt::DryRun).then_some(Value::Bool(true)));
             if invocation.verb == Verb::Approve { "approve" } else { "reject" }
         }
         Verb::Log => {
@@ -114,6 +129,9 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
             };
             set("path", path(0).map(Value::from));
             set("share", share);
+            let text = |opt| invocation.last(opt).map(|text| Value::from(escape::as_typed(text.as_bytes())));
+            set("why", text(Opt::Why));
+            set("node", text(Opt::Node));
             set("limit", Some(limit.into()));
             "history"
         }
@@ -122,9 +140,23 @@ pub fn request(invocation: &Invocation, shares: &[String]) -> Result<Request, St
             "show"
         }
         Verb::Diff => {
-            set("path", path(0).map(Value::from));
-            set("with", path(1).map(Value::from));
-            "diff"
+            let peer = |index: usize| word(index).filter(|word| known.peers.contains(word));
+            match (peer(0), invocation.operand(1)) {
+                (Some(peer), None) => {
+                    set("peer", Some(peer.into()));
+                    set("share", share);
+                    set("dry_run", Some(Value::Bool(true)));
+                    "sync"
+                }
+                _ => {
+                    set("path", path(0).map(Value::from));
+                    match peer(1) {
+                        Some(peer) => set("peer", Some(peer.into())),
+                        None => set("with", path(1).map(Value::from)),
+                    }
+                    "diff"
+                }
+            }
         }
         Verb::Restore => {
             set("path", path(0).map(Value::from));
@@ -225,7 +257,11 @@ mod tests {
     fn asked(line: &str) -> Result<(&'static str, Value), String> {
         match parse(line.split_whitespace().map(Into::into)).unwrap() {
             Wish::Run(invocation) => {
-                request(&invocation, &["main".into(), "vpn".into()]).map(|request| (request.method, request.params))
+                let known = Known {
+                    shares: vec!["main".into(), "vpn".into()],
+                    peers: vec!["r2".into(), "10.0.0.9:4321".into()],
+                };
+                request(&invocation, &known).map(|request| (request.method, request.params))
             }
             other => panic!("{other:?}"),
         }
@@ -243,12 +279,24 @@ mod tests {
             ("approve", "approve", json!({})),
             ("approve vpn", "approve", json!({"share": "vpn"})),
             ("approve dhcp --theirs", "approve", json!({"path": "dhcp", "pick": "theirs"})),
+            ("approve vpn --dry-run", "approve", json!({"share": "vpn", "dry_run": true})),
+            ("reject --dry-run", "reject", json!({"dry_run": true})),
             ("approve main:vpn", "approve", json!({"path": "main:vpn"})),
             ("reject --share main", "reject", json!({"share": "main"})),
             ("log dhcp -n 3", "history", json!({"path": "dhcp", "limit": 3})),
             ("log", "history", json!({"limit": 50})),
+            ("log --why conflict --node r2", "history", json!({"why": "conflict", "node": "r2", "limit": 50})),
             ("show dhcp@4", "show", json!({"path": "dhcp@4"})),
             ("diff dhcp@4 dhcp@5", "diff", json!({"path": "dhcp@4", "with": "dhcp@5"})),
+            ("diff dhcp@4 r2", "diff", json!({"path": "dhcp@4", "peer": "r2"})),
+            ("diff dhcp r3", "diff", json!({"path": "dhcp", "with": "r3"})),
+            ("diff r2", "sync", json!({"peer": "r2", "dry_run": true})),
+            (
+                "diff 10.0.0.9:4321 --share vpn",
+                "sync",
+                json!({"peer": "10.0.0.9:4321", "share": "vpn", "dry_run": true}),
+            ),
+            ("diff r2 dhcp@3", "diff", json!({"path": "r2", "with": "dhcp@3"})),
             ("restore main:dhcp@4", "restore", json!({"path": "main:dhcp@4"})),
             ("forget dhcp", "forget", json!({"path": "dhcp"})),
             ("accept", "accept", json!({})),

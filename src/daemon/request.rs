@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
 use crate::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
+use crate::store::state::Why;
 
 /// Most versions that `history` lists when nobody says how many.
 const LISTED: usize = 100;
@@ -60,21 +61,24 @@ pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request
         "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
         "approve" => {
             let (share, path) = args.place("path")?;
-            Command::Approve { share, path, pick: args.pick()? }
+            Command::Approve { share, path, pick: args.pick()?, dry_run: args.flag("dry_run")? }
         }
         "reject" => {
             let (share, path) = args.place("path")?;
-            Command::Reject { share, path }
+            Command::Reject { share, path, dry_run: args.flag("dry_run")? }
         }
         "history" => {
             let (share, path) = args.place("path")?;
             Command::Log {
                 share,
                 path,
+                why: args.why()?,
+                node: args.text("node")?.map(str::to_string),
                 limit: args.number("limit")?.map_or(LISTED, |n| usize::try_from(n).unwrap_or(LISTED)),
             }
         }
         "show" => Command::Show { version: args.version()? },
+        "diff" if args.peer()?.is_some() => args.peer_comparison()?,
         "diff" => Command::Diff { version: args.version()?, with: args.compared_with()? },
         "restore" => Command::Restore { version: args.version()? },
         "confirm" => Command::Confirm { share: args.share()? },
@@ -173,6 +177,12 @@ impl Arguments<'_> {
         }
     }
 
+    fn why(&self) -> Result<Option<Why>, Reply> {
+        let Some(text) = self.text("why")? else { return Ok(None) };
+        let words = || Why::ALL.map(|why| why.word().replace(' ', "-")).join(", ");
+        Why::from_word(text).map(Some).ok_or_else(|| wrong("why", &format!("one of {}", words())))
+    }
+
     /// The share, and the path in it, that `share` and `key` name together.
     fn place(&self, key: &str) -> Result<(Option<ShareName>, Option<RelPath>), Reply> {
         let share = self.share()?;
@@ -198,6 +208,20 @@ impl Arguments<'_> {
                 (share, Some(path)) => Ok(Former::Newest { share: Some(share), path }),
                 (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH or PATH@N")),
             },
+        }
+    }
+
+    /// A path, or a version of it, to be compared with what a peer has.
+    fn peer_comparison(&self) -> Result<Command, Reply> {
+        let missing = || Reply::failed(Fault::Argument, "name what is to be compared: PATH or PATH@N");
+        if self.text("with")?.is_some() {
+            return Err(Reply::failed(Fault::Argument, "compare with a peer or with a version, not with both"));
+        }
+        let peer = self.peer()?.ok_or_else(missing)?;
+        let (path, number) = split_version(self.text("path")?.ok_or_else(missing)?);
+        match self.resolve(self.share()?.as_ref(), path)? {
+            (share, Some(path)) => Ok(Command::DiffPeer { peer, share: Some(share), path, number }),
+            (_, None) => Err(missing()),
         }
     }
 

@@ -59,6 +59,12 @@ pub const SEND_MAX: usize = 16 * 1024 * 1024;
 pub const INDEX_CHUNK: usize = 512;
 /// Requests that may be outstanding at one peer.
 pub const REQUESTS_MAX: usize = 1024;
+/// Paths in one question what a peer has there, and their bytes together: the answer is one message, or a few.
+pub const ASK_PATHS: usize = 128;
+/// As [`ASK_PATHS`].
+pub const ASK_BYTES: usize = 16 * 1024;
+/// Such questions that wait for one peer's answer.
+pub const ASKS_MAX: usize = 32;
 /// Bytes that may be outstanding at one peer.
 pub const REQUEST_WINDOW: u64 = 4 * 1024 * 1024;
 /// Bytes of one request: a larger file is asked for piece by piece.
@@ -192,6 +198,14 @@ pub const WAITING_MAX: usize = 32;
 
 /// How long a `sync` waits for peers before it says what is missing.
 pub const SYNC_TIME: Duration = Duration::from_secs(30);
+/// Questions what would happen that are answered at a time: each reads the files of its shares.
+pub const PREVIEWS_MAX: usize = 16;
+/// Time in which such a question is answered: callers over ubus wait for 20 s at least.
+pub const PREVIEW_TIME: Duration = Duration::from_secs(12);
+/// Of that, the time in which peers say what they have, and supply what is compared.
+pub const ASK_TIME: Duration = Duration::from_secs(5);
+/// Comparisons with what a peer has that are made at a time.
+pub const COMPARISONS_MAX: usize = 16;
 /// Requests on the control socket served at a time.
 pub const CONTROL_MAX: usize = 16;
 /// Longest request line on the control socket, in bytes.

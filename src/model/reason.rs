@@ -325,8 +325,8 @@ impl fmt::Display for Reason {
             Reason::WaitsFor(path) => write!(f, "waits for {path}, which changed together with it"),
             Reason::ShareHeld => f.write_str("the share is held"),
             Reason::FirstContact => f.write_str("both sides have it and differ: pick with `owsync approve --mine`, `--theirs` or `--newest`"),
-            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` or `owsync reject`"),
-            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it"),
+            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` deletes them here too, `owsync reject` brings them back there"),
+            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it, `owsync reject` deletes it there"),
             Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
             Reason::Unconfirmed => {
                 f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")

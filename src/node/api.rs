@@ -6,7 +6,12 @@
 
 use std::time::Duration;
 
+mod tree;
+
 use crate::model::{PeerName, RelPath, ShareName, WallTime};
+use crate::store::state::Why;
+
+pub use tree::Tree;
 
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub enum Command {
         path: Option<RelPath>,
         /// Which side wins at first contact.
         pick: Option<Pick>,
+        /// Say what would happen, and do nothing.
+        dry_run: bool,
     },
     /// Take the other side's state back in.
     Reject {
@@ -68,6 +75,8 @@ pub enum Command {
         share: Option<ShareName>,
         /// This path, or what is below it.
         path: Option<RelPath>,
+        /// Say what would happen, and do nothing.
+        dry_run: bool,
     },
     /// Former versions.
     Log {
@@ -75,6 +84,10 @@ pub enum Command {
         share: Option<ShareName>,
         /// This path, or what is below it.
         path: Option<RelPath>,
+        /// Only those that are there for this reason.
+        why: Option<Why>,
+        /// Only those that a change of this node replaced: its name here, or the start of its id.
+        node: Option<String>,
         /// At most this many, the newest.
         limit: usize,
     },
@@ -89,6 +102,17 @@ pub enum Command {
         version: Former,
         /// Compared with what; `None`: with what lies at its path now.
         with: Option<DiffWith>,
+    },
+    /// What changed from what a peer has to what is here.
+    DiffPeer {
+        /// The peer.
+        peer: PeerName,
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// The path.
+        path: RelPath,
+        /// A former version of it; `None`: what lies there now.
+        number: Option<u64>,
     },
     /// Bring a former version back.
     Restore {
@@ -219,109 +243,6 @@ impl Reply {
     /// A failure.
     pub fn failed(fault: Fault, message: impl Into<String>) -> Reply {
         Reply::Failed { fault, message: message.into() }
-    }
-}
-
-/// An answer's form: what JSON and blobmsg have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tree {
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Int(i64),
-    /// A text; what was not UTF-8 is escaped.
-    Text(String),
-    /// A list.
-    List(Vec<Tree>),
-    /// A table; its keys are in the order in which a person wants to read them.
-    Map(Vec<(String, Tree)>),
-}
-
-impl Tree {
-    /// An empty table.
-    pub fn map() -> Tree {
-        Tree::Map(Vec::new())
-    }
-
-    /// This table with one more key.
-    #[must_use]
-    pub fn with(mut self, key: impl Into<String>, value: impl Into<Tree>) -> Tree {
-        if let Tree::Map(fields) = &mut self {
-            fields.push((key.into(), value.into()));
-        }
-        self
-    }
-
-    /// This table with one more key, if there is a value.
-    #[must_use]
-    pub fn with_some(self, key: &str, value: Option<impl Into<Tree>>) -> Tree {
-        match value {
-            Some(value) => self.with(key, value),
-            None => self,
-        }
-    }
-
-    /// The value of a key of this table.
-    pub fn get(&self, key: &str) -> Option<&Tree> {
-        match self {
-            Tree::Map(fields) => fields.iter().find(|(name, _)| name == key).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-}
-
-impl From<bool> for Tree {
-    fn from(value: bool) -> Tree {
-        Tree::Bool(value)
-    }
-}
-
-impl From<u64> for Tree {
-    fn from(value: u64) -> Tree {
-        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<usize> for Tree {
-    fn from(value: usize) -> Tree {
-        Tree::Int(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-}
-
-impl From<u32> for Tree {
-    fn from(value: u32) -> Tree {
-        Tree::Int(i64::from(value))
-    }
-}
-
-impl From<i64> for Tree {
-    fn from(value: i64) -> Tree {
-        Tree::Int(value)
-    }
-}
-
-/// Seconds since 1970.
-impl From<WallTime> for Tree {
-    fn from(value: WallTime) -> Tree {
-        Tree::Int(value.as_secs())
-    }
-}
-
-impl From<&str> for Tree {
-    fn from(value: &str) -> Tree {
-        Tree::Text(value.into())
-    }
-}
-
-impl From<String> for Tree {
-    fn from(value: String) -> Tree {
-        Tree::Text(value)
-    }
-}
-
-impl From<Vec<Tree>> for Tree {
-    fn from(value: Vec<Tree>) -> Tree {
-        Tree::List(value)
     }
 }
 

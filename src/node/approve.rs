@@ -6,7 +6,7 @@ use crate::model::{Entry, Map, NodeId, Now, Reason, Record, RelPath, Set, ShareN
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Pick, Reply, Tree};
 use crate::reconcile;
-use crate::store::state::{Change, Owed};
+use crate::store::state::{Change, Owed, ShareState};
 
 impl<F: Fs> Node<F> {
     pub(crate) fn approve(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Option<Pick>) -> Reply {
@@ -26,16 +26,7 @@ impl<F: Fs> Node<F> {
         let Some(state) = self.store.state().shares.get(name) else {
             return Reply::failed(Fault::NotFound, "no such share");
         };
-        let is_refused = |other: &RelPath| {
-            state.owed.iter().any(|((_, path), owed)| path == other && matches!(owed.reason, Reason::Refused(_)))
-        };
-        let waits = |reason: &Reason| match reason {
-            Reason::FirstContact => false,
-            // What a check refused lands only for somebody who names it; what waits for it may go on without.
-            Reason::Refused(_) => path.is_some(),
-            Reason::WaitsFor(other) => path.is_some() || is_refused(other),
-            reason => reason.needs_person(),
-        };
+        let waits = |reason: &Reason| goes_on(reason, path, state);
         done += state.owed.iter().filter(|((_, other), owed)| covers(other) && waits(&owed.reason)).count() as u64;
         let chosen: Set<(NodeId, RelPath)> = state
             .owed
@@ -76,6 +67,7 @@ impl<F: Fs> Node<F> {
             let seq = self.store.next_seq(now.wall);
             if let Some(share) = self.shares.get_mut(name) {
                 share.flaps.forgive(&path);
+                share.flapping.remove(&path);
                 share.top = seq;
                 share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
             }
@@ -88,23 +80,50 @@ impl<F: Fs> Node<F> {
         count
     }
 
-    /// A person picks a side at first contact.
-    fn pick(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Pick) -> u64 {
-        // What was decided elsewhere meanwhile is no longer open.
-        self.retry_owed(now, name, false, |_, _, owed| owed.reason == Reason::FirstContact);
-        let Some(state) = self.store.state().shares.get(name) else { return 0 };
-        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+    /// The first contacts that a pick decides, with everybody's offer.
+    pub(crate) fn contacts(
+        &self,
+        name: &ShareName,
+        path: Option<&RelPath>,
+        pick: Pick,
+    ) -> Map<RelPath, Vec<(NodeId, Owed)>> {
         let mut held: Map<RelPath, Vec<(NodeId, Owed)>> = Default::default();
+        let Some(state) = self.store.state().shares.get(name) else { return held };
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
         for ((node, other), owed) in
             state.owed.iter().filter(|((_, other), owed)| owed.reason == Reason::FirstContact && covers(other))
         {
             held.get_or_default(other.clone()).push((*node, Owed::clone(owed)));
         }
-        let here = |node: NodeId| self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
         if pick != Pick::Mine {
             // Only who is here can supply what is picked.
-            held.retain(|_, offers| offers.iter().any(|(node, _)| here(*node)));
+            held.retain(|_, offers| offers.iter().any(|(node, _)| self.is_here(*node)));
         }
+        held
+    }
+
+    /// Whose state of a path a pick chooses.
+    pub(crate) fn choice(&self, local: Option<&Record>, pick: Pick, offers: &[(NodeId, Owed)]) -> Option<Choice> {
+        let reached = offers.iter().filter(|(node, _)| pick == Pick::Mine || self.is_here(*node));
+        let (node, best) = reached.max_by(|(_, a), (_, b)| a.entry.conflict_order(&b.entry)).cloned()?;
+        let mine = match (pick, local) {
+            (Pick::Mine, _) => true,
+            (Pick::Theirs, _) | (Pick::Newest, None) => false,
+            (Pick::Newest, Some(local)) => local.entry.conflict_order(&best.entry).is_gt(),
+        };
+        Some(Choice { node, best, mine })
+    }
+
+    fn is_here(&self, node: NodeId) -> bool {
+        self.links.values().any(|link| link.node == Some(node) && link.is_admitted())
+    }
+
+    /// A person picks a side at first contact.
+    fn pick(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>, pick: Pick) -> u64 {
+        // What was decided elsewhere meanwhile is no longer open.
+        self.retry_owed(now, name, false, |_, _, owed| owed.reason == Reason::FirstContact);
+        let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
+        let held = self.contacts(name, path, pick);
         if held.is_empty() {
             return 0;
         }
@@ -114,22 +133,7 @@ impl<F: Fs> Node<F> {
         self.store.change(Change::Me(crate::store::state::Me { rank: 1, ..me }));
         for (path, offers) in held {
             let local = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
-            let reached: Vec<&(NodeId, Owed)> = offers
-                .iter()
-                .filter(|(node, _)| {
-                    pick == Pick::Mine || self.links.values().any(|link| link.node == Some(*node) && link.is_admitted())
-                })
-                .collect();
-            let Some((node, best)) =
-                reached.into_iter().max_by(|(_, a), (_, b)| a.entry.conflict_order(&b.entry)).cloned()
-            else {
-                continue;
-            };
-            let mine = match (pick, &local) {
-                (Pick::Mine, _) => true,
-                (Pick::Theirs, _) | (Pick::Newest, None) => false,
-                (Pick::Newest, Some(local)) => local.entry.conflict_order(&best.entry).is_gt(),
-            };
+            let Some(Choice { node, best, mine }) = self.choice(local.as_ref(), pick, &offers) else { continue };
             let number = self.store.next_number(now.wall);
             let seen: Vec<&Entry> =
                 offers.iter().map(|(_, owed)| &owed.entry).chain(local.iter().map(|record| &record.entry)).collect();
@@ -207,7 +211,7 @@ impl<F: Fs> Node<F> {
             .collect();
         done += self.pick(now, name, path, Pick::Theirs);
         for (node, path, owed) in owed {
-            if !matches!(owed.reason, Reason::MassDeletion { .. } | Reason::LongAway) {
+            if !is_refused_by_reject(&owed.reason) {
                 continue;
             }
             done += 1;
@@ -227,4 +231,32 @@ impl<F: Fs> Node<F> {
             count => Reply::Done(Tree::map().with("share", name.to_string()).with("rejected", count)),
         }
     }
+}
+
+/// Whose state of a path a pick chooses.
+pub(crate) struct Choice {
+    /// Of those that offer it, the one whose offer counts.
+    pub node: NodeId,
+    pub best: Owed,
+    /// This node's is chosen, not that one's.
+    pub mine: bool,
+}
+
+/// Whether what is owed for this reason goes on when a person approves it, by its path or with everything else.
+pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareState) -> bool {
+    let is_refused = |other: &RelPath| {
+        state.owed.iter().any(|((_, path), owed)| path == other && matches!(owed.reason, Reason::Refused(_)))
+    };
+    match reason {
+        Reason::FirstContact => false,
+        // What a check refused lands only for somebody who names it; what waits for it may go on without.
+        Reason::Refused(_) => path.is_some(),
+        Reason::WaitsFor(other) => path.is_some() || is_refused(other),
+        reason => reason.needs_person(),
+    }
+}
+
+/// Whether a reject of what is owed for this reason keeps this node's state.
+pub(crate) fn is_refused_by_reject(reason: &Reason) -> bool {
+    matches!(reason, Reason::MassDeletion { .. } | Reason::LongAway)
 }

@@ -3,7 +3,10 @@
 use crate::fs::Fs;
 use crate::model::{Now, ShareName};
 use crate::node::api::{Command, Fault, Reply, Tree};
+use crate::node::compare::Ours;
+use crate::node::lists::Wanted;
 use crate::node::pause::Wish;
+use crate::node::preview::Of;
 use crate::node::{CommandId, Node, Output};
 
 impl<F: Fs> Node<F> {
@@ -14,7 +17,24 @@ impl<F: Fs> Node<F> {
             Command::Peers => Reply::Done(Tree::map().with("peers", self.peers_tree(now))),
             Command::Shares => Reply::Done(Tree::map().with("shares", self.shares_tree(now))),
             Command::Files { share, from } => self.with_share(share, |node, name| node.files(&name, from.as_ref())),
-            Command::Sync { peer, share, dry_run: true, .. } => self.preview(peer.as_ref(), share.as_ref()),
+            Command::Sync { peer, share, dry_run: true, .. } => {
+                match self.preview(now, id, share.as_ref(), Of::Sync { peer }) {
+                    Some(reply) => reply,
+                    None => return,
+                }
+            }
+            Command::Approve { share, path, pick, dry_run: true } => {
+                match self.preview_one(now, id, share, Of::Approve { path, pick }) {
+                    Some(reply) => reply,
+                    None => return,
+                }
+            }
+            Command::Reject { share, path, dry_run: true } => {
+                match self.preview_one(now, id, share, Of::Reject { path }) {
+                    Some(reply) => reply,
+                    None => return,
+                }
+            }
             Command::Sync { peer, share, wait, .. } => match self.sync(now, id, peer, share, wait) {
                 Some(reply) => reply,
                 // The answer comes when it is done.
@@ -22,16 +42,29 @@ impl<F: Fs> Node<F> {
             },
             Command::Pause { peer, share, reason, seconds } => self.pause(now, &Wish { peer, share }, reason, seconds),
             Command::Resume { peer, share } => self.resume(now, &Wish { peer, share }),
-            Command::Approve { share, path, pick } => {
+            Command::Approve { share, path, pick, .. } => {
                 self.with_share(share, |node, name| node.approve(now, &name, path.as_ref(), pick))
             }
-            Command::Reject { share, path } => {
+            Command::Reject { share, path, .. } => {
                 self.with_share(share, |node, name| node.reject(now, &name, path.as_ref()))
             }
-            Command::Log { share, path, limit } => self.log_tree(share.as_ref(), path.as_ref(), limit),
+            Command::Log { share, path, why, node, limit } => {
+                let wanted = Wanted { share, path, why, node };
+                self.log_tree(&wanted, limit)
+            }
             Command::Show { version } => self.with_former(&version, |node, item| node.show(&item)),
             Command::Diff { version, with } => {
                 self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))
+            }
+            Command::DiffPeer { peer, share, path, number } => {
+                let begun = match self.named_or_only(share.as_ref()) {
+                    Ok(share) => self.compare_with_peer(now, id, Ours { share, path, number }, &peer),
+                    Err(reply) => Some(reply),
+                };
+                match begun {
+                    Some(reply) => reply,
+                    None => return,
+                }
             }
             Command::Restore { version } => {
                 let begun = match self.former(&version) {
@@ -61,6 +94,13 @@ impl<F: Fs> Node<F> {
             Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
         };
         self.outputs.push_back(Output::Reply { id, reply });
+    }
+
+    fn preview_one(&mut self, now: Now, id: CommandId, share: Option<ShareName>, of: Of) -> Option<Reply> {
+        match self.named_or_only(share.as_ref()) {
+            Ok(name) => self.preview(now, id, Some(&name), of),
+            Err(reply) => Some(reply),
+        }
     }
 
     /// The share that is meant: the named one, or the only one.

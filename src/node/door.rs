@@ -168,6 +168,8 @@ impl<F: Fs> Node<F> {
             (Message::Data(chunks), true) => self.handle_data(now, id, chunks),
             (Message::Unavailable { id: request, reason }, true) => self.handle_unavailable(now, id, request, reason),
             (Message::Progress(progress), true) => self.handle_progress(now, id, progress),
+            (Message::Ask { id: number, share, paths }, true) => self.handle_ask(id, number, &share, paths),
+            (Message::Tell { id: number, last, entries }, true) => self.handle_tell(now, id, number, last, entries),
             (Message::Ping(wall), true) => {
                 link.say(Message::Pong(now.wall));
                 self.check_clock(now, id, wall);

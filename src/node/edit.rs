@@ -103,8 +103,34 @@ impl<F: Fs> Node<F> {
         finding: Finding,
         edit: &mut Edit,
     ) {
-        let Finding { stat, digest, young } = finding;
+        let Finding { stat, young, .. } = finding;
         let old = self.record_of(name, &path);
+        let (entry, same) = self.entry_of(old.as_ref(), &finding);
+        if let Some(record) = old.as_ref().filter(|_| same) {
+            let awake = record.sleep.is_some();
+            if !awake && record.disk == Some(stat) {
+                // Only whether it is young can be new, and a restart need not know that.
+                if let Some(known) = self.store.index_mut(name).and_then(|index| index.get_mut(&path)) {
+                    known.young = young;
+                }
+                return;
+            }
+            let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
+            if awake {
+                self.number(now, name, &mut record, edit);
+                // What a peer changed while it slept is owed for that reason alone.
+                self.reconsider(name, &path);
+            }
+            self.store.change_lazily(Change::Record(name.clone(), path, record));
+            self.stirred |= awake;
+            return;
+        }
+        self.record_edit(now, name, path, Noticed { old, entry, disk: Some(stat), young }, edit);
+    }
+
+    /// What lies somewhere as an entry, without version; and whether it is what is recorded, so that nobody edited it.
+    pub(crate) fn entry_of(&self, old: Option<&Record>, finding: &Finding) -> (Entry, bool) {
+        let &Finding { stat, digest, .. } = finding;
         let owner = self.fs.owner(stat.uid, stat.gid);
         let mut entry = Entry {
             kind: stat.kind,
@@ -120,7 +146,7 @@ impl<F: Fs> Node<F> {
         if stat.kind == Kind::Dir {
             entry.digest = Digest::NONE;
         }
-        if let Some(record) = old.as_ref().filter(|record| record.entry.is_live() && record.entry.kind == entry.kind) {
+        if let Some(record) = old.filter(|record| record.entry.is_live() && record.entry.kind == entry.kind) {
             if let Some(disk) = record.disk {
                 // What this machine could not put on disk as the entry has it (an owner it does not know, set-user-id
                 // bits it does not allow) is no edit as long as nobody touched it here.
@@ -142,27 +168,10 @@ impl<F: Fs> Node<F> {
             if entry.owner.is_none() {
                 entry.owner = record.entry.owner.clone();
             }
-            if entry.same_fields(&record.entry) {
-                let awake = record.sleep.is_some();
-                if !awake && record.disk == Some(stat) {
-                    // Only whether it is young can be new, and a restart need not know that.
-                    if let Some(known) = self.store.index_mut(name).and_then(|index| index.get_mut(&path)) {
-                        known.young = young;
-                    }
-                    return;
-                }
-                let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
-                if awake {
-                    self.number(now, name, &mut record, edit);
-                    // What a peer changed while it slept is owed for that reason alone.
-                    self.reconsider(name, &path);
-                }
-                self.store.change_lazily(Change::Record(name.clone(), path, record));
-                self.stirred |= awake;
-                return;
-            }
+            let same = entry.same_fields(&record.entry);
+            return (entry, same);
         }
-        self.record_edit(now, name, path, Noticed { old, entry, disk: Some(stat), young }, edit);
+        (entry, false)
     }
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.

@@ -238,6 +238,9 @@ impl<F: Fs> Node<F> {
             let Some(link) = self.links.get_mut(&id) else { return };
             let length = chunk.bytes.len() as u64;
             let Some(request) = link.requests.get_mut(&chunk.id) else {
+                if self.take_sample(now, id, &chunk) {
+                    continue;
+                }
                 self.misbehaved(now, id, "content that nobody asked for".into());
                 return;
             };
@@ -327,7 +330,7 @@ impl<F: Fs> Node<F> {
     /// A peer cannot supply what was asked for.
     pub(crate) fn handle_unavailable(&mut self, now: Now, id: LinkId, request: u32, reason: Reason) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let Some(asked) = link.requests.remove(&request) else { return };
+        let Some(asked) = link.requests.remove(&request) else { return self.lack_sample(id, request, &reason) };
         link.outstanding = link.outstanding.saturating_sub(asked.end - asked.next);
         let batch_id = asked.batch;
         let pending = self

@@ -71,6 +71,11 @@ impl<F: Fs> Node<F> {
             .with("path", item.path.to_text())
             .with("from", item.number)
             .with_some("to", number);
+        Ok(Self::differences(tree, &old, &new))
+    }
+
+    /// What differs between two contents, beside what is said already.
+    pub(crate) fn differences(tree: Tree, old: &Named, new: &Named) -> Tree {
         if let (Text::Large(_), _) | (_, Text::Large(_)) = (&old.text, &new.text) {
             let same = old.text.size() == new.text.size() && old.digest == new.digest;
             let text = format!(
@@ -81,14 +86,14 @@ impl<F: Fs> Node<F> {
                 new.text.size(),
                 limits::DIFF_FILE
             );
-            return Ok(tree.with("diff", if same { String::new() } else { text }).with("too_large", !same));
+            return tree.with("diff", if same { String::new() } else { text }).with("too_large", !same);
         }
         let diff = diff::diff(&old.side(), &new.side());
-        Ok(tree.with("diff", diff.text).with("binary", diff.binary).with("truncated", diff.truncated))
+        tree.with("diff", diff.text).with("binary", diff.binary).with("truncated", diff.truncated)
     }
 
     /// The content of a former version.
-    fn text_of(&self, item: &Item) -> Result<Named, Reply> {
+    pub(crate) fn text_of(&self, item: &Item) -> Result<Named, Reply> {
         let failed = |error: FsError| Reply::failed(Fault::System, error.to_string());
         let name = format!("{}:{}@{}", item.share, item.path, item.number);
         if !item.had_content() {
@@ -102,7 +107,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// What lies at a path now, as far as it is synced.
-    fn current_text(&self, name: &ShareName, path: &RelPath) -> Result<Named, Reply> {
+    pub(crate) fn current_text(&self, name: &ShareName, path: &RelPath) -> Result<Named, Reply> {
         let failed = |error: FsError| Reply::failed(Fault::System, error.to_string());
         let not_here = |what: &str| Reply::failed(Fault::State, format!("{path}: {what}"));
         let share = self.shares.get(name).filter(|share| !share.leaving);
@@ -165,13 +170,14 @@ impl<F: Fs> Node<F> {
 }
 
 /// One side of a comparison, read.
-struct Named {
-    name: String,
-    digest: Option<Digest>,
-    text: Text,
+pub(crate) struct Named {
+    /// What stands in the head of a diff.
+    pub name: String,
+    pub digest: Option<Digest>,
+    pub text: Text,
 }
 
-enum Text {
+pub(crate) enum Text {
     Nothing,
     Whole(Vec<u8>),
     /// Larger than [`limits::DIFF_FILE`]: this many bytes.

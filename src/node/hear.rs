@@ -5,6 +5,7 @@ use crate::model::settings::{FirstSync, Symlinks};
 use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
+use crate::node::link::Link;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{IndexPart, Offer};
 use crate::reconcile::{self, FirstContact, Source, Verdict};
@@ -180,14 +181,24 @@ impl<F: Fs> Node<F> {
 
     /// What both sides of a session know of each other for a first contact.
     pub(crate) fn contact_with(&self, now: Now, id: LinkId) -> FirstContact {
-        let hello = self.links.get(&id).and_then(|link| link.hello.as_ref());
-        let asks = self.settings.first_sync == FirstSync::Ask || hello.is_some_and(|hello| hello.asks);
-        let opened = self.links.get(&id).map_or(now.mono, |link| link.opened);
+        self.links.get(&id).map_or_else(
+            || FirstContact {
+                rule: self.settings.first_sync,
+                settled_here: now.mono >= self.settled_at,
+                settled_there: false,
+            },
+            |link| self.contact_at(link),
+        )
+    }
+
+    /// The same, of a session that is there.
+    pub(crate) fn contact_at(&self, link: &Link<F::Root>) -> FirstContact {
+        let asks = self.settings.first_sync == FirstSync::Ask || link.hello.as_ref().is_some_and(|hello| hello.asks);
         // Both sides said at Hello how long they had been up, and both decide by that, not by how long it is now.
         FirstContact {
             rule: if asks { FirstSync::Ask } else { FirstSync::Newest },
-            settled_here: opened >= self.settled_at,
-            settled_there: hello.is_some_and(|hello| hello.settled),
+            settled_here: link.opened >= self.settled_at,
+            settled_there: link.hello.as_ref().is_some_and(|hello| hello.settled),
         }
     }
 

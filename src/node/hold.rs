@@ -2,7 +2,7 @@
 
 use crate::fs::Fs;
 use crate::model::reason::Hold;
-use crate::model::{Now, Reason, RelPath, ShareName};
+use crate::model::{Now, Reason, Record, RelPath, ShareName, Sleep};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::{LinkId, Node};
 use crate::proto::message::Message;
@@ -72,7 +72,20 @@ impl<F: Fs> Node<F> {
         self.stirred = true;
     }
 
+    /// The paths of a share that are held because they changed back and forth.
+    pub(crate) fn flapping(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let paths = self.shares.get(name).into_iter().flat_map(|share| share.flapping.iter());
+        paths
+            .filter_map(move |path| Some((path, index?.get(path)?)))
+            .filter(|(_, record)| record.sleep == Some(Sleep::Flapping))
+    }
+
+    /// A path is held because it changed back and forth.
     pub(crate) fn report_flapping(&mut self, now: Now, name: &ShareName, path: &RelPath) {
+        if let Some(share) = self.shares.get_mut(name) {
+            share.flapping.insert(path.clone());
+        }
         let text = format!("share {name}: {path}: {}", Reason::Flapping);
         self.log(Level::Error, text.clone());
         let details = Tree::map()

@@ -63,6 +63,9 @@ impl<F: Fs> Node<F> {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             return Some(Lag::new("owed", format!("owed here: {path}: {reason}{more}"), false));
         }
+        if let Some((path, _)) = self.flapping(name).next() {
+            return Some(Lag::new("held", format!("held here: {path}: {}", Reason::Flapping), false));
+        }
         let there: Vec<&(RelPath, Reason)> =
             exchange.owed_there_paths.iter().filter(|(_, reason)| !reason.is_choice()).collect();
         if let [(path, reason), rest @ ..] = &there[..] {

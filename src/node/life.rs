@@ -42,6 +42,8 @@ impl<F: Fs> Node<F> {
             clock: expire::Clock::new(now),
             syncs: Vec::new(),
             next_sync: 1,
+            previews: Vec::new(),
+            comparisons: Vec::new(),
             counters: api::Counters::default(),
             stirred: true,
             again: false,

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::fs::Root;
 use crate::fs::form::Content;
 use crate::model::{
-    Digest, Direction, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
+    Digest, Direction, Entry, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
 };
 use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
@@ -36,6 +36,10 @@ pub(crate) struct Link<R: Root> {
     pub next_request: u32,
     /// Bytes asked for and not here yet.
     pub outstanding: u64,
+    /// Questions what it has at paths, not answered yet.
+    pub asked: Map<u32, Asked>,
+    /// Contents that were asked for to be compared.
+    pub samples: Map<u32, Sample>,
     pub serving: VecDeque<Serving>,
     /// The file that was read from last, for the next piece of it.
     pub open_file: Option<(ShareName, RelPath, Digest, Content<R>)>,
@@ -131,6 +135,20 @@ pub(crate) struct Requested {
     pub end: u64,
 }
 
+/// A question what a peer has at paths.
+pub(crate) struct Asked {
+    pub share: ShareName,
+    /// Each with what it said.
+    pub paths: Map<RelPath, Option<Entry>>,
+}
+
+/// Content that was asked for to be compared, not to land.
+pub(crate) struct Sample {
+    pub bytes: Vec<u8>,
+    /// Bytes that were asked for.
+    pub size: usize,
+}
+
 /// A piece of content that the peer asked for.
 pub(crate) struct Serving {
     pub share: ShareName,
@@ -160,6 +178,8 @@ impl<R: Root> Link<R> {
             requests: Map::new(),
             next_request: 1,
             outstanding: 0,
+            asked: Map::new(),
+            samples: Map::new(),
             serving: VecDeque::new(),
             open_file: None,
             probe: None,

@@ -1,10 +1,11 @@
-//! Long answers: the paths of a share, what a sync would do, former versions.
+//! Long answers: the paths of a share, former versions.
 
 use crate::fs::Fs;
-use crate::model::{Kind, PeerName, RelPath, ShareName, limits};
+use crate::model::{Kind, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
 use crate::store::history::Item;
+use crate::store::state::Why;
 
 impl<F: Fs> Node<F> {
     /// The paths of a share.
@@ -35,65 +36,18 @@ impl<F: Fs> Node<F> {
         Reply::Done(Tree::map().with("share", name.to_string()).with("files", files).with("truncated", truncated))
     }
 
-    /// What a sync would do.
-    pub(crate) fn preview(&self, peer: Option<&PeerName>, share: Option<&ShareName>) -> Reply {
-        let mut list = Vec::new();
-        for (id, link) in self
-            .links
-            .iter()
-            .filter(|(_, link)| link.is_admitted() && (peer.is_none() || link.section.as_ref() == peer))
-        {
-            let label = self.peer_label(*id);
-            for (name, exchange) in link.exchanges.iter().filter(|(name, _)| share.is_none_or(|only| only == *name)) {
-                let Some(state) = self.store.state().shares.get(name) else { continue };
-                let base = |path: &RelPath, action: &str| {
-                    Tree::map()
-                        .with("peer", label.clone())
-                        .with("share", name.to_string())
-                        .with("path", path.to_text())
-                        .with("action", action)
-                };
-                for (path, record) in state.index.iter().filter(|(_, record)| {
-                    record.seq > exchange.their_applied && record.sleep.is_none() && record.from != link.node
-                }) {
-                    list.push(
-                        base(path, if record.entry.is_live() { "send" } else { "delete there" })
-                            .with("size", record.entry.size),
-                    );
-                }
-                let pending = self
-                    .shares
-                    .get(name)
-                    .into_iter()
-                    .flat_map(|share| share.batches.values())
-                    .filter(|batch| Some(batch.from) == link.node)
-                    .flat_map(|batch| batch.offers.iter());
-                for (path, pending) in pending {
-                    list.push(
-                        base(path, if pending.entry.is_live() { "receive" } else { "delete here" })
-                            .with("size", pending.entry.size),
-                    );
-                }
-                for ((_, path), owed) in state.owed.iter().filter(|((owner, _), _)| Some(*owner) == link.node) {
-                    list.push(
-                        base(path, "wait")
-                            .with("size", owed.entry.size)
-                            .with("reason", owed.reason.code())
-                            .with("message", owed.reason.to_string()),
-                    );
-                }
-            }
-        }
-        let truncated = list.len() > limits::REPLY_PATHS;
-        list.truncate(limits::REPLY_PATHS);
-        Reply::Done(Tree::map().with("changes", list).with("truncated", truncated))
-    }
-
     /// Former versions, the newest last.
-    pub(crate) fn log_tree(&self, share: Option<&ShareName>, path: Option<&RelPath>, limit: usize) -> Reply {
+    pub(crate) fn log_tree(&self, wanted: &Wanted, limit: usize) -> Reply {
+        let Wanted { share, path, why, node } = wanted;
+        let by = |item: &Item, name: &str| match item.by {
+            None => name == self.settings.name || self.identity.id.to_hex().starts_with(name),
+            Some(by) => self.node_label(by) == name || by.to_hex().starts_with(name),
+        };
         let covers = |item: &&Item| {
-            share.is_none_or(|name| *name == item.share)
-                && path.is_none_or(|path| item.path == *path || item.path.is_below(path))
+            share.as_ref().is_none_or(|name| *name == item.share)
+                && path.as_ref().is_none_or(|path| item.path == *path || item.path.is_below(path))
+                && why.is_none_or(|why| why == item.why)
+                && node.as_ref().is_none_or(|name| by(item, name))
         };
         let mut items: Vec<Tree> = self
             .history
@@ -123,4 +77,13 @@ impl<F: Fs> Node<F> {
             .with("digest", item.digest.to_hex())
             .with("run", item.run)
     }
+}
+
+/// Which former versions are listed.
+pub(crate) struct Wanted {
+    pub share: Option<ShareName>,
+    pub path: Option<RelPath>,
+    pub why: Option<Why>,
+    /// Whose change replaced them.
+    pub node: Option<String>,
 }

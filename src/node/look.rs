@@ -8,7 +8,7 @@ use crate::node::api::Level;
 use crate::node::edit::Edit;
 use crate::node::land::Landing;
 use crate::node::{LinkId, Node, Output};
-use crate::reconcile::safety;
+use crate::reconcile::safety::{self, ScanCounts};
 use crate::store::state::{Change, Ledger, ShareMeta};
 
 impl<F: Fs> Node<F> {
@@ -129,6 +129,7 @@ impl<F: Fs> Node<F> {
         }
         share.generation = share.generation.wrapping_add(1);
         share.scan = Some(Scan::new(share.generation, hints, now));
+        share.peeks = false;
     }
 
     /// Goes on with a share's scan.
@@ -140,31 +141,47 @@ impl<F: Fs> Node<F> {
         }
         let (Some(mut scan), Some(root)) = (share.scan.take(), &share.root) else { return };
         let _ = root.place();
+        let peeks = share.peeks;
         let mut blank = crate::model::Index::default();
         let index = self.store.index_mut(name).unwrap_or(&mut blank);
         let rules = share.rules();
         match scan.step(root, index, &rules, now, budget) {
             Ok(None) => share.scan = Some(scan),
+            Ok(Some(scanned)) if peeks => self.take_peek(now, name, &scanned),
             Ok(Some(scanned)) => self.take_scan(now, name, scanned, scan.started()),
             Err(error) => self.lose_root(now, name, &error),
         }
     }
 
-    /// A scan is over: through the guards with it, then into the index.
-    fn take_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime) {
-        let Some(share) = self.shares.get_mut(name) else { return };
+    /// The guard that what a scan counted does not pass.
+    pub(crate) fn guard(&mut self, now: Now, name: &ShareName, counts: ScanCounts) -> Option<Hold> {
+        let share = self.shares.get_mut(name)?;
         let lately = share.deleted_lately(now.mono);
         let known_mount =
             self.store.state().shares.get(name).map(|state| state.meta.filesystem.clone()).unwrap_or_default();
         let other_mount = !known_mount.is_empty() && known_mount != share.place.filesystem;
-        let unseen = share.unseen;
-        let first = unseen && !self.attended;
+        let first = share.unseen && !self.attended;
         let set_back = share.set_back && !self.attended;
+        safety::check_scan(counts, share.settings.delete_guard, lately, other_mount, first, set_back)
+    }
+
+    /// A scan is over: through the guards with it, then into the index.
+    fn take_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime) {
+        let held = self.guard(now, name, scanned.counts);
+        let Some(share) = self.shares.get_mut(name) else { return };
+        let unseen = share.unseen;
         // Nothing that is absent from another directory was deleted, and nothing in it overwrites what others have.
         let approved = std::mem::take(&mut share.approved) || share.moved;
-        let guard = share.settings.delete_guard;
-        let held = safety::check_scan(scanned.counts, guard, lately, other_mount, first, set_back);
         let before = self.hold_of(name).cloned();
+        let held = match (held, &before) {
+            // What vanished while owsync was running did not vanish while it was not.
+            (Some(Hold::Replaced { changed: gone, known }), Some(Hold::MassDeletion { .. }))
+                if scanned.counts.changed == 0 =>
+            {
+                Some(Hold::MassDeletion { gone, known })
+            }
+            (held, _) => held,
+        };
         // What is written into an emptied share brings nothing back.
         let still_gone = scanned.counts.gone == scanned.counts.known && matches!(before, Some(Hold::Emptied { .. }));
         let waits = still_gone || before.as_ref().is_some_and(|hold| !hold.ends_by_itself());

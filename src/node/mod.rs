@@ -13,7 +13,8 @@
 //! waits for a sync is `manual`, what waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
-//! `status`, `lag`, `lists` and `metrics`.
+//! `status`, `lag`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
+//! `compare` how that differs.
 //!
 //! # Invariants
 //! - Nothing is told to a peer before the state that it speaks of is on disk: messages wait in an outbox until the
@@ -25,10 +26,12 @@
 mod admit;
 pub mod api;
 mod approve;
+mod ask;
 mod batch;
 mod broken;
 mod check;
 mod command;
+mod compare;
 mod decide;
 mod dial;
 mod diff;
@@ -58,6 +61,7 @@ mod own;
 mod parts;
 mod past;
 mod pause;
+mod preview;
 mod reload;
 mod run;
 mod send;
@@ -70,6 +74,7 @@ mod summary;
 mod timers;
 mod trial;
 mod undo;
+mod would;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -130,6 +135,8 @@ pub struct Node<F: Fs> {
     clock: expire::Clock,
     syncs: Vec<run::Run>,
     next_sync: u64,
+    previews: Vec<preview::Preview>,
+    comparisons: Vec<compare::Comparison>,
     counters: api::Counters,
     /// Set by everything that may have changed what peers must be told; cleared by `settle`.
     stirred: bool,
@@ -334,6 +341,8 @@ impl<F: Fs> Node<F> {
     /// Everything an input needs at its end.
     fn finish(&mut self, now: Now) {
         self.end_leaving(now);
+        self.preview_on(now);
+        self.time_comparisons(now);
         self.settle(now);
         self.links.retain(|_, link| !link.over || link.session.queued() > 0);
     }

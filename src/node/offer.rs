@@ -12,6 +12,11 @@ use crate::store::state::{Change, Ledger};
 
 /// Whether a node offers another a record; `deletions`: they leave the share.
 fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
+    may_go(record, offers, deletions, peer) && !record.pending
+}
+
+/// The same once a person says `sync`.
+pub(crate) fn may_go(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
     let goes = match offers {
         Offers::All => true,
         // What it wrote itself has no version.
@@ -19,7 +24,7 @@ fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: NodeId) ->
         Offers::Nothing => false,
     };
     let goes = goes && (deletions || record.entry.is_live());
-    goes && record.sleep.is_none() && !record.pending && record.from != Some(peer)
+    goes && record.sleep.is_none() && record.from != Some(peer)
 }
 
 impl<F: Fs> Node<F> {

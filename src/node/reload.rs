@@ -27,7 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::settings::{Accept, ShareSettings};
-use crate::model::{Direction, Map, Monotonic, Now, PeerName, Set, Settings, ShareName, escape};
+use crate::model::{Direction, Map, Monotonic, Now, PeerName, Set, Settings, ShareName, Sleep, escape};
 use crate::node::api::Level;
 use crate::node::share::Share;
 use crate::node::{Identity, LinkId, Node, Output};
@@ -201,6 +201,8 @@ impl<F: Fs> Node<F> {
         if let Some(state) = self.store.state().shares.get(&name) {
             share.last_scan = state.meta.scanned;
             share.top = state.index.last_seq();
+            let flapping = state.index.iter().filter(|(_, record)| record.sleep == Some(Sleep::Flapping));
+            share.flapping = flapping.map(|(path, _)| path.clone()).collect();
             share.moved = !state.meta.dir.as_os_str().is_empty() && state.meta.dir != share.settings.dir;
         }
         if let Some(index) = self.store.index_mut(&name) {

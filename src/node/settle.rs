@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Direction, Now, Reason, RelPath, ShareName, WallTime, limits};
+use crate::model::{Direction, Now, Reason, RelPath, ShareName, Sleep, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::link::Told;
 use crate::node::{LinkId, Node};
@@ -175,13 +175,22 @@ impl<F: Fs> Node<F> {
             if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
                 changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
             }
-            let owed = u32::try_from(owed_to().count()).unwrap_or(u32::MAX);
+            // What is held here for flapping waits here as well, whoever changed it last.
+            let flapping = || {
+                let paths = share.flapping.iter().filter(|path| {
+                    let sleep = state.index.get(path).and_then(|record| record.sleep);
+                    sleep == Some(Sleep::Flapping) && !state.owed.contains_key(&(node, RelPath::clone(path)))
+                });
+                paths.map(|path| (path.clone(), Reason::Flapping))
+            };
+            let owed = u32::try_from(owed_to().count() + flapping().count()).unwrap_or(u32::MAX);
             let told = Told { heard: exchange.heard, applied, owed, pending };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
                 let owed_paths = owed_to()
-                    .take(limits::OWED_TOLD)
                     .map(|((_, path), owed)| (path.clone(), owed.reason.clone()))
+                    .chain(flapping())
+                    .take(limits::OWED_TOLD)
                     .collect();
                 let Told { heard, applied, owed, pending } = told;
                 let share = name.clone();

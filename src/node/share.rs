@@ -38,6 +38,8 @@ pub(crate) struct Share<R: Root> {
     /// A person let the next scan pass the guards.
     pub approved: bool,
     pub scan: Option<Scan<R>>,
+    /// What the scan sees is told to whoever asked what would happen, and not recorded.
+    pub peeks: bool,
     pub generation: u32,
     pub hints: Hints,
     pub next_poll: Monotonic,
@@ -61,6 +63,8 @@ pub(crate) struct Share<R: Root> {
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
+    /// Paths that are held because they changed back and forth, as far as they still sleep for it.
+    pub flapping: Set<RelPath>,
     /// Changes that waited for this path of this batch of this node need not wait for it any more.
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
     /// Staged files of a landing that ended: they go once it is written down that it did, because until then a restart
@@ -97,6 +101,7 @@ impl<R: Root> Share<R> {
             moved: false,
             approved: false,
             scan: None,
+            peeks: false,
             generation: 0,
             hints: Hints::default(),
             next_poll: Monotonic(0),
@@ -113,6 +118,7 @@ impl<R: Root> Share<R> {
             skipped_more: 0,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
+            flapping: Set::new(),
             waits_over: Vec::new(),
             litter: Vec::new(),
             reconsider: Set::new(),

@@ -360,6 +360,14 @@ impl<F: Fs> Node<F> {
                 one =
                     one.with("skipped", skipped).with("skipped_count", share.skipped.len() as u64 + share.skipped_more);
             }
+            let flapping: Vec<Tree> = self
+                .flapping(name)
+                .take(limits::REPLY_PATHS)
+                .map(|(path, record)| owed_tree(path, &Reason::Flapping).with("since", record.recorded))
+                .collect();
+            if !flapping.is_empty() {
+                one = one.with("held_paths", flapping);
+            }
             let owed: Vec<Tree> = state
                 .owed
                 .iter()

@@ -44,6 +44,8 @@ impl<F: Fs> Node<F> {
             .min(store)
             .min(runs)
             .min(self.next_expiry)
+            .min(self.previews_timeout())
+            .min(self.comparisons_timeout())
             .min(self.next_resume)
     }
 
@@ -57,6 +59,7 @@ impl<F: Fs> Node<F> {
         timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
         timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
         timers.push(("resume".to_string(), self.next_resume));
+        timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
         timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));
         timers
     }

@@ -4,6 +4,7 @@
 //! both ways. Decoding checks every bound before anything is believed: a message that decodes is well-formed, and one
 //! that does not is the peer's fault, with the reason named. Unknown types and unknown fields are skipped.
 
+mod ask;
 mod bye;
 mod content;
 mod hello;
@@ -16,6 +17,7 @@ use minicbor::{Decode, Encode};
 
 use crate::model::{Digest, Direction, Entry, NodeId, Reason, RelPath, ShareName, StateId, WallTime, escape};
 
+use ask::{WireAsk, WireTell};
 use bye::WireBye;
 use content::{WireChunk, WireData, WirePiece, WireRequest, WireUnavailable};
 use hello::WireHello;
@@ -72,6 +74,24 @@ pub enum Message {
         share: ShareName,
         /// Why it is held; `None`: it is not.
         held: Option<String>,
+    },
+    /// What does the receiver have at these paths? Nothing follows from it but the answer.
+    Ask {
+        /// The sender's number for it.
+        id: u32,
+        /// The share.
+        share: ShareName,
+        /// The paths; at most [`limits::ASK_PATHS`](crate::model::limits::ASK_PATHS).
+        paths: Vec<RelPath>,
+    },
+    /// The answer to Ask, or part of it. What it does not name, the sender does not have, or does not show.
+    Tell {
+        /// The number of the Ask.
+        id: u32,
+        /// Nothing more follows.
+        last: bool,
+        /// What it has.
+        entries: Vec<Offer>,
     },
     /// A type of a later version.
     Unknown(u8),
@@ -235,6 +255,8 @@ impl Message {
             Message::ShareNews { share, held } => {
                 put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() });
             }
+            Message::Ask { id, share, paths } => put(bytes, 12, &WireAsk::new(*id, share, paths)),
+            Message::Tell { id, last, entries } => put(bytes, 13, &WireTell::new(*id, *last, entries)),
             Message::Unknown(number) => bytes.push(*number),
         }
     }
@@ -290,6 +312,8 @@ impl Message {
                 let news = take::<WireNews>("ShareNews", body)?;
                 Message::ShareNews { share: share_name(&news.share)?, held: news.held.as_deref().map(foreign_text) }
             }
+            12 => take::<WireAsk>("Ask", body)?.try_into()?,
+            13 => take::<WireTell>("Tell", body)?.try_into()?,
             other => Message::Unknown(other),
         })
     }

@@ -36,11 +36,14 @@
 //! | 9 | Ping | 0 wall clock ms |
 //! | 10 | Pong | 0 wall clock ms |
 //! | 11 | ShareNews | 0 share, 1 why it is held |
+//! | 12 | Ask | 0 share, 1 id, 2 paths: what do you have there? |
+//! | 13 | Tell | 0 id of the Ask, 1 nothing more follows, 2 entries as in Index |
 //!
 //! Both sides send Hello first. Then, per share that both have: Want, answered by Index messages up to the end of the
 //! catch-up; from there on each local change is pushed as Index. Content is only ever pulled: Request names path, digest
 //! and range, Data answers in order. Data that was not requested, a second Hello, or anything before Hello ends the
-//! session as the peer's fault. Sequence numbers count a node's own index changes in one life of its database. Entries
+//! session as the peer's fault. Ask and Tell serve previews and comparisons only: neither side has heard, offered or
+//! applied anything by them. Sequence numbers count a node's own index changes in one life of its database. Entries
 //! of one batch carry the same batch number and follow each other; a batch ends where another begins, or nothing more
 //! follows for now.
 

@@ -59,7 +59,7 @@ pub struct Deletions {
 
 impl Deletions {
     /// Whether `gone` more files may go; `known` of the answer counts those that went lately.
-    fn check(self, gone: u64) -> Option<u64> {
+    pub fn check(self, gone: u64) -> Option<u64> {
         let known = self.live.saturating_add(self.lately);
         let all_gone = gone.saturating_add(self.lately);
         let over = all_gone.saturating_mul(100) > known.saturating_mul(u64::from(self.guard));

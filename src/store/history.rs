@@ -6,6 +6,14 @@
 //!
 //! Bounds: [`HistoryBounds`]. What lost a conflict or a first contact, or was deleted by a peer, is never dropped before
 //! a day has passed; under pressure the newest version of a path goes last.
+//!
+//! Why not compressed? Measured on 60 real files of an OpenWrt /etc/config (69,262 bytes, half of them below 580): DEFLATE
+//! (miniz_oxide 0.8, level 6) leaves 26,117 bytes, 38 %, and LZ4 (lz4_flex 0.11) 38,781, 56 %, for 36 and 7 KiB of binary
+//! (x86-64, "s", LTO). That would let 1 MiB of history hold about 2.6 times as much. On a filesystem of 4 KiB blocks it
+//! saves 5 blocks of 66, because most of these files take one either way; JFFS2 and UBIFS, which most routers have below
+//! /overlay, compress by themselves. And it would cost what this design is made for: a replaced file enters by a rename,
+//! and compressing writes it to flash once more. A history kept on a small filesystem that packs files densely and does
+//! not compress would reopen this; LZ4 would then be the choice.
 
 mod prune;
 

@@ -6,12 +6,16 @@
 
 mod pause;
 
+mod why;
+
 use std::path::PathBuf;
 
 use crate::model::reason::Hold;
 use crate::model::{
     Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, Version, WallTime,
 };
+
+pub use why::Why;
 
 pub use pause::{Pause, Paused};
 
@@ -204,48 +208,6 @@ pub struct LandingStep {
     pub old: Option<Digest>,
     /// Why it is replaced.
     pub why: Option<Why>,
-}
-
-/// Why a content is in history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// Whoever wrote its successor had seen it.
-    Replaced,
-    /// A peer deleted it.
-    Deleted,
-    /// It lost a conflict.
-    Conflict,
-    /// It lost a first contact.
-    FirstContact,
-    /// A person gave it up: a reject, a restore.
-    Given,
-    /// Nothing lay there: what a peer made can be taken away again.
-    Created,
-    /// What came in its place must be confirmed first.
-    OnTrial,
-}
-
-impl Why {
-    /// The word that scripts and people see.
-    pub fn word(self) -> &'static str {
-        match self {
-            Why::Replaced => "replaced",
-            Why::Deleted => "deleted",
-            Why::Conflict => "conflict",
-            Why::FirstContact => "first contact",
-            Why::Given => "given up",
-            Why::Created => "created",
-            Why::OnTrial => "on trial",
-        }
-    }
-
-    /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
-    pub fn must_be_kept(self) -> bool {
-        match self {
-            Why::Replaced | Why::Created => false,
-            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given | Why::OnTrial => true,
-        }
-    }
 }
 
 /// A node that was met.

@@ -36,6 +36,7 @@ mod inside;
 mod landing;
 mod looker;
 mod names;
+mod pruning;
 mod replacing;
 mod scanning;
 mod stores;

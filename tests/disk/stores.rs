@@ -22,7 +22,7 @@ claims!(
     history_on_another_disk_holds_copies,
 );
 
-const NOW: WallTime = WallTime(1_800_000_000_000);
+pub const NOW: WallTime = WallTime(1_800_000_000_000);
 
 fn main_share() -> ShareName {
     ShareName::parse("main").unwrap()
@@ -153,7 +153,7 @@ fn history<R: Root>(root: R) -> History<R> {
     History::load(root, p("owsync.db-history"), HistoryBounds::default()).unwrap()
 }
 
-fn item(path: &str, content: &[u8], why: Why) -> Item {
+pub fn item(path: &str, content: &[u8], why: Why) -> Item {
     Item {
         number: 0,
         share: main_share(),

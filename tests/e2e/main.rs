@@ -32,6 +32,7 @@ mod hostile;
 mod metrics;
 mod network;
 mod pasts;
+mod people;
 mod programs;
 mod races;
 mod signals;

@@ -238,12 +238,14 @@ impl Story<'_> {
                 self.say(&Message::Want { share: main(), state, since, round });
             }
             11 => {
-                let message = match self.source.byte() % 6 {
+                let message = match self.source.byte() % 8 {
                     0 => Message::Unavailable { id: u32::from(self.source.byte()), reason: Reason::Busy },
                     1 => Message::Bye(Bye { code: ByeCode::Leaving, number: 0, text: "x".repeat(300) }),
                     2 => Message::ShareNews { share: main(), held: Some("\u{1b}[2J".into()) },
                     3 => Message::Ping(WallTime(self.source.number() as i64)),
                     4 => Message::Unknown(200),
+                    5 => Message::Ask { id: 7, share: main(), paths: vec![self.name(), path("dhcp")] },
+                    6 => Message::Tell { id: u32::from(self.source.byte()), last: true, entries: Vec::new() },
                     _ => Message::Progress(Progress {
                         share: main(),
                         heard: self.source.number(),

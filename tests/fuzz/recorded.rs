@@ -80,6 +80,8 @@ pub fn messages() -> Seeds {
         ("ping", Message::Ping(WALL)),
         ("pong", Message::Pong(WallTime(i64::MIN))),
         ("news", Message::ShareNews { share: share(), held: Some("held".into()) }),
+        ("ask", Message::Ask { id: 7, share: share(), paths: vec![path("a"), path("d/x")] }),
+        ("tell", Message::Tell { id: 7, last: true, entries: offers() }),
         ("not-known", Message::Unknown(200)),
         ("not-few-ids", Message::Index(many)),
     ];

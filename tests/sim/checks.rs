@@ -21,7 +21,7 @@ fn careful(seed: u64) -> World {
 }
 
 fn approve(name: Option<&str>) -> Command {
-    Command::Approve { share: Some(main()), path: name.map(path), pick: None }
+    Command::Approve { share: Some(main()), path: name.map(path), pick: None, dry_run: false }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use owsync::model::settings::HistoryBounds;
 use owsync::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
+use owsync::store::state::Why;
 
 use super::disk;
 use super::world::{World, path};
@@ -33,7 +34,7 @@ fn what_is_not_picked_at_first_contact_is_kept_wherever_it_lies() {
         [(Pick::Mine, "of the first", "of the second", [2, 3]), (Pick::Theirs, "of the second", "of the first", [0, 1])]
     {
         let mut world = two_clusters(80);
-        world.done(1, Command::Approve { share: None, path: None, pick: Some(pick) });
+        world.done(1, Command::Approve { share: None, path: None, pick: Some(pick), dry_run: false });
         world.settle();
         assert!((0..4).all(|id| world.read(id, "dhcp").as_deref() == Some(winner)), "{pick:?}");
         for id in losers {
@@ -65,7 +66,7 @@ fn newest(name: &str) -> Former {
 
 /// The number in `log` of the oldest former version of a path.
 fn oldest(world: &mut World, id: usize, name: &str) -> Former {
-    let log = world.done(id, Command::Log { share: None, path: Some(path(name)), limit: 10 });
+    let log = world.done(id, Command::Log { share: None, path: Some(path(name)), why: None, node: None, limit: 10 });
     match log.get("versions") {
         Some(Tree::List(versions)) => {
             // The very first is that nothing lay there.
@@ -174,4 +175,28 @@ fn a_restore_that_fails_at_any_operation_loses_nothing() {
         world.settle();
         world.assert_equal();
     }
+}
+
+/// The paths in a log, with why.
+fn logged(world: &mut World, path: Option<&str>, why: Option<Why>, node: Option<&str>) -> Vec<(String, String)> {
+    let (path, node) = (path.map(super::world::path), node.map(str::to_string));
+    let log = world.done(1, Command::Log { share: None, path, why, node, limit: 100 });
+    let Some(Tree::List(versions)) = log.get("versions") else { panic!("{log:?}") };
+    let text = |one: &Tree, key: &str| if let Some(Tree::Text(text)) = one.get(key) { text.clone() } else { panic!() };
+    versions.iter().map(|one| (text(one, "path"), text(one, "why"))).collect()
+}
+
+#[test]
+fn the_log_is_searched_by_path_reason_and_node() {
+    let mut world = with_a_past(87);
+    world.done(1, Command::Restore { version: newest("dhcp") });
+    world.settle();
+    let one = |path: &str, why: &str| (path.to_string(), why.to_string());
+    assert_eq!(logged(&mut world, None, Some(Why::Deleted), None), [one("gone", "deleted")]);
+    assert_eq!(logged(&mut world, None, None, Some("m1")), [one("dhcp", "given up")]);
+    assert_eq!(logged(&mut world, Some("gone"), None, Some("m0")), [one("gone", "created"), one("gone", "deleted")]);
+    assert_eq!(logged(&mut world, None, Some(Why::Replaced), Some("m0")).len(), 2);
+    assert_eq!(logged(&mut world, None, Some(Why::Conflict), None), []);
+    assert_eq!(logged(&mut world, None, None, Some("m7")), []);
+    assert!(Why::ALL.into_iter().all(|why| Why::from_word(&why.word().replace(' ', "-")) == Some(why)));
 }

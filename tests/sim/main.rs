@@ -13,9 +13,11 @@ mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]
 mod disk;
+mod holds;
 mod manual;
 mod metrics;
 mod paused;
+mod previews;
 mod reload;
 mod scenarios;
 mod sweep;

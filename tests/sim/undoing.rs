@@ -24,7 +24,7 @@ fn after_a_batch(seed: u64) -> (World, u64) {
 
 /// The number of the run that the newest former version of a path belongs to, on the second machine.
 fn run_of(world: &mut World, name: &str) -> u64 {
-    let listed = world.done(1, Command::Log { share: None, path: None, limit: 100 });
+    let listed = world.done(1, Command::Log { share: None, path: None, why: None, node: None, limit: 100 });
     let Some(Tree::List(versions)) = listed.get("versions") else { panic!("{listed:?}") };
     let of = versions.iter().rev().find(|version| version.get("path") == Some(&Tree::Text(name.into())));
     match of.and_then(|version| version.get("run")) {

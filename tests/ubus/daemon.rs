@@ -59,8 +59,8 @@ fn the_object_says_which_arguments_its_methods_take() {
     // Types of blobmsg: 1 a list, 3 a text, 5 a number, 7 true or false.
     assert_eq!(methods["status"], json!({}));
     assert_eq!(methods["sync"], json!({ "peer": 3, "share": 3, "dry_run": 7 }));
-    assert_eq!(methods["history"], json!({ "share": 3, "path": 3, "limit": 5 }));
-    assert_eq!(methods["approve"], json!({ "share": 3, "path": 3, "pick": 3 }));
+    assert_eq!(methods["history"], json!({ "share": 3, "path": 3, "why": 3, "node": 3, "limit": 5 }));
+    assert_eq!(methods["approve"], json!({ "share": 3, "path": 3, "pick": 3, "dry_run": 7 }));
     assert_eq!(methods["join"], json!({ "text": 3, "address": 1 }));
     assert!(methods.get("subscribe").is_none());
 }

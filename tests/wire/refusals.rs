@@ -24,7 +24,7 @@ fn hello() -> C {
     ])
 }
 
-fn file() -> C {
+pub fn file() -> C {
     C::M(vec![
         (0, b(b"a")),
         (1, C::U(5)),
@@ -59,7 +59,7 @@ fn owed(path: &[u8]) -> C {
     C::M(vec![(0, b(path)), (1, C::M(vec![(0, C::U(12))]))])
 }
 
-fn why(bytes: &[u8]) -> String {
+pub fn why(bytes: &[u8]) -> String {
     Message::decode(bytes).expect_err("it must be refused").0
 }
 
@@ -194,6 +194,8 @@ fn every_message_is_refused_when_it_is_cut_or_goes_on() {
         ("Ping", hex("09 a1 00 00")),
         ("Pong", hex("0a a1 00 00")),
         ("ShareNews", hex("0b a2 00 61 61 01 60")),
+        ("Ask", hex("0c a3 00 61 61 01 07 02 81 41 61")),
+        ("Tell", hex("0d a3 00 07 01 f5 02 80")),
     ] {
         assert!(Message::decode(&golden).is_ok(), "{name}");
         for end in 1..golden.len() {

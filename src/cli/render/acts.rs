@@ -1,12 +1,15 @@
 //! What came of a command that does something.
 
-use crate::cli::render::{Fields, Look, Row, count, size, table};
+use crate::cli::render::{Fields, Look, count, preview};
 use crate::cli::table::Verb;
 use crate::model::WallTime;
 use crate::node::api::Tree;
 
 /// What came of a command, and its exit code.
 pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
+    if answer.get("would").is_some() {
+        return (preview::would(answer), 0);
+    }
     let number = |key: &str| answer.number(key).unwrap_or(0);
     let share = || match answer.text("share") {
         "" => String::new(),
@@ -60,9 +63,6 @@ fn landed(answer: &Tree) -> String {
 
 /// What a sync came to, or would.
 fn sync(answer: &Tree, look: &Look) -> (String, u8) {
-    if answer.get("changes").is_some() {
-        return (preview(answer), 0);
-    }
     if answer.flag("started") {
         let text = "started; `owsync status` tells how it goes\n";
         return (if look.quiet { String::new() } else { text.into() }, 0);
@@ -79,31 +79,6 @@ fn sync(answer: &Tree, look: &Look) -> (String, u8) {
         })
         .collect();
     (format!("not in sync:\n{}", missing.concat()), 1)
-}
-
-/// What would happen, path by path.
-fn preview(answer: &Tree) -> String {
-    let changes = answer.list("changes");
-    if changes.is_empty() {
-        return "nothing to do\n".into();
-    }
-    let rows: Vec<Row> = changes
-        .iter()
-        .map(|change| {
-            Row::Cells(vec![
-                change.text("action").into(),
-                change.text("peer").into(),
-                size(change.number("size").unwrap_or(0)),
-                format!("{}:{}", change.text("share"), change.text("path")),
-                change.text("message").into(),
-            ])
-        })
-        .collect();
-    let mut text = table(&["WHAT", "PEER", "SIZE", "PATH", "WHY"], &rows);
-    if answer.flag("truncated") {
-        text.push_str("and more\n");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -144,21 +119,5 @@ mod tests {
         let missing = Tree::map().with("in_sync", false).with("missing", vec![Tree::from("r3: unreachable")]);
         assert_eq!(done(Verb::Sync, &missing, &look), ("not in sync:\n  r3: unreachable\n".into(), 1));
         assert_eq!(done(Verb::Sync, &Tree::map().with("in_sync", true), &Look::default()), ("in sync\n".into(), 0));
-    }
-
-    #[test]
-    fn a_dry_run_lists_what_would_happen() {
-        let change = Tree::map()
-            .with("peer", "r2")
-            .with("share", "main")
-            .with("path", "dhcp")
-            .with("action", "send")
-            .with("size", 900u64);
-        let answer = Tree::map().with("changes", vec![change]).with("truncated", true);
-        assert_eq!(
-            done(Verb::Sync, &answer, &Look::default()).0,
-            "WHAT  PEER  SIZE   PATH\nsend  r2    900 B  main:dhcp\nand more\n"
-        );
-        assert_eq!(done(Verb::Sync, &Tree::map().with("changes", Vec::new()), &Look::default()).0, "nothing to do\n");
     }
 }

@@ -6,6 +6,7 @@
 pub mod acts;
 pub mod history;
 pub mod node;
+pub mod preview;
 pub mod status;
 
 use crate::model::{escape, time};

@@ -163,6 +163,9 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
     if let Some(hold) = share.get("hold") {
         let since = hold.number("since").map(|since| format!(" since {}", look.since(since))).unwrap_or_default();
         notes.push(format!("held{since}: {}", hold.text("message")));
+        notes.push(
+            "`owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do".into(),
+        );
     }
     if let Some(trial) = share.get("trial") {
         let left = trial.number("seconds_left").map(|left| format!(" within {left} s")).unwrap_or_default();
@@ -188,6 +191,7 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
     if !share.text("uncommitted_error").is_empty() {
         notes.push(format!("uncommitted changes cannot be looked for: {}", share.text("uncommitted_error")));
     }
+    notes.extend(paths(share.list("held_paths"), 0, "", look));
     notes.extend(paths(share.list("owed"), share.number("owed_count").unwrap_or(0), "owed: ", look));
     notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
     if look.verbose {
@@ -313,6 +317,7 @@ mod tests {
              SHARE  STATE  FILES  SIZE     CHANGES BY  DIRECTORY\n\
              main   idle   52     312 KiB  inotify     /etc/config\n    \
              held since 08:15:00 (30 s): emptied: all 9 files are gone\n    \
+             `owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do\n    \
              owed: f0 (from r3): no room\n    \
              owed: f1 (from r3): no room\n    \
              owed: f2 (from r3): no room\n    \

@@ -29,6 +29,11 @@ const VERSION: &str = "PATH@N is version N of a path, as `owsync log` numbers th
 version. PATH is SHARE:PATH, an absolute path, one that begins with ./ or ../ (from the current directory), or a path \
 in the only share, written as status prints it.";
 
+const DIFF: &str = "PATH@N is version N of a path, as `owsync log` numbers them. PATH alone is its newest former version; \
+with a PEER it is the file as it lies here, and the peer is asked for its own. A PEER alone: path by path, what differs and \
+what would happen, as `owsync sync PEER --dry-run` says it. PEER is a name that `owsync peers` prints; a file of the same \
+name is ./NAME or SHARE:NAME.";
+
 const TRIAL: &str = "What touches network, wireless, firewall or dropbear is taken back by itself unless the node that sent it \
 is reached in time (option confirm).";
 
@@ -256,6 +261,7 @@ configuration too.",
             Opt::Mine,
             Opt::Theirs,
             Opt::Newest,
+            Opt::DryRun,
             Opt::Share,
             Opt::Config,
             Opt::Database,
@@ -271,7 +277,7 @@ configuration too.",
         count: (0, 1),
         summary: "take the other nodes' state for a held share, or refuse what they ask for held paths",
         detail: PATH,
-        options: ASK_SHARE,
+        options: &[Opt::DryRun, Opt::Share, Opt::Config, Opt::Database, Opt::Json, Opt::Quiet, Opt::Verbose],
     },
     CommandSpec {
         verb: Verb::Confirm,
@@ -298,7 +304,17 @@ configuration too.",
         count: (0, 1),
         summary: "former versions: number, time, node, why, path",
         detail: PATH,
-        options: &[Opt::Limit, Opt::Share, Opt::Config, Opt::Database, Opt::Json, Opt::Quiet, Opt::Verbose],
+        options: &[
+            Opt::Why,
+            Opt::Node,
+            Opt::Limit,
+            Opt::Share,
+            Opt::Config,
+            Opt::Database,
+            Opt::Json,
+            Opt::Quiet,
+            Opt::Verbose,
+        ],
     },
     CommandSpec {
         verb: Verb::Show,
@@ -312,11 +328,11 @@ configuration too.",
     CommandSpec {
         verb: Verb::Diff,
         name: "diff",
-        operands: "PATH[@N] [PATH@M]",
+        operands: "PATH[@N] [PATH@M|PEER] | PEER",
         count: (1, 2),
-        summary: "what changed between a former version and the file, or between two versions",
-        detail: VERSION,
-        options: ASK,
+        summary: "what changed between a former version and the file, two versions, or a peer's file and this node's",
+        detail: DIFF,
+        options: ASK_SHARE,
     },
     CommandSpec {
         verb: Verb::Restore,

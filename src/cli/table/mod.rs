@@ -124,6 +124,10 @@ pub enum Opt {
     Newest,
     /// How many.
     Limit,
+    /// Former versions that are there for this reason.
+    Why,
+    /// Former versions that this node's changes replaced.
+    Node,
     /// Why.
     Reason,
     /// How long.

@@ -63,16 +63,19 @@ pub const METHODS: &[Method] = &[
     Method { name: "peers", arguments: &[] },
     Method { name: "shares", arguments: &[] },
     Method { name: "files", arguments: &[("share", Text), ("from", Text)] },
-    Method { name: "history", arguments: &[("share", Text), ("path", Text), ("limit", Number)] },
+    Method {
+        name: "history",
+        arguments: &[("share", Text), ("path", Text), ("why", Text), ("node", Text), ("limit", Number)],
+    },
     Method { name: "show", arguments: &[("path", Text), ("number", Number)] },
-    Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text)] },
+    Method { name: "diff", arguments: &[("path", Text), ("number", Number), ("with", Text), ("peer", Text)] },
     Method { name: "restore", arguments: &[("path", Text), ("number", Number)] },
     Method { name: "undo", arguments: &[("run", Number)] },
     Method { name: "confirm", arguments: &[("share", Text)] },
     Method { name: "rollback", arguments: &[("share", Text)] },
     Method { name: "forget", arguments: &[("share", Text), ("path", Text)] },
-    Method { name: "approve", arguments: &[("share", Text), ("path", Text), ("pick", Text)] },
-    Method { name: "reject", arguments: &[("share", Text), ("path", Text)] },
+    Method { name: "approve", arguments: &[("share", Text), ("path", Text), ("pick", Text), ("dry_run", Flag)] },
+    Method { name: "reject", arguments: &[("share", Text), ("path", Text), ("dry_run", Flag)] },
     Method { name: "accept", arguments: &[("peer", Text)] },
     Method { name: "forget_peer", arguments: &[("peer", Text)] },
     Method { name: "pause", arguments: &[("peer", Text), ("share", Text), ("reason", Text), ("for", Number)] },
@@ -217,10 +220,12 @@ mod tests {
     fn every_method_of_the_table_is_understood() {
         for method in METHODS {
             let mut arguments = Tree::map();
-            for (name, kind) in method.arguments {
+            // What is compared with a peer is not compared with a version.
+            for (name, kind) in method.arguments.iter().filter(|(name, _)| *name != "with") {
                 arguments = match (*name, kind) {
                     ("share", _) => arguments.with(*name, "main"),
                     ("pick", _) => arguments.with(*name, "mine"),
+                    ("why", _) => arguments.with(*name, "first-contact"),
                     (_, Text) => arguments.with(*name, "x@1"),
                     (_, Number) => arguments.with(*name, 1i64),
                     (_, Flag) => arguments.with(*name, true),

@@ -62,9 +62,9 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}"),
+            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}; make or mount it, and it goes on by itself"),
             Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
-            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
             Hold::Replaced { changed, known } => write!(
                 f,
                 "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
@@ -73,7 +73,7 @@ impl fmt::Display for Hold {
                 f,
                 "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
             ),
-            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them everywhere, `owsync reject` brings them back"),
+            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct WireIndex {
 /// Keys above 5 are left out when they are as for a plain file nobody quarrelled about.
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct WireOffer {
+pub(super) struct WireOffer {
     #[cbor(n(0), with = "minicbor::bytes")]
     path: Vec<u8>,
     #[n(1)]

@@ -162,10 +162,7 @@ impl TryFrom<LineStep> for LandingStep {
 }
 
 pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {
-    [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial]
-        .into_iter()
-        .find(|why| why.word() == word)
-        .ok_or(BadLine("why"))
+    Why::ALL.into_iter().find(|why| why.word() == word).ok_or(BadLine("why"))
 }
 
 pub(crate) fn kind_from(word: &str) -> Result<Kind, BadLine> {

@@ -1,6 +1,6 @@
 //! What may happen next.
 
-use owsync::model::RelPath;
+use owsync::model::{PeerName, RelPath};
 use owsync::node::api::Command;
 
 use super::Story;
@@ -18,7 +18,13 @@ impl Story {
             _ => Command::Sync { peer: None, share: None, dry_run: false, wait: false },
         };
         self.say(id, &format!("says {command:?}"));
+        self.command(id, command);
+    }
+
+    fn command(&mut self, id: MachineId, command: Command) {
         self.world.tell(id, command);
+        // What somebody did to a file while it was answered came before what users do next.
+        self.notice_intrusions(id);
     }
 
     pub(super) fn act(&mut self) {
@@ -137,8 +143,23 @@ impl Story {
                 let by_rename = self.dice.chance(60);
                 state.intrusions.insert(at, Intrusion { root: "/share".into(), path: name, bytes: content, by_rename });
             }
-            _ => {}
+            _ => self.ask(id),
         }
+    }
+
+    /// A person asks what would happen, and what differs: nothing does by that.
+    fn ask(&mut self, id: MachineId) {
+        let (share, path) = (None, None);
+        let what = match self.dice.below(4) {
+            0 => Command::Sync { peer: None, share, dry_run: true, wait: false },
+            1 => Command::Approve { share, path, pick: None, dry_run: true },
+            2 => Command::Reject { share, path, dry_run: true },
+            _ => {
+                let peer = PeerName(format!("m{}", self.dice.below(self.machines() as u64)).into());
+                Command::DiffPeer { peer, share, path: self.name(), number: None }
+            }
+        };
+        self.command(id, what);
     }
 
     pub(super) fn mount(&mut self, id: MachineId) {

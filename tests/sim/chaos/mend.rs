@@ -85,7 +85,7 @@ impl Story {
                 .map(|(_, content)| content.clone())
                 .collect();
             self.excused.extend(confirmed);
-            self.world.command(id, Command::Approve { share: None, path: None, pick: Some(pick) });
+            self.world.command(id, Command::Approve { share: None, path: None, pick: Some(pick), dry_run: false });
         } else if held || sleeping {
             let reject = self.dice.chance(30) && state_held(self.world.machines[id].node.as_ref().unwrap());
             if reject {
@@ -97,10 +97,10 @@ impl Story {
                     self.forget_acts(id);
                 }
                 self.say(id, "rejects");
-                self.world.command(id, Command::Reject { share: None, path: None });
+                self.world.command(id, Command::Reject { share: None, path: None, dry_run: false });
             } else {
                 self.say(id, "approves");
-                self.world.command(id, Command::Approve { share: None, path: None, pick: None });
+                self.world.command(id, Command::Approve { share: None, path: None, pick: None, dry_run: false });
             }
         }
     }

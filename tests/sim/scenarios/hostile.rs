@@ -99,6 +99,39 @@ fn what_is_put_into_a_session_again_ends_it_and_changes_nothing() {
     }
 }
 
+#[test]
+fn an_answer_that_nobody_asked_for_ends_the_session() {
+    let mut world = couple(68);
+    let mut stranger = world.meet(0, |_| ());
+    stranger.say(&mut world, &Message::Tell { id: 7, last: true, entries: Vec::new() });
+    assert!(matches!(stranger.farewell(&mut world), Some(Message::Bye(_))));
+}
+
+#[test]
+fn whoever_asks_hears_no_more_than_what_it_is_offered() {
+    let mut world = couple(69);
+    world.share_settings(0).exclude = vec![b"secret".to_vec()];
+    world.reload(0);
+    world.write(0, "secret", "key");
+    world.write(0, "dhcp", "shown");
+    world.settle();
+    let ask = Message::Ask { id: 7, share: main(), paths: vec![path("secret"), path("dhcp"), path("never")] };
+    for observes in [false, true] {
+        if observes {
+            world.share_settings(0).direction = owsync::model::Direction::Observe;
+            world.reload(0);
+            world.run_ms(5_000);
+        }
+        let mut stranger = world.meet(0, |_| ());
+        stranger.say(&mut world, &ask);
+        let told = stranger.until(&mut world, "an answer", |message| matches!(message, Message::Tell { .. }));
+        let Message::Tell { id: 7, last: true, entries } = told else { panic!("{told:?}") };
+        let paths: Vec<RelPath> = entries.into_iter().map(|offer| offer.path).collect();
+        assert_eq!(paths, if observes { vec![] } else { vec![path("dhcp")] });
+        assert!(!stranger.is_closed(&world));
+    }
+}
+
 /// F51
 #[test]
 fn content_that_nobody_asked_for_ends_the_session() {

@@ -343,7 +343,7 @@ impl World {
 
     /// A person takes what the other nodes have.
     pub fn reject(&mut self, id: MachineId) -> Reply {
-        self.command(id, Command::Reject { share: None, path: None })
+        self.command(id, Command::Reject { share: None, path: None, dry_run: false })
     }
 
     /// A person declares a machine the reference.

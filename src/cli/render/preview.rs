@@ -1,0 +1,91 @@
+//! What would happen, path by path.
+
+use crate::cli::render::{Fields, Row, size, table};
+use crate::node::api::Tree;
+
+/// What would happen, here and there; below it what waits for something, and what is not known.
+pub fn would(answer: &Tree) -> String {
+    let (waiting, going): (Vec<&Tree>, Vec<&Tree>) = answer.list("would").iter().partition(|one| one.flag("waits"));
+    let mut text = match (&going[..], &waiting[..]) {
+        ([], []) => "nothing would happen\n".to_string(),
+        ([], _) => "nothing would happen at once\n".to_string(),
+        _ => rows(&going),
+    };
+    if !waiting.is_empty() {
+        text.push_str(&format!("\nwaits for what WHY says:\n{}", rows(&waiting)));
+    }
+    let listed = i64::try_from(going.len() + waiting.len()).unwrap_or(i64::MAX);
+    let rest = answer.number("count").unwrap_or(0).saturating_sub(listed);
+    if rest > 0 {
+        text.push_str(&format!("and {rest} more\n"));
+    }
+    let unknown = answer.list("unknown");
+    if !unknown.is_empty() {
+        text.push('\n');
+    }
+    for one in unknown {
+        text.push_str(&format!("{}, share {}: {}\n", one.text("peer"), one.text("share"), one.text("message")));
+    }
+    text
+}
+
+fn rows(list: &[&Tree]) -> String {
+    let rows: Vec<Row> = list
+        .iter()
+        .map(|one| {
+            Row::Cells(vec![
+                one.text("where").into(),
+                one.text("what").into(),
+                size(one.number("size").unwrap_or(0)),
+                one.text("peer").into(),
+                format!("{}:{}", one.text("share"), one.text("path")),
+                one.text("why").into(),
+            ])
+        })
+        .collect();
+    table(&["WHERE", "WHAT", "SIZE", "PEER", "PATH", "WHY"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(path: &str, place: &str, what: &str, why: &str) -> Tree {
+        Tree::map()
+            .with("share", "main")
+            .with("peer", "r2")
+            .with("path", path)
+            .with("where", place)
+            .with("what", what)
+            .with("size", 900u64)
+            .with("why", why)
+    }
+
+    #[test]
+    fn what_would_happen_stands_before_what_waits_and_what_is_not_known() {
+        let list = vec![
+            one("dhcp", "there", "changed", "changed here"),
+            one("system", "here", "deleted", "deleted there"),
+            one("network", "here", "changed", "the share is held there").with("waits", true),
+        ];
+        let unknown = Tree::map().with("share", "main").with("peer", "r3").with("message", "not connected");
+        let answer = Tree::map().with("would", list).with("count", 5u64).with("unknown", vec![unknown]);
+
+        assert_eq!(
+            would(&answer),
+            "WHERE  WHAT     SIZE   PEER  PATH         WHY\n\
+             there  changed  900 B  r2    main:dhcp    changed here\n\
+             here   deleted  900 B  r2    main:system  deleted there\n\
+             \n\
+             waits for what WHY says:\n\
+             WHERE  WHAT     SIZE   PEER  PATH          WHY\n\
+             here   changed  900 B  r2    main:network  the share is held there\n\
+             and 2 more\n\
+             \n\
+             r3, share main: not connected\n"
+        );
+        assert_eq!(would(&Tree::map().with("would", Vec::new())), "nothing would happen\n");
+        let waits = Tree::map().with("would", vec![one("dhcp", "there", "sent", "not connected").with("waits", true)]);
+        assert!(would(&waits).starts_with("nothing would happen at once\n\nwaits for what WHY says:\n"));
+    }
+}

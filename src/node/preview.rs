@@ -1,0 +1,213 @@
+//! What would happen, without doing it: `sync`, `approve` and `reject` with `dry_run`.
+//!
+//! Three things are looked at. The disk here: a scan whose outcome is not recorded says what lies there and nobody
+//! knows. The state here: what was not applied by whom, what is on its way, what is owed. And what peers said of
+//! themselves. `would` puts that together. Nothing is written, offered, fetched or decided meanwhile, here or there; the
+//! files of the shares are read, as any scan reads them.
+
+use crate::fs::Fs;
+use crate::fs::scan::{Scan, Scanned};
+use crate::model::reason::Hold;
+use crate::model::{Entry, Map, Monotonic, NodeId, Now, PeerName, RelPath, Set, ShareName, limits};
+use crate::node::api::{Fault, Pick, Reply};
+use crate::node::link::Link;
+use crate::node::{CommandId, LinkId, Node, Output};
+
+/// A question what would happen, while it is being answered.
+pub(crate) struct Preview {
+    command: CommandId,
+    pub of: Of,
+    pub shares: Vec<ShareName>,
+    /// Shares that are still to be looked at.
+    unseen: Vec<ShareName>,
+    /// Questions to peers that are not answered; `asks` until they are asked.
+    pub asked: Vec<(LinkId, u32)>,
+    asks: bool,
+    /// What was seen in the others.
+    pub seen: Map<ShareName, Seen>,
+    /// What peers said they have at paths, where they were asked.
+    pub told: Map<(NodeId, ShareName, RelPath), Option<Entry>>,
+    deadline: Monotonic,
+}
+
+/// Of what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Of {
+    Sync { peer: Option<PeerName> },
+    Approve { path: Option<RelPath>, pick: Option<Pick> },
+    Reject { path: Option<RelPath> },
+}
+
+/// What a look at a share came to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// What lies there and is not recorded.
+    pub noticed: Vec<Noticed>,
+    /// The guard that would hold the share.
+    pub guard: Option<Hold>,
+}
+
+/// A path that is not as recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Noticed {
+    pub path: RelPath,
+    /// What is recorded of it.
+    pub before: Option<Entry>,
+    /// What lies there; without version.
+    pub after: Entry,
+}
+
+impl<F: Fs> Node<F> {
+    /// Begins to find out what would happen; `None` when the answer comes later.
+    pub(crate) fn preview(&mut self, now: Now, command: CommandId, share: Option<&ShareName>, of: Of) -> Option<Reply> {
+        if share.is_some_and(|name| !self.shares.contains_key(name)) {
+            return Some(Reply::failed(Fault::NotFound, "there is no such share"));
+        }
+        if matches!(&of, Of::Sync { peer: Some(name) } if !self.knows_peer(name)) {
+            return Some(Reply::failed(Fault::NotFound, "there is no such peer"));
+        }
+        if self.previews.len() >= limits::PREVIEWS_MAX {
+            return Some(Reply::failed(Fault::State, "too many previews are being made at this moment: try again"));
+        }
+        let names = self.shares.iter().filter(|(name, one)| !one.leaving && share.is_none_or(|only| only == *name));
+        let shares: Vec<ShareName> = names.map(|(name, _)| name.clone()).collect();
+        // What is picked, or owed, lies in memory; a share is looked at where what lies in it counts.
+        let unseen = match &of {
+            Of::Sync { .. } => shares.clone(),
+            Of::Approve { path: None, pick: None } | Of::Reject { path: None } => {
+                shares.iter().filter(|name| self.hold_of(name).is_some()).cloned().collect()
+            }
+            Of::Approve { .. } | Of::Reject { .. } => Vec::new(),
+        };
+        let deadline = now.mono.plus(limits::PREVIEW_TIME);
+        self.previews.push(Preview {
+            command,
+            of,
+            shares,
+            unseen,
+            asked: Vec::new(),
+            asks: true,
+            seen: Map::new(),
+            told: Map::new(),
+            deadline,
+        });
+        None
+    }
+
+    /// Goes on with what is asked for; answers what is complete.
+    pub(crate) fn preview_on(&mut self, now: Now) {
+        let mut index = 0;
+        while let Some(preview) = self.previews.get(index) {
+            let late = now.mono >= preview.deadline;
+            for name in preview.unseen.clone() {
+                self.peek(now, &name);
+            }
+            let Some(preview) = self.previews.get_mut(index) else { return };
+            let shares = &self.shares;
+            // What cannot be opened cannot be looked at.
+            preview.unseen.retain(|name| shares.get(name).is_some_and(|share| share.root.is_some()));
+            if !late && !preview.unseen.is_empty() {
+                index += 1;
+                continue;
+            }
+            if preview.asks && preview.unseen.is_empty() {
+                preview.asks = false;
+                let asked = self.ask_peers(index);
+                let Some(preview) = self.previews.get_mut(index) else { return };
+                preview.asked = asked;
+                preview.deadline = now.mono.plus(limits::ASK_TIME);
+                continue;
+            }
+            let links = &self.links;
+            preview.asked.retain(|(link, _)| links.get(link).is_some_and(Link::is_admitted));
+            if !preview.asked.is_empty() && now.mono < preview.deadline {
+                index += 1;
+                continue;
+            }
+            let preview = self.previews.remove(index);
+            let reply = if preview.unseen.is_empty() {
+                self.would(&preview)
+            } else {
+                Reply::failed(Fault::State, "the files of the share are still being looked at: try again")
+            };
+            self.outputs.push_back(Output::Reply { id: preview.command, reply });
+        }
+    }
+
+    /// Asks those who are there what they have where something would happen to it.
+    fn ask_peers(&mut self, index: usize) -> Vec<(LinkId, u32)> {
+        let Some(preview) = self.previews.get(index) else { return Vec::new() };
+        let only = match &preview.of {
+            Of::Sync { peer } => peer.as_ref(),
+            Of::Approve { .. } | Of::Reject { .. } => None,
+        };
+        let mut questions = Vec::new();
+        for name in &preview.shares {
+            let noticed = preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default();
+            for who in self.counterparts(name, only) {
+                let Some(link) = who.link else { continue };
+                let paths: Set<&RelPath> =
+                    self.in_question(name, &who, noticed, &preview.of).take(limits::REPLY_PATHS).collect();
+                let mut some = Vec::new();
+                let mut size = 0;
+                for path in paths.iter() {
+                    size += path.as_bytes().len();
+                    if some.len() >= limits::ASK_PATHS || size > limits::ASK_BYTES && !some.is_empty() {
+                        questions.push((link, name.clone(), std::mem::take(&mut some)));
+                        size = path.as_bytes().len();
+                    }
+                    some.push((*path).clone());
+                }
+                if !some.is_empty() {
+                    questions.push((link, name.clone(), some));
+                }
+            }
+        }
+        questions
+            .into_iter()
+            .filter_map(|(link, name, paths)| Some((link, self.ask_for(link, &name, paths)?)))
+            .collect()
+    }
+
+    /// Begins to look at a share without recording what is seen, unless it is being looked at.
+    fn peek(&mut self, now: Now, name: &ShareName) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        // Before its first scan nothing is known that anything could be compared with.
+        let known = share.ready || self.store.state().shares.get(name).is_some_and(|state| state.meta.hold.is_some());
+        if share.scan.is_some() || share.root.is_none() || !known {
+            return;
+        }
+        share.generation = share.generation.wrapping_add(1);
+        share.scan = Some(Scan::new(share.generation, None, now));
+        share.peeks = true;
+    }
+
+    /// A look at a share is over: what it saw goes to whoever asked.
+    pub(crate) fn take_peek(&mut self, now: Now, name: &ShareName, scanned: &Scanned) {
+        let guard = self.guard(now, name, scanned.counts).filter(|_| self.hold_of(name).is_none());
+        let mut noticed = Vec::new();
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        for path in &scanned.gone {
+            let Some(record) = state.index.get(path) else { continue };
+            let after = Entry::tombstone(record.entry.version.clone(), record.entry.stamp);
+            noticed.push(Noticed { path: path.clone(), before: Some(record.entry.clone()), after });
+        }
+        for (path, finding) in scanned.found.iter() {
+            let record = state.index.get(path);
+            let (after, same) = self.entry_of(record, finding);
+            if !same {
+                noticed.push(Noticed { path: path.clone(), before: record.map(|record| record.entry.clone()), after });
+            }
+        }
+        noticed.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for preview in self.previews.iter_mut().filter(|preview| preview.unseen.contains(name)) {
+            preview.unseen.retain(|unseen| unseen != name);
+            preview.seen.insert(name.clone(), Seen { noticed: noticed.clone(), guard: guard.clone() });
+        }
+    }
+
+    /// When the next preview must be answered.
+    pub(crate) fn previews_timeout(&self) -> Monotonic {
+        self.previews.iter().map(|preview| preview.deadline).min().unwrap_or(Monotonic::NEVER)
+    }
+}

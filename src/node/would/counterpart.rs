@@ -1,0 +1,108 @@
+//! Whom a preview is about: the peers of a share, and how far each has come.
+
+use crate::fs::Fs;
+use crate::model::{Direction, NodeId, PeerName, Reason, Record, ShareName};
+use crate::node::link::{Link, Offers};
+use crate::node::{LinkId, Node};
+use crate::reconcile::FirstContact;
+
+/// A peer in a share.
+pub(crate) struct Counterpart {
+    pub label: String,
+    pub node: NodeId,
+    pub link: Option<LinkId>,
+    /// Why nothing passes between it and this node.
+    pub kept: Option<String>,
+    /// What it said that counts: by now this node has heard everything up to it.
+    pub(super) is_heard: bool,
+    pub(super) contact: FirstContact,
+    pub(super) offers: Offers,
+    /// Up to here it has applied what this node has.
+    pub(super) applied: u64,
+    /// Why it takes nothing, by its direction.
+    pub(super) takes_nothing: Option<Reason>,
+}
+
+impl Counterpart {
+    /// Whether it has not applied what is recorded here. What waits for a sync has a number that it passed already.
+    pub(super) fn lacks(&self, record: &Record) -> bool {
+        record.pending || record.seq > self.applied
+    }
+}
+
+impl<F: Fs> Node<F> {
+    /// The peers of a share, those that are away too.
+    pub(crate) fn counterparts(&self, name: &ShareName, only: Option<&PeerName>) -> Vec<Counterpart> {
+        let mut all = Vec::new();
+        let here = self.hold_of(name).map(|_| "the share is held here".to_string());
+        let paused = self.shares.get(name).is_some_and(|share| share.paused).then(|| "the share is paused here".into());
+        let here: Option<String> = here.or(paused);
+        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
+            let label = self.peer_label(*id);
+            if only.is_some_and(|only| link.section.as_ref() != Some(only) && *only.0 != *label) {
+                continue;
+            }
+            if let Some(one) = self.counterpart(name, *id, link, label, here.clone()) {
+                all.push(one);
+            }
+        }
+        for peer in self.settings.peers.iter().filter(|peer| peer.enabled && peer.allows(name)) {
+            let linked =
+                self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
+            if linked || only.is_some_and(|only| *only != peer.name) {
+                continue;
+            }
+            let known = self.store.state().peers.iter().rev();
+            let mut nodes = known.filter(|(_, known)| known.section.as_deref() == Some(&*peer.name.0));
+            let node = nodes.next().map(|(node, _)| *node);
+            let dial = self.dials.get(&peer.name);
+            let away = match dial.and_then(|dial| dial.trouble.as_ref()) {
+                _ if dial.is_some_and(|dial| dial.paused) => "paused here".to_string(),
+                Some((trouble, _)) => trouble.to_string(),
+                None => "not connected".to_string(),
+            };
+            let ledger = node.and_then(|node| self.store.state().shares.get(name)?.ledgers.get(&node));
+            let applied = ledger.filter(|ledger| ledger.our_state == Some(self.store.state().me.state));
+            all.push(Counterpart {
+                label: peer.name.to_string(),
+                // Nobody has this id: what was never met gave nothing.
+                node: node.unwrap_or(NodeId([0; 16])),
+                link: None,
+                kept: Some(here.clone().unwrap_or(away)),
+                is_heard: false,
+                contact: FirstContact { rule: self.settings.first_sync, settled_here: true, settled_there: true },
+                offers: if peer.direction.sends() { Offers::All } else { Offers::Nothing },
+                applied: applied.map_or(0, |ledger| ledger.acked),
+                takes_nothing: None,
+            });
+        }
+        all
+    }
+
+    fn counterpart(
+        &self,
+        name: &ShareName,
+        id: LinkId,
+        link: &Link<F::Root>,
+        label: String,
+        here: Option<String>,
+    ) -> Option<Counterpart> {
+        let exchange = link.exchanges.get(name)?;
+        let there = exchange.theirs.held.as_ref().map(|_| "the share is held there".to_string());
+        Some(Counterpart {
+            label,
+            node: link.node?,
+            link: Some(id),
+            kept: here.or(there),
+            is_heard: exchange.listening && exchange.heard_all && exchange.theirs.held.is_none(),
+            contact: self.contact_at(link),
+            offers: exchange.offers,
+            applied: exchange.their_applied,
+            takes_nothing: match exchange.theirs.direction {
+                Direction::Observe => Some(Reason::OnlyObserves),
+                Direction::Send => Some(Reason::OnlySends),
+                Direction::Both | Direction::Receive => None,
+            },
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! The rows of a preview.
+
+use crate::model::{Entry, RelPath, ShareName, limits};
+use crate::node::api::Tree;
+
+/// The answer, as it grows.
+#[derive(Default)]
+pub(super) struct List {
+    pub(super) rows: Vec<Tree>,
+    pub(super) count: u64,
+    pub(super) unknown: Vec<Tree>,
+    /// Something that a person may let go on was among it.
+    pub(super) waits: bool,
+}
+
+/// What would happen to one path at one side.
+pub(super) struct Row<'a> {
+    pub(super) share: &'a ShareName,
+    pub(super) peer: &'a str,
+    pub(super) path: &'a RelPath,
+    pub(super) there: bool,
+    pub(super) before: Before<'a>,
+    pub(super) after: &'a Entry,
+    pub(super) why: &'a str,
+    /// It does not happen by itself: `why` says what it waits for.
+    pub(super) waits: bool,
+}
+
+/// What lies where something would happen.
+#[derive(Clone, Copy)]
+pub(super) enum Before<'a> {
+    /// This, or nothing.
+    Known(Option<&'a Entry>),
+    /// The peer is away, or did not answer.
+    Unknown,
+}
+
+impl List {
+    pub(super) fn push(&mut self, row: Row<'_>) {
+        let what = match row.before {
+            Before::Known(before) => what(before, row.after),
+            Before::Unknown => Some(if row.after.is_live() { "sent" } else { "deleted" }),
+        };
+        let Some(what) = what else { return };
+        self.count += 1;
+        if self.rows.len() >= limits::REPLY_PATHS {
+            return;
+        }
+        let size = if row.after.is_live() { row.after.size } else { row.before.size() };
+        let tree = Tree::map()
+            .with("share", row.share.to_string())
+            .with("peer", row.peer)
+            .with("path", row.path.to_text())
+            .with("where", if row.there { "there" } else { "here" })
+            .with("what", what)
+            .with("size", size)
+            .with("why", row.why);
+        self.rows.push(if row.waits { tree.with("waits", true) } else { tree });
+    }
+
+    pub(super) fn unknown(&mut self, share: &ShareName, peer: &str, message: String) {
+        let tree = Tree::map().with("share", share.to_string()).with("peer", peer).with("message", message);
+        self.unknown.push(tree);
+    }
+
+    pub(super) fn tree(self) -> Tree {
+        let truncated = self.count > self.rows.len() as u64;
+        let tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
+        if self.unknown.is_empty() { tree } else { tree.with("unknown", self.unknown) }
+    }
+}
+
+impl Before<'_> {
+    fn size(self) -> u64 {
+        match self {
+            Before::Known(Some(entry)) => entry.size,
+            Before::Known(None) | Before::Unknown => 0,
+        }
+    }
+}
+
+/// What a change of a path is called; `None` where a person would see none.
+fn what(before: Option<&Entry>, after: &Entry) -> Option<&'static str> {
+    let Some(before) = before.filter(|before| before.is_live()) else {
+        return after.is_live().then_some("created");
+    };
+    Some(match after {
+        _ if !after.is_live() => "deleted",
+        _ if !before.same_content(after) => "changed",
+        _ if before.mode != after.mode => "mode",
+        _ if before.owner != after.owner => "owner",
+        _ if before.mtime != after.mtime => "time",
+        _ => return None,
+    })
+}

@@ -1,0 +1,53 @@
+//! Why former contents are kept.
+
+/// Why a content is in history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Whoever wrote its successor had seen it.
+    Replaced,
+    /// A peer deleted it.
+    Deleted,
+    /// It lost a conflict.
+    Conflict,
+    /// It lost a first contact.
+    FirstContact,
+    /// A person gave it up: a reject, a restore.
+    Given,
+    /// Nothing lay there: what a peer made can be taken away again.
+    Created,
+    /// What came in its place must be confirmed first.
+    OnTrial,
+}
+
+impl Why {
+    /// All of them.
+    pub const ALL: [Why; 7] =
+        [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial];
+
+    /// The word that scripts and people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::Replaced => "replaced",
+            Why::Deleted => "deleted",
+            Why::Conflict => "conflict",
+            Why::FirstContact => "first contact",
+            Why::Given => "given up",
+            Why::Created => "created",
+            Why::OnTrial => "on trial",
+        }
+    }
+
+    /// The reason of a word; a person may write `-` or `_` for its blank.
+    pub fn from_word(word: &str) -> Option<Why> {
+        let word = word.replace(['-', '_'], " ");
+        Why::ALL.into_iter().find(|why| why.word() == word)
+    }
+
+    /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
+    pub fn must_be_kept(self) -> bool {
+        match self {
+            Why::Replaced | Why::Created => false,
+            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given | Why::OnTrial => true,
+        }
+    }
+}
