@@ -19,7 +19,10 @@ function stateWord(share) {
 	if (verdict.isPaused(share))
 		return 'paused';
 
-	return share.trial ? 'trial' : share.state;
+	if (share.trial)
+		return 'trial';
+
+	return share.state === 'idle' && (share.owed_count > 0 || share.pending_count > 0) ? 'waits' : share.state;
 }
 
 function sentence(name, share) {

@@ -166,6 +166,7 @@ const STATE = {
 	'paused': [ _('paused'), 'warning' ],
 	'held': [ _('waits for you'), BAD ],
 	'trial': [ _('to be confirmed'), 'warning' ],
+	'waits': [ _('something waits'), 'warning' ],
 	'looking': [ _('looking'), 'notice' ],
 	'applying': [ _('receiving'), 'notice' ],
 	'idle': [ _('ready'), 'success' ],
