@@ -56,7 +56,7 @@ export default [
 		languageOptions: {
 			sourceType: 'script',
 			ecmaVersion: 2024,
-			globals: { ...globals.browser, ...only('_ N_ L E baseclass dom request rpc uci ui validation widgets elements options sections') },
+			globals: { ...globals.browser, ...only('_ N_ L E baseclass dom request rpc uci ui validation widgets dropdowns elements options sections') },
 			parserOptions: { ecmaFeatures: { globalReturn: true } },
 		},
 	},

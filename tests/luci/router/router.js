@@ -11,7 +11,7 @@ const { until } = require('../until');
 
 const REPOSITORY = path.join(__dirname, '../../..');
 const APP = process.env.OWSYNC_TEST_APP ?? path.join(REPOSITORY, 'luci-app-owsync');
-const PROGRAM = process.env.OWSYNC_TEST_PROGRAM ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(REPOSITORY, 'target'), 'debug/owsync');
+const PROGRAM = process.env.OWSYNC_TEST_PROGRAM ?? path.resolve(REPOSITORY, process.env.CARGO_TARGET_DIR ?? 'target', 'debug/owsync');
 const UBUSD = process.env.OWSYNC_TEST_UBUSD ?? 'ubusd';
 
 const NOT_FOUND = 4;

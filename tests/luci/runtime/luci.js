@@ -314,7 +314,7 @@
 	const modules = new Map();
 	const OWN = ['rpc', 'uci', 'validation', 'ui', 'form', 'fs'];
 	// Parts of the stand-in that LuCI has in one file.
-	const PARTS = { widgets: 'ui', elements: 'form', options: 'form', sections: 'form' };
+	const PARTS = { widgets: 'ui', dropdowns: 'ui', elements: 'form', options: 'form', sections: 'form' };
 
 	// The directives in front of a module's first statement: [[name, as], ...].
 	function directives(source) {

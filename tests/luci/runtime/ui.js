@@ -5,6 +5,7 @@
 'require rpc';
 'require validation';
 'require widgets';
+'require dropdowns';
 
 // Dialogs, notifications, tabs, tables and what is applied.
 
@@ -189,8 +190,8 @@ const Table = baseclass.extend({
 return baseclass.extend({
 	__init__() {
 		Object.assign(this, { AbstractElement: widgets.AbstractElement, Textfield: widgets.Textfield, Textarea: widgets.Textarea,
-			Checkbox: widgets.Checkbox, Select: widgets.Select, Dropdown: widgets.Dropdown, Combobox: widgets.Combobox,
-			ComboButton: widgets.ComboButton, DynamicList: widgets.DynamicList, Hiddenfield: widgets.Hiddenfield,
+			Checkbox: widgets.Checkbox, Select: widgets.Select, Dropdown: dropdowns.Dropdown, Combobox: dropdowns.Combobox,
+			ComboButton: dropdowns.ComboButton, DynamicList: widgets.DynamicList, Hiddenfield: widgets.Hiddenfield,
 			Table, tabs: new tabs(), changes: new changes() });
 	},
 

@@ -93,6 +93,8 @@ const OF_LUCI = ['cbi-section-create-name', 'cbi-dropdown', 'cbi-modal'];
 
 // What can be acted on and has no name, as the browser computes it for assistive programs.
 async function nameless(page) {
+	// What stands in an empty field goes as soon as something is typed: it is no name.
+	await page.page.evaluate(() => document.querySelectorAll('[placeholder]').forEach((node) => node.removeAttribute('placeholder')));
 	const session = await page.page.context().newCDPSession(page.page);
 	await session.send('DOM.enable');
 	const { nodes } = await session.send('Accessibility.getFullAXTree');

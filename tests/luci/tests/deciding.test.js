@@ -2,6 +2,7 @@
 // What waits for a person: the preview, and the decision either way.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const test = require('node:test');
 const { Stage } = require('../stage');
 const { packages } = require('../stories');
@@ -64,6 +65,9 @@ test('approving a hold deletes the files on the other router as soon as it appro
 	await other.says(/files of hosts wait for your decision\./);
 	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
 	await other.press('Look and decide');
+	// Why is said once, and without a command to type.
+	assert.equal((await other.text('.modal')).match(/12 of 14 files/g).length, 1);
+	assert.doesNotMatch(await other.text('.modal'), /owsync approve/);
 	await other.shot('deletions');
 	await other.press('Delete them here, too', '.modal');
 
@@ -71,6 +75,20 @@ test('approving a hold deletes the files on the other router as soon as it appro
 	await page.says(/Everything is in sync since/);
 	const { versions } = await router2.ask('history', { share: 'hosts' });
 	assert.equal(versions.filter(({ why }) => why == 'deleted').length, MANY.length);
+});
+
+test('a share whose directory is gone says so, and asks for no decision: it goes on by itself', async () => {
+	const [router1] = await many();
+	fs.renameSync(router1.file('etc/hosts.d'), router1.file('etc/away'));
+	await router1.untilStatus('it is held', ({ shares }) => shares.hosts.hold);
+
+	const page = await stage.open(router1);
+	await page.says('hosts is not synced, because the directory of hosts cannot be opened.', '.owsync-verdict');
+	assert.equal(await page.button(/decide/i, '#view').count(), 0);
+	await page.shot('directory-gone');
+	fs.renameSync(router1.file('etc/away'), router1.file('etc/hosts.d'));
+
+	await page.says(/Everything is in sync since/);
 });
 
 test('Not now leaves a hold as it is', async () => {

@@ -2,13 +2,17 @@
 // Rights: who may only read sees the state, and never a key, a content or a button that acts.
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
+const { groups } = require('../router/rights');
+const { APP } = require('../router/router');
 const { Stage } = require('../stage');
 
 const stage = new Stage();
 const READER = { parts: ['read'] };
 
-// What a page asked for and was refused.
+// What its pages asked for and were refused.
 const refused = (router) => router.rpcd.refused;
 
 test('a reader sees whether everything is in sync, and no button that acts', async () => {
@@ -86,10 +90,15 @@ test('the access list lets a reader have no key, no content and no act', async (
 		assert.deepEqual(await router1.rpcd.call(session, 'file', 'read', { path: '/etc/owsync/key' }), [-32002, 'Access denied']);
 });
 
-test('every method of the daemon that acts or tells contents is granted to who may write, and none is forgotten', async () => {
+test('every call that a page makes is granted to who may write, and no method that is not there', async () => {
 	const [router1] = await stage.pair();
 	const writer = router1.rpcd.sessions.get(router1.rpcd.login()).rights;
 	const methods = Object.keys((await router1.bus.lookup('owsync'))[1][0].methods);
+	const source = fs.readFileSync(path.join(APP, 'htdocs/luci-static/resources/owsync/daemon.js'), 'utf8');
+	const called = [...source.matchAll(/declare\('(\w+)'/g)].map(([, name]) => name);
+	const { read, write } = Object.values(groups(path.join(APP, 'root/usr/share/rpcd/acl.d')))[0];
 
-	assert.deepEqual(methods.filter((method) => !writer.grants('ubus', 'owsync', method)), []);
+	assert.ok(called.length > 15, `${called}`);
+	assert.deepEqual(called.filter((method) => !methods.includes(method) || !writer.grants('ubus', 'owsync', method)), []);
+	assert.deepEqual([...read.ubus.owsync, ...write.ubus.owsync].filter((method) => !methods.includes(method)), []);
 });

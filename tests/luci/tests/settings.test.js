@@ -334,6 +334,19 @@ for (const [option, value] of Object.entries(WRONG))
 		page.faults.length = 0;
 	});
 
+test('a share with patterns needs a directory: without one the daemon would refuse the package', async () => {
+	const one = await router();
+	const page = await stage.open(one, SETTINGS);
+	await edit(page, 'shares', 'main', 'Share main');
+
+	await fill(page, '.modal', 'dir', '');
+	await page.press('Save', '.modal');
+
+	await page.page.locator('.modal .cbi-value[data-name="dir"] .cbi-input-invalid').waitFor();
+	assert.ok(await page.page.locator('body.modal-overlay-active').count());
+	assert.equal(section(one, 'owsync').dir, '/etc/config');
+});
+
 test('files that the filters match are shown while they are typed', async () => {
 	const one = await router();
 	const page = await stage.open(one, SETTINGS);

@@ -250,6 +250,10 @@ return baseclass.extend({
 
 	group: function(share, list, reason, done) {
 		const boxes = [];
+		/* What is the same for all of them is said once. */
+		const messages = Array.from(new Set(list.filter(words.hasDetails).map(function(one) {
+			return words.plain(one.message);
+		})));
 		const rows = list.map(function(one) {
 			const box = live.node('input', { 'type': 'checkbox', 'checked': '' });
 
@@ -258,8 +262,8 @@ return baseclass.extend({
 			return live.node('li', {},
 				live.node('label', {}, box, ' ', live.node('span', { 'class': 'owsync-path' }, one.path),
 					one.peer ? ' ' + _('from %s').format(one.peer) : null),
-				words.hasDetails(one) && one.message
-					? live.node('pre', { 'class': 'owsync-message' }, one.message) : null);
+				messages.length > 1 && words.hasDetails(one) && one.message
+					? live.node('pre', { 'class': 'owsync-message' }, words.plain(one.message)) : null);
 		});
 
 		function act(choice) {
@@ -285,6 +289,8 @@ return baseclass.extend({
 
 		return live.node('div', { 'class': 'owsync-side' },
 			live.node('p', {}, words.path({ reason: reason })),
+			messages.length === 1 && messages[0]
+				? live.node('pre', { 'class': 'owsync-message' }, messages[0]) : null,
 			live.node('ul', { 'class': 'owsync-plain owsync-scroll' }, rows),
 			live.node('div', { 'class': 'owsync-buttons' }, GROUPS[reason].map(function(choice) {
 				return dialog.button(choice.label, choice.style || 'action', function() {

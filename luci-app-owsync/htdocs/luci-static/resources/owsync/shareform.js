@@ -75,7 +75,7 @@ return baseclass.extend({
 			if (!share)
 				return live.node('span', {}, '–');
 
-			const state = words.state(share.hold ? 'held' : share.state);
+			const state = words.state(share.hold ? (words.isDecision(share.hold) ? 'held' : 'stopped') : share.state);
 
 			return live.node('span', {}, live.node('span', { 'class': state[1] }, state[0]), ' ',
 				N_(share.files, '%d file', '%d files').format(share.files));
@@ -83,8 +83,17 @@ return baseclass.extend({
 	},
 
 	files: function(grid, isMain) {
-		options.text(grid, 'dir', _('Directory'), _('Where its files lie on this router.'),
+		const dir = options.text(grid, 'dir', _('Directory'), _('Where its files lie on this router.'),
 			{ tab: 'files', check: values.path, isNeeded: !isMain });
+
+		/* The daemon refuses a share that has patterns and no directory, and the whole package with it. */
+		if (isMain)
+			dir.validate = function(section, value) {
+				if (value)
+					return values.path(value);
+
+				return L.toArray(this.section.formvalue(section, 'include')).length === 0 || _('A value is needed.');
+			};
 
 		options.list(grid, 'include', _('Files'),
 			_('Names below the directory, or patterns: “*” stands for anything, “?” for one character, “[ab]” for one of several. A directory takes along what is in it. Without any nothing is synced.'),

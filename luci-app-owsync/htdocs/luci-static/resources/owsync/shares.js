@@ -14,12 +14,18 @@
 
 function stateWord(share) {
 	if (share.hold)
-		return 'held';
+		return words.isDecision(share.hold) ? 'held' : 'stopped';
 
 	if (verdict.isPaused(share))
 		return 'paused';
 
-	return share.trial ? 'trial' : share.state;
+	if (share.trial)
+		return 'trial';
+
+	if (L.toArray(share.owed).some(words.needsPerson))
+		return 'held';
+
+	return share.state === 'idle' && (share.owed_count > 0 || share.pending_count > 0) ? 'waits' : share.state;
 }
 
 function sentence(name, share) {
@@ -182,7 +188,7 @@ return baseclass.extend({
 		const share = row.share;
 		const isPaused = verdict.isPaused(share);
 		const isFree = !share.hold && !isPaused;
-		const seen = [ share.hold || isDecidable(share), share.trial, share.trial, isFree, isFree, isPaused ];
+		const seen = [ (share.hold && words.isDecision(share.hold)) || isDecidable(share), share.trial, share.trial, isFree, isFree, isPaused ];
 
 		node.owsyncRow = row;
 		seen.forEach(function(isSeen, at) {

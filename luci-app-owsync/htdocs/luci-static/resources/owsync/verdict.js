@@ -97,14 +97,27 @@ function ofTrial(status, passed) {
 }
 
 function ofHold(status) {
-	const share = names(status.shares).find(function(name) {
+	const held = names(status.shares).filter(function(name) {
 		return status.shares[name].hold;
 	});
+	const waiting = held.find(function(name) {
+		return words.isDecision(status.shares[name].hold);
+	});
+	const share = waiting || held[0];
 
 	if (!share)
 		return null;
 
 	const hold = status.shares[share].hold;
+
+	/* Without its directory there is nothing to decide. */
+	if (!waiting)
+		return {
+			tone: 'warning',
+			sentence: _('%s is not synced, because %s.').format(share, words.hold(share, hold)),
+			advice: words.holdAdvice(hold),
+			actions: [ action('settings', _('Open the settings')) ]
+		};
 
 	return {
 		tone: 'danger',

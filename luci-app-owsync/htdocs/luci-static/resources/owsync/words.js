@@ -164,8 +164,10 @@ const STATE = {
 	'away': [ _('away'), 'warning' ],
 	'disabled': [ _('switched off'), '' ],
 	'paused': [ _('paused'), 'warning' ],
+	'stopped': [ _('stopped'), BAD ],
 	'held': [ _('waits for you'), BAD ],
 	'trial': [ _('to be confirmed'), 'warning' ],
+	'waits': [ _('something waits'), 'warning' ],
 	'looking': [ _('looking'), 'notice' ],
 	'applying': [ _('receiving'), 'notice' ],
 	'idle': [ _('ready'), 'success' ],
@@ -238,6 +240,11 @@ return baseclass.extend({
 		const known = HOLD[hold.reason];
 
 		return known ? known[1] : null;
+	},
+
+	/* Whether a person can let a held share go on: not as long as its directory is missing. */
+	isDecision: function(hold) {
+		return hold.reason !== 'root_missing';
 	},
 
 	/* Why a path did not travel or land. */
