@@ -124,3 +124,33 @@ fn deletions_stay_where_they_may_not_leave_or_enter_and_follow_when_they_may() {
         world.assert_equal();
     }
 }
+
+#[test]
+fn what_wins_over_a_peers_change_still_waits_for_a_person() {
+    let mut world = couple(145);
+    world.write(1, "dhcp", "theirs");
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.owed(0).get("dhcp"), Some(&"manual"));
+    // Nothing changes on this disk by knowing that the change made here is the newer one.
+    world.write(0, "dhcp", "mine, later");
+    world.run(Duration::from_secs(120));
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("theirs"));
+    world.done(0, sync());
+    world.settle();
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("mine, later"));
+    world.assert_equal();
+}
+
+#[test]
+fn a_deletion_that_nobody_was_told_of_is_not_forgotten() {
+    let mut world = couple(146);
+    world.remove(0, "dhcp");
+    world.run(Duration::from_secs(60));
+    world.sleep_through(40);
+    world.start_all();
+    world.run(Duration::from_secs(2 * 86_400));
+    world.done(0, sync());
+    world.settle();
+    assert_eq!((world.read(0, "dhcp"), world.read(1, "dhcp")), (None, None));
+    world.assert_equal();
+}
