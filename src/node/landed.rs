@@ -174,7 +174,10 @@ impl<F: Fs> Node<F> {
                 );
                 trial.push(TrialStep { path: step.path.clone(), was, version: record.entry.version.clone() });
             }
-            self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
+            // What goes back here was told of when it began.
+            if cause != Cause::TakenBack {
+                self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
+            }
             deleted += u64::from(
                 before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
             );
@@ -274,9 +277,27 @@ impl<F: Fs> Node<F> {
         if !record.entry.tells_more_than(before.map(|before| &before.entry)) {
             return;
         }
-        self.counters.conflicts += 1;
         let lost_here = before.is_some_and(|before| record.entry.has_lost(&before.entry) && before.entry.is_live());
         let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
+        // Just later than what it replaces, and not for a person's edit: it went back there, unconfirmed.
+        let next = |before: &Record| {
+            let (stamp, was) = (record.entry.stamp, before.entry.stamp);
+            stamp.rank == was.rank && stamp.ms == was.ms.saturating_add(1)
+        };
+        if lost_here && before.is_some_and(next) {
+            let text = format!(
+                "share {name}: {path} was taken back by {peer}, where it was not confirmed; this node's version is in history: \
+                 `owsync log` shows it, `owsync restore` brings it back"
+            );
+            self.log(Level::Warning, text.clone());
+            let details = Tree::map()
+                .with("share", name.to_string())
+                .with("peer", peer)
+                .with("reason", "it was not confirmed there")
+                .with("paths", vec![Tree::Text(path.to_text())]);
+            return self.tell(Event { name: "owsync.rollback", at: now.wall, text, details });
+        }
+        self.counters.conflicts += 1;
         let what = if lost_here {
             "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back"
         } else {
