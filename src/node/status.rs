@@ -391,5 +391,5 @@ fn owed_tree(path: &RelPath, reason: &Reason) -> Tree {
 
 fn pending_tree(path: &RelPath, entry: &Entry) -> Tree {
     let what = if entry.is_live() { "changed" } else { "deleted" };
-    Tree::map().with("path", path.to_text()).with("what", what).with("size", entry.size)
+    owed_tree(path, &Reason::Manual).with("what", what).with("size", entry.size)
 }

@@ -133,6 +133,8 @@ fn a_manual_share_waits_for_sync() {
     b.write("g", "1");
     until("what is heard waits", || owed(a, "g").is_some_and(|(reason, _)| reason == "manual"));
     until("what changed waits", || a.main()["pending_count"] == json!(1));
+    let status = String::from_utf8(a.owsync(&["status"]).stdout).unwrap();
+    assert!(status.contains("changed here: f: mode manual: it waits for `owsync sync`"), "{status}");
     until("the other side knows", || b.peer("a")["shares"]["main"]["pending_there"] == json!(1));
     assert!(!b.exists("f") && !a.exists("g"));
 

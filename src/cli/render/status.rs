@@ -192,6 +192,7 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
         notes.push(format!("uncommitted changes cannot be looked for: {}", share.text("uncommitted_error")));
     }
     notes.extend(paths(share.list("held_paths"), 0, "", look));
+    notes.extend(paths(share.list("pending"), share.number("pending_count").unwrap_or(0), "changed here: ", look));
     notes.extend(paths(share.list("owed"), share.number("owed_count").unwrap_or(0), "owed: ", look));
     notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
     if look.verbose {
