@@ -121,9 +121,10 @@ async function unreached(page) {
 			.filter((node) => node.type != 'radio' || node.checked);
 		window.reached = new Set([document.activeElement]);
 		document.addEventListener('focusin', ({ target }) => window.reached.add(target));
-		return window.wanted.length;
+		// Every place where Tab may stop, those of LuCI's own menu too, and of tabs that are closed.
+		return document.querySelectorAll('button, a[href], input, select, textarea, summary, [tabindex]').length;
 	});
-	for (let n = 0; n < count + 12; n++)
+	for (let n = 0; n < count + 2; n++)
 		await page.page.keyboard.press('Tab');
 	return page.page.evaluate(() => window.wanted.filter((node) => node.isConnected && !window.reached.has(node)).map((node) => node.outerHTML.slice(0, 160)));
 }

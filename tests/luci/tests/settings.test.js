@@ -58,8 +58,9 @@ const known = (place) => KNOWN.filter(({ name, places }) => places.includes(plac
 // Brings the tab into view that a field is in, also where it is in a dialog.
 async function field(page, where, option) {
 	const found = page.page.locator(`${where} .cbi-value[data-name="${option}"]`);
-	const tab = await found.evaluate((node) => node.closest('[data-tab-title]')?.getAttribute('data-tab') ?? null);
-	if (tab && !await found.isVisible())
+	// LuCI closes a tab by making it no pixel high.
+	const tab = await found.evaluate((node) => node.closest('[data-tab-title]:not([data-tab-active="true"])')?.getAttribute('data-tab') ?? null);
+	if (tab)
 		await page.page.locator(`${where} .cbi-tabmenu > li[data-tab="${tab}"] > a`).first().click();
 	return found;
 }
@@ -95,8 +96,8 @@ async function edit(page, tab, id, title) {
 // Makes a section with this name, and opens its dialog.
 async function add(page, tab, name, title) {
 	await openTab(page, tab);
-	await page.page.locator('.cbi-section-create-name:visible').pressSequentially(name);
-	await page.page.locator('.cbi-section-create:visible').getByRole('button', { name: 'Add' }).click();
+	await page.page.locator(`[data-tab="${tab}"] .cbi-section-create-name`).pressSequentially(name);
+	await page.page.locator(`[data-tab="${tab}"] .cbi-section-create`).getByRole('button', { name: 'Add' }).click();
 	await page.says(title, '.modal h4');
 }
 
