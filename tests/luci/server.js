@@ -105,11 +105,12 @@ class Server {
 		const found = card ? {} : node(at);
 		if (!found)
 			return send('text/plain', `the menu has no ${at}`, 404);
+		const pollspeed = Number(query.get('pollspeed') ?? 1);
 		const env = {
 			sessionid: session, token: 'token', scriptname: '/cgi-bin/luci', resource: '/luci-static/resources', media: '/luci-static/bootstrap',
 			ubuspath: '/ubus/', documentroot: '/www', pollinterval: 5, rpctimeout: 20, apply_rollback: 90, apply_holdoff: 0,
 			requestpath: at.split('/'), dispatchpath: at.split('/'), nodespec: { readonly: !rights.parts.includes('write') },
-			view: card ? undefined : found.action.path, pollspeed: Number(query.get('pollspeed') ?? 1),
+			view: card ? undefined : found.action.path, pollspeed, apply_display: 1.5 * pollspeed,
 			includes: card && fs.existsSync(INCLUDES) ? fs.readdirSync(INCLUDES).map((name) => name.replace(/\.js$/, '')) : undefined,
 		};
 		const top = found.at?.split('/').slice(0, 3).join('/');

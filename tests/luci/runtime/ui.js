@@ -106,11 +106,17 @@ const changes = baseclass.extend({
 					E('div', { 'class': 'right' }, [E('button', { 'class': 'btn', 'click': () => this.displayStatus(false) }, [_('Dismiss')])])]);
 				return;
 			}
-			this.displayStatus('notice', E('p', {}, [_('No changes to apply')]));
+			this.displayStatus('notice', E('p', {}, [_('There are no changes to apply')]));
+			return this.$later(() => this.displayStatus(false));
 		}
 		document.dispatchEvent(new CustomEvent('uci-applied'));
-		this.displayStatus(false);
-		window.location = window.location.href.split('#')[0];
+		this.displayStatus('notice', E('p', {}, [_('Configuration changes applied.')]));
+		this.$later(() => { window.location = window.location.href.split('#')[0]; });
+	},
+
+	// What was said is read first. The page goes on meanwhile, and whatever it still waits for then is lost.
+	$later(act) {
+		window.setTimeout(act, L.env.apply_display * 1000);
 	},
 
 	displayStatus(kind, content) {

@@ -285,6 +285,30 @@ test('Enabled stops and starts the service, now and for the next boot', async ()
 	await until('it starts', () => one.service.running && one.service.enabled);
 });
 
+test('a slow init script hears of everything before the page loads again', async () => {
+	const one = await router();
+	await one.service.stop();
+	one.service.enabled = false;
+	one.write('etc/config/owsync', one.read('etc/config/owsync').replace('enabled \'1\'', 'enabled \'0\''));
+	// A service that was never started has no trigger, and nobody else starts it.
+	one.changed = async () => {};
+	const { action } = one.service;
+	let again;
+	const loaded = new Promise((resolve) => { again = resolve; });
+	one.service.action = async function(name) {
+		if (name == 'enable')
+			await loaded;
+		return action.call(this, name);
+	};
+	const page = await stage.open(one, SETTINGS);
+
+	await fill(page, MAIN, 'enabled', true);
+	await apply(page);
+	again();
+
+	await until('it starts', () => one.service.running && one.service.enabled);
+});
+
 test('another database is said to need a restart, and is in use after it', async () => {
 	const one = await router();
 	const page = await stage.open(one, SETTINGS);

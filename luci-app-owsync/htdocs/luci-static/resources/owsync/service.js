@@ -14,6 +14,8 @@
 
 const callList = rpc.declare({ object: 'rc', method: 'list', params: [ 'name' ], expect: { '': {} } });
 const callInit = rpc.declare({ object: 'rc', method: 'init', params: [ 'name', 'action' ], reject: true });
+/* A request of its own, where LuCI would have the calls of a moment wait for each other in one. */
+const callInitApart = rpc.declare({ object: 'rc', method: 'init', params: [ 'name', 'action' ], reject: true, nobatch: true });
 const callCommit = rpc.declare({ object: 'uci', method: 'commit', params: [ 'config' ], reject: true });
 
 /* How long the object is waited for, and how often it is looked for, in milliseconds. */
@@ -108,11 +110,17 @@ return baseclass.extend({
 		});
 	},
 
-	/* Makes the init script agree with what the settings say. */
+	/*
+	 * Makes the init script agree with what the settings say.
+	 *
+	 * Both calls leave at once: LuCI loads the page again shortly after settings were applied, and on a slow router that is
+	 * before the first one is answered. What has not been sent by then never is; what was sent is done, answered or not.
+	 */
 	follow: function(isEnabled) {
-		return callInit('owsync', isEnabled ? 'enable' : 'disable').then(function() {
-			return callInit('owsync', isEnabled ? 'start' : 'stop');
-		});
+		return Promise.all([
+			callInitApart('owsync', isEnabled ? 'enable' : 'disable'),
+			callInitApart('owsync', isEnabled ? 'start' : 'stop')
+		]);
 	},
 
 	/* The first status, as soon as there is one. */
