@@ -129,11 +129,13 @@ const Checkbox = AbstractElement.extend({
 
 	render() {
 		const { options } = this;
-		this.$input = E('input', { 'id': this.$id(), 'type': 'checkbox', 'value': options.value_enabled,
+		// Not the name that the option's label is for: LuCI brings the two together by a script, for the mouse alone.
+		const id = `cb${Math.random().toString(16).slice(2, 10)}`;
+		this.$input = E('input', { 'id': id, 'type': 'checkbox', 'value': options.value_enabled,
 			'checked': this.value == options.value_enabled ? '' : null, 'disabled': options.disabled ? '' : null,
 			'data-widget-id': this.$id() });
 		const frame = E('div', { 'id': options.id, 'class': 'cbi-checkbox' }, [
-			this.$input, E('label', { 'for': this.$id() }, []),
+			this.$input, E('label', { 'for': id }, []),
 			options.tooltip ? E('label', { 'class': 'cbi-tooltip-container' }, [options.tooltipicon ?? 'ℹ️',
 				E('div', { 'class': 'cbi-tooltip' }, [options.tooltip])]) : null,
 		]);

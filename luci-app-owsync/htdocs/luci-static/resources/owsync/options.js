@@ -106,6 +106,14 @@ return baseclass.extend({
 		option.default = about.standard;
 		option.owsyncDefault = about.standard;
 		option.editable = about.isModal !== true;
+		/* LuCI's label beside it belongs to an element of another name, so to a screen reader the box has none. */
+		option.renderWidget = function() {
+			const frame = form.Flag.prototype.renderWidget.apply(this, arguments);
+
+			frame.querySelector('input[type="checkbox"]').setAttribute('aria-label', title);
+
+			return frame;
+		};
 
 		return option;
 	},
