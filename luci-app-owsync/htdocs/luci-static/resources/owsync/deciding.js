@@ -49,7 +49,7 @@ function where(one) {
 function unknown(list) {
 	return list.unknown.map(function(one) {
 		return live.node('p', { 'class': 'owsync-remark' },
-			_('What %s would change is not known: %s').format(one.peer, one.message));
+			_('%s: %s').format(one.peer, words.plain(one.message)));
 	});
 }
 
