@@ -71,22 +71,17 @@ impl ConfText {
         unless_standard("delete_guard", guard.to_string(), guard == standard.delete_guard);
         unless_standard("min_free", share.min_free.to_string(), share.min_free == standard.min_free);
         unless_standard("reload", share.reload().to_string(), share.reload() == standard.reload());
+        unless_standard("mode", share.mode.word().into(), share.mode == standard.mode);
+        let deletions = if share.deletions == Direction::Observe { "none" } else { share.deletions.word() };
+        unless_standard("propagate_deletions", deletions.into(), share.deletions == Direction::Both);
+        for (key, limit) in [("soft_max_time", share.soft_max_time), ("hard_max_time", share.hard_max_time)] {
+            unless_standard(key, limit.map_or(0, |limit| limit.as_secs()).to_string(), limit.is_none());
+        }
         if let Some(confirm) = share.confirm {
             self.set("confirm", confirm.to_string());
         }
         for (key, program) in [("validate", &share.validate), ("probe", &share.probe)] {
             program.iter().for_each(|program| self.set(key, program.as_os_str().as_bytes()));
-        }
-        let mut unless_standard = |key: &str, value: &str, same: bool| {
-            if whole || !same {
-                self.set(key, value);
-            }
-        };
-        unless_standard("mode", share.mode.word(), share.mode == standard.mode);
-        let deletions = if share.deletions == Direction::Observe { "none" } else { share.deletions.word() };
-        unless_standard("propagate_deletions", deletions, share.deletions == Direction::Both);
-        for (key, limit) in [("soft_max_time", share.soft_max_time), ("hard_max_time", share.hard_max_time)] {
-            unless_standard(key, &limit.map_or(0, |limit| limit.as_secs()).to_string(), limit.is_none());
         }
         self.hook(&share.hook);
     }

@@ -76,7 +76,7 @@ impl InForce {
 
     /// A path changed here: whoever changed it tells whom it concerns.
     pub fn learn_path(&mut self, share: &ShareSettings, path: &RelPath) {
-        if share.reload() == Reload::Uci && package_of(path).is_some() {
+        if share.reload() == Reload::Uci && PackageName::at(path).is_some() {
             let said = what_it_says(&share.dir, path);
             self.packages.insert((share.name.clone(), path.clone()), said);
         }
@@ -89,7 +89,7 @@ impl InForce {
             Reload::Uci => {
                 let mut actions = Vec::new();
                 for path in paths {
-                    let Some(package) = package_of(path) else { continue };
+                    let Some(package) = PackageName::at(path) else { continue };
                     let said = what_it_says(&share.dir, path);
                     let before = self.packages.insert((share.name.clone(), path.clone()), said);
                     if before != Some(said) {
@@ -206,15 +206,10 @@ pub fn named(texts: impl Iterator<Item = String>) -> String {
     named
 }
 
-/// The package that lies at a path, if one can: packages lie at the top of their directory.
-fn package_of(path: &RelPath) -> Option<PackageName> {
-    if path.parent().is_some() { None } else { PackageName::parse(path.as_bytes()) }
-}
-
 /// What a package says, apart from how it is written; one that cannot be parsed says its bytes.
 fn what_it_says(dir: &Path, path: &RelPath) -> [u8; 32] {
     let bytes = std::fs::read(dir.join(std::ffi::OsStr::from_bytes(path.as_bytes()))).unwrap_or_default();
-    let parsed = package_of(path).and_then(|name| uci::parse(&name, &bytes).ok());
+    let parsed = PackageName::at(path).and_then(|name| uci::parse(&name, &bytes).ok());
     match parsed {
         Some(package) => Sha256::digest(uci::write::export(&package)).into(),
         None => Sha256::digest(bytes).into(),

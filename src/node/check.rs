@@ -154,7 +154,7 @@ fn staged<'a, R: Root>(batch: &'a Batch<R>, path: &RelPath) -> Option<&'a RelPat
 /// Why a staged file is no UCI package, where its path says that it is one. What is too large for a package, or cannot be
 /// read, is left to the landing.
 fn unparsable<R: Root>(root: &R, path: &RelPath, staged: &RelPath) -> Option<String> {
-    let name = if path.parent().is_some() { None } else { PackageName::parse(path.as_bytes()) }?;
+    let name = PackageName::at(path)?;
     let content = Content::open(root, staged, Kind::File).ok()?;
     let mut text = Vec::new();
     let mut buffer = [0; 16 * 1024];

@@ -343,19 +343,9 @@ impl<F: Fs> Node<F> {
     /// Drops batches that cannot come about now.
     pub(crate) fn drop_batches(&mut self, name: &ShareName, which: impl Fn(&Batch<F::Root>) -> bool) {
         let Some(share) = self.shares.get_mut(name) else { return };
-        let landing = share.landing.as_ref().and_then(|landing| landing.batch);
-        let doomed: Vec<u64> = share
-            .batches
-            .iter()
-            .filter(|(id, batch)| landing != Some(**id) && which(batch))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in doomed {
-            let Some(batch) = share.batches.remove(&id) else { continue };
-            share.fetching.retain(|_, by| *by != id);
-            if let Some(root) = &share.root {
-                batch.offers.into_values().for_each(|pending| pending.content.discard(root));
-            }
+        let dropped = share.take_batches(which);
+        if let Some(root) = &share.root {
+            dropped.into_iter().flat_map(|batch| batch.offers).for_each(|(_, pending)| pending.content.discard(root));
         }
     }
 }

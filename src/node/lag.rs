@@ -4,7 +4,6 @@ use crate::fs::Fs;
 use crate::model::{Direction, Now, PeerName, Reason, RelPath, ShareName};
 use crate::node::status::{AWAY, away_label};
 use crate::node::{LinkId, Node};
-use crate::store::state::Pause;
 
 /// What keeps one share and one peer from being in sync.
 pub(crate) struct Lag {
@@ -36,9 +35,8 @@ impl<F: Fs> Node<F> {
         if let Some(hold) = self.hold_of(name) {
             return Some(Lag::new("held", format!("held here: {hold}"), false));
         }
-        if share.paused {
-            let text = self.pause_of_share(name).map_or_else(|| "paused here".into(), Pause::to_string);
-            return Some(Lag::new("paused", text, false));
+        if let Some(pause) = self.pause_of_share(name) {
+            return Some(Lag::new("paused", pause.to_string(), false));
         }
         if let Some(trial) = self.trial_of(name) {
             let text = format!("run {} is not confirmed yet: it goes back unless its origin is reached", trial.run);
@@ -51,12 +49,10 @@ impl<F: Fs> Node<F> {
             return Some(Lag::new("looking", "its files are being looked at", true));
         }
         let state = self.store.state().shares.get(name)?;
-        let on_its_way =
-            |path: &RelPath| share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path));
         let owed: Vec<(&RelPath, &Reason)> = state
             .owed
             .iter()
-            .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !on_its_way(path))
+            .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !share.is_coming(node, path))
             .map(|((_, path), owed)| (path, &owed.reason))
             .collect();
         if let [(path, reason), rest @ ..] = &owed[..] {

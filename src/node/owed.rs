@@ -22,12 +22,9 @@ impl<F: Fs> Node<F> {
             return;
         }
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let on_its_way = |node: NodeId, path: &RelPath| {
-            share.batches.values().any(|batch| batch.from == node && batch.offers.contains_key(path))
-        };
         let mut groups: Map<(NodeId, u64), Vec<(RelPath, Owed)>> = Default::default();
         for ((node, path), owed) in
-            state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !on_its_way(*node, path))
+            state.owed.iter().filter(|((node, path), owed)| which(*node, path, owed) && !share.is_coming(*node, path))
         {
             groups.get_or_default((*node, owed.batch)).push((path.clone(), Owed::clone(owed)));
         }

@@ -51,7 +51,7 @@ pub(crate) struct Share<R: Root> {
     pub fetching: Map<(RelPath, Digest), u64>,
     pub sending: Sending,
     /// What transfers brought that broke off.
-    pub broken: Vec<Broken<R>>,
+    pub broken: Map<RelPath, Broken<R>>,
     pub landing: Option<Landing>,
     /// The trial of what landed, if it landed in this process.
     pub proving: Option<Proving>,
@@ -110,7 +110,7 @@ impl<R: Root> Share<R> {
             batches: Map::new(),
             fetching: Map::new(),
             sending: Sending::default(),
-            broken: Vec::new(),
+            broken: Map::new(),
             landing: None,
             proving: None,
             top: 0,
@@ -147,6 +147,20 @@ impl<R: Root> Share<R> {
         hasher.update(&self.settings.max_file_size.to_be_bytes());
         hasher.update(self.settings.symlinks.word().as_bytes());
         hasher.finish()
+    }
+
+    /// Whether a path that a node offered is on its way here.
+    pub fn is_coming(&self, from: NodeId, path: &RelPath) -> bool {
+        self.batches.values().any(|batch| batch.from == from && batch.offers.contains_key(path))
+    }
+
+    /// Takes away batches, all but the one that is landing.
+    pub fn take_batches(&mut self, which: impl Fn(&Batch<R>) -> bool) -> Vec<Batch<R>> {
+        let landing = self.landing.as_ref().and_then(|landing| landing.batch);
+        let ids = self.batches.iter().filter(|(id, batch)| landing != Some(**id) && which(batch));
+        let ids: Vec<u64> = ids.map(|(id, _)| *id).collect();
+        self.fetching.retain(|_, by| !ids.contains(by));
+        ids.iter().filter_map(|id| self.batches.remove(id)).collect()
     }
 
     /// Files deleted within the guard's time.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::limits;
+use crate::model::{RelPath, limits};
 
 /// The name of a package, which is the name of its file: letters, digits, `_` and `-`, at most 64 of them.
 ///
@@ -16,6 +16,11 @@ impl PackageName {
         let valid = |&b: &u8| is_name_byte(b) || b == b'-';
         (!name.is_empty() && name.len() <= limits::LABEL_MAX && name.iter().all(valid))
             .then(|| PackageName(ascii(name)))
+    }
+
+    /// The package that lies at a path of a directory of packages, if one can: they lie at the top of it.
+    pub fn at(path: &RelPath) -> Option<PackageName> {
+        if path.parent().is_some() { None } else { PackageName::parse(path.as_bytes()) }
     }
 
     /// The name.
