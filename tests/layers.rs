@@ -6,7 +6,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[path = "layers/scan.rs"]
@@ -67,28 +67,18 @@ const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/memory.rs"];
 /// The only place that may sleep: between two looks at a condition, with a deadline.
 const SLEEPERS: &[&str] = &["tests/e2e/wait.rs"];
 
-/// Lines of a file, tests included; above it the question is "two nouns?".
-const LINES: usize = 400;
-
-/// Files that are longer than [`LINES`], with what they have now. A line is only ever lowered, or taken out.
-const CEILINGS: &[(&str, usize)] = &[("src/daemon/watcher/tests.rs", 413)];
-
-/// A ceiling this far above its file must come down.
-const SLACK: usize = 15;
-
 #[test]
 fn every_file_keeps_the_rules() {
     let mut complaints = Vec::new();
-    let mut lengths = BTreeMap::new();
+    let mut names = BTreeSet::new();
     for (name, text) in sources() {
-        lengths.insert(name.clone(), text.lines().count());
         complaints.extend(imports_upward(&name, &text));
         complaints.extend(acts_in_the_core(&name, &text));
         complaints.extend(unsafe_code(&name, &text));
         complaints.extend(sleeps(&name, &text));
+        names.insert(name);
     }
-    assert!(lengths.contains_key("src/reconcile/mod.rs") && lengths.contains_key("tests/layers.rs"), "{lengths:?}");
-    complaints.extend(too_long(&lengths, CEILINGS));
+    assert!(names.contains("src/reconcile/mod.rs") && names.contains("tests/layers.rs"), "{names:?}");
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
@@ -213,30 +203,6 @@ fn sleeps(name: &str, text: &str) -> Vec<String> {
     found.map(|named| format!("{name}:{}: {} instead of waiting for a condition", named.line, named.text())).collect()
 }
 
-fn too_long(lengths: &BTreeMap<String, usize>, ceilings: &[(&str, usize)]) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for (name, &lines) in lengths {
-        match ceilings.iter().find(|(listed, _)| listed == name) {
-            Some((_, ceiling)) if lines > *ceiling => {
-                complaints.push(format!("{name}: {lines} lines, {ceiling} before: it may only shrink (two nouns?)"));
-            }
-            Some(_) if lines <= LINES => complaints.push(format!("{name}: {lines} lines: take it out of CEILINGS")),
-            Some((_, ceiling)) if lines + SLACK < *ceiling => {
-                complaints.push(format!("{name}: {lines} lines, its ceiling is {ceiling}: lower it"));
-            }
-            Some(_) => {}
-            None if lines > LINES => complaints.push(format!("{name}: {lines} lines, more than {LINES} (two nouns?)")),
-            None => {}
-        }
-    }
-    for (name, _) in ceilings {
-        if !lengths.contains_key(*name) {
-            complaints.push(format!("{name}: no such file: take it out of CEILINGS"));
-        }
-    }
-    complaints
-}
-
 #[test]
 fn an_import_upward_is_seen_however_it_is_written() {
     for (name, text) in [
@@ -323,19 +289,4 @@ fn a_test_that_sleeps_is_seen() {
         assert_eq!(sleeps("src/node/mod.rs", text).len(), 1, "{text}");
     }
     assert_eq!(sleeps("tests/x.rs", "fn f() { record.sleep = None; thread_of::sleep_well() }"), [""; 0]);
-}
-
-#[test]
-fn long_files_may_only_shrink() {
-    let lengths = |lines: usize| BTreeMap::from([("src/x.rs".to_string(), lines)]);
-    assert_eq!(too_long(&lengths(400), &[]), [""; 0]);
-    assert_eq!(too_long(&lengths(401), &[]), ["src/x.rs: 401 lines, more than 400 (two nouns?)"]);
-    assert_eq!(too_long(&lengths(600), &[("src/x.rs", 600)]), [""; 0]);
-    assert_eq!(
-        too_long(&lengths(601), &[("src/x.rs", 600)]),
-        ["src/x.rs: 601 lines, 600 before: it may only shrink (two nouns?)"]
-    );
-    assert_eq!(too_long(&lengths(500), &[("src/x.rs", 600)]), ["src/x.rs: 500 lines, its ceiling is 600: lower it"]);
-    assert_eq!(too_long(&lengths(390), &[("src/x.rs", 600)]), ["src/x.rs: 390 lines: take it out of CEILINGS"]);
-    assert_eq!(too_long(&lengths(1), &[("src/y.rs", 600)]), ["src/y.rs: no such file: take it out of CEILINGS"]);
 }

@@ -21,11 +21,11 @@ use crate::uci::{self, PackageName};
 #[derive(Default)]
 pub(crate) struct Checks {
     /// Contents that were found good.
-    passed: Set<(RelPath, Digest)>,
+    passed: Map<RelPath, Digest>,
     /// Paths that a person lets pass.
     pub forced: Set<RelPath>,
     /// Contents that are being looked at.
-    asked: Vec<(RelPath, Digest)>,
+    asked: Map<RelPath, Digest>,
     /// Which question that is.
     number: u64,
 }
@@ -42,14 +42,19 @@ impl<F: Fs> Node<F> {
     pub(crate) fn must_wait_for_checks(&mut self, now: Now, name: &ShareName, id: u64, steps: &[Step]) -> bool {
         let Some(share) = self.shares.get(name) else { return true };
         let (Some(batch), Some(root)) = (share.batches.get(&id), &share.root) else { return true };
+        let parses = share.settings.reload() == Reload::Uci;
+        let asks = share.settings.validate.is_some() || self.has_hook(name);
+        if !parses && !asks {
+            return false;
+        }
         let checks = &batch.checks;
         let fresh: Vec<&Step> = steps
             .iter()
             .filter(|step| step.source == Source::There && !checks.forced.contains(&step.path))
-            .filter(|step| !checks.passed.contains(&(step.path.clone(), step.entry.digest)))
+            .filter(|step| checks.passed.get(&step.path) != Some(&step.entry.digest))
             .collect();
         let mut refused: Map<RelPath, String> = Map::new();
-        if share.settings.reload() == Reload::Uci {
+        if parses {
             for step in fresh.iter().filter(|step| step.entry.kind == Kind::File) {
                 if let Some(why) = staged(batch, &step.path).and_then(|staged| unparsable(root, &step.path, staged)) {
                     refused.insert(step.path.clone(), why);
@@ -60,10 +65,10 @@ impl<F: Fs> Node<F> {
             self.refuse_paths(now, name, id, &refused);
             return true;
         }
-        if (share.settings.validate.is_none() && !self.has_hook(name)) || fresh.is_empty() {
+        if !asks || fresh.is_empty() {
             return false;
         }
-        let asked: Vec<(RelPath, Digest)> = fresh.iter().map(|step| (step.path.clone(), step.entry.digest)).collect();
+        let asked: Map<RelPath, Digest> = fresh.iter().map(|step| (step.path.clone(), step.entry.digest)).collect();
         let candidates = fresh
             .iter()
             .map(|step| Candidate {
@@ -90,14 +95,14 @@ impl<F: Fs> Node<F> {
         // It may be gone by now: its session ended, or everything in it was replaced by a later word.
         if let Some((id, batch)) = found {
             let id = *id;
-            let bad = |path: &RelPath| refused.iter().any(|(refused, _)| refused == path);
             let asked = std::mem::take(&mut batch.checks.asked);
-            batch.checks.passed.extend(asked.iter().filter(|(path, _)| !bad(path)).cloned());
             // What was replaced meanwhile was not what they looked at.
             let same = |path: &RelPath| {
                 let digest = batch.offers.get(path).map(|pending| pending.entry.digest);
-                asked.iter().any(|(asked, looked_at)| asked == path && digest == Some(*looked_at))
+                digest.is_some() && asked.get(path) == digest.as_ref()
             };
+            let good = asked.iter().filter(|(path, _)| !refused.iter().any(|(refused, _)| refused == *path));
+            batch.checks.passed.extend(good.map(|(path, digest)| (path.clone(), *digest)));
             let refused: Map<RelPath, String> = refused.iter().filter(|(path, _)| same(path)).cloned().collect();
             if !refused.is_empty() {
                 self.refuse_paths(now, name, id, &refused);

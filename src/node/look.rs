@@ -280,18 +280,20 @@ impl<F: Fs> Node<F> {
                 self.store.change_lazily(Change::Record(name.clone(), path, Record { sleep: Some(sleep), ..record }));
             }
         }
+        // Only hooks are told which paths that were.
+        let has_hook = self.has_hook(name);
         let mut changed = Vec::new();
         for path in gone {
-            let before = edit.count;
-            self.record_gone(now, name, path.clone(), &mut edit);
-            changed.extend(Some(path).filter(|_| edit.count > before));
+            let (before, told) = (edit.count, has_hook.then(|| path.clone()));
+            self.record_gone(now, name, path, &mut edit);
+            changed.extend(told.filter(|_| edit.count > before));
         }
         for (path, finding) in found {
-            let before = edit.count;
-            self.record_found(now, name, path.clone(), finding, &mut edit);
-            changed.extend(Some(path).filter(|_| edit.count > before));
+            let (before, told) = (edit.count, has_hook.then(|| path.clone()));
+            self.record_found(now, name, path, finding, &mut edit);
+            changed.extend(told.filter(|_| edit.count > before));
         }
-        self.tell_before_send(now, name, changed);
+        self.tell_before_send(name, changed);
         if let Some(share) = self.shares.get_mut(name).filter(|_| full) {
             // Only now: what is gone went since the scan before this one.
             share.last_scan = started;

@@ -26,8 +26,8 @@ impl<F: Fs> Node<F> {
     }
 
     /// These paths changed here: hooks are told before anybody else.
-    pub(crate) fn tell_before_send(&mut self, now: Now, name: &ShareName, paths: Vec<RelPath>) {
-        if paths.is_empty() || !self.has_hook(name) {
+    pub(crate) fn tell_before_send(&mut self, name: &ShareName, paths: Vec<RelPath>) {
+        if paths.is_empty() {
             return;
         }
         let Some(share) = self.shares.get_mut(name) else { return };
@@ -35,10 +35,10 @@ impl<F: Fs> Node<F> {
         *count += paths.len();
         let room = limits::OWED_TOLD.saturating_sub(some.len());
         some.extend(paths.into_iter().take(room));
-        self.call_before_send(now, name);
+        self.call_before_send(name);
     }
 
-    fn call_before_send(&mut self, _now: Now, name: &ShareName) {
+    fn call_before_send(&mut self, name: &ShareName) {
         let Some(sending) = self.shares.get_mut(name).map(|share| &mut share.sending) else { return };
         if sending.asked || sending.untold.1 == 0 {
             return;
@@ -59,7 +59,7 @@ impl<F: Fs> Node<F> {
                 self.stirred = true;
                 self.settle(now);
             }
-            self.call_before_send(now, name);
+            self.call_before_send(name);
         }
         self.finish(now);
     }

@@ -69,6 +69,7 @@ impl<F: Fs> Node<F> {
         }
         self.drop_the_deaf(now);
         self.note_sync_times(now);
+        self.note_paces(now);
         self.time_runs(now);
     }
 

@@ -1,5 +1,7 @@
 //! Exchanges that take too long: a soft limit warns, a hard one stops what comes in, to go on at a later time.
 
+use std::time::Duration;
+
 use crate::fs::Fs;
 use crate::model::{Monotonic, Now, ShareName, time};
 use crate::node::api::Level;
@@ -18,23 +20,42 @@ pub(crate) struct Pace {
 }
 
 impl<F: Fs> Node<F> {
+    /// Exchanges in shares that have a limit.
+    fn limited(&self) -> Vec<(LinkId, ShareName)> {
+        let admitted = self.links.iter().filter(|(_, link)| link.is_admitted());
+        let pairs = admitted.flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name)));
+        let limited = pairs.filter(|(_, name)| self.limits_of(name) != (None, None));
+        limited.map(|(id, name)| (id, name.clone())).collect()
+    }
+
+    /// Notes since when something has been coming in, at the end of each input: what ends and begins anew between two
+    /// looks at the clock is not one long exchange.
+    pub(crate) fn note_paces(&mut self, now: Now) {
+        for (id, name) in self.limited() {
+            let coming = self.shares.get(&name).is_some_and(|share| share.batches.values().any(|b| b.link == Some(id)));
+            let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) else {
+                continue;
+            };
+            if !exchange.listening {
+                continue;
+            }
+            if coming || !exchange.heard_all {
+                exchange.pace.since.get_or_insert(now.mono);
+            } else {
+                exchange.pace = Pace::default();
+            }
+        }
+    }
+
     /// Warns of exchanges that take too long, stops them, and lets them go on.
     pub(crate) fn time_exchanges(&mut self, now: Now) {
-        let pairs: Vec<(LinkId, ShareName)> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.is_admitted())
-            .flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone())))
-            .filter(|(_, name)| self.limits_of(name) != (None, None))
-            .collect();
-        for (id, name) in pairs {
+        for (id, name) in self.limited() {
             self.time_exchange(now, id, &name);
         }
     }
 
     fn time_exchange(&mut self, now: Now, id: LinkId, name: &ShareName) {
         let (soft, hard) = self.limits_of(name);
-        let coming = self.shares.get(name).is_some_and(|share| share.batches.values().any(|b| b.link == Some(id)));
         let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) else { return };
         if let Some(at) = exchange.pace.stopped {
             if now.mono >= at {
@@ -43,15 +64,7 @@ impl<F: Fs> Node<F> {
             }
             return;
         }
-        let waits = exchange.listening && !exchange.heard_all;
-        if !coming && !waits {
-            if exchange.listening {
-                exchange.pace = Pace::default();
-            }
-            return;
-        }
-        let since = *exchange.pace.since.get_or_insert(now.mono);
-        let taken = now.mono.since(since);
+        let Some(taken) = exchange.pace.since.map(|since| now.mono.since(since)) else { return };
         if hard.is_some_and(|hard| taken >= hard) {
             let stops = exchange.pace.stops.saturating_add(1);
             exchange.listening = false;
@@ -68,14 +81,12 @@ impl<F: Fs> Node<F> {
         } else if soft.is_some_and(|soft| taken >= soft) && !exchange.pace.warned {
             exchange.pace.warned = true;
             let (label, taken) = (self.peer_label(id), time::short(taken));
-            self.log(
-                Level::Warning,
-                format!("share {name}: what comes from {label} has taken {taken} (soft_max_time)"),
-            );
+            let text = format!("share {name}: what comes from {label} has taken {taken} (soft_max_time)");
+            self.log(Level::Warning, text);
         }
     }
 
-    fn limits_of(&self, name: &ShareName) -> (Option<std::time::Duration>, Option<std::time::Duration>) {
+    fn limits_of(&self, name: &ShareName) -> (Option<Duration>, Option<Duration>) {
         self.shares.get(name).map_or((None, None), |share| (share.settings.soft_max_time, share.settings.hard_max_time))
     }
 
@@ -83,7 +94,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn next_limit(&self) -> Monotonic {
         let of = |name: &ShareName, pace: &Pace| {
             let (soft, hard) = self.limits_of(name);
-            let limit = |limit: Option<std::time::Duration>| {
+            let limit = |limit: Option<Duration>| {
                 limit.zip(pace.since).map_or(Monotonic::NEVER, |(limit, since)| since.plus(limit))
             };
             let soft = if pace.warned { Monotonic::NEVER } else { limit(soft) };

@@ -99,8 +99,10 @@ impl<F: Fs> Node<F> {
             }
             let paths = self.concerned(name, &who, &seen, &preview.of);
             let there = self.reasons_there(name, &who);
+            let by_path: Map<&RelPath, &Noticed> =
+                seen.noticed.iter().map(|noticed| (&noticed.path, noticed)).collect();
             for path in paths.iter().copied() {
-                let noticed = seen.noticed.iter().find(|noticed| noticed.path == *path);
+                let noticed = by_path.get(path).copied();
                 let mine = self.state_of(name, state.index.get(path), noticed);
                 let mine = mine.as_ref();
                 let told = preview.told.get(&(who.node, name.clone(), path.clone()));

@@ -382,3 +382,19 @@ fn an_exchange_that_takes_too_long_is_warned_of_stopped_and_goes_on_later() {
     let supplied = world.counter(0, "supplied_bytes") as u64;
     assert!(supplied < 2 * size, "{supplied} of {size}");
 }
+
+#[test]
+fn many_short_exchanges_are_no_long_one() {
+    let mut world = couple(73);
+    world.slowest = 400;
+    world.share_settings(1).hard_max_time = Some(Duration::from_secs(5));
+    world.reload(1);
+    world.settle();
+    for n in 0..200 {
+        world.write(0, &format!("f{}", n % 7), &n.to_string());
+        world.run_ms(700);
+    }
+    assert!(!world.log_has(1, "(hard_max_time)"));
+    world.settle();
+    world.assert_equal();
+}
