@@ -254,3 +254,54 @@ fn a_plain_cluster_is_joined_without_any_key() {
 #[path = "cli/joining.rs"]
 #[cfg(feature = "encryption")]
 mod joining;
+
+#[test]
+fn merge_file_prints_the_merge_and_says_what_was_lost() {
+    let bench = Bench::new();
+    let package = |wan: &str| format!("\nconfig interface 'wan'\n\toption proto 'dhcp'\n{wan}\n");
+    let base = bench.write("base", &package(""));
+    let winner = bench.write("winner", &package("\toption mtu '1400'\n"));
+    let other = bench.write("other", &package("\toption metric '5'\n"));
+    let same = bench.write("same", &package("\toption mtu '1300'\n"));
+    let broken = bench.write("broken", "config interface 'wan\n");
+
+    let run = bench.run(&["merge-file", &base, &winner, &other]);
+    assert_eq!((run.code, run.out), (0, package("\toption mtu '1400'\n\toption metric '5'\n")));
+    assert_eq!(run.err, "owsync: note: wan: changed on both sides, different options\n");
+
+    let run = bench.run(&["merge-file", &base, &winner, &same]);
+    assert_eq!((run.code, run.out), (1, package("\toption mtu '1400'\n")));
+    assert_eq!(run.err, "owsync: lost: wan.mtu: kept '1400', not '1300'\n");
+
+    let run = bench.run(&["merge-file", &base, &winner, &broken]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert!(run.err.contains("not merged: no UCI package: EOF with unterminated '"), "{}", run.err);
+    assert!(run.err.contains(&format!("({broken}, line ")), "{}", run.err);
+
+    let run = bench.run(&["merge-file", &base, &winner, &bench.path("missing")]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("missing: cannot be read: No such file"), "{}", run.err);
+}
+
+#[test]
+fn merge_file_as_json_and_into_a_file() {
+    let bench = Bench::new();
+    let base = bench.write("base", "config a 'x'\n\toption o '1'\n");
+    let winner = bench.write("winner", "config a 'x'\n\toption o '2'\n");
+    let loser = bench.write("loser", "config a 'x'\n\toption o '3'\n");
+
+    let run = bench.run(&["merge-file", "--json", "-o", &winner, &base, &winner, &loser]);
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, &json["result"], run.err.as_str()), (1, &"lost".into(), ""));
+    let lost = serde_json::json!([{
+        "section": "x", "option": "o", "kept": ["2"], "lost": ["3"], "text": "x.o: kept '2', not '3'"
+    }]);
+    assert_eq!(json["lost"], lost);
+    assert_eq!(fs::read_to_string(&winner).unwrap(), "\nconfig a 'x'\n\toption o '2'\n\n");
+
+    // What cannot be merged leaves the file alone.
+    fs::write(&loser, "config\n").unwrap();
+    let run = bench.run(&["merge-file", "-o", &winner, &base, &winner, &loser]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert_eq!(fs::read_to_string(&winner).unwrap(), "\nconfig a 'x'\n\toption o '2'\n\n");
+}

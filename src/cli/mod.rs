@@ -17,6 +17,7 @@ pub mod help;
 pub mod init;
 pub mod join;
 pub mod keys;
+pub mod merge_file;
 pub mod offline;
 pub mod render;
 pub mod request;
@@ -117,6 +118,7 @@ fn command(invocation: &Invocation) -> Result<Done, Failure> {
         Verb::Genkey => keys::genkey(invocation),
         Verb::Identity => keys::identity(invocation),
         Verb::Check => check::check(invocation),
+        Verb::MergeFile => merge_file::merge_file(invocation),
         Verb::Init => init::init(invocation),
         Verb::Invite => init::invite(invocation),
         Verb::Join => join::join(invocation),

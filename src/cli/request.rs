@@ -192,6 +192,7 @@ pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String
         | Verb::Genkey
         | Verb::Join
         | Verb::Check
+        | Verb::MergeFile
         | Verb::Help => unreachable!("{:?} asks nobody", invocation.verb),
     };
     Ok(Request { method, params: Value::Object(params), patience })

@@ -262,3 +262,10 @@ pub const EVENTS_KEPT: usize = 64;
 pub const UCI_FILE_MAX: u64 = LOOK_AGAIN;
 /// Packages of one directory whose uncommitted changes are looked at.
 pub const UCI_PENDING_MAX: usize = 256;
+/// Sections of a package above which it is not merged.
+pub const MERGE_SECTIONS: usize = 4096;
+/// Unnamed sections of a type, not recognised otherwise, above which a merge does not look for similar ones: each is
+/// compared with each.
+pub const MERGE_CANDIDATES: usize = 64;
+/// Largest file that `merge-file` reads, in bytes.
+pub const MERGE_FILE_MAX: u64 = 1024 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! [`parse`] reads a package as `uci` does in its strict mode: the whole file, or the first error with its place.
 //! [`write`](mod@write) gives the three forms there are: what `uci commit` leaves on disk, what `uci export` prints, what
-//! `uci show` prints. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is what lies between: look
+//! `uci show` prints. [`merge`](mod@merge) combines what two sides made of one package. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is what lies between: look
 //! up a section, change it, write it back.
 //!
 //! What holds for every input: values are bytes, reading takes time in proportion to the text (times the logarithm of the
@@ -18,6 +18,7 @@
 
 pub mod delta;
 mod lexer;
+pub mod merge;
 pub mod model;
 mod name;
 mod parse;
@@ -27,7 +28,7 @@ use std::fmt;
 
 pub use model::{EditError, Package, Section, Value};
 pub use name::PackageName;
-pub use parse::parse;
+pub use parse::{parse, parse_shared};
 
 /// Why a text is not a UCI package, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub enum Reason {
     Unterminated(Quote),
     /// A NUL byte, which no value can hold.
     Nul,
+    /// A shared form marks an option as local twice, or one that has a value.
+    Marker,
 }
 
 /// What a line may begin with.
@@ -84,6 +87,8 @@ pub enum Command {
     Option,
     /// `list NAME VALUE`.
     List,
+    /// `local NAME`, in shared forms only: the option has a value of its own on every router.
+    Local,
 }
 
 /// The two kinds of quotes.
@@ -101,7 +106,7 @@ impl fmt::Display for Reason {
             Reason::InvalidCommand => "invalid command",
             Reason::Bare(Command::Package) => "package without name",
             Reason::Bare(Command::Config) => "config without name",
-            Reason::Bare(Command::Option | Command::List) => "option without name",
+            Reason::Bare(Command::Option | Command::List | Command::Local) => "option without name",
             Reason::TooFew => "insufficient arguments",
             Reason::TooMany => "too many arguments",
             Reason::BadName => "invalid character in name field",
@@ -111,6 +116,7 @@ impl fmt::Display for Reason {
             Reason::Unterminated(Quote::Single) => "EOF with unterminated '",
             Reason::Unterminated(Quote::Double) => "EOF with unterminated \"",
             Reason::Nul => "NUL byte",
+            Reason::Marker => "option marked as local twice, or beside a value",
         })
     }
 }

@@ -4,6 +4,7 @@
 //! in a model can be written and read again.
 
 use crate::model::Map;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::uci::name::{self, PackageName};
@@ -35,7 +36,7 @@ impl fmt::Display for EditError {
 impl std::error::Error for EditError {}
 
 /// What an option holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// `option`; never empty.
     One(Vec<u8>),
@@ -62,13 +63,15 @@ impl Value {
     }
 }
 
-/// A section. Two are equal if they have the same type, the same given name and the same options.
+/// A section. Two are equal if they have the same type, the same given name, the same options and the same markers.
 #[derive(Debug, Clone)]
 pub struct Section {
     kind: String,
     name: String,
     named: bool,
     options: Vec<(String, Value)>,
+    /// Options that have a value of their own on every router; only shared forms have them.
+    markers: BTreeSet<String>,
 }
 
 impl Section {
@@ -126,6 +129,26 @@ impl Section {
         self.put(name, &[item], Some(new))
     }
 
+    /// The options that a shared form marks as local: each router has its own value, which is not in the text. Sorted.
+    pub fn markers(&self) -> impl Iterator<Item = &str> {
+        self.markers.iter().map(String::as_str)
+    }
+
+    /// Whether the shared form marks an option as local.
+    pub fn is_local(&self, name: &str) -> bool {
+        self.markers.contains(name)
+    }
+
+    /// Marks an option as local and removes its value; whether it was not marked before.
+    ///
+    /// # Errors
+    /// The name is not valid for an option.
+    pub fn mark_local(&mut self, name: &str) -> Result<bool, EditError> {
+        let Some(valid) = name::name_of(name.as_bytes()) else { return Err(EditError::Name(name.into())) };
+        self.options.retain(|(known, _)| *known != valid);
+        Ok(self.markers.insert(valid))
+    }
+
     fn put(&mut self, name: &str, values: &[&[u8]], new: Option<Value>) -> Result<(), EditError> {
         let Some(valid) = name::name_of(name.as_bytes()) else { return Err(EditError::Name(name.into())) };
         if values.iter().any(|value| value.contains(&0)) {
@@ -148,7 +171,10 @@ impl Section {
 
 impl PartialEq for Section {
     fn eq(&self, other: &Section) -> bool {
-        self.kind == other.kind && self.given_name() == other.given_name() && self.options == other.options
+        self.kind == other.kind
+            && self.given_name() == other.given_name()
+            && self.options == other.options
+            && self.markers == other.markers
     }
 }
 
@@ -258,7 +284,7 @@ impl Package {
         self.made += 1;
         let named = name.is_some();
         let name = name.unwrap_or_else(|| name::made_up(self.made, &kind));
-        self.sections.push(Section { kind, name, named, options: Vec::new() });
+        self.sections.push(Section { kind, name, named, options: Vec::new(), markers: BTreeSet::new() });
         self.sections.len() - 1
     }
 

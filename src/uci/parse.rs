@@ -18,6 +18,18 @@ use crate::uci::{Command, ParseError, Reason};
 /// The first thing that `uci` would not accept either; then nothing of the text counts. Only NUL bytes are refused where
 /// libuci reads something from them.
 pub fn parse(name: &PackageName, text: &[u8]) -> Result<Package, ParseError> {
+    read(name, text, false)
+}
+
+/// Reads a shared form: a package's text with a line `local NAME` for each option that is local to every router.
+///
+/// # Errors
+/// As [`parse`]; also when a section marks an option twice, or marks one that has a value.
+pub fn parse_shared(name: &PackageName, text: &[u8]) -> Result<Package, ParseError> {
+    read(name, text, true)
+}
+
+fn read(name: &PackageName, text: &[u8], shared: bool) -> Result<Package, ParseError> {
     if let Some(at) = text.iter().position(|&b| b == 0) {
         let before = &text[..at];
         let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
@@ -30,6 +42,7 @@ pub fn parse(name: &PackageName, text: &[u8]) -> Result<Package, ParseError> {
         current: None,
         names: Map::new(),
         options: Map::new(),
+        shared,
     };
     while reader.lexer.next_line() {
         reader.line()?;
@@ -45,6 +58,8 @@ struct Reader<'a> {
     /// Sections by name, and options by section and name: a file with very many of them must not take their square.
     names: Map<String, usize>,
     options: Map<(usize, String), usize>,
+    /// Whether `local NAME` is a command.
+    shared: bool,
 }
 
 impl Reader<'_> {
@@ -57,9 +72,10 @@ impl Reader<'_> {
                 b"config" | b"c" => Command::Config,
                 b"option" | b"o" => Command::Option,
                 b"list" | b"l" => Command::List,
+                b"local" if self.shared => Command::Local,
                 _ => return Err(self.lexer.error(Reason::InvalidCommand)),
             };
-            if matches!(command, Command::Option | Command::List) && self.current.is_none() {
+            if matches!(command, Command::Option | Command::List | Command::Local) && self.current.is_none() {
                 return Err(self.lexer.error(Reason::NoSection));
             }
             if !self.lexer.enter(end) {
@@ -81,6 +97,12 @@ impl Reader<'_> {
                 Command::List => {
                     let (name, value) = self.assignment()?;
                     self.item(name, value);
+                }
+                Command::Local => {
+                    let name = self.required()?;
+                    let Some(name) = name::name_of(&name) else { return Err(self.lexer.error(Reason::BadName)) };
+                    self.end()?;
+                    self.marker(&name)?;
                 }
             }
         }
@@ -116,7 +138,20 @@ impl Reader<'_> {
         let Some(name) = name::name_of(&name) else { return Err(self.lexer.error(Reason::BadName)) };
         let value = self.lexer.word()?;
         self.end()?;
+        let marked = |index| self.package.section_at(index).is_local(&name);
+        if self.current.is_some_and(marked) {
+            return Err(self.lexer.error(Reason::Marker));
+        }
         Ok((name, value))
+    }
+
+    fn marker(&mut self, name: &str) -> Result<(), ParseError> {
+        let Some(index) = self.current else { return Err(self.lexer.error(Reason::NoSection)) };
+        let section = self.package.section_at_mut(index);
+        if section.option(name).is_some() || !section.mark_local(name).unwrap_or(false) {
+            return Err(self.lexer.error(Reason::Marker));
+        }
+        Ok(())
     }
 
     fn option(&mut self, name: String, value: Vec<u8>) {

@@ -66,10 +66,13 @@ fn push_section(text: &mut Vec<u8>, section: &Section) {
             text.push(b'\n');
         }
     }
+    for marker in section.markers() {
+        text.extend_from_slice(format!("\tlocal {marker}\n").as_bytes());
+    }
 }
 
 /// Single quotes around everything; a quote inside ends them, stands behind a backslash, and opens them again.
-fn push_quoted(text: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn push_quoted(text: &mut Vec<u8>, value: &[u8]) {
     text.push(b'\'');
     for &b in value {
         match b {

@@ -381,6 +381,18 @@ max_file_size of the share main.",
         ],
     },
     CommandSpec {
+        verb: Verb::MergeFile,
+        name: "merge-file",
+        operands: "BASE WINNER LOSER",
+        count: (3, 3),
+        summary: "merge two versions of a UCI package, by section and option",
+        detail: "BASE is the text that both versions started from. Where both changed the same thing, WINNER's value stays, and \
+what LOSER had is printed to standard error. A line `local NAME` is an option that every router has for itself.\n\
+Exits with 0 if everything was merged, with 1 if something of LOSER was lost, and with 3 if the texts cannot be merged \
+safely; then nothing is written.",
+        options: &[Opt::Output, Opt::Json, Opt::Quiet],
+    },
+    CommandSpec {
         verb: Verb::Help,
         name: "help",
         operands: "[COMMAND]",

@@ -71,6 +71,8 @@ pub enum Verb {
     Undo,
     /// Removes former versions.
     Forget,
+    /// Merges three files that hold versions of a UCI package.
+    MergeFile,
     /// Prints help.
     Help,
 }
@@ -136,6 +138,8 @@ pub enum Opt {
     Address,
     /// A new identity.
     New,
+    /// Where the result goes.
+    Output,
     /// Help.
     Help,
     /// Version.

@@ -167,6 +167,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         default: "until `owsync resume`",
     },
     flag(Opt::New, None, &["new"], "replace this node's identity by a new one, as after copying a machine"),
+    OptionSpec {
+        opt: Opt::Output,
+        short: Some('o'),
+        long: &["output"],
+        value: Some("FILE"),
+        meaning: "write the merged text to FILE, which may be one of the three; it is left alone if there is none",
+        default: "standard output",
+    },
     flag(Opt::Json, None, &["json"], "print JSON"),
     OptionSpec {
         opt: Opt::Help,
