@@ -3,6 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::config::{Config, Flavour};
 use crate::daemon::control::Control;
 use crate::daemon::dial::Dialler;
@@ -38,6 +40,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     let Start { mut config, role, log, reread } = start;
     // Before anything that a signal could interrupt halfway.
     let signals = signals::listen().map_err(|errno| format!("cannot wait for signals: {}", errno.desc()))?;
+    raise_descriptors();
     let env = Env::new();
     let memory = Memory::new(env.now().mono);
     if let Role::Connect { to, .. } = &role {
@@ -90,6 +93,17 @@ pub fn start(start: Start) -> Result<Shell, String> {
         has_token_file: true,
     });
     Ok(shell)
+}
+
+/// Raises the soft limit of open files, as far as it is below [`limits::DESCRIPTORS`] and the hard limit allows. What
+/// cannot be raised is no reason not to start: owsync gets by with few, more slowly.
+fn raise_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = limits::DESCRIPTORS.min(hard);
+        if soft < wanted {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+        }
+    }
 }
 
 fn only_peer(to: &crate::model::settings::Address) -> PeerSettings {

@@ -77,6 +77,11 @@ impl FsError {
         self.errno == libc::EACCES
     }
 
+    /// This process, or the machine, has no descriptor left: nothing is wrong with the path.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(self.errno, libc::EMFILE | libc::ENFILE)
+    }
+
     /// Somebody else holds it locked.
     pub fn is_busy(&self) -> bool {
         self.errno == libc::EWOULDBLOCK

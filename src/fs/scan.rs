@@ -153,6 +153,8 @@ impl<R: Root> Scan<R> {
         match root.stat(&hint.path) {
             Ok(Some(found)) => self.look(root, index, rules, hint.path, found, hint.deep),
             Ok(None) => {}
+            // Nothing was learned of it: the next look tells.
+            Err(error) if error.is_exhausted() => self.outcome.restless.push(hint.path),
             Err(error) => {
                 let sleep = if error.crosses() || error.is_symlink() { Sleep::Skipped } else { Sleep::Unreadable };
                 // What lies below something unreadable is as unknown as the thing itself.
@@ -193,6 +195,7 @@ impl<R: Root> Scan<R> {
                 Symlinks::Copy => match root.read_link(&path) {
                     Ok(text) if form::link_stays_inside(&path, &text) => None,
                     Ok(_) => Some(Reason::SymlinkOutside),
+                    Err(error) if error.is_exhausted() => return self.outcome.restless.push(path),
                     Err(error) => Some(Reason::Unreadable(error.cause())),
                 },
             };
@@ -274,8 +277,8 @@ impl<R: Root> Scan<R> {
     }
 
     fn could_not_read(&mut self, index: &mut Index, path: RelPath, error: &FsError) {
-        if error.is_missing() {
-            // It went, or became something else, since it was seen: the next look tells.
+        if error.is_missing() || error.is_exhausted() {
+            // It went, or became something else, since it was seen, or no descriptor is left: the next look tells.
             self.outcome.restless.push(path);
             return;
         }
@@ -291,8 +294,8 @@ impl<R: Root> Scan<R> {
     /// A directory that cannot be read: what is recorded below it sleeps.
     fn block_dir(&mut self, dir: Option<RelPath>, error: FsError) -> Result<(), FsError> {
         let Some(dir) = dir else { return Err(error) };
-        if error.is_missing() || error.is_symlink() {
-            // It went since it was seen.
+        if error.is_missing() || error.is_symlink() || error.is_exhausted() {
+            // It went since it was seen, or no descriptor is left to read it with.
             self.outcome.restless.push(dir);
             return Ok(());
         }

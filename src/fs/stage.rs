@@ -107,6 +107,9 @@ impl Staging {
 }
 
 /// Content arriving piece by piece: written, hashed, and a staged file once complete.
+///
+/// A staged file is created with its first byte and open only while a piece of it is written: a thousand requested files
+/// need one descriptor, not a thousand.
 pub struct Incoming<R: Root> {
     path: RelPath,
     size: u64,
@@ -115,7 +118,12 @@ pub struct Incoming<R: Root> {
 }
 
 enum Target<R: Root> {
-    File(R::File),
+    File {
+        /// Something was created at the path.
+        created: bool,
+        /// Open once everything was written, for the attributes.
+        complete: Option<R::File>,
+    },
     /// A symlink's text is short and becomes a link at the end.
     Text(Vec<u8>),
 }
@@ -132,13 +140,13 @@ pub enum ArrivalError {
 }
 
 impl<R: Root> Incoming<R> {
-    /// Starts to stage `size` bytes under `path`.
-    ///
-    /// # Errors
-    /// Of creating the file.
-    pub fn start(root: &R, path: RelPath, kind: Kind, size: u64) -> Result<Incoming<R>, FsError> {
-        let target = if kind == Kind::Symlink { Target::Text(Vec::new()) } else { Target::File(root.create(&path)?) };
-        Ok(Incoming { path, size, hasher: Hasher::new(), target })
+    /// Content of `size` bytes that is to be staged at `path`. Nothing is created yet.
+    pub fn start(path: RelPath, kind: Kind, size: u64) -> Incoming<R> {
+        let target = match kind {
+            Kind::Symlink => Target::Text(Vec::new()),
+            _ => Target::File { created: false, complete: None },
+        };
+        Incoming { path, size, hasher: Hasher::new(), target }
     }
 
     /// Bytes that have arrived: the offset of the next piece.
@@ -159,7 +167,7 @@ impl<R: Root> Incoming<R> {
     /// The text so far, of a symlink.
     pub fn text(&self) -> Option<&[u8]> {
         match &self.target {
-            Target::File(_) => None,
+            Target::File { .. } => None,
             Target::Text(text) => Some(text),
         }
     }
@@ -174,7 +182,11 @@ impl<R: Root> Incoming<R> {
             return Err(ArrivalError::OutOfPlace);
         }
         match &mut self.target {
-            Target::File(file) => root.write(file, offset, bytes).map_err(ArrivalError::Fs)?,
+            Target::File { created, complete } => {
+                let file = open(root, &self.path, created).map_err(ArrivalError::Fs)?;
+                root.write(&file, offset, bytes).map_err(ArrivalError::Fs)?;
+                *complete = Some(file).filter(|_| offset + bytes.len() as u64 == self.size);
+            }
             Target::Text(text) if text.len() + bytes.len() > limits::LINK_TEXT_MAX => {
                 return Err(ArrivalError::OutOfPlace);
             }
@@ -188,11 +200,19 @@ impl<R: Root> Incoming<R> {
     ///
     /// # Errors
     /// [`ArrivalError::OtherDigest`] or [`ArrivalError::Fs`]; nothing stays staged then.
-    pub fn finish(self, root: &R, digest: Digest, attributes: Attributes) -> Result<RelPath, ArrivalError> {
+    pub fn finish(mut self, root: &R, digest: Digest, attributes: Attributes) -> Result<RelPath, ArrivalError> {
         let path = self.path.clone();
-        let complete = || match (&self.target, self.hasher.clone().finish() == digest) {
+        let same = self.hasher.clone().finish() == digest;
+        let mut complete = || match (&mut self.target, same) {
             (_, false) => Err(ArrivalError::OtherDigest),
-            (Target::File(file), true) => root.set_file(file, attributes).map_err(ArrivalError::Fs),
+            (Target::File { created, complete }, true) => {
+                let file = match complete.take() {
+                    Some(file) => Ok(file),
+                    // An empty file has no first byte.
+                    None => open(root, &self.path, created),
+                };
+                file.and_then(|file| root.set_file(&file, attributes)).map_err(ArrivalError::Fs)
+            }
             (Target::Text(text), true) => {
                 root.make_link(&self.path, text).map_err(ArrivalError::Fs)?;
                 let owner = Attributes { owner: attributes.owner, ..Attributes::default() };
@@ -211,6 +231,18 @@ impl<R: Root> Incoming<R> {
 
     /// Drops what arrived.
     pub fn discard(self, root: &R) {
-        let _ = root.remove(&self.path);
+        if !matches!(self.target, Target::File { created: false, .. } | Target::Text(_)) {
+            let _ = root.remove(&self.path);
+        }
     }
+}
+
+/// Opens a staged file to write the next piece, the first time by creating it.
+fn open<R: Root>(root: &R, path: &RelPath, created: &mut bool) -> Result<R::File, FsError> {
+    if *created {
+        return root.open_write(path);
+    }
+    let file = root.create(path)?;
+    *created = true;
+    Ok(file)
 }

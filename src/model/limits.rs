@@ -25,8 +25,10 @@ pub const LINK_TEXT_MAX: usize = 4096;
 
 /// Ids in a version vector that an edit leaves: a cluster has at most this many writers at a time.
 pub const VERSION_IDS: usize = 32;
-/// Ids in a version vector that a peer may send: joins can exceed [`VERSION_IDS`] for a while.
-pub const VERSION_IDS_FROM_PEER: usize = 256;
+/// Ids in a version vector that a peer may send, and that a join may have: twice what an edit leaves, since concurrent
+/// edits share most of what they have seen. A longer one is refused where it is received, and never made: see
+/// [`crate::model::Version::joined`].
+pub const VERSION_IDS_JOINED: usize = 64;
 
 /// Lost edits that an entry tells of: the oldest are forgotten, long after their nodes were met.
 pub const LOST_IDS: usize = 8;
@@ -37,6 +39,8 @@ pub const RECORD_MAX: usize = 65_535;
 pub const TAG: usize = 16;
 /// Largest message in a record, its type byte included.
 pub const MESSAGE_MAX: usize = RECORD_MAX - TAG;
+/// Bytes of a text in a message: what a line shows. Longer ones are cut where the message is built, and where it is read.
+pub const TEXT_MAX: usize = 300;
 /// File bytes in one Data message: a full record less the room for its heads.
 pub const DATA_MAX: usize = MESSAGE_MAX - 1024;
 /// Largest handshake message, in bytes: XXpsk0's second is 96 and carries no payload.
@@ -195,6 +199,10 @@ pub const TOKENS_MAX: usize = 16;
 pub const PEERS_KNOWN: usize = 1024;
 /// Peers that knocked and wait to be accepted.
 pub const WAITING_MAX: usize = 32;
+
+/// Open files that owsync asks the system for: all sessions, their connections and files, with room to spare. No more,
+/// because programs that owsync runs inherit the limit, and some loop over all descriptors.
+pub const DESCRIPTORS: u64 = 4096;
 
 /// How long a `sync` waits for peers before it says what is missing.
 pub const SYNC_TIME: Duration = Duration::from_secs(30);

@@ -133,6 +133,31 @@ impl Version {
         Version::from_pairs(self.pairs().iter().chain(other.pairs()).copied())
     }
 
+    /// The least version that includes both, of at most `most` pairs: `self` belongs to the entry that stays, `other` to
+    /// the one that gives way.
+    ///
+    /// Of what would be longer, only the version that stays is kept, or of `equals`, the larger one. So every node that
+    /// hears of both comes to the same, in whatever order: each result is `self`, or lies above it, in the order of
+    /// conflicts and then of [`Version::weight`]. The version that stays is kept whole, with the edit that made its
+    /// content, so that no two contents ever have one version; what is forgotten is that the other one gave way, which
+    /// the order of conflicts decides again in the same way wherever the other one is still met.
+    ///
+    /// Why not drop the oldest numbers? A peer chooses its numbers: with 64 that lie in the future it would push every
+    /// later edit out of the vector, and two contents would have one version.
+    pub fn joined(&self, other: &Version, equals: bool, most: usize) -> Version {
+        let join = self.join(other);
+        if join.pairs().len() <= most {
+            return join;
+        }
+        let larger = if equals && other.weight() > self.weight() { other } else { self };
+        larger.clone()
+    }
+
+    /// A total order in which a version that includes another one comes after it.
+    fn weight(&self) -> (u128, &[(StateId, u64)]) {
+        (self.pairs().iter().map(|&(_, number)| u128::from(number)).sum(), self.pairs())
+    }
+
     /// The version of an edit of this one, numbered `number` in the life `id`. Of more than `most` pairs the oldest
     /// numbers are dropped: numbers grow with the clock, so those belong to databases that wrote long ago.
     pub fn edited(&self, id: StateId, number: u64, most: usize) -> Version {

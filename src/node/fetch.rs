@@ -140,15 +140,13 @@ impl<F: Fs> Node<F> {
         let Entry { kind, size, digest, .. } = entry;
         let started = match Self::has_room(root, need, min_free) {
             Err(free) => Err(Reason::NoRoom { need, free }),
-            Ok(_) => {
-                share.staging.name(root).and_then(|staged| Incoming::start(root, staged, kind, size)).map_err(|error| {
-                    if error.is_full() {
-                        Reason::NoRoom { need, free: root.free().unwrap_or(0) }
-                    } else {
-                        Reason::Unwritable(error.cause())
-                    }
-                })
-            }
+            Ok(_) => share.staging.name(root).map(|staged| Incoming::start(staged, kind, size)).map_err(|error| {
+                if error.is_full() {
+                    Reason::NoRoom { need, free: root.free().unwrap_or(0) }
+                } else {
+                    Reason::Unwritable(error.cause())
+                }
+            }),
         };
         match started {
             Ok(incoming) => {
@@ -284,8 +282,13 @@ impl<F: Fs> Node<F> {
             Ok(()) if arriving.incoming.is_complete() => self.complete(now, name, batch_id, path),
             Ok(()) => {}
             Err(error) => {
+                let exhausted = matches!(&error, ArrivalError::Fs(error) if error.is_exhausted());
                 let reason = self.arrival_reason(name, error);
                 self.fail_path(now, name, batch_id, path, reason);
+                if let Some(share) = self.shares.get_mut(name).filter(|_| exhausted) {
+                    // Descriptors come back with whatever ends next.
+                    share.retry_at = share.retry_at.min(now.mono.plus(limits::LOCK_TIME));
+                }
             }
         }
     }

@@ -64,6 +64,12 @@ impl<F: Fs> Node<F> {
     fn lose_root(&mut self, now: Now, name: &ShareName, error: &FsError) {
         if let Some(share) = self.shares.get_mut(name) {
             share.scan = None;
+            if error.is_exhausted() && share.root.is_some() {
+                // The directory is there, and what is on its way in is good: only descriptors are missing for a while.
+                share.hints.add_all(now.mono);
+                share.next_poll = now.mono.plus(limits::LOCK_TIME);
+                return;
+            }
             share.root = None;
             share.landing = None;
             share.batches.clear();

@@ -188,11 +188,8 @@ impl<F: Fs> Node<F> {
             let told = Told { heard: exchange.heard, applied, owed, pending };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
-                let owed_paths = owed_to()
-                    .map(|((_, path), owed)| (path.clone(), owed.reason.clone()))
-                    .chain(flapping())
-                    .take(limits::OWED_TOLD)
-                    .collect();
+                let all = owed_to().map(|((_, path), owed)| (path.clone(), owed.reason.clone())).chain(flapping());
+                let owed_paths = Progress::name_paths(all);
                 let Told { heard, applied, owed, pending } = told;
                 let share = name.clone();
                 link.say(Message::Progress(Progress { share, heard, applied, owed, owed_paths, pending }));

@@ -151,13 +151,11 @@ impl Received {
     }
 }
 
-/// Appends a record.
-///
-/// # Panics
-/// When `bytes` exceed [`limits::RECORD_MAX`]: whoever makes records bounds them.
+/// Appends a record of handshake or alert bytes, or of a message that [`limits::MESSAGE_MAX`] bounds: what exceeds
+/// [`limits::RECORD_MAX`] is cut, which the other side reports as malformed.
 pub fn push_record(stream: &mut Vec<u8>, bytes: &[u8]) {
-    assert!(bytes.len() <= limits::RECORD_MAX, "a record is never made larger than its length can say");
-    // The assertion above proves that the length fits.
+    let bytes = &bytes[..bytes.len().min(limits::RECORD_MAX)];
+    // Cut to RECORD_MAX, the length fits.
     stream.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     stream.extend_from_slice(bytes);
 }

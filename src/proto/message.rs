@@ -15,7 +15,7 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Digest, Direction, Entry, NodeId, Reason, RelPath, ShareName, StateId, WallTime, escape};
+use crate::model::{Digest, Direction, Entry, NodeId, Reason, RelPath, ShareName, StateId, WallTime, escape, limits};
 
 use ask::{WireAsk, WireTell};
 use bye::WireBye;
@@ -222,13 +222,28 @@ impl fmt::Display for BadMessage {
     }
 }
 
+impl Progress {
+    /// As many of these pending paths as fit into one message, at most [`limits::OWED_TOLD`].
+    pub fn name_paths(paths: impl Iterator<Item = (RelPath, Reason)>) -> Vec<(RelPath, Reason)> {
+        let mut size = 0;
+        paths
+            .take(limits::OWED_TOLD)
+            .take_while(|(path, reason)| {
+                size += progress::owed_size(path, reason);
+                size <= limits::DATA_MAX
+            })
+            .collect()
+    }
+}
+
 impl Message {
-    /// Appends type and body to `bytes`.
+    /// Appends type and body to `bytes`: at most [`limits::MESSAGE_MAX`] bytes, if the lists in it are filled by
+    /// [`offer_size`], [`Progress::name_paths`], [`limits::ASK_BYTES`] and [`limits::DATA_MAX`]. Texts are cut here.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         match self {
             Message::Hello(hello) => put(bytes, 1, &WireHello::from(hello)),
             Message::Bye(bye) => {
-                put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: bye.text.clone() });
+                put(bytes, 2, &WireBye { code: bye.code.number(), number: bye.number, text: cut(&bye.text).into() });
             }
             Message::Want { share, state, since, round } => {
                 put(bytes, 3, &WireWant { share: share.to_string(), state: state.0, since: *since, round: *round });
@@ -253,7 +268,11 @@ impl Message {
             Message::Ping(wall) => put(bytes, 9, &WirePing { wall: wall.0 }),
             Message::Pong(wall) => put(bytes, 10, &WirePing { wall: wall.0 }),
             Message::ShareNews { share, held } => {
-                put(bytes, 11, &WireNews { share: share.to_string(), held: held.clone() });
+                put(
+                    bytes,
+                    11,
+                    &WireNews { share: share.to_string(), held: held.as_deref().map(|held| cut(held).into()) },
+                );
             }
             Message::Ask { id, share, paths } => put(bytes, 12, &WireAsk::new(*id, share, paths)),
             Message::Tell { id, last, entries } => put(bytes, 13, &WireTell::new(*id, *last, entries)),
@@ -344,14 +363,19 @@ fn take<'b, T: Decode<'b, ()>>(name: &str, body: &'b [u8]) -> Result<T, BadMessa
     }
 }
 
-/// A text from a peer, safe to print: escaped, and cut to a line's length.
-fn foreign_text(text: &str) -> String {
-    let mut end = text.len().min(300);
+/// The first [`limits::TEXT_MAX`] bytes of a text, in whole characters.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(limits::TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
+    &text[..end]
+}
+
+/// A text from a peer, safe to print: escaped, and cut to a line's length.
+fn foreign_text(text: &str) -> String {
     // Backslashes of a peer's own escapes are not escaped twice.
-    escape::escape(&text.as_bytes()[..end]).replace("\\\\", "\\")
+    escape::escape(cut(text).as_bytes()).replace("\\\\", "\\")
 }
 
 fn share_name(text: &str) -> Result<ShareName, BadMessage> {

@@ -182,13 +182,18 @@ impl Session {
 
     /// Sends a message; before the session is open, or after its end, it goes nowhere.
     ///
-    /// # Panics
-    /// When a message exceeds [`limits::MESSAGE_MAX`]: whoever makes messages bounds them.
+    /// A message above [`limits::MESSAGE_MAX`] ends the session: whoever makes messages bounds them, and what was missed
+    /// there costs one session and not the daemon.
     pub fn send(&mut self, message: &Message) {
         let State::Open(seal) = &mut self.state else { return };
         self.scratch.clear();
         message.encode(&mut self.scratch);
-        assert!(self.scratch.len() <= limits::MESSAGE_MAX, "a message is never made larger than a record holds");
+        debug_assert!(self.scratch.len() <= limits::MESSAGE_MAX, "a message is never made larger than a record holds");
+        if self.scratch.len() > limits::MESSAGE_MAX {
+            let size = self.scratch.len();
+            self.end(Trouble::Other(format!("a message of {size} bytes cannot be sent: please report this")));
+            return;
+        }
         match seal {
             Seal::Plain => frame::push_record(&mut self.transmit, &self.scratch),
             #[cfg(feature = "encryption")]

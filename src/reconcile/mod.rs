@@ -35,7 +35,7 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
         Some(Ordering::Equal) if local.same_fields(remote) => {
             // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
             if remote.stamp > local.stamp || remote.tells_more_than(Some(local)) {
-                agree_here(joined(local, local, remote))
+                agree_here(joined(local, remote))
             } else {
                 Verdict::Known
             }
@@ -64,8 +64,8 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
         Some(Ordering::Equal) | None if same_content => {
             // Neither includes the other and the bytes are the same: the conflict order decides the other fields, on
             // both sides alike, and nobody needs to hear of it.
-            let fields = if remote.conflict_order(local) == Ordering::Greater { remote } else { local };
-            agree_here(joined(fields, local, remote))
+            let remote_stays = remote.conflict_order(local) == Ordering::Greater;
+            agree_here(if remote_stays { joined(remote, local) } else { joined(local, remote) })
         }
         Some(Ordering::Equal) | None => decide_difference(local, remote, contact),
     }
@@ -93,7 +93,7 @@ fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Ve
     }
     let (winner, other) = if remote_wins { (remote, local) } else { (local, remote) };
     // No increment: whoever hears of both comes to this same entry, in whatever order.
-    let mut entry = joined(winner, local, remote);
+    let mut entry = joined(winner, other);
     let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
     entry.lost = lost(entry.lost.iter().flat_map(|lost| lost.pairs().iter().copied()).chain(unseen));
     let loser = if first_contact { Loser::FirstContact } else { Loser::Conflict };
@@ -109,17 +109,19 @@ fn agree_here(entry: Entry) -> Verdict {
     Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
 }
 
-/// `fields`, under a version that includes both, stamped no earlier than either, telling of every conflict of either.
-fn joined(fields: &Entry, local: &Entry, remote: &Entry) -> Entry {
-    let told = [local, remote]
+/// The entry that stays, under a version that includes both, stamped no earlier than either, telling of every conflict
+/// of either.
+fn joined(stays: &Entry, other: &Entry) -> Entry {
+    let told = [stays, other]
         .into_iter()
         .filter_map(|entry| entry.lost.as_ref())
         .flat_map(|lost| lost.pairs().iter().copied());
+    let equals = stays.conflict_order(other) == Ordering::Equal;
     Entry {
-        version: local.version.join(&remote.version),
-        stamp: local.stamp.max(remote.stamp),
+        version: stays.version.joined(&other.version, equals, limits::VERSION_IDS_JOINED),
+        stamp: stays.stamp.max(other.stamp),
         lost: lost(told),
-        ..fields.clone()
+        ..stays.clone()
     }
 }
 

@@ -108,7 +108,7 @@ fn what_arrives_is_its_owners_alone_until_it_is_complete<M: Machine>(m: &M) {
     assert_eq!(root.stat_of(staging.dir()).mode, 0o700);
     // Given content that everybody may read in the end, and run as root,
     let attributes = Attributes { mode: Some(0o4755), owner: None, mtime: Some(WallTime(1_600_000_000_001)) };
-    let mut incoming = Incoming::start(&root, name.clone(), Kind::File, 10).unwrap();
+    let mut incoming = Incoming::start(name.clone(), Kind::File, 10);
     for (offset, piece) in [(0, b"01234"), (5, b"56789")] {
         incoming.take(&root, offset, piece).unwrap();
         assert_eq!(root.stat_of(&name).mode, 0o600, "while it arrives");
@@ -128,7 +128,7 @@ fn content_of_another_digest_leaves_nothing<M: Machine>(m: &M) {
     let root = m.open();
     let mut staging = Staging::new(7);
     let name = staging.name(&root).unwrap();
-    let mut incoming = Incoming::start(&root, name, Kind::File, 4).unwrap();
+    let mut incoming = Incoming::start(name, Kind::File, 4);
     assert_eq!(incoming.take(&root, 1, b"x"), Err(ArrivalError::OutOfPlace));
     assert_eq!(incoming.take(&root, 0, b"12345"), Err(ArrivalError::OutOfPlace));
     incoming.take(&root, 0, b"torn").unwrap();

@@ -116,7 +116,7 @@ fn what_arrives_and_does_not_fit_leaves_what_was_there_f2<M: Small>(m: &M) {
     let mut staging = Staging::new(1);
     let content = vec![3; 2 * SMALL as usize];
     let name = staging.name(&root).unwrap();
-    let mut incoming = Incoming::start(&root, name, Kind::File, content.len() as u64).unwrap();
+    let mut incoming = Incoming::start(name, Kind::File, content.len() as u64);
     let mut outcome = Ok(());
     for (n, piece) in content.chunks(16 * 1024).enumerate() {
         outcome = incoming.take(&root, n as u64 * 16 * 1024, piece);

@@ -45,7 +45,7 @@ pub fn messages() -> Seeds {
         Reason::Special("fifo"),
         Reason::Other("later".into()),
     ];
-    let ids = Version::from_pairs((0..=limits::VERSION_IDS_FROM_PEER as u64).map(|id| (StateId(1 + id), 1)));
+    let ids = Version::from_pairs((0..=limits::VERSION_IDS_JOINED as u64).map(|id| (StateId(1 + id), 1)));
     let mut entries = offers();
     entries[4].entry.version = ids;
     let index = IndexPart { share: share(), round: 1, wall: WALL, upto: 300, last: true, entries: offers() };

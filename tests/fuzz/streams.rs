@@ -56,7 +56,7 @@ pub fn message(data: &[u8]) -> bool {
     assert!(texts(&message).iter().all(|text| !text.contains(char::is_control)), "{message:?}");
     if let Message::Index(part) = &message {
         for offer in &part.entries {
-            assert!(offer.entry.version.pairs().len() <= limits::VERSION_IDS_FROM_PEER);
+            assert!(offer.entry.version.pairs().len() <= limits::VERSION_IDS_JOINED);
             let size = owsync::proto::message::offer_size(&offer.path, &offer.entry);
             assert!(size <= limits::MESSAGE_MAX || !fits(offer), "an offer that no message can hold");
         }
@@ -82,7 +82,7 @@ fn texts(message: &Message) -> Vec<String> {
 /// Whether this node would ever have made it: a peer may send longer versions than an edit leaves.
 fn fits(offer: &owsync::proto::message::Offer) -> bool {
     let pairs = offer.entry.version.pairs().len() + offer.entry.lost.as_ref().map_or(0, |lost| lost.pairs().len());
-    pairs <= 2 * limits::VERSION_IDS_FROM_PEER
+    pairs <= 2 * limits::VERSION_IDS_JOINED
 }
 
 #[cfg(feature = "encryption")]

@@ -185,7 +185,7 @@ impl Cluster {
         self.put(at, path(name), entry);
     }
 
-    fn put(&mut self, at: usize, path: RelPath, entry: Entry) {
+    pub fn put(&mut self, at: usize, path: RelPath, entry: Entry) {
         self.born.push((path.clone(), entry.clone()));
         self.nodes[at].entries.insert(path, entry);
     }

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use owsync::model::{Entry, RelPath};
+use owsync::model::{Entry, RelPath, StateId, Version, limits};
 use owsync::reconcile::{Verdict, reconcile};
 
-use crate::cluster::{Cluster, NEWEST, path};
+use crate::cluster::{Cluster, NEWEST, file, path};
 
 /// One thing that can happen.
 #[derive(Clone, Copy, Debug)]
@@ -269,4 +269,48 @@ fn shuffles<T: Clone>(entries: &[T], seed: u64) -> Vec<Vec<T>> {
         orders.push(order);
     }
     orders
+}
+
+/// A version of as many ids as a peer may send, with numbers from `first` on.
+fn wide(ids: u64, first: u64) -> Version {
+    Version::from_pairs((0..limits::VERSION_IDS_JOINED as u64).map(|n| (StateId(1000 * ids + n), first + n)))
+}
+
+/// F100: a join that is longer than what peers accept makes honest peers reject the honest node that made it.
+#[test]
+fn no_version_grows_beyond_what_every_peer_accepts_and_every_edit_still_counts() {
+    let old = 1;
+    let (now, future) = (1_000_100, u64::MAX - 100);
+    for (one, other) in [(old, old), (old, now), (now, now), (future, old), (future, now), (future, future)] {
+        for (pairs, writer) in ORDERS.into_iter().flat_map(|pairs| (0..3).map(move |writer| (pairs, writer))) {
+            // Given a file in sync, and two peers that each give one node another content under a full vector,
+            let mut cluster = Cluster::with_past(&[0, 0, 0]);
+            cluster.write(2, "p", "honest");
+            cluster.settle(ORDERS[0]).unwrap();
+            for (at, first) in [(0, one), (1, other)] {
+                let content = format!("hostile {at}");
+                cluster.written.insert(owsync::model::Digest::of(content.as_bytes()), content.clone());
+                let stamp = 1_000_050 + at as i64;
+                cluster.put(at, path("p"), file(&content, wide(1 + at as u64, first), 1, stamp));
+            }
+            // when the nodes meet in any order, then they agree,
+            let at = format!("{one} {other} {pairs:?} {writer}");
+            cluster.settle(pairs).unwrap_or_else(|error| panic!("{at}: {error}"));
+            // and what a user writes then is what all have in the end, also twice, and on two nodes at a time,
+            for round in 0..3 {
+                cluster.write(writer, "p", &format!("edit {round}"));
+                if round == 2 {
+                    cluster.write((writer + 1) % 3, "p", "edit beside it");
+                }
+                cluster.settle(pairs).unwrap_or_else(|error| panic!("{at}: {error}"));
+                let content = if round == 2 { "edit beside it".to_string() } else { format!("edit {round}") };
+                for node in 0..3 {
+                    assert_eq!(cluster.tree(node).get("p"), Some(&content), "{at}: {}", cluster.show());
+                }
+            }
+            // under versions that every peer takes.
+            let widest = cluster.born.iter().map(|(_, entry)| entry.version.pairs().len()).max();
+            assert!(widest <= Some(limits::VERSION_IDS_JOINED), "{at}: {widest:?}");
+        }
+    }
 }

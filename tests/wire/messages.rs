@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use owsync::model::{
     Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, ShareName, Stamp, StateId, Version, WallTime,
+    limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
@@ -380,4 +381,96 @@ fn what_a_peer_says_is_safe_to_print() {
     bytes.extend_from_slice(text.as_bytes());
     let Message::ShareNews { held: Some(held), .. } = Message::decode(&bytes).unwrap() else { panic!("news") };
     assert!(held.starts_with("\\x1b[2J\\x0aevilxxx") && held.len() < 320, "{held}");
+}
+
+/// F69: a message that is not bounded while it is built ends the session, or the daemon.
+#[test]
+fn no_message_exceeds_a_record_whatever_is_in_it() {
+    let bytes = |message: &Message| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes.len()
+    };
+    let longest = |n: usize| {
+        // No byte of it is text, so that what shows it is four times as long.
+        let mut path = vec![0xff; limits::PATH_MAX];
+        (limits::NAME_MAX..limits::PATH_MAX - 1).step_by(limits::NAME_MAX + 1).for_each(|at| path[at] = b'/');
+        path[0] = 128 + u8::try_from(n % 100).unwrap();
+        RelPath::parse(&path).unwrap()
+    };
+    let text = "\u{20ac}".repeat(5_000);
+    let share = ShareName::parse(&"s".repeat(limits::LABEL_MAX)).unwrap();
+    // Texts, of which there may be one, or one for each share.
+    let names = (0..limits::SHARES_MAX).map(|n| ShareName::parse(&format!("{n:064}")).unwrap());
+    let shares = names.map(|name| ShareHello {
+        name,
+        seq: u64::MAX,
+        direction: Direction::Observe,
+        filter: [0xff; 8],
+        held: Some(text.clone()),
+    });
+    let hello = Hello {
+        versions: (u16::MAX, u16::MAX),
+        name: text.clone(),
+        wall: WallTime(i64::MIN),
+        settled: true,
+        rank: 1,
+        state: StateId(u64::MAX),
+        asks: true,
+        token: Some([0xff; 16]),
+        shares: shares.collect(),
+        node: NodeId([0xff; 16]),
+        program: text.clone(),
+    };
+    let reasons = [
+        Reason::Refused(text.clone()),
+        Reason::Other(text.clone()),
+        Reason::WaitsFor(longest(200)),
+        Reason::MassDeletion { gone: u64::MAX, known: u64::MAX },
+    ];
+    let mut all = vec![
+        Message::Hello(hello),
+        Message::Bye(Bye { code: ByeCode::Misbehaved, number: i64::MIN, text: text.clone() }),
+        Message::ShareNews { share: share.clone(), held: Some(text) },
+    ];
+    for reason in reasons {
+        // Pending paths: as many as fit, and at least one.
+        let owed_paths = Progress::name_paths((0..100).map(|n| (longest(n), reason.clone())));
+        assert!(!owed_paths.is_empty() && owed_paths.len() <= limits::OWED_TOLD);
+        let progress = Progress {
+            share: share.clone(),
+            heard: u64::MAX,
+            applied: u64::MAX,
+            owed: u32::MAX,
+            owed_paths,
+            pending: u32::MAX,
+        };
+        all.extend([Message::Progress(progress), Message::Unavailable { id: u32::MAX, reason }]);
+    }
+    for message in &all {
+        assert!(bytes(message) <= limits::MESSAGE_MAX, "{} bytes: {message:.100?}", bytes(message));
+    }
+    // What is filled by its size: the size is never less than what it takes.
+    let wide =
+        || Version::from_pairs((1..=limits::VERSION_IDS_JOINED as u64).map(|n| (StateId(u64::MAX - n), u64::MAX)));
+    let owner = Owner { user: "u".repeat(limits::OWNER_MAX).into(), group: "g".repeat(limits::OWNER_MAX).into() };
+    let entry = Entry {
+        kind: Kind::File,
+        digest: Digest([0xff; 32]),
+        size: u64::MAX,
+        mtime: WallTime(i64::MIN),
+        mode: 0o7777,
+        owner: Some(Rc::new(owner)),
+        lost: Some(Box::new(wide())),
+        ..Entry::tombstone(wide(), Stamp { rank: 1, ms: i64::MIN })
+    };
+    let offer = Offer { path: longest(0), entry, seq: u64::MAX, batch: 1 };
+    let index = |entries| {
+        let part =
+            IndexPart { share: share.clone(), wall: WallTime(i64::MIN), upto: u64::MAX, last: true, entries, round: 9 };
+        bytes(&Message::Index(part))
+    };
+    let one = index(vec![offer.clone()]) - index(vec![]);
+    assert!(one <= owsync::proto::message::offer_size(&offer.path, &offer.entry), "{one}");
+    assert!(index(vec![]) < limits::MESSAGE_MAX - limits::DATA_MAX);
 }

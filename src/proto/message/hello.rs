@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::model::{Direction, NodeId, StateId, WallTime, limits};
-use crate::proto::message::{BadMessage, Hello, ShareHello, foreign_text, share_name};
+use crate::proto::message::{BadMessage, Hello, ShareHello, cut, foreign_text, share_name};
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -54,7 +54,7 @@ impl From<&Hello> for WireHello {
         WireHello {
             min: hello.versions.0,
             max: hello.versions.1,
-            name: hello.name.clone(),
+            name: cut(&hello.name).into(),
             wall: hello.wall.0,
             settled: hello.settled,
             rank: hello.rank,
@@ -69,11 +69,11 @@ impl From<&Hello> for WireHello {
                     seq: share.seq,
                     direction: direction_number(share.direction),
                     filter: share.filter,
-                    held: share.held.clone(),
+                    held: share.held.as_deref().map(|held| cut(held).into()),
                 })
                 .collect(),
             node: hello.node.0,
-            program: hello.program.clone(),
+            program: cut(&hello.program).into(),
         }
     }
 }

@@ -186,7 +186,7 @@ fn flat(version: &Version) -> Vec<u64> {
 }
 
 fn unflat(numbers: &[u64]) -> Result<Version, BadMessage> {
-    if numbers.len() % 2 != 0 || numbers.len() > 2 * limits::VERSION_IDS_FROM_PEER {
+    if numbers.len() % 2 != 0 || numbers.len() > 2 * limits::VERSION_IDS_JOINED {
         return Err(BadMessage("a version has too many ids, or half a pair".into()));
     }
     if numbers.contains(&0) {

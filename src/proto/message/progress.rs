@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::model::{Reason, RelPath, escape, limits};
-use crate::proto::message::{BadMessage, Progress, foreign_text, rel_path, share_name};
+use crate::proto::message::{BadMessage, Progress, cut, foreign_text, rel_path, share_name};
 
 /// A reason as code and numbers, so that each side says it in its own words; `text` for what has none.
 #[derive(Encode, Decode)]
@@ -23,7 +23,7 @@ impl From<&Reason> for WireReason {
     fn from(reason: &Reason) -> WireReason {
         let plain = |code| WireReason { code, a: None, b: None, text: None };
         let numbers = |code, a, b| WireReason { code, a: Some(a), b: Some(b), text: None };
-        let text = |code, text: &str| WireReason { code, a: None, b: None, text: Some(text.into()) };
+        let text = |code, text: &str| WireReason { code, a: None, b: None, text: Some(cut(text).into()) };
         match reason {
             Reason::Special(what) => text(1, what),
             Reason::SymlinkIgnored => plain(2),
@@ -38,7 +38,8 @@ impl From<&Reason> for WireReason {
             Reason::Unwritable(why) => text(11, why),
             Reason::Busy => plain(12),
             Reason::NotSupplied(why) => text(13, why),
-            Reason::WaitsFor(path) => text(14, &path.to_text()),
+            // A path is bounded by PATH_MAX, and cut it would be another one.
+            Reason::WaitsFor(path) => WireReason { text: Some(path.to_text()), ..plain(14) },
             Reason::ShareHeld => plain(15),
             Reason::FirstContact => plain(16),
             Reason::MassDeletion { gone, known } => numbers(17, *gone, *known),
@@ -95,6 +96,12 @@ impl From<WireReason> for Reason {
             _ => Reason::Other(text()),
         }
     }
+}
+
+/// Bytes that a pending path takes in a Progress, never less than it does: for filling messages.
+pub(super) fn owed_size(path: &RelPath, reason: &Reason) -> usize {
+    // Two heads, the code and two numbers.
+    64 + path.as_bytes().len() + WireReason::from(reason).text.map_or(0, |text| text.len())
 }
 
 #[derive(Encode, Decode)]

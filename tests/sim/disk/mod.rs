@@ -10,7 +10,7 @@ pub use root::SimRoot;
 mod state;
 mod user;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -88,6 +88,12 @@ pub struct State {
     pub killed: bool,
     pub reads: u64,
     pub writes: u64,
+    /// Files and directories that are open now, that were at most, and that may be.
+    pub open: Rc<Cell<usize>>,
+    pub most_open: Cell<usize>,
+    pub descriptors: usize,
+    /// How often there was none left.
+    pub exhausted: Cell<u64>,
     /// RENAME_EXCHANGE is not known, as on JFFS2.
     pub no_exchange: bool,
     /// A user's act between two operations: done before operation number k.
@@ -129,6 +135,10 @@ impl Disk {
             killed: false,
             reads: 0,
             writes: 0,
+            open: Rc::default(),
+            most_open: Cell::default(),
+            descriptors: usize::MAX,
+            exhausted: Cell::default(),
             no_exchange: false,
             intrusions: BTreeMap::new(),
             intruded: Vec::new(),

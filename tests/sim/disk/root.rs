@@ -1,5 +1,6 @@
 //! A disk as a node opens it: every operation counted, and failing when its turn has come.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -58,7 +59,16 @@ impl Drop for SimLock {
 }
 
 /// A directory being read: the names that are left.
-pub struct SimDir(Ino, Vec<Vec<u8>>);
+pub struct SimDir(SimFile, Vec<Vec<u8>>);
+
+/// An open file or directory: one descriptor until it is dropped.
+pub struct SimFile(Rc<Cell<usize>>, Ino);
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
 
 impl SimRoot {
     fn error(op: &'static str, path: &RelPath) -> impl Fn(i32) -> FsError {
@@ -70,10 +80,22 @@ impl SimRoot {
         let state = self.disk.0.borrow();
         if state.dead { Err(FsError::new(op, None, libc::EIO)) } else { Ok(state) }
     }
+
+    /// A descriptor for what was opened, if one is left.
+    fn descriptor(s: &State, op: &'static str, path: Option<&RelPath>, ino: Ino) -> Result<SimFile, FsError> {
+        let open = s.open.get() + 1;
+        if open > s.descriptors {
+            s.exhausted.set(s.exhausted.get() + 1);
+            return Err(FsError::new(op, path, libc::EMFILE));
+        }
+        s.open.set(open);
+        s.most_open.set(s.most_open.get().max(open));
+        Ok(SimFile(s.open.clone(), ino))
+    }
 }
 
 impl Root for SimRoot {
-    type File = Ino;
+    type File = SimFile;
     type Dir = SimDir;
     type Lock = SimLock;
 
@@ -104,7 +126,7 @@ impl Root for SimRoot {
     fn open_dir(&self, dir: Option<&RelPath>) -> Result<SimDir, FsError> {
         let s = self.alive("open")?;
         let ino = s.walk_dir(self.ino, dir).map_err(|errno| FsError::new("open", dir, errno))?;
-        Ok(SimDir(ino, s.names[&ino].keys().rev().cloned().collect()))
+        Ok(SimDir(Self::descriptor(&s, "open", dir, ino)?, s.names[&ino].keys().rev().cloned().collect()))
     }
 
     fn read_dir(&self, dir: &mut SimDir, most: usize) -> Result<Vec<(Vec<u8>, Found)>, FsError> {
@@ -112,41 +134,41 @@ impl Root for SimRoot {
         let mut names = Vec::new();
         while names.len() < most {
             let Some(name) = dir.1.pop() else { break };
-            if let Some(ino) = s.names.get(&dir.0).and_then(|there| there.get(&name)) {
+            if let Some(ino) = s.names.get(&dir.0.1).and_then(|there| there.get(&name)) {
                 names.push((name, s.found(*ino)));
             }
         }
         Ok(names)
     }
 
-    fn open_file(&self, path: &RelPath) -> Result<Ino, FsError> {
+    fn open_file(&self, path: &RelPath) -> Result<SimFile, FsError> {
         let s = self.alive("open")?;
         let ino = s.walk(self.ino, path).map_err(Self::error("open", path))?;
         match &s.inodes[&ino].body {
             Body::File(_) if s.inodes[&ino].mode & 0o400 == 0 => Err(FsError::new("open", Some(path), libc::EACCES)),
-            Body::File(_) => Ok(ino),
+            Body::File(_) => Self::descriptor(&s, "open", Some(path), ino),
             Body::Link(_) => Err(FsError::new("open", Some(path), libc::ELOOP)),
             _ => Err(FsError::new("open", Some(path), libc::ENOENT)),
         }
     }
 
-    fn open_write(&self, path: &RelPath) -> Result<Ino, FsError> {
+    fn open_write(&self, path: &RelPath) -> Result<SimFile, FsError> {
         self.open_file(path)
     }
 
-    fn stat_file(&self, file: &Ino) -> Result<DiskStat, FsError> {
+    fn stat_file(&self, file: &SimFile) -> Result<DiskStat, FsError> {
         let s = self.alive("stat")?;
-        match s.found(*file) {
+        match s.found(file.1) {
             Found::Synced(stat) => Ok(stat),
             Found::Special(_) => Err(FsError::new("stat", None, libc::EINVAL)),
         }
     }
 
-    fn read(&self, file: &Ino, offset: u64, buffer: &mut [u8]) -> Result<usize, FsError> {
+    fn read(&self, file: &SimFile, offset: u64, buffer: &mut [u8]) -> Result<usize, FsError> {
         drop(self.alive("read")?);
         let mut s = self.disk.0.borrow_mut();
         s.reads += 1;
-        let Body::File(bytes) = &s.inodes[file].body else { return Err(FsError::new("read", None, libc::EINVAL)) };
+        let Body::File(bytes) = &s.inodes[&file.1].body else { return Err(FsError::new("read", None, libc::EINVAL)) };
         let start = (offset as usize).min(bytes.len());
         let count = buffer.len().min(bytes.len() - start);
         buffer[..count].copy_from_slice(&bytes[start..start + count]);
@@ -162,25 +184,27 @@ impl Root for SimRoot {
         }
     }
 
-    fn create(&self, path: &RelPath) -> Result<Ino, FsError> {
+    fn create(&self, path: &RelPath) -> Result<SimFile, FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
         let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
         }
-        let ino = s.new_inode(Body::File(Vec::new()), 0o600);
+        let ino = s.next;
+        let file = Self::descriptor(&s, "create", Some(path), ino)?;
+        s.new_inode(Body::File(Vec::new()), 0o600);
         s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
-        Ok(ino)
+        Ok(file)
     }
 
-    fn write(&self, file: &Ino, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
+    fn write(&self, file: &SimFile, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         let result = s.operate("write", None);
         let room = s.capacity.saturating_sub(s.used());
         s.writes += bytes.len() as u64;
         let now = s.clock_ns;
-        let inode = s.inodes.get_mut(file).ok_or_else(|| FsError::new("write", None, libc::EBADF))?;
+        let inode = s.inodes.get_mut(&file.1).ok_or_else(|| FsError::new("write", None, libc::EBADF))?;
         let Body::File(content) = &mut inode.body else { return Err(FsError::new("write", None, libc::EINVAL)) };
         let end = offset as usize + bytes.len();
         let grows = end.saturating_sub(content.len()) as u64;
@@ -202,19 +226,19 @@ impl Root for SimRoot {
         if take < bytes.len() { Err(FsError::new("write", None, libc::ENOSPC)) } else { Ok(()) }
     }
 
-    fn truncate(&self, file: &Ino, size: u64) -> Result<(), FsError> {
+    fn truncate(&self, file: &SimFile, size: u64) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("truncate", None)?;
-        if let Some(Inode { body: Body::File(content), .. }) = s.inodes.get_mut(file) {
+        if let Some(Inode { body: Body::File(content), .. }) = s.inodes.get_mut(&file.1) {
             content.resize(size as usize, 0);
         }
         Ok(())
     }
 
-    fn set_file(&self, file: &Ino, attributes: Attributes) -> Result<(), FsError> {
+    fn set_file(&self, file: &SimFile, attributes: Attributes) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("set", None)?;
-        s.set(*file, attributes);
+        s.set(file.1, attributes);
         Ok(())
     }
 
@@ -337,21 +361,21 @@ impl Root for SimRoot {
         Ok(true)
     }
 
-    fn lock(&self, file: &Ino) -> Result<SimLock, FsError> {
+    fn lock(&self, file: &SimFile) -> Result<SimLock, FsError> {
         drop(self.alive("lock")?);
         let mut s = self.disk.0.borrow_mut();
-        let inode = s.inodes.get_mut(file).ok_or_else(|| FsError::new("lock", None, libc::EBADF))?;
+        let inode = s.inodes.get_mut(&file.1).ok_or_else(|| FsError::new("lock", None, libc::EBADF))?;
         if std::mem::replace(&mut inode.locked, true) {
             return Err(FsError::new("lock", None, libc::EWOULDBLOCK));
         }
-        Ok(SimLock(self.disk.clone(), *file))
+        Ok(SimLock(self.disk.clone(), file.1))
     }
 
-    fn sync(&self, file: &Ino) -> Result<(), FsError> {
+    fn sync(&self, file: &SimFile) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("flush", None)?;
-        if let Some(inode) = s.inodes.get(file).cloned() {
-            s.durable_inodes.insert(*file, inode);
+        if let Some(inode) = s.inodes.get(&file.1).cloned() {
+            s.durable_inodes.insert(file.1, inode);
         }
         Ok(())
     }

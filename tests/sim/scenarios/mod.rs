@@ -3,6 +3,7 @@
 //! Each test's name is the claim; its doc carries the number of the fault that it makes impossible, where there is one.
 
 mod apart;
+mod budgets;
 mod disks;
 mod hostile;
 mod pasts;
