@@ -71,6 +71,7 @@ impl ConfText {
         unless_standard("delete_guard", guard.to_string(), guard == standard.delete_guard);
         unless_standard("min_free", share.min_free.to_string(), share.min_free == standard.min_free);
         unless_standard("reload", share.reload().to_string(), share.reload() == standard.reload());
+        unless_standard("release_guard", bit(share.release_guard), share.release_guard);
         unless_standard("mode", share.mode.word().into(), share.mode == standard.mode);
         let deletions = if share.deletions == Direction::Observe { "none" } else { share.deletions.word() };
         unless_standard("propagate_deletions", deletions.into(), share.deletions == Direction::Both);
@@ -130,6 +131,12 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     text.set("settle_ms", settings.settle.as_millis().to_string());
     text.set("max_clock_skew", settings.max_clock_skew.as_secs().to_string());
     text.set("log_level", config.log_level.to_string());
+    match &settings.release {
+        Some(release) if config.configured_release => text.set("release", release.as_str()),
+        // Written down, it would stay what it is through an upgrade.
+        Some(release) => text.comment(&format!("the release is {release}, as the system says")),
+        None => {}
+    }
     text.hook(&settings.hook);
     if let Some(file) = &config.metrics_file {
         text.set("metrics_file", file.as_os_str().as_bytes());
@@ -178,7 +185,7 @@ mod tests {
         let (sections, _) = conf::parse(&[mode.as_bytes(), text].concat());
         let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
         let env_key = encrypted.then(|| zeroize::Zeroizing::new("ab".repeat(32)));
-        finish(told, Flavour::Conf, &Surroundings { file: None, env_key }).result.unwrap()
+        finish(told, Flavour::Conf, &Surroundings { env_key, ..Surroundings::default() }).result.unwrap()
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
         Source::Options => None,
     };
     let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));
-    let finished = finish::finish(told, source.flavour(), &Surroundings { file, env_key });
+    let finished = finish::finish(told, source.flavour(), &Surroundings { file, env_key, release: env::release() });
     warnings.extend(finished.warnings);
     let result = match finished.result {
         Ok(mut config) if errors.is_empty() => {

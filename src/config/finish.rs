@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Flavour, Outcome, Place, Problem, Told};
 use crate::model::settings::Reload;
-use crate::model::{Key, RelPath, Settings, ShareName};
+use crate::model::{Key, RelPath, Release, Settings, ShareName};
 use crate::reconcile::filter::Reserved;
 
 /// Where OpenWrt, and any Linux whose /var/lib is cleared by a reboot, keeps what must survive.
@@ -28,6 +28,8 @@ pub struct Surroundings {
     pub file: Option<PathBuf>,
     /// The value of OWSYNC_KEY.
     pub env_key: Option<Zeroizing<String>>,
+    /// The release of the system, if that is OpenWrt.
+    pub release: Option<Release>,
 }
 
 /// Completes a configuration.
@@ -35,6 +37,9 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
     let mut settings = told.settings;
+    // What is configured counts: a derivative of OpenWrt may number its releases otherwise.
+    let configured_release = settings.release.is_some();
+    settings.release = settings.release.or_else(|| around.release.clone());
     let key_file = told.key_file.clone().unwrap_or_else(|| Path::new(ETC).join("key"));
     let mut key_problem = None;
     match find_key(told.key, told.key_file.as_deref(), around, &key_file, &mut warnings) {
@@ -103,6 +108,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         metrics_file,
         key_file,
         key_problem,
+        configured_release,
         reserved,
         file: around.file.clone(),
         flavour,

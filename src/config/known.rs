@@ -60,6 +60,16 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["hard_max_time"], places: MAIN | SHARE, meaning: "time after which a long exchange is stopped" },
     Known { names: &["hook"], places: MAIN | SHARE, meaning: "program that is told what happens" },
     Known { names: &["hook_timeout"], places: MAIN | SHARE, meaning: "time after which a hook is killed" },
+    Known {
+        names: &["release"],
+        places: MAIN,
+        meaning: "release of the system, where it is not OpenWrt's or not what packages are for",
+    },
+    Known {
+        names: &["release_guard"],
+        places: MAIN | SHARE,
+        meaning: "whether UCI packages wait while the releases of two nodes differ",
+    },
     Known { names: &["metrics_file"], places: MAIN, meaning: "file that metrics are written to" },
     Known { names: &["history_size"], places: MAIN, meaning: "bytes of history" },
     Known { names: &["history_days"], places: MAIN, meaning: "days of history; 0: for ever" },

@@ -177,6 +177,8 @@ pub struct Config {
     pub key_file: PathBuf,
     /// Why there is no key, although one is needed: under UCI the node idles and says so.
     pub key_problem: Option<String>,
+    /// The release in the settings was configured, and not found on the system.
+    pub configured_release: bool,
     /// Names that must never be synced, per share.
     pub reserved: Vec<(ShareName, Vec<Reserved>)>,
     /// The file it came from, if it came from one.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::known::{MAIN, SHARE};
 use crate::config::{Flavour, Kind, Outcome, PORT, Place, Problem, Raw, Section, Told, values};
 use crate::model::settings::{Accept, FirstSync, Reload, ShareSettings};
-use crate::model::{Key, Map, Settings, ShareName, escape, limits};
+use crate::model::{Key, Map, Release, Settings, ShareName, escape, limits};
 
 pub use crate::config::known::{KNOWN, Known};
 
@@ -68,7 +68,8 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 | "probe"
                 | "propagate_deletions"
                 | "soft_max_time"
-                | "hard_max_time"),
+                | "hard_max_time"
+                | "release_guard"),
             ) => reader.share_option(name, raw, &mut main_share),
             Some(name) => reader.main_option(name, raw, &mut told),
             None => {}
@@ -306,6 +307,13 @@ impl Reader {
                 };
                 if let Some(value) = value {
                     told.log_level = value;
+                }
+            }
+            "release" => {
+                if let Some(value) =
+                    self.one(raw, "a release, as 24.10.4: one word of at most 32 characters", Release::parse)
+                {
+                    settings.release = Some(value);
                 }
             }
             "peer" => {

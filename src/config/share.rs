@@ -106,6 +106,11 @@ impl Reader {
             }
             "soft_max_time" => share.soft_max_time = self.time_limit(raw, share.soft_max_time),
             "hard_max_time" => share.hard_max_time = self.time_limit(raw, share.hard_max_time),
+            "release_guard" => {
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    share.release_guard = value;
+                }
+            }
             "hook" | "hook_timeout" => self.hook(name, raw, &mut share.hook),
             other => unreachable!("{other} is in the table and read here"),
         }

@@ -1,11 +1,11 @@
 //! The only reader of clocks, host name, environment and randomness.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::fs::uci_file::Dirs;
-use crate::model::{Monotonic, Now, WallTime};
+use crate::model::{Monotonic, Now, Release, WallTime};
 
 /// This process's time.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,14 @@ pub fn uci_dirs() -> Dirs {
         Some(dir) => Dirs::below(Path::new(&dir)),
         None => Dirs::default(),
     }
+}
+
+/// The release of the system, if it is OpenWrt; `OWSYNC_ROOT` is above its files, as for [`uci_dirs`].
+pub fn release() -> Option<Release> {
+    let root = variable("OWSYNC_ROOT").map_or_else(|| "/".into(), PathBuf::from);
+    let text = |file: &str| std::fs::read_to_string(root.join(file)).ok();
+    let openwrt = text("etc/openwrt_release").and_then(|text| Release::in_openwrt_release(&text));
+    openwrt.or_else(|| Release::in_os_release(&text("etc/os-release").or_else(|| text("usr/lib/os-release"))?))
 }
 
 /// The machine's name, as people know it.

@@ -9,7 +9,7 @@ mod hold;
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{RelPath, time};
+use crate::model::{RelPath, Release, time};
 
 pub use hold::Hold;
 
@@ -223,6 +223,13 @@ pub enum Reason {
     OnlyObserves,
     /// Its owner is not known on this machine.
     UnknownOwner(String),
+    /// The share guards UCI packages, and the two systems run releases that differ.
+    ReleaseDiffers {
+        /// Release of the node that offers it.
+        from: Release,
+        /// Release of the node that does not apply it.
+        to: Release,
+    },
     /// A reason from a peer that this version has no word for.
     Other(String),
 }
@@ -257,6 +264,7 @@ impl Reason {
             Reason::OnlySends => "only_sends",
             Reason::OnlyObserves => "only_observes",
             Reason::UnknownOwner(_) => "unknown_owner",
+            Reason::ReleaseDiffers { .. } => "release_differs",
             Reason::Other(_) => "other",
         }
     }
@@ -337,6 +345,7 @@ impl fmt::Display for Reason {
             Reason::OnlySends => f.write_str("this node only sends"),
             Reason::OnlyObserves => f.write_str("this node only observes"),
             Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),
+            Reason::ReleaseDiffers { from, to } => write!(f, "it comes from a node on release {from} and this is for release {to}: it waits until both run the same release; `release_guard 0` switches this off"),
             Reason::Other(text) => f.write_str(text),
         }
     }

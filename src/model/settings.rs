@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::model::{Hook, Key, limits};
+use crate::model::{Hook, Key, Release, limits};
 
 pub use share::{Mode, Reload, ShareSettings, Symlinks, UCI_DIR};
 
@@ -240,6 +240,8 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// How much of the past is kept.
     pub history: HistoryBounds,
+    /// The release of this system; `None` off OpenWrt, unless it is configured.
+    pub release: Option<Release>,
     /// What is called when something happens, in whichever share.
     pub hook: Hook,
     /// The peers.
@@ -263,6 +265,7 @@ impl Settings {
             settle: Duration::from_millis(200),
             max_clock_skew: Duration::from_secs(60),
             history: HistoryBounds::default(),
+            release: None,
             hook: Hook::default(),
             peers: Vec::new(),
             shares: Vec::new(),

@@ -117,6 +117,7 @@ impl<F: Fs> Node<F> {
                     direction: share.settings.direction,
                     filter,
                     held: self.hold_text(name),
+                    release_guard: share.settings.guards_release(),
                 }
             })
             .collect();
@@ -132,6 +133,7 @@ impl<F: Fs> Node<F> {
             shares,
             node: self.identity.id,
             program: env!("CARGO_PKG_VERSION").into(),
+            release: self.settings.release.clone(),
         };
         if let Some(link) = self.links.get_mut(&id) {
             link.public_key = public_key;

@@ -77,7 +77,8 @@ impl<F: Fs> Node<F> {
             .get(name)
             .and_then(|share| share.ledgers.get(&node))
             .is_some_and(|ledger| ledger.away);
-        let terms = Terms { contact, direction, long_away, by_person: false };
+        let release = self.links.get(&id).and_then(|link| self.release_gap(link, name));
+        let terms = Terms { contact, direction, long_away, release, by_person: false };
         let number = self.next_batch;
         self.next_batch += 1;
         let mut batch: Batch<F::Root> = Batch::new(node, id, contact, now.mono);
@@ -131,7 +132,8 @@ impl<F: Fs> Node<F> {
         let record = state.index.get(path);
         let (agreed, lands) = match reconcile::reconcile(record.map(|record| &record.entry), entry, terms.contact) {
             Verdict::Known => return Sorted::Known,
-            Verdict::Ask => return Sorted::Owe(Reason::FirstContact),
+            // A pick would cross, too.
+            Verdict::Ask => return Sorted::Owe(terms.release.clone().unwrap_or(Reason::FirstContact)),
             Verdict::Agree { entry, source, .. } => (entry, source == Source::There),
         };
         if let Some(sleep) = record.and_then(|record| record.sleep) {
@@ -143,6 +145,9 @@ impl<F: Fs> Node<F> {
             Direction::Send if touches_disk => return Sorted::Owe(Reason::OnlySends),
             Direction::Observe => return Sorted::Owe(Reason::OnlyObserves),
             Direction::Both | Direction::Send | Direction::Receive => {}
+        }
+        if let Some(gap) = terms.release.clone().filter(|_| touches_disk) {
+            return Sorted::Owe(gap);
         }
         let is_here = record.is_some_and(|record| record.entry.is_live());
         if is_here && lands && !entry.is_live() && !share.settings.deletions.takes() {
@@ -358,6 +363,9 @@ pub(crate) struct Terms {
     pub direction: Direction,
     /// It comes from a node that was away for long.
     pub long_away: bool,
+    /// Why it must wait for a system upgrade. A person's approval does not end that: the upgrade does, or
+    /// `release_guard 0`.
+    pub release: Option<Reason>,
     /// A person asked for it.
     pub by_person: bool,
 }

@@ -10,7 +10,7 @@
 //! way of a change: `look` notices it and `edit` makes it an entry, `offer` tells peers, `hear` takes in what they tell,
 //! `fetch` and `serve` move content, `decide` makes a plan that passed every guard and `check`, `land` puts it in place,
 //! `landed`, `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
-//! waits for a sync is `manual`, what waits for a person is on `hold`, and `past` says who gives a version to what has none. `door` and `admit` decide
+//! waits for a sync is `manual`, what waits for a person is on `hold`, what waits for a system upgrade is in `release`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
 //! `status`, `lag`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
@@ -62,6 +62,7 @@ mod parts;
 mod past;
 mod pause;
 mod preview;
+mod release;
 mod reload;
 mod run;
 mod send;

@@ -70,6 +70,7 @@ impl<F: Fs> Node<F> {
             }
             link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, offers, ledger.heard));
         }
+        self.log_release_gap(id, name);
         if ready && self.hold_of(name).is_none() {
             self.listen(id, name);
         }

@@ -44,6 +44,7 @@ impl<F: Fs> Node<F> {
             else {
                 continue;
             };
+            let release = self.links.get(&link).and_then(|link| self.release_gap(link, name));
             let contact = self.contact_with(now, link);
             let number = self.next_batch;
             self.next_batch += 1;
@@ -62,7 +63,7 @@ impl<F: Fs> Node<F> {
             for (path, owed) in items {
                 // A person who lets a path pass knows where it comes from.
                 let long_away = owed.reason == Reason::LongAway && !by_person;
-                let terms = Terms { contact, direction, long_away, by_person };
+                let terms = Terms { contact, direction, long_away, release: release.clone(), by_person };
                 match self.sort_offer(name, &path, &owed.entry, &terms) {
                     // The same would only be refused again.
                     Sorted::Take { .. } if refused(&owed) && !by_person => {}
@@ -133,11 +134,8 @@ impl<F: Fs> Node<F> {
         }
         if before.is_none_or(|before| before.reason.code() != owed.reason.code()) {
             let label = self.node_label(node);
-            let level = if owed.reason.is_choice() || matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual) {
-                Level::Debug
-            } else {
-                Level::Warning
-            };
+            let waits = matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual | Reason::ReleaseDiffers { .. });
+            let level = if owed.reason.is_choice() || waits { Level::Debug } else { Level::Warning };
             self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
             if owed.reason.needs_person() {
                 let details = Tree::map()

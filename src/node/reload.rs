@@ -1,8 +1,8 @@
 //! What a configuration says, put in force: at the start, and again while running.
 //!
 //! [`Node::reconfigure`] compares what was said with what is said now, and touches only what differs:
-//! - A session ends, and is begun anew, when something that its Hello said is not so any more: this node's name or
-//!   `first_sync`, or that there is a share more, whether the peer has it or may add it later; or when a share that the peer
+//! - A session ends, and is begun anew, when something that its Hello said is not so any more: this node's name,
+//!   release or `first_sync`, or that there is a share more, whether the peer has it or may add it later; or when a share that the peer
 //!   has too was removed, moved, or has another filter, size limit, symlink rule or direction. It also ends when its peer's section changed, or another section claims the peer, and when
 //!   a key that was accepted is accepted no more. Every other session stands, with what is under way on it.
 //! - Everything else applies in place: intervals, clock skew, history's bounds, guards, `accept`.
@@ -58,7 +58,7 @@ impl<F: Fs> Node<F> {
         let old = std::mem::replace(&mut self.settings, settings);
         let new = &self.settings;
         let changed = Changed {
-            hello: old.name != new.name || old.first_sync != new.first_sync,
+            hello: old.name != new.name || old.first_sync != new.first_sync || old.release != new.release,
             mode: !self.identity.mode.is_included_in(&mode),
             peers: differing(&old.peers, &new.peers, |peer| &peer.name, PartialEq::eq),
             added: enabled(&new.shares).any(|share| !enabled(&old.shares).any(|known| known.name == share.name)),
@@ -354,6 +354,7 @@ fn says_the_same(a: &ShareSettings, b: &ShareSettings) -> bool {
         && a.symlinks == b.symlinks
         && a.max_file_size == b.max_file_size
         && a.deletions == b.deletions
+        && a.guards_release() == b.guards_release()
 }
 
 /// The names of what is only in one of two lists, or differs.

@@ -131,6 +131,7 @@ impl<F: Fs> Node<F> {
             .with("encryption", encrypted)
             .with_some("key_fingerprint", self.settings.key.as_ref().map(|key| key.fingerprint()))
             .with("reference", self.store.state().me.rank == 1)
+            .with_some("release", self.settings.release.as_ref().map(ToString::to_string))
     }
 
     /// Every peer, by name.
@@ -206,6 +207,7 @@ impl<F: Fs> Node<F> {
             .with_some("public_key", link.public_key.map(|key| escape::hex(&key)))
             .with_some("name", link.hello.as_ref().map(|hello| hello.name.clone()))
             .with_some("version", link.hello.as_ref().map(|hello| hello.program.clone()))
+            .with_some("release", link.hello.as_ref().and_then(|hello| hello.release.as_ref()).map(ToString::to_string))
             .with("quiet_for", now.mono.since(link.last_heard).as_secs())
             .with("shares", shares)
     }

@@ -15,7 +15,9 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Digest, Direction, Entry, NodeId, Reason, RelPath, ShareName, StateId, WallTime, escape, limits};
+use crate::model::{
+    Digest, Direction, Entry, NodeId, Reason, RelPath, Release, ShareName, StateId, WallTime, escape, limits,
+};
 
 use ask::{WireAsk, WireTell};
 use bye::WireBye;
@@ -122,6 +124,8 @@ pub struct Hello {
     pub node: NodeId,
     /// Its program's version.
     pub program: String,
+    /// The release of its system, where that is known.
+    pub release: Option<Release>,
 }
 
 /// A share in a Hello.
@@ -137,6 +141,8 @@ pub struct ShareHello {
     pub filter: [u8; 8],
     /// Why it is held.
     pub held: Option<String>,
+    /// Its packages cross only between systems of one release series.
+    pub release_guard: bool,
 }
 
 /// Part of an index.

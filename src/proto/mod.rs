@@ -25,7 +25,7 @@
 //!
 //! | type | message | keys |
 //! | --- | --- | --- |
-//! | 1 | Hello | 0 lowest and 1 highest version, 2 name, 3 wall clock ms, 4 up for ten minutes, 5 rank, 6 state id, 7 asks at first contact, 8 join token, 9 shares, 10 node id (plain mode), 11 program version |
+//! | 1 | Hello | 0 lowest and 1 highest version, 2 name, 3 wall clock ms, 4 up for ten minutes, 5 rank, 6 state id, 7 asks at first contact, 8 join token, 9 shares, 10 node id (plain mode), 11 program version, 12 release of its system |
 //! | 2 | Bye | 0 code, 1 number, 2 text: why the session ends |
 //! | 3 | Want | 0 share, 1 state id, 2 sequence: send what changed since, 3 round |
 //! | 4 | Index | 0 share, 1 wall clock ms, 2 heard up to this sequence, 3 nothing more for now, 4 entries, 5 round of the Want it answers |

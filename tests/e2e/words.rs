@@ -15,9 +15,17 @@ pub fn hello(wall: WallTime) -> Hello {
         state: StateId(0xaa),
         asks: false,
         token: None,
-        shares: vec![ShareHello { name, seq: 0, direction: Direction::Both, filter: [0; 8], held: None }],
+        shares: vec![ShareHello {
+            name,
+            seq: 0,
+            direction: Direction::Both,
+            filter: [0; 8],
+            held: None,
+            release_guard: false,
+        }],
         node: NodeId([0xaa; 16]),
         program: "test".into(),
+        release: None,
     }
 }
 

@@ -104,7 +104,14 @@ impl Story<'_> {
         self.link = self.world.with(0, |node, now| node.handle_incoming(now, from));
         self.heard = Received::default();
         self.send_bytes(Preface::bytes(false));
-        let share = |name| ShareHello { name, seq: self.seq, direction: Direction::Both, filter: [0; 8], held: None };
+        let share = |name| ShareHello {
+            name,
+            seq: self.seq,
+            direction: Direction::Both,
+            filter: [0; 8],
+            held: None,
+            release_guard: false,
+        };
         let hello = Hello {
             versions: (2, 2),
             name: "peer".into(),
@@ -117,6 +124,7 @@ impl Story<'_> {
             shares: vec![share(main())],
             node: NodeId([9; 16]),
             program: "9".into(),
+            release: None,
         };
         self.say(&Message::Hello(hello));
     }

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use owsync::model::settings::FirstSync;
 use owsync::model::{
-    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, ShareName, Stamp, StateId, Version, WallTime, limits,
+    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId, Version, WallTime,
+    limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
@@ -23,6 +24,7 @@ pub fn messages() -> Seeds {
         direction: Direction::Observe,
         filter: [7; 8],
         held: Some("too many deletions".into()),
+        release_guard: true,
     };
     let hello = Hello {
         versions: (2, 3),
@@ -36,6 +38,7 @@ pub fn messages() -> Seeds {
         shares: vec![ShareHello { name: share(), held: None, ..shared.clone() }, shared],
         node: NodeId([9; 16]),
         program: "2.0.0".into(),
+        release: Release::parse("24.10.4"),
     };
     let reasons = [
         Reason::TooLarge { size: 300, max: 16 },

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use owsync::model::{
-    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, ShareName, Stamp, StateId, Version, WallTime,
-    limits,
+    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId, Version,
+    WallTime, limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
@@ -44,6 +44,7 @@ fn hello() {
                 direction: Direction::Both,
                 filter: [1, 2, 3, 4, 5, 6, 7, 8],
                 held: None,
+                release_guard: true,
             },
             ShareHello {
                 name: ShareName::parse("vpn").unwrap(),
@@ -51,15 +52,17 @@ fn hello() {
                 direction: Direction::Observe,
                 filter: [0; 8],
                 held: Some("no".into()),
+                release_guard: false,
             },
         ],
         node: NodeId([0xab; 16]),
         program: "2.0.0".into(),
+        release: Release::parse("24.10.4"),
     };
     both_ways(
         &Message::Hello(hello.clone()),
         "01                                      # Hello
-         ac                                      # twelve keys
+         ad                                      # thirteen keys
          00 02                                   # lowest version
          01 02                                   # highest version
          02 62 7231                              # name 'r1'
@@ -70,14 +73,23 @@ fn hello() {
          07 f4                                   # does not ask at first contact
          08 50 77777777777777777777777777777777  # join token
          09 82                                   # two shares
-           a4 00 64 6d61696e 01 19 012c 02 00 03 48 0102030405060708     # main, up to 300, both ways, its filter
+           a5 00 64 6d61696e 01 19 012c 02 00 03 48 0102030405060708 05 f5 # main, up to 300, both ways, its filter, guards releases
            a5 00 63 76706e 01 00 02 03 03 48 0000000000000000 04 62 6e6f # vpn, nothing yet, observes, held: 'no'
          0a 50 abababababababababababababababab  # node id
-         0b 65 322e302e30                        # program '2.0.0'",
+         0b 65 322e302e30                        # program '2.0.0'
+         0c 67 32342e31302e34                    # release '24.10.4'",
     );
-    // Without a token there is no key 8.
+    // Without a token there is no key 8, and without a release no key 12.
     both_ways(
-        &Message::Hello(Hello { token: None, shares: Vec::new(), asks: true, settled: false, rank: 0, ..hello }),
+        &Message::Hello(Hello {
+            token: None,
+            release: None,
+            shares: Vec::new(),
+            asks: true,
+            settled: false,
+            rank: 0,
+            ..hello
+        }),
         "01 ab 00 02 01 02 02 62 7231 03 1b 000001a1f806614b 04 f4 05 00 06 1b 5f1c000000000001 07 f5
          09 80 0a 50 abababababababababababababababab 0b 65 322e302e30",
     );
@@ -88,7 +100,8 @@ fn the_directions_of_a_share() {
     for (direction, number) in
         [(Direction::Both, 0), (Direction::Send, 1), (Direction::Receive, 2), (Direction::Observe, 3)]
     {
-        let share = ShareHello { name: ShareName::main(), seq: 0, direction, filter: [0; 8], held: None };
+        let share =
+            ShareHello { name: ShareName::main(), seq: 0, direction, filter: [0; 8], held: None, release_guard: false };
         let hello = Hello {
             versions: (2, 3),
             name: String::new(),
@@ -101,6 +114,7 @@ fn the_directions_of_a_share() {
             shares: vec![share],
             node: NodeId([0; 16]),
             program: String::new(),
+            release: None,
         };
         both_ways(
             &Message::Hello(hello),
@@ -288,6 +302,10 @@ fn unavailable_with_every_reason() {
         (Reason::OnlySends, "a1 00 14"),
         (Reason::OnlyObserves, "a1 00 15"),
         (Reason::UnknownOwner("io".into()), "a2 00 16 03 62 696f"),
+        (
+            Reason::ReleaseDiffers { from: Release::parse("25.12.1").unwrap(), to: Release::parse("24.10").unwrap() },
+            "a2 00 181b 03 6d 32352e31322e312032342e3130",
+        ),
         (Reason::Other("io".into()), "a2 00 18ff 03 62 696f"),
     ] {
         both_ways(&Message::Unavailable { id: 9, reason }, &format!("07 a2 00 09 01 {golden}"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Hold, Reason, Trouble};
-use crate::model::RelPath;
+use crate::model::{RelPath, Release};
 
 /// What has no text of its own: the peer's, or one that a session's end carries.
 const FREE: [&str; 2] = ["ended_here", "other"];
@@ -56,6 +56,7 @@ fn holds() -> Vec<Hold> {
 
 fn reasons() -> Vec<Reason> {
     let text = || "x".to_string();
+    let release = |text| Release::parse(text).unwrap();
     vec![
         Reason::Special("fifo"),
         Reason::SymlinkIgnored,
@@ -83,6 +84,7 @@ fn reasons() -> Vec<Reason> {
         Reason::OnlySends,
         Reason::OnlyObserves,
         Reason::UnknownOwner(text()),
+        Reason::ReleaseDiffers { from: release("25.12.1"), to: release("24.10.4") },
     ]
 }
 

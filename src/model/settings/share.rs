@@ -49,6 +49,8 @@ pub struct ShareSettings {
     pub soft_max_time: Option<Duration>,
     /// Time after which an exchange that has not ended is stopped, to go on later.
     pub hard_max_time: Option<Duration>,
+    /// Whether packages of another system release wait; see [`ShareSettings::guards_release`].
+    pub release_guard: bool,
     /// What is called when something happens in it.
     pub hook: Hook,
 }
@@ -76,6 +78,7 @@ impl ShareSettings {
             deletions: Direction::Both,
             soft_max_time: None,
             hard_max_time: None,
+            release_guard: true,
             hook: Hook::default(),
         }
     }
@@ -88,6 +91,11 @@ impl ShareSettings {
             None if self.dir.starts_with(UCI_DIR) && paths.any(cuts_off) => CONFIRM,
             None => 0,
         }
+    }
+
+    /// Whether the share holds UCI packages that must not cross between releases that differ.
+    pub fn guards_release(&self) -> bool {
+        self.release_guard && (self.dir.starts_with(UCI_DIR) || self.reload() == Reload::Uci)
     }
 
     /// Who is told that something landed: below /etc/config it is procd, elsewhere nobody, unless somebody was named.

@@ -19,7 +19,7 @@ pub(crate) struct Counterpart {
     pub(super) offers: Offers,
     /// Up to here it has applied what this node has.
     pub(super) applied: u64,
-    /// Why it takes nothing, by its direction.
+    /// Why it takes nothing, by its direction or the release of its system.
     pub(super) takes_nothing: Option<Reason>,
 }
 
@@ -101,8 +101,16 @@ impl<F: Fs> Node<F> {
             takes_nothing: match exchange.theirs.direction {
                 Direction::Observe => Some(Reason::OnlyObserves),
                 Direction::Send => Some(Reason::OnlySends),
-                Direction::Both | Direction::Receive => None,
+                Direction::Both | Direction::Receive => self.release_gap(link, name).map(from_here),
             },
         })
+    }
+}
+
+/// The gap between two releases, as the peer reports it of what this node offers.
+fn from_here(gap: Reason) -> Reason {
+    match gap {
+        Reason::ReleaseDiffers { from, to } => Reason::ReleaseDiffers { from: to, to: from },
+        other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Direction, NodeId, StateId, WallTime, limits};
+use crate::model::{Direction, NodeId, Release, StateId, WallTime, limits};
 use crate::proto::message::{BadMessage, Hello, ShareHello, cut, foreign_text, share_name};
 
 #[derive(Encode, Decode)]
@@ -32,6 +32,8 @@ pub(super) struct WireHello {
     node: [u8; 16],
     #[n(11)]
     program: String,
+    #[n(12)]
+    release: Option<String>,
 }
 
 #[derive(Encode, Decode)]
@@ -47,6 +49,8 @@ struct WireShare {
     filter: [u8; 8],
     #[n(4)]
     held: Option<String>,
+    #[n(5)]
+    release_guard: Option<bool>,
 }
 
 impl From<&Hello> for WireHello {
@@ -70,10 +74,12 @@ impl From<&Hello> for WireHello {
                     direction: direction_number(share.direction),
                     filter: share.filter,
                     held: share.held.as_deref().map(|held| cut(held).into()),
+                    release_guard: Some(true).filter(|_| share.release_guard),
                 })
                 .collect(),
             node: hello.node.0,
             program: cut(&hello.program).into(),
+            release: hello.release.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -97,11 +103,17 @@ impl TryFrom<WireHello> for Hello {
                 direction: direction_from(share.direction)?,
                 filter: share.filter,
                 held: share.held.as_deref().map(foreign_text),
+                release_guard: share.release_guard.unwrap_or(false),
             });
         }
         if wire.state == 0 {
             return Err(BadMessage("state id is 0".into()));
         }
+        let release = match wire.release.as_deref().map(Release::parse) {
+            Some(None) => return Err(BadMessage("the release is not one printable word".into())),
+            Some(Some(release)) => Some(release),
+            None => None,
+        };
         let mut name = foreign_text(&wire.name);
         name.truncate(
             name.char_indices()
@@ -122,6 +134,7 @@ impl TryFrom<WireHello> for Hello {
             shares,
             node: NodeId(wire.node),
             program: foreign_text(&wire.program),
+            release,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Reason, RelPath, escape, limits};
+use crate::model::{Reason, RelPath, Release, escape, limits};
 use crate::proto::message::{BadMessage, Progress, cut, foreign_text, rel_path, share_name};
 
 /// A reason as code and numbers, so that each side says it in its own words; `text` for what has none.
@@ -52,6 +52,8 @@ impl From<&Reason> for WireReason {
             Reason::Refused(why) => text(24, why),
             Reason::Manual => plain(25),
             Reason::KeepsDeleted => plain(26),
+            // A release holds no space.
+            Reason::ReleaseDiffers { from, to } => text(27, &format!("{from} {to}")),
             Reason::Other(why) => text(255, why),
         }
     }
@@ -91,6 +93,10 @@ impl From<WireReason> for Reason {
             24 => Reason::Refused(text()),
             25 => Reason::Manual,
             26 => Reason::KeepsDeleted,
+            27 => match releases(wire.text.as_deref().unwrap_or("")) {
+                Some((from, to)) => Reason::ReleaseDiffers { from, to },
+                None => Reason::Other("the releases of the two systems differ".into()),
+            },
             1 => Reason::Other(format!("a {} lies there", text())),
             7 => Reason::Other(format!("a {} that is not synced lies there", text())),
             _ => Reason::Other(text()),
@@ -102,6 +108,11 @@ impl From<WireReason> for Reason {
 pub(super) fn owed_size(path: &RelPath, reason: &Reason) -> usize {
     // Two heads, the code and two numbers.
     64 + path.as_bytes().len() + WireReason::from(reason).text.map_or(0, |text| text.len())
+}
+
+fn releases(text: &str) -> Option<(Release, Release)> {
+    let (from, to) = text.split_once(' ')?;
+    Some((Release::parse(from)?, Release::parse(to)?))
 }
 
 #[derive(Encode, Decode)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::reason::Hold;
-use crate::model::{Reason, WallTime};
+use crate::model::{Reason, Release, WallTime};
 use crate::store::lines::{BadLine, is_default, rel_path};
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +44,7 @@ impl From<&Reason> for LineReason {
             | Reason::Refused(text)
             | Reason::Other(text) => line(text, 0, 0),
             Reason::WaitsFor(path) => line(&path.to_text(), 0, 0),
+            Reason::ReleaseDiffers { from, to } => line(&format!("{from} {to}"), 0, 0),
             Reason::SymlinkIgnored
             | Reason::SymlinkOutside
             | Reason::OtherFilesystem
@@ -78,6 +79,13 @@ impl From<LineReason> for Reason {
             "waits_for" => match rel_path(&text) {
                 Ok(path) => Reason::WaitsFor(path),
                 Err(_) => Reason::Other(text),
+            },
+            "release_differs" => match text.split_once(' ') {
+                Some((from, to)) => match (Release::parse(from), Release::parse(to)) {
+                    (Some(from), Some(to)) => Reason::ReleaseDiffers { from, to },
+                    _ => Reason::Other(text),
+                },
+                None => Reason::Other(text),
             },
             "symlink_ignored" => Reason::SymlinkIgnored,
             "symlink_outside" => Reason::SymlinkOutside,

@@ -10,6 +10,7 @@ mod pasts;
 mod stamps;
 mod strangers;
 mod travel;
+mod upgrades;
 
 use super::world::World;
 
