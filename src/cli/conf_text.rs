@@ -112,7 +112,11 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     let settings = &config.settings;
     let mut text = ConfText::default();
     text.set("name", &settings.name);
-    text.set("bind_host", &config.bind_host);
+    if config.networks.is_empty() {
+        text.set("bind_host", &config.bind_host);
+    } else {
+        text.comment(&format!("listens on the addresses of {}", config.networks.join(", ")));
+    }
     text.set("port", config.port.to_string());
     text.set("plain_mode", bit(settings.plain_mode));
     if let Some(key) = &settings.key {

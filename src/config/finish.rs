@@ -102,6 +102,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     let config = Config {
         settings,
         bind_host: told.bind_host,
+        networks: told.networks,
         port: told.port,
         log_level: told.log_level,
         database,

@@ -27,6 +27,8 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["max_clock_skew"], places: MAIN, meaning: "largest difference between two clocks" },
     Known { names: &["log_level"], places: MAIN, meaning: "0 error, 1 warning, 2 info, 3 debug" },
     Known { names: &["firewall_rule"], places: MAIN, meaning: "OpenWrt: whether the firewall opens the port" },
+    Known { names: &["firewall_zone"], places: MAIN, meaning: "OpenWrt: firewall zones that firewall_rule opens" },
+    Known { names: &["network"], places: MAIN, meaning: "OpenWrt: networks to listen on, instead of bind_host" },
     Known { names: &["mdns"], places: MAIN, meaning: "OpenWrt: whether umdns announces the port" },
     Known { names: &["peer"], places: MAIN, meaning: "address of a peer" },
     Known { names: &["address"], places: PEER, meaning: "address of the peer" },

@@ -125,6 +125,10 @@ pub struct Told {
     pub enabled: bool,
     /// UCI: the firewall is to open the port. The init script does it; here it is only checked.
     pub firewall_rule: bool,
+    /// UCI: zones in which it does; `*` for all. `None`: lan.
+    pub firewall_zones: Option<Vec<String>>,
+    /// UCI: networks on whose addresses to listen, instead of `bind_host`.
+    pub networks: Vec<String>,
     /// UCI: umdns is to announce the port. The init script does it; here it is only checked.
     pub mdns: bool,
     /// The share `main` was given a directory.
@@ -165,6 +169,8 @@ pub struct Config {
     pub settings: Settings,
     /// The addresses to listen on.
     pub bind_host: String,
+    /// Networks of netifd on whose addresses to listen, instead of `bind_host`; empty: there are none.
+    pub networks: Vec<String>,
     /// The port to listen on.
     pub port: u16,
     /// 0 error to 3 debug.

@@ -31,6 +31,8 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         metrics_file: None,
         enabled: flavour == Flavour::Conf,
         firewall_rule: false,
+        firewall_zones: None,
+        networks: Vec::new(),
         mdns: false,
         has_main_dir: false,
     };
@@ -121,6 +123,26 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         reader.error(&Place::Argument, "peer", format!("more than {} peers", limits::PEERS_MAX));
     }
     reader.check_overlap(&told);
+    let all_zones = told.firewall_zones.iter().flatten().any(|zone| zone == ALL_ZONES);
+    if told.settings.plain_mode && told.firewall_rule && all_zones {
+        let place =
+            main_options(sections).find(|raw| raw.key == "firewall_zone").map_or(&Place::Argument, |raw| &raw.place);
+        // Every zone includes the Internet, and no other part of the configuration says that this is wanted.
+        reader.error(place, "firewall_zone", "plain_mode is not opened to every zone: name the zones".into());
+    }
+    for raw in main_options(sections).filter(|raw| raw.key == "firewall_zone") {
+        if told.settings.plain_mode
+            && told.firewall_rule
+            && told.firewall_zones.iter().flatten().any(|zone| zone == "wan")
+        {
+            reader.warn(raw, "opens plain_mode to the Internet: nothing is encrypted or authenticated".into());
+        }
+    }
+    for raw in main_options(sections).filter(|raw| raw.key == "bind_host" || raw.key == "host") {
+        if !told.networks.is_empty() {
+            reader.warn(raw, "has no effect: `network` says where to listen".into());
+        }
+    }
     let Reader { errors, warnings, .. } = reader;
     (told, errors, warnings)
 }
@@ -128,6 +150,9 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
 fn main_options(sections: &[Section]) -> impl Iterator<Item = &Raw> {
     sections.iter().filter(|section| section.kind == Kind::Main).flat_map(|section| &section.options)
 }
+
+/// Every zone of the firewall.
+const ALL_ZONES: &str = "*";
 
 pub(super) struct Reader {
     flavour: Flavour,
@@ -274,6 +299,17 @@ impl Reader {
                     *(if name == "mdns" { &mut told.mdns } else { &mut told.firewall_rule }) = value;
                 }
             }
+            "firewall_zone" | "network" => {
+                if self.flavour == Flavour::Conf {
+                    return self.warn(raw, "has no effect here: it is for OpenWrt's UCI".into());
+                }
+                let names = self.names_of(raw, name == "firewall_zone");
+                if name == "network" {
+                    told.networks = names;
+                } else if !names.is_empty() {
+                    told.firewall_zones = Some(names);
+                }
+            }
             "poll_interval" => {
                 let read = |text: &str| {
                     values::duration(text).filter(|d| !d.is_zero() && *d <= Duration::from_secs(30 * 86_400))
@@ -349,6 +385,23 @@ impl Reader {
             }
             other => unreachable!("{other} is in the table and read here"),
         }
+    }
+
+    /// Names of zones or networks, as UCI has them. `all`: also `*`.
+    fn names_of(&mut self, raw: &Raw, all: bool) -> Vec<String> {
+        let mut names = Vec::new();
+        for value in &raw.values {
+            for name in String::from_utf8_lossy(value).split_whitespace() {
+                let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+                if (all && name == ALL_ZONES) || (name.len() <= limits::LABEL_MAX && name.bytes().all(valid)) {
+                    names.push(name.to_string());
+                } else {
+                    let reason = format!("'{}' is no name of this kind", escape::escape(name.as_bytes()));
+                    self.error(&raw.place, &raw.key, reason);
+                }
+            }
+        }
+        names
     }
 
     /// Who is told what landed: a word, a program's path, or names of init scripts.

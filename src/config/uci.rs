@@ -29,7 +29,7 @@ pub fn package_name() -> PackageName {
 }
 
 /// Options that may have several values.
-const SEVERAL: [&str; 4] = ["peer", "include", "exclude", "share"];
+const SEVERAL: [&str; 6] = ["peer", "include", "exclude", "share", "firewall_zone", "network"];
 
 /// Reads the package's file; its sections, and what is tolerated in it.
 ///
@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 45] = [
+    const OTHER: [(&str, &str); 49] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -324,7 +324,9 @@ mod tests {
         ("max_clock_skew", "61"),
         ("log_level", "3"),
         ("firewall_rule", "1"),
+        ("firewall_zone", "vpn"),
         ("mdns", "1"),
+        ("network", "lan"),
         ("peer", "10.0.0.9"),
         ("address", "10.0.0.9"),
         ("source_address", "10.0.0.9"),
@@ -349,6 +351,8 @@ mod tests {
         ("min_free", "1"),
         ("hook", "/h"),
         ("hook_timeout", "31"),
+        ("release", "24.10.4"),
+        ("release_guard", "0"),
         ("metrics_file", "/m"),
         ("history_size", "1"),
         ("history_days", "1"),

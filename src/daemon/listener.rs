@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt};
 
+use crate::config::Config;
 use crate::model::Monotonic;
 
 /// Time between two attempts to have an address.
@@ -16,15 +17,39 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Pause after the system had no descriptor for a connection: it would be announced again at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Before netifd was asked.
+const NOT_KNOWN: &str = "their addresses are not known yet";
+
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 64;
 
 /// Connections accepted before anything else has its turn.
 const AT_ONCE: usize = 16;
 
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// On an address or a name; `::` is every address of both families.
+    Host(String),
+    /// On the addresses of these networks of netifd, which [`Listener::set_addresses`] names.
+    Networks(Vec<String>),
+}
+
+impl Where {
+    /// Where a configuration says.
+    pub fn of(config: &Config) -> Where {
+        match config.networks.as_slice() {
+            [] => Where::Host(config.bind_host.clone()),
+            networks => Where::Networks(networks.to_vec()),
+        }
+    }
+}
+
 /// The listening sockets of this node.
 pub struct Listener {
-    host: String,
+    at: Where,
+    /// Addresses of the networks, or why they are not known.
+    addresses: Result<Vec<IpAddr>, String>,
     port: u16,
     sockets: Vec<TcpListener>,
     /// Why there are none, and when to try again.
@@ -36,10 +61,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `host`, an address or a name; `::` is every address of both families.
-    pub fn new(now: Monotonic, host: &str, port: u16) -> Listener {
+    /// Listens there.
+    pub fn new(now: Monotonic, at: Where, port: u16) -> Listener {
         let mut listener = Listener {
-            host: host.into(),
+            at,
+            addresses: Err(NOT_KNOWN.into()),
             port,
             sockets: Vec::new(),
             trouble: None,
@@ -57,8 +83,28 @@ impl Listener {
     }
 
     /// Whether it is, or wants to be, there.
-    pub fn is_at(&self, host: &str, port: u16) -> bool {
-        self.host == host && self.port == port
+    pub fn is_at(&self, at: &Where, port: u16) -> bool {
+        self.at == *at && self.port == port
+    }
+
+    /// The addresses that its networks have now, or why they are not known; whether that changed where it listens, or why
+    /// it does not. Sockets on addresses that stay are kept.
+    pub fn set_addresses(&mut self, now: Monotonic, addresses: Result<Vec<IpAddr>, String>) -> bool {
+        if self.addresses == addresses && self.trouble.is_none() {
+            return false;
+        }
+        let before = (self.trouble.clone(), self.addresses());
+        if addresses.is_ok() || self.sockets.is_empty() {
+            // While netifd cannot be asked, the sockets stay: it is restarted, and the networks are still there.
+            self.addresses = addresses;
+        }
+        self.attempt(now);
+        before != (self.trouble.clone(), self.addresses())
+    }
+
+    /// Whether it waits to be told the addresses of its networks for the first time.
+    pub fn is_waiting(&self) -> bool {
+        matches!(&self.addresses, Err(reason) if reason == NOT_KNOWN) && matches!(self.at, Where::Networks(_))
     }
 
     /// Why it does not listen.
@@ -109,15 +155,41 @@ impl Listener {
     fn attempt(&mut self, now: Monotonic) {
         self.next = Monotonic::NEVER;
         self.trouble = None;
-        if let Err(reason) = self.bind() {
-            let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-            self.trouble = Some(format!("cannot listen on {host}:{}: {reason}", self.port));
+        let bound = match self.at.clone() {
+            Where::Host(host) => self.bind(&host),
+            Where::Networks(_) => self.bind_networks(),
+        };
+        if let Err(reason) = bound {
+            let at = match &self.at {
+                Where::Host(host) if host.contains(':') => format!("[{host}]:{}", self.port),
+                Where::Host(host) => format!("{host}:{}", self.port),
+                Where::Networks(networks) => format!("the network {}, port {}", networks.join(", "), self.port),
+            };
+            self.trouble = Some(format!("cannot listen on {at}: {reason}"));
             self.next = now.plus(AGAIN);
         }
     }
 
-    fn bind(&mut self) -> Result<(), String> {
-        let addresses = match self.host.parse::<IpAddr>() {
+    /// Listens on every address of the networks, as far as that is possible.
+    fn bind_networks(&mut self) -> Result<(), String> {
+        let addresses = self.addresses.clone()?;
+        self.sockets.retain(|socket| socket.local_addr().is_ok_and(|at| addresses.contains(&at.ip())));
+        let mut result = if addresses.is_empty() { Err("it has no address".to_string()) } else { Ok(()) };
+        for ip in addresses {
+            if self.sockets.iter().any(|socket| socket.local_addr().is_ok_and(|at| at.ip() == ip)) {
+                continue;
+            }
+            match open(SocketAddr::new(ip, self.port), false) {
+                Ok(socket) => self.sockets.push(socket),
+                // An IPv6 address cannot be used until the kernel has made sure that nobody else has it.
+                Err(errno) => result = Err(format!("{ip}: {}", errno.desc())),
+            }
+        }
+        result
+    }
+
+    fn bind(&mut self, host: &str) -> Result<(), String> {
+        let addresses = match host.parse::<IpAddr>() {
             Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => {
                 match open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), self.port), true) {
                     Ok(socket) => {
@@ -130,7 +202,7 @@ impl Listener {
                 }
             }
             Ok(ip) => vec![ip],
-            Err(_) => self.resolve()?,
+            Err(_) => self.resolve(host)?,
         };
         // A name counts as had when one of its addresses is: the others may be of a family that is switched off.
         let mut last = Err("it has no address".to_string());
@@ -151,12 +223,12 @@ impl Listener {
     /// The addresses of a name; the system's resolver may take long, so it has a thread, and the answer may be for the
     /// next attempt.
     #[allow(clippy::disallowed_methods)]
-    fn resolve(&mut self) -> Result<Vec<IpAddr>, String> {
+    fn resolve(&mut self, host: &str) -> Result<Vec<IpAddr>, String> {
         let pending = match self.resolving.take() {
             Some(pending) => pending,
             None => {
                 let (answer, pending) = channel();
-                let host = self.host.clone();
+                let host = host.to_string();
                 let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
                     let found = (host.as_str(), 0u16).to_socket_addrs();
                     let ips = found.map(|all| all.map(|address| address.ip()).collect());
@@ -204,6 +276,10 @@ mod tests {
 
     const NOW: Monotonic = Monotonic(86_400_000);
 
+    fn host_at(host: &str) -> Where {
+        Where::Host(host.into())
+    }
+
     fn address(listener: &Listener) -> SocketAddr {
         assert_eq!(listener.trouble(), None);
         listener.addresses()[0]
@@ -219,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_address_of_both_families_is_one_socket() {
-        let listener = Listener::new(NOW, "::", 0);
+        let listener = Listener::new(NOW, host_at("::"), 0);
         let port = address(&listener).port();
         assert_ne!(port, 0);
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
@@ -234,17 +310,21 @@ mod tests {
 
     #[test]
     fn one_address_is_listened_on_and_no_other() {
-        let listener = Listener::new(NOW, "127.0.0.1", 0);
+        let listener = Listener::new(NOW, host_at("127.0.0.1"), 0);
         let port = address(&listener).port();
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         assert!(TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port)).is_err());
-        assert!(listener.is_at("127.0.0.1", 0) && !listener.is_at("::", 0) && !listener.is_at("127.0.0.1", port));
+        assert!(
+            listener.is_at(&host_at("127.0.0.1"), 0)
+                && !listener.is_at(&host_at("::"), 0)
+                && !listener.is_at(&host_at("127.0.0.1"), port)
+        );
         assert_eq!(listener.poll_timeout(NOW), Monotonic::NEVER);
     }
 
     #[test]
     fn a_name_is_listened_on_where_it_leads() {
-        let mut listener = Listener::new(NOW, "localhost", 0);
+        let mut listener = Listener::new(NOW, host_at("localhost"), 0);
         let mut now = NOW;
         // A slow resolver's answer is for the next attempt.
         while listener.trouble() == Some("cannot listen on localhost:0: its name is being resolved") {
@@ -258,7 +338,7 @@ mod tests {
     fn a_port_that_is_taken_is_tried_again_and_said_once_f38() {
         let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = other.local_addr().unwrap().port();
-        let mut listener = Listener::new(NOW, "127.0.0.1", port);
+        let mut listener = Listener::new(NOW, host_at("127.0.0.1"), port);
         assert_eq!(listener.trouble().unwrap(), format!("cannot listen on 127.0.0.1:{port}: Address already in use"));
         assert_eq!((listener.addresses(), listener.fds(NOW).count()), (vec![], 0));
         assert_eq!(listener.poll_timeout(NOW), NOW.plus(AGAIN));
@@ -280,7 +360,7 @@ mod tests {
     fn an_address_of_somebody_else_is_trouble_with_its_name() {
         // TEST-NET-1 and the documentation prefix (RFC 5737, RFC 3849) belong to nobody.
         for (host, shown) in [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")] {
-            let listener = Listener::new(NOW, host, 0);
+            let listener = Listener::new(NOW, host_at(host), 0);
             let trouble = listener.trouble().unwrap();
             assert!(trouble.starts_with(&format!("cannot listen on {shown}:0: ")), "{trouble}");
         }
@@ -288,7 +368,7 @@ mod tests {
 
     #[test]
     fn so_many_are_let_in_before_anything_else_has_its_turn() {
-        let mut listener = Listener::new(NOW, "127.0.0.1", 0);
+        let mut listener = Listener::new(NOW, host_at("127.0.0.1"), 0);
         assert_eq!(listener.accept(NOW, 0).len(), 0);
         let to = address(&listener);
         let clients: Vec<TcpStream> = (0..AT_ONCE + 4).map(|_| TcpStream::connect(to).unwrap()).collect();
@@ -315,7 +395,7 @@ mod tests {
             assert!(output.status.success() && text.contains("1 passed"), "{text}");
             return;
         }
-        let mut listener = Listener::new(NOW, "127.0.0.1", 0);
+        let mut listener = Listener::new(NOW, host_at("127.0.0.1"), 0);
         let _client = TcpStream::connect(address(&listener)).unwrap();
         wait(&listener);
         let mut taken = Vec::new();
@@ -330,5 +410,42 @@ mod tests {
         assert_eq!(listener.fds(NOW.plus(PAUSE)).count(), 1);
         assert_eq!(listener.accept(NOW.plus(PAUSE), 0).len(), 1);
         assert_eq!(listener.poll_timeout(NOW.plus(PAUSE)), Monotonic::NEVER);
+    }
+
+    /// F133: it listens on what the networks have, and on nothing else, and follows them.
+    #[test]
+    fn the_addresses_of_networks_are_followed() {
+        let ips = |last: &[u8]| Ok(last.iter().map(|n| Ipv4Addr::new(127, 0, 0, *n).into()).collect::<Vec<IpAddr>>());
+        let heard = |listener: &Listener| listener.addresses().iter().map(SocketAddr::ip).collect::<Vec<_>>();
+        let mut listener = Listener::new(NOW, Where::Networks(vec!["lan".into(), "vpn".into()]), 0);
+        let unknown = "cannot listen on the network lan, vpn, port 0: their addresses are not known yet";
+        assert_eq!((listener.trouble(), heard(&listener)), (Some(unknown), Vec::new()));
+        assert_eq!(listener.poll_timeout(NOW), NOW.plus(AGAIN));
+
+        assert!(listener.set_addresses(NOW, ips(&[1, 2])));
+        assert_eq!((listener.trouble(), Ok(heard(&listener))), (None, ips(&[1, 2])));
+        assert_eq!(listener.poll_timeout(NOW), Monotonic::NEVER);
+        let kept = listener.addresses()[1];
+        assert!(!listener.set_addresses(NOW, ips(&[1, 2])));
+
+        // An address goes and another comes; the socket on the one that stays is the same.
+        assert!(listener.set_addresses(NOW, ips(&[2, 3])));
+        assert_eq!(Ok(heard(&listener)), ips(&[2, 3]));
+        assert!(listener.addresses().contains(&kept));
+
+        // While nobody can be asked it stays as it is; a network without an address has no socket.
+        assert!(!listener.set_addresses(NOW, Err("nobody to ask".into())));
+        assert_eq!((listener.trouble(), heard(&listener).len()), (None, 2));
+        assert!(listener.set_addresses(NOW, ips(&[])));
+        assert_eq!(listener.trouble(), Some("cannot listen on the network lan, vpn, port 0: it has no address"));
+        assert!(heard(&listener).is_empty());
+
+        // One that cannot be had is named, tried again, and keeps nobody from the others.
+        let mut two = ips(&[1]);
+        two.iter_mut().for_each(|two| two.push(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert!(listener.set_addresses(NOW, two));
+        assert!(listener.trouble().unwrap().contains("port 0: 192.0.2.1: "), "{:?}", listener.trouble());
+        assert_eq!(heard(&listener).len(), 1);
+        assert_eq!(listener.poll_timeout(NOW), NOW.plus(AGAIN));
     }
 }

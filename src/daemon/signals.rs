@@ -15,6 +15,8 @@ pub enum Wish {
     Reload,
     /// A child ended.
     Child,
+    /// Ask which addresses the networks have that it listens on.
+    Networks,
 }
 
 /// Blocks the signals that owsync answers to, and gives the descriptor to read them from.
@@ -23,7 +25,7 @@ pub enum Wish {
 /// The kernel refuses, which leaves the signals as they were.
 pub fn listen() -> Result<SignalFd, nix::Error> {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGUSR1] {
         set.add(signal);
     }
     set.thread_block()?;
@@ -36,6 +38,7 @@ pub fn next(signals: &SignalFd) -> Option<Wish> {
     match Signal::try_from(i32::try_from(info.ssi_signo).ok()?).ok()? {
         Signal::SIGHUP => Some(Wish::Reload),
         Signal::SIGCHLD => Some(Wish::Child),
+        Signal::SIGUSR1 => Some(Wish::Networks),
         _ => Some(Wish::End),
     }
 }

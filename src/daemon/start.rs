@@ -9,7 +9,7 @@ use crate::config::{Config, Flavour};
 use crate::daemon::control::Control;
 use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
-use crate::daemon::listener::Listener;
+use crate::daemon::listener::{Listener, Where};
 use crate::daemon::log::Log;
 use crate::daemon::memory::Memory;
 use crate::daemon::place::{self, Holder, Lock, Place, Taken, plain};
@@ -52,7 +52,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     let node = make_node(&env, &place, &config, role != Role::Daemon, place.read_token())?;
     let now = env.now();
     let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
-    let listener = listens.then(|| Listener::new(now.mono, &config.bind_host, config.port));
+    let listener = listens.then(|| Listener::new(now.mono, Where::of(&config), config.port));
     if let (Role::Listen, Some(trouble)) = (&role, listener.as_ref().and_then(Listener::trouble)) {
         return Err(trouble.to_string());
     }

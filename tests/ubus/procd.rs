@@ -1,8 +1,13 @@
 //! F63: what landed is told to procd, once for each package that says something else than before.
 
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::daemon::OnBus;
+use crate::router::Router;
 use crate::stand_in::StandIn;
 use crate::wait::until;
 
@@ -85,4 +90,54 @@ fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
     );
 
     told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
+}
+
+/// F132: what the init script does (the firewall's rule, the announcement) follows `uci commit owsync` alone, because the
+/// daemon, which sees its package change, tells procd.
+#[test]
+fn procd_hears_that_the_own_package_was_committed() {
+    let cluster = Cluster::apart(&["a"]);
+    let router = Router::of_packages(&cluster.nodes()[0], "");
+    let service = StandIn::service(&router.bus);
+    router.run(&[]);
+    until("it reads its configuration", || router.call("status", json!({})).1["shares"]["main"].is_object());
+
+    for (option, value) in [("firewall_rule", "1"), ("mdns", "1"), ("firewall_zone", "vpn")] {
+        router.uci_set("owsync", "main", option, value);
+        let mut heard = Vec::new();
+        until("procd was told", || {
+            heard.extend(service.take());
+            !heard.is_empty()
+        });
+        assert_eq!(heard, [changed("owsync")], "{option}");
+    }
+    // procd runs the init script, which makes procd send a SIGHUP: nothing follows from that.
+    router.node.signal(Signal::SIGHUP);
+    until("it was read again", || router.node.log().matches("the configuration was read again").count() == 4);
+    assert_eq!(service.take(), [] as [Value; 0]);
+    assert_eq!(router.call("status", json!({})).1["problems"], json!([]));
+}
+
+/// F133: a router listens on the addresses of the networks that it is told, as netifd names them, and follows them.
+#[test]
+fn networks_are_listened_on_where_they_are() {
+    let cluster = Cluster::apart(&["a"]);
+    let node = &cluster.nodes()[0];
+    let router = Router::of_packages(node, "\tlist network 'lan'\n\tlist network 'vpn'\n");
+    let addresses = Arc::new(Mutex::new(vec![
+        ("lan", "127.0.0.71".to_string()),
+        ("wan", "127.0.0.72".to_string()),
+        ("vpn", "127.0.0.73".to_string()),
+    ]));
+    let netifd = StandIn::netifd(&router.bus, &addresses);
+    let listens = || router.call("status", json!({})).1["listen"].clone();
+    let at = |ips: &[&str]| ips.iter().map(|ip| format!("{ip}:{}", node.port)).collect::<Vec<_>>();
+    router.run(&[]);
+    until("it listens on both", || listens() == json!(at(&["127.0.0.71", "127.0.0.73"])));
+
+    *addresses.lock().unwrap() = vec![("lan", "127.0.0.74".to_string()), ("vpn", "127.0.0.73".to_string())];
+    // As `/etc/init.d/owsync networks` does it, when procd says that a network changed.
+    node.signal(Signal::SIGUSR1);
+    until("it follows", || listens() == json!(at(&["127.0.0.73", "127.0.0.74"])));
+    drop(netifd);
 }

@@ -11,7 +11,7 @@ use ubus::client::UbusClient;
 use ubus::envelope::{EnvBuilder, UbusAttr, try_find};
 use ubus::json::blobmsg_to_json;
 use ubus::unix::UnixUbusTransport;
-use ubus::wire::MsgType;
+use ubus::wire::{Frame, MsgType};
 
 use crate::bus::Bus;
 
@@ -28,6 +28,29 @@ impl StandIn {
         StandIn::start(bus, "service", "event", || 0)
     }
 
+    /// netifd's `network.interface`, whose networks have the addresses that `addresses` says.
+    pub fn netifd(bus: &Bus, addresses: &Arc<Mutex<Vec<(&'static str, String)>>>) -> StandIn {
+        let addresses = addresses.clone();
+        let said = move || {
+            let mut dump = BlobBuilder::new();
+            dump.open_array(Some("interface"));
+            for (network, address) in addresses.lock().unwrap().iter() {
+                dump.open_table(None);
+                dump.put_str(Some("interface"), network);
+                dump.put_bool(Some("up"), true);
+                dump.open_array(Some("ipv4-address"));
+                dump.open_table(None);
+                dump.put_str(Some("address"), address);
+                dump.close_table();
+                dump.close_array();
+                dump.close_table();
+            }
+            dump.close_array();
+            Some(dump.finish())
+        };
+        StandIn::answering(bus, "network.interface", "dump", || 0, said)
+    }
+
     /// procd's `hotplug.owsync`, which is there while there is a directory /etc/hotplug.d/owsync.
     pub fn hotplug(bus: &Bus) -> StandIn {
         StandIn::start(bus, "hotplug.owsync", "call", || 0)
@@ -41,6 +64,17 @@ impl StandIn {
     }
 
     fn start(bus: &Bus, object: &str, method: &str, answer: impl Fn() -> i32 + Send + 'static) -> StandIn {
+        StandIn::answering(bus, object, method, answer, || None)
+    }
+
+    /// One that answers with a status, and data if it has some.
+    fn answering(
+        bus: &Bus,
+        object: &str,
+        method: &str,
+        answer: impl Fn() -> i32 + Send + 'static,
+        data: impl Fn() -> Option<Vec<u8>> + Send + 'static,
+    ) -> StandIn {
         let (heard, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (hears, stopped) = (heard.clone(), stop.clone());
         let transport = UnixUbusTransport::connect(bus.socket().to_str().unwrap()).unwrap();
@@ -63,6 +97,14 @@ impl StandIn {
                 }
                 let content = try_find(&frame.payload, UbusAttr::Data).unwrap();
                 hears.lock().unwrap().push(content.map_or(json!({}), |data| blobmsg_to_json(data.payload).unwrap()));
+                if let Some(data) = data() {
+                    let object = try_find(&frame.payload, UbusAttr::ObjId).unwrap().and_then(|id| id.as_u32()).unwrap();
+                    let mut reply = EnvBuilder::new();
+                    reply.push_u32(UbusAttr::ObjId, object);
+                    reply.push_data(&data);
+                    let reply = Frame::to_peer(MsgType::Data, frame.hdr.seq, frame.hdr.peer, reply.finish());
+                    client.transport_mut().send(&reply).unwrap();
+                }
                 client.acknowledge(&frame, answer()).unwrap();
             }
         });

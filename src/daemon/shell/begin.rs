@@ -10,6 +10,7 @@ impl Shell {
     pub(super) fn begin(&mut self) {
         self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         let listening = match &self.p.listener {
+            Some(listener) if listener.is_waiting() => "not listening yet".to_string(),
             Some(listener) => match listener.trouble() {
                 Some(trouble) => {
                     self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s"));

@@ -7,6 +7,7 @@ mod hooks;
 mod in_force;
 mod joining;
 mod metrics;
+mod networks;
 mod questions;
 mod reload;
 mod sessions;
@@ -88,6 +89,7 @@ pub struct Shell {
     in_force: InForce,
     applies: Applies,
     apply_question: Option<CallId>,
+    network_question: Option<CallId>,
     notices: ubus::Notices,
     runner: Runner,
     checks: Checks,
@@ -135,6 +137,7 @@ impl Shell {
             in_force: InForce::default(),
             applies: Applies::new(env::variable("OWSYNC_ROOT").map(Into::into)),
             apply_question: None,
+            network_question: None,
             notices: ubus::Notices::default(),
             runner: Runner::default(),
             checks: Checks::default(),
@@ -278,13 +281,16 @@ impl Shell {
         let late: Vec<LinkId> =
             self.conns.iter().filter(|(_, conn)| conn.poll_timeout() <= now.mono).map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| drop(self.conns.remove(&id)));
-        if self.p.listener.as_mut().is_some_and(|listener| listener.handle_timeout(now.mono)) {
-            self.report_listener();
+        if self.p.listener.as_ref().is_some_and(|listener| listener.poll_timeout(now.mono) <= now.mono) {
+            // Whatever it could not have may be there by now, and an address of a network may be another.
+            self.ask_for_networks();
+            if self.p.listener.as_mut().is_some_and(|listener| listener.handle_timeout(now.mono)) {
+                self.report_listener();
+            }
         }
         self.runner.handle_timeout(now.mono);
         if self.p.self_watch.as_mut().is_some_and(|watch| watch.has_changed(now.mono)) {
-            // Nobody waits for the answer; the log has it.
-            let _ = self.reload();
+            self.handle_own_package();
         }
         if let Some(progress) = &mut self.p.progress {
             progress.handle_timeout(now.mono, &self.p.node);
@@ -362,6 +368,7 @@ impl Shell {
             match wish {
                 Wish::End => self.exit = Some(if self.p.progress.is_some() { 1 } else { 0 }),
                 Wish::Child => self.handle_children(),
+                Wish::Networks => self.ask_for_networks(),
                 Wish::Reload => {
                     // Nobody waits for the answer; the log has it.
                     let _ = self.reload();

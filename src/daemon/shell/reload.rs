@@ -1,7 +1,7 @@
 //! Reading the configuration again, without ending what it does not touch.
 
-use crate::config::Config;
-use crate::daemon::listener::Listener;
+use crate::config::{Config, uci};
+use crate::daemon::listener::{Listener, Where};
 use crate::daemon::place::Place;
 use crate::daemon::shell::Shell;
 use crate::daemon::start;
@@ -54,10 +54,10 @@ impl Shell {
         self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         if config.key_problem.is_some() {
             self.p.listener = None;
-        } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&config.bind_host, config.port)) {
+        } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&Where::of(&config), config.port)) {
             // The old sockets go first: the new ones may overlap them.
             self.p.listener = None;
-            self.p.listener = Some(Listener::new(now.mono, &config.bind_host, config.port));
+            self.p.listener = Some(Listener::new(now.mono, Where::of(&config), config.port));
             self.report_listener();
         }
         let reserved = config.reserved.iter().cloned().collect();
@@ -69,6 +69,16 @@ impl Shell {
             watcher.keep_only(&known);
         }
         self.p.ubus.iter_mut().for_each(|ubus| ubus.look_again(now.mono));
+        self.ask_for_networks();
         Ok(())
+    }
+
+    /// This node's own UCI package was committed. What procd does for it (the firewall's rule, the announcement, the files it
+    /// watches) is in the init script, which procd runs again once it hears of it: `uci commit` alone does not tell it.
+    pub(super) fn handle_own_package(&mut self) {
+        // Nobody waits for the answer; the log has it.
+        if matches!(self.reload(), Reply::Done(_)) && self.p.ubus.is_some() {
+            self.tell_procd(uci::package_name().as_str());
+        }
     }
 }

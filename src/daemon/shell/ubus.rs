@@ -76,7 +76,7 @@ impl Shell {
     }
 
     fn handle_ubus_answer(&mut self, now: Now, call: CallId, answer: Answer) {
-        if self.handle_apply_answer(call, &answer) {
+        if self.handle_apply_answer(call, &answer) || self.handle_networks(now, call, &answer) {
             return;
         }
         if let Some(share) = self.notices.scripts.remove(&call) {
@@ -121,6 +121,7 @@ impl Shell {
     /// ubusd is there again: procd hears what it could not be told, and rpcd is asked.
     fn handle_ready(&mut self, now: Now) {
         self.applies.ask_again(now.mono);
+        self.ask_for_networks();
         self.notices.tries = 0;
         self.tell_procd_again();
     }

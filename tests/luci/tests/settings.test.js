@@ -32,7 +32,7 @@ const SHARE = {
 	direction: ['receive'], symlinks: ['copy'], max_file_size: ['2M', 'max_file_size=2097152'], allow_setuid: [true, 'allow_setuid=1'],
 	delete_guard: ['25'], min_free: ['3M', 'min_free=3145728'], reload: ['none'], mode: ['manual'], propagate_deletions: ['send'],
 	confirm: ['45'], validate: [SCRIPT], probe: [SCRIPT], soft_max_time: ['2m', 'soft_max_time=120'], hard_max_time: ['300'],
-	hook: [SCRIPT], hook_timeout: ['45'],
+	hook: [SCRIPT], hook_timeout: ['45'], release_guard: [false, 'release_guard=0'],
 };
 const VALUES = {
 	main: {
@@ -41,10 +41,11 @@ const VALUES = {
 		previous_key_file: ['/etc/owsync/old.key', '# a second key is accepted'], accept: ['key'], first_sync: ['newest'],
 		poll_interval: ['90'], settle_ms: ['500'], max_clock_skew: ['5m', 'max_clock_skew=300'],
 		log_level: ['3'], history_size: ['2M', 'history_size=2097152'], history_days: ['7'], history_versions: ['3'],
-		firewall_rule: [true, null], mdns: [true, null], metrics_file: ['/var/run/owsync.prom'],
+		firewall_rule: [true, null], firewall_zone: [['vpn'], null], mdns: [true, null], release: ['24.10.4'],
+		metrics_file: ['/var/run/owsync.prom'],
 		peer: [['192.168.1.77'], '[peer 192.168.1.77]'], dir: ['/etc/shared'],
 		// In tests of their own, below.
-		enabled: undefined, plain_mode: undefined, database: undefined,
+		enabled: undefined, plain_mode: undefined, database: undefined, network: undefined,
 	},
 	share: { ...SHARE, include: [['*.conf'], 'include=*.conf'], dir: ['/etc/further'], enabled: [false, 'enabled=0'] },
 	peer: {
@@ -198,6 +199,21 @@ test('General, Peers and Advanced: what the page writes the daemon reads', async
 	// No restart is needed.
 	await one.untilStatus('it is in force', ({ name, listen }) => name == 'edge' && listen.includes('0.0.0.0:4400'));
 	assert.equal(await (await field(page, MAIN, 'poll_interval')).locator('input').inputValue(), '90');
+});
+
+// F133
+test('networks to listen on, by their names', async () => {
+	const one = await router();
+	const page = await stage.open(one, SETTINGS);
+
+	await fill(page, MAIN, 'network', ['lan', 'vpn']);
+	await apply(page);
+
+	assert.deepEqual(section(one, 'owsync').network, ['lan', 'vpn']);
+	const { code, said } = one.check();
+	assert.equal(code, 0, said);
+	assert.ok(said.includes('listens on the addresses of lan, vpn'), said);
+	assert.deepEqual(one.warnings(), []);
 });
 
 test('the share main: what the page writes the daemon reads', async () => {

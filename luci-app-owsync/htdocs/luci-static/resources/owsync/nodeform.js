@@ -31,8 +31,12 @@ return baseclass.extend({
 			] });
 
 		options.flag(section, 'firewall_rule', _('Open the firewall'),
-			_('Lets other routers in on every zone; without encryption on lan only. Not needed where they are in a zone that may reach this router anyway, as lan may.'),
+			_('Lets other routers in. Not needed where they are in a zone that may reach this router anyway, as lan may.'),
 			{ tab: 'general', standard: '0' });
+
+		options.list(section, 'firewall_zone', _('In these zones'),
+			_('Firewall zones in which the port is open, if the firewall is opened. “*” means every zone, the Internet too. Empty: lan.'),
+			{ tab: 'general', check: values.zone, placeholder: 'lan' });
 
 		options.flag(section, 'mdns', _('Announce'),
 			_('Announces owsync on the network by multicast DNS, if umdns is installed.'),
@@ -55,6 +59,10 @@ return baseclass.extend({
 		options.text(section, 'bind_host', _('Listen on'),
 			_('The address on which others may connect. “::” means every address, IPv6 and IPv4.'),
 			{ tab: 'advanced', check: values.listener, standard: '::' });
+
+		options.list(section, 'network', _('Networks'),
+			_('Listen on the addresses of these networks, and of no others. Empty: the address above.'),
+			{ tab: 'advanced', check: values.network, placeholder: 'lan' });
 
 		options.text(section, 'port', _('Port'), _('To listen on, and to connect to where a peer has no other.'),
 			{ tab: 'advanced', check: values.port(0), standard: '4321' });
@@ -87,6 +95,10 @@ return baseclass.extend({
 	},
 
 	behaviour: function(section) {
+		options.text(section, 'release', _('Release'),
+			_('What counts as the release of this system. Routers of different releases do not exchange packages until they are upgraded. Empty: OpenWrt’s own.'),
+			{ tab: 'advanced', check: values.release });
+
 		options.text(section, 'poll_interval', _('Look at everything'),
 			_('How often files are looked at although nothing was heard of a change. In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 30 * 86400, false), standard: '60' });

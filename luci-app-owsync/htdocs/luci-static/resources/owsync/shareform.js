@@ -186,6 +186,10 @@ return baseclass.extend({
 			_('If an exchange takes longer, it is given up and tried again. In seconds, or such as 5m; 0 means never.'),
 			{ tab: 'safety', check: values.duration(0, 1e15, true), isModal: true, standard: '0' });
 
+		options.flag(grid, 'release_guard', _('Wait for upgrades'),
+			_('Packages wait while two routers run different releases of OpenWrt.'),
+			{ tab: 'safety', isModal: true, standard: '1' });
+
 		options.flag(grid, 'allow_setuid', _('Set-user-id bits'),
 			_('Whether files may arrive with them. Only where every other router is trusted like this one.'),
 			{ tab: 'safety', isModal: true, standard: '0' });

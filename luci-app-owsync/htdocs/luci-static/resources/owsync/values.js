@@ -15,6 +15,9 @@ const LABEL_MAX = 64;
 const PATTERN_MAX = 1024;
 const HOST_MAX = 253;
 
+/* A character in the name of a network or a firewall zone. */
+const NAME = new RegExp('[A-Za-z0-9_.-]');
+
 function isDigits(text) {
 	return text !== '' && Array.from(text).every(function(character) {
 		return character >= '0' && character <= '9';
@@ -186,6 +189,19 @@ return baseclass.extend({
 
 	listener: function(text) {
 		return isOf(text, new RegExp('[^\\s]')) || _('A host name or address is needed, without spaces.');
+	},
+
+	network: function(text) {
+		return isOf(text, NAME) || _('A name is needed, such as lan.');
+	},
+
+	zone: function(text) {
+		return text === '*' || isOf(text, NAME) || _('A name is needed, such as lan.');
+	},
+
+	release: function(text) {
+		return (text.length <= 32 && isOf(text, new RegExp('[!-~]')))
+			|| _('One word of 32 characters at most is needed, such as 24.10.4.');
 	},
 
 	path: function(text) {
