@@ -426,6 +426,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         direction: Direction::Observe,
         filter: [0xff; 8],
         held: Some(text.clone()),
+        release_guard: true,
     });
     let hello = Hello {
         versions: (u16::MAX, u16::MAX),
@@ -439,6 +440,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         shares: shares.collect(),
         node: NodeId([0xff; 16]),
         program: text.clone(),
+        release: Release::parse(&"r".repeat(32)),
     };
     let reasons = [
         Reason::Refused(text.clone()),
