@@ -1,6 +1,6 @@
 //! What one node knows of one share: an entry per path, with what the disk looked like when it was recorded.
 
-use crate::model::{Entry, Kind, Map, NodeId, RelPath, WallTime};
+use crate::model::{Entry, Kind, Life, Map, RelPath, WallTime};
 
 /// What the disk says of a path: equal stats mean that nothing was written since.
 ///
@@ -86,8 +86,9 @@ pub struct Record {
     /// `Some(ms)` until the entry was first offered: its stamp is provisional, must exceed this, and is computed anew
     /// at the offer, so that a clock that was wrong and put right leaves no trace.
     pub draft: Option<i64>,
-    /// The peer this entry came from, as long as it is exactly what that peer has. Not kept across a restart.
-    pub from: Option<NodeId>,
+    /// The life of the peer's database that this entry came from, as long as it is exactly what that life has. Not kept
+    /// across a restart.
+    pub from: Option<Life>,
     /// Read at the next scan whatever its stat says: it was written as recently as it was read. Not kept.
     pub young: bool,
     /// The scan that last saw it. Not kept.

@@ -31,4 +31,4 @@ pub use rng::Rng;
 pub use secret::Key;
 pub use settings::{Direction, PeerName, Settings, ShareName};
 pub use time::{Monotonic, Now, WallTime};
-pub use version::{NodeId, Stamp, StateId, Version};
+pub use version::{Life, NodeId, Stamp, StateId, Version};

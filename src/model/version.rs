@@ -56,6 +56,18 @@ impl StateId {
     }
 }
 
+/// A node together with one life of its database.
+///
+/// What a peer is believed to have belongs to this, not to the node: a database that began anew, or was set back, has
+/// nothing of what an earlier life of it gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Life {
+    /// The node.
+    pub node: NodeId,
+    /// The life of its database.
+    pub state: StateId,
+}
+
 impl fmt::Debug for StateId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_hex()[..6])

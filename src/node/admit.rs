@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Accept;
-use crate::model::{NodeId, Now, PeerName, WallTime, limits};
+use crate::model::{NodeId, Now, PeerName, ShareName, WallTime, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::link::Link;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Hello, Message};
 use crate::proto::{self};
-use crate::store::state::{Change, KnownPeer};
+use crate::store::state::{Change, KnownPeer, Ledger};
 
 /// A node that holds the key and is not known here.
 #[derive(Debug, Clone)]
@@ -227,10 +227,26 @@ impl<F: Fs> Node<F> {
             .collect();
         for (other, known) in before {
             self.store.change(Change::Peer(other, KnownPeer { section: None, ..known }));
-            let names: Vec<_> = self.store.state().shares.keys().cloned().collect();
-            for name in names {
-                self.forget_owed_to(&name, other);
-            }
+            self.retire(other);
+        }
+    }
+
+    /// A session is over, or a section has another node: what was heard from a node whose place another has taken can
+    /// come from nobody any more. As long as a session with it is open, it goes on; two machines may share a section.
+    pub(crate) fn retire(&mut self, node: NodeId) {
+        let is_open = self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
+        let known = self.store.state().peers.get(&node);
+        if is_open || known.is_none_or(|known| known.section.is_some()) {
+            return;
+        }
+        let shares = self.store.state().shares.iter();
+        let ledgers: Vec<(ShareName, Ledger)> = shares
+            .filter_map(|(name, share)| share.ledgers.get(&node).map(|ledger| (name.clone(), ledger.clone())))
+            .collect();
+        for (name, ledger) in ledgers {
+            self.forget_owed_to(&name, node);
+            // Whatever it still has on its way here is owed to nobody, and all of it is heard again if it returns.
+            self.store.change(Change::Ledger(name, node, Ledger { their_state: None, heard: 0, ..ledger }));
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::fs::Root;
 use crate::fs::stage::Incoming;
-use crate::model::{Entry, Map, Monotonic, NodeId, Reason, RelPath, WallTime};
+use crate::model::{Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::node::check::Checks;
 use crate::reconcile::FirstContact;
@@ -12,8 +12,8 @@ use crate::store::state::Owed;
 
 /// Changes that one author made together, as one peer offered them.
 pub(crate) struct Batch<R: Root> {
-    /// Who offered it.
-    pub from: NodeId,
+    /// Who offered it, and in which life of its database.
+    pub from: Life,
     /// The session its content is asked on; `None` when that ended after everything had arrived.
     pub link: Option<LinkId>,
     /// What both sides knew of each other when it was offered.
@@ -84,7 +84,7 @@ pub(crate) struct Arriving<R: Root> {
 
 impl<R: Root> Batch<R> {
     /// A batch without paths.
-    pub fn new(from: NodeId, link: LinkId, contact: FirstContact, now: Monotonic) -> Batch<R> {
+    pub fn new(from: Life, link: LinkId, contact: FirstContact, now: Monotonic) -> Batch<R> {
         Batch {
             from,
             link: Some(link),

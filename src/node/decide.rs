@@ -47,7 +47,7 @@ impl<F: Fs> Node<F> {
         self.keep_trees_whole(now, name, id, &mut steps);
         let Some(share) = self.shares.get_mut(name) else { return false };
         let Some(batch) = share.batches.get(&id) else { return true };
-        let (node, by_person) = (batch.from, batch.by_person);
+        let (node, by_person) = (batch.from.node, batch.by_person);
         if steps.is_empty() {
             share.batches.remove(&id);
             self.stirred = true;
@@ -178,7 +178,7 @@ impl<F: Fs> Node<F> {
     fn plan(&mut self, now: Now, name: &ShareName, id: u64) -> Option<Vec<Step>> {
         let share = self.shares.get(name)?;
         let batch = share.batches.get(&id)?;
-        let (node, link, contact) = (batch.from, batch.link, batch.contact);
+        let (node, link, contact) = (batch.from.node, batch.link, batch.contact);
         let mut steps = Vec::new();
         let mut known = Vec::new();
         let mut missing = Vec::new();
@@ -298,7 +298,7 @@ impl<F: Fs> Node<F> {
                 lost: entry.lost.clone(),
             };
             self.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, the file is in history"));
-            let from = self.shares.get(name).and_then(|share| share.batches.get(&id)).map(|batch| batch.from);
+            let from = self.shares.get(name).and_then(|share| share.batches.get(&id)).map(|batch| batch.from.node);
             let staged = match self
                 .shares
                 .get_mut(name)
@@ -344,14 +344,14 @@ impl<F: Fs> Node<F> {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(batch) = share.batches.remove(&id) else { return };
         share.fetching.retain(|_, by| *by != id);
-        let node = batch.from;
+        let life = batch.from;
         let mut owed = Vec::new();
         for (path, pending) in batch.offers {
             let reason = reason(&path);
             owed.push((path, pending.give_up(share.root.as_ref(), reason, now.wall)));
         }
         for (path, owed) in owed {
-            self.owe(now, name, node, path, owed);
+            self.owe(now, name, life, path, owed);
         }
         self.stirred = true;
     }

@@ -100,6 +100,9 @@ impl<F: Fs> Node<F> {
             self.log(level, format!("{remote}: {trouble}"));
             self.note_trouble_at(now, remote, &trouble);
         }
+        if let Some(node) = node.filter(|_| section.is_some()) {
+            self.retire(node);
+        }
         if let Some(name) = section.or(dialled_for) {
             self.note_link_end(now, &name, id, stood, trouble);
         }

@@ -358,7 +358,7 @@ impl<F: Fs> Node<F> {
     fn void_decision(&mut self, name: &ShareName, batch_id: u64, path: &RelPath) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(batch) = share.batches.get_mut(&batch_id) else { return };
-        let node = batch.from;
+        let node = batch.from.node;
         let Some(pending) = batch.offers.remove(path) else { return };
         share.fetching.retain(|(fetched, _), by| *by != batch_id || fetched != path);
         if let Some(root) = &share.root {
@@ -379,7 +379,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn fail_path(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath, reason: Reason) {
         let Some(share) = self.shares.get_mut(name) else { return };
         let Some(batch) = share.batches.get_mut(&batch_id) else { return };
-        let node = batch.from;
+        let life = batch.from;
         let failed: Vec<RelPath> =
             if reason.delays_batch() { batch.offers.keys().cloned().collect() } else { vec![path.clone()] };
         let mut owed = Vec::new();
@@ -393,7 +393,7 @@ impl<F: Fs> Node<F> {
             share.batches.remove(&batch_id);
         }
         for (path, owed) in owed {
-            self.owe(now, name, node, path, owed);
+            self.owe(now, name, life, path, owed);
         }
         self.stirred = true;
     }

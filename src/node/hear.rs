@@ -2,7 +2,7 @@
 
 use crate::fs::{Fs, Root};
 use crate::model::settings::{FirstSync, Symlinks};
-use crate::model::{Direction, Entry, Kind, NodeId, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
+use crate::model::{Direction, Entry, Kind, Life, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
 use crate::node::link::Link;
@@ -19,7 +19,7 @@ impl<F: Fs> Node<F> {
         if link.session.is_ended() {
             return;
         }
-        let (Some(node), name) = (link.node, part.share) else { return };
+        let (Some(life), name) = (link.life(), part.share) else { return };
         let Some(exchange) = link.exchanges.get_mut(&name) else {
             self.misbehaved(now, id, format!("entries of the share {name}, which nobody asked for"));
             return;
@@ -57,13 +57,13 @@ impl<F: Fs> Node<F> {
             return;
         }
         for offers in whole {
-            self.open_batch(now, id, node, &name, offers);
+            self.open_batch(now, id, life, &name, offers);
         }
         self.stirred = true;
     }
 
     /// Sorts one batch of offers: known, owed, or on its way.
-    fn open_batch(&mut self, now: Now, id: LinkId, node: NodeId, name: &ShareName, offers: Vec<Offer>) {
+    fn open_batch(&mut self, now: Now, id: LinkId, life: Life, name: &ShareName, offers: Vec<Offer>) {
         let contact = self.contact_with(now, id);
         let Some(direction) =
             self.links.get(&id).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
@@ -75,17 +75,17 @@ impl<F: Fs> Node<F> {
             .state()
             .shares
             .get(name)
-            .and_then(|share| share.ledgers.get(&node))
+            .and_then(|share| share.ledgers.get(&life.node))
             .is_some_and(|ledger| ledger.away);
         let release = self.links.get(&id).and_then(|link| self.release_gap(link, name));
         let terms = Terms { contact, direction, long_away, release, by_person: false };
         let number = self.next_batch;
         self.next_batch += 1;
-        let mut batch: Batch<F::Root> = Batch::new(node, id, contact, now.mono);
+        let mut batch: Batch<F::Root> = Batch::new(life, id, contact, now.mono);
         for offer in offers {
             let Offer { path, entry, seq, batch: their_batch } = offer;
             // A later word on a path replaces the earlier one; content that is on its way may be the same.
-            let arrived = self.supersede(name, node, &path, &entry, number);
+            let arrived = self.supersede(name, life, &path, &entry, number);
             let unknown = self.store.state().shares.get(name).is_some_and(|state| state.index.get(&path).is_none());
             if unknown
                 && self.store.state().shares.get(name).is_some_and(|state| state.index.len() >= limits::INDEX_MAX)
@@ -100,13 +100,13 @@ impl<F: Fs> Node<F> {
             match sorted {
                 Sorted::LeftOut => {}
                 Sorted::Known if !entry.is_live() && entry.version.is_unversioned() => {
-                    self.disown(now, name, node, Some(&path));
+                    self.disown(now, name, life.node, Some(&path));
                 }
-                Sorted::Known => self.note_equal(name, node, &path, &entry),
+                Sorted::Known => self.note_equal(name, life, &path, &entry),
                 Sorted::Owe(reason) => self.owe(
                     now,
                     name,
-                    node,
+                    life,
                     path,
                     Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false },
                 ),
@@ -233,23 +233,23 @@ impl<F: Fs> Node<F> {
     }
 
     /// Both sides have the same. Of two unversioned entries, the node with the smaller id will give the version.
-    fn note_equal(&mut self, name: &ShareName, node: NodeId, path: &RelPath, entry: &Entry) {
-        let smaller = node < self.identity.id;
+    fn note_equal(&mut self, name: &ShareName, life: Life, path: &RelPath, entry: &Entry) {
+        let smaller = life.node < self.identity.id;
         let Some(record) = self.store.index_mut(name).and_then(|index| index.get_mut(path)) else { return };
         if record.entry.version != entry.version || !record.entry.same_fields(entry) {
             return;
         }
         if !entry.version.is_unversioned() || smaller {
-            record.from = Some(node);
+            record.from = Some(life);
         }
     }
 
-    /// A later word on a path: what was on its way, or owed, is no more. Content that is on its way and is the same is
+    /// A later word on a path, of the same life of a database: what was on its way, or owed, is no more. Content that is on its way and is the same is
     /// handed over to the batch `number`.
     fn supersede(
         &mut self,
         name: &ShareName,
-        node: NodeId,
+        life: Life,
         path: &RelPath,
         entry: &Entry,
         number: u64,
@@ -259,7 +259,7 @@ impl<F: Fs> Node<F> {
             let landing = share.landing.as_ref().and_then(|landing| landing.batch);
             let mut emptied = false;
             for (id, batch) in
-                share.batches.iter_mut().filter(|(id, batch)| batch.from == node && landing != Some(**id))
+                share.batches.iter_mut().filter(|(id, batch)| batch.from == life && landing != Some(**id))
             {
                 let Some(pending) = batch.offers.remove(path) else { continue };
                 emptied |= batch.offers.is_empty();
@@ -310,13 +310,13 @@ impl<F: Fs> Node<F> {
             .state()
             .shares
             .get(name)
-            .and_then(|share| share.owed.get(&(node, path.clone())))
+            .and_then(|share| share.owed.get(&(life.node, path.clone())))
             .map(|owed| owed.batch);
         if let Some(batch) = owed {
-            self.store.change_lazily(Change::Paid(name.clone(), node, path.clone()));
+            self.store.change_lazily(Change::Paid(name.clone(), life.node, path.clone()));
             // What waited for it need not wait any more.
             if let Some(share) = self.shares.get_mut(name) {
-                share.waits_over.push((node, batch, path.clone()));
+                share.waits_over.push((life.node, batch, path.clone()));
             }
             self.stirred = true;
         }

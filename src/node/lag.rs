@@ -89,7 +89,7 @@ impl<F: Fs> Node<F> {
             return Some(Lag::new("exchanging", "exchanging", true));
         }
         let coming: usize =
-            share.batches.values().filter(|batch| batch.from == node).map(|batch| batch.offers.len()).sum();
+            share.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
         if coming > 0 || share.landing.as_ref().is_some_and(|landing| landing.from == Some(node)) {
             return Some(Lag::new("receiving", format!("{coming} paths are on their way here"), true));
         }

@@ -110,6 +110,9 @@ impl<F: Fs> Node<F> {
         let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
         let (run, confirm, begun) = (landing.run, landing.confirm, landing.begun);
+        let life = batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).map(|batch| batch.from);
+        // Its peer's database may have begun anew since: then nobody else has what it brought.
+        let is_over = life.is_some_and(|life| !self.goes_on(name, life));
         let offered: Map<RelPath, (Option<Entry>, Option<u64>)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
@@ -145,7 +148,7 @@ impl<F: Fs> Node<F> {
                 seq,
                 batch: first,
                 recorded: now.wall,
-                from: from.filter(|_| as_offered),
+                from: life.filter(|_| as_offered),
                 pending: (matches!(cause, Cause::Restored | Cause::Undone) && !self.crosses(name))
                     || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
@@ -187,6 +190,9 @@ impl<F: Fs> Node<F> {
             self.store.change(Change::Record(name.clone(), step.path.clone(), record));
             if let (Some((_, Some(seq))), Some(node)) = (offered.get(&step.path), from) {
                 self.pay(name, node, &step.path, *seq);
+            }
+            if let Some(node) = life.map(|life| life.node).filter(|_| is_over) {
+                self.disown(now, name, node, Some(&step.path));
             }
             self.drop_offer(name, batch_id, &step.path);
             self.reconsider(name, &step.path);
@@ -365,7 +371,7 @@ impl<F: Fs> Node<F> {
                     pending.content.discard(root);
                 }
                 if pending.owed {
-                    paid.push((batch.from, path.clone(), pending.seq));
+                    paid.push((batch.from.node, path.clone(), pending.seq));
                 }
             }
         }

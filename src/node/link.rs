@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::fs::Root;
 use crate::fs::form::Content;
 use crate::model::{
-    Digest, Direction, Entry, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
+    Digest, Direction, Entry, Life, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
 };
 use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
@@ -187,6 +187,11 @@ impl<R: Root> Link<R> {
             told_held: Vec::new(),
             over: false,
         }
+    }
+
+    /// The peer, and the life of its database that it spoke of at Hello.
+    pub fn life(&self) -> Option<Life> {
+        Some(Life { node: self.node?, state: self.hello.as_ref()?.state })
     }
 
     /// Whether the peer has passed the handshake, its Hello and the door.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::fs::Fs;
-use crate::model::{Direction, NodeId, Now, Record, RelPath, ShareName, StateId, limits};
+use crate::model::{Direction, Life, Now, Record, RelPath, ShareName, StateId, limits};
 use crate::node::api::Level;
 use crate::node::link::{Exchange, Offers};
 use crate::node::{LinkId, Node};
@@ -11,12 +11,12 @@ use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
 use crate::store::state::{Change, Ledger};
 
 /// Whether a node offers another a record; `deletions`: they leave the share.
-fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
+fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: Life) -> bool {
     may_go(record, offers, deletions, peer) && !record.pending
 }
 
 /// The same once a person says `sync`.
-pub(crate) fn may_go(record: &Record, offers: Offers, deletions: bool, peer: NodeId) -> bool {
+pub(crate) fn may_go(record: &Record, offers: Offers, deletions: bool, peer: Life) -> bool {
     let goes = match offers {
         Offers::All => true,
         // What it wrote itself has no version.
@@ -54,9 +54,9 @@ impl<F: Fs> Node<F> {
             Ledger { sends, withheld: before.withheld || offers != Offers::All || !deletions, ..before.clone() };
         if ledger.their_state != Some(their_state) {
             // Another life of its database: its numbers mean other things, and everything is heard anew.
-            ledger = Ledger { their_state: Some(their_state), heard: 0, ..ledger };
             self.forget_owed_to(name, node);
-            // Nor does it still have what it once gave.
+            ledger = Ledger { their_state: Some(their_state), heard: 0, our_state: None, acked: 0, ..ledger };
+            // Nor does it still have what it once gave, or applied.
             self.disown(now, name, node, None);
         }
         if ledger != before {
@@ -173,7 +173,7 @@ impl<F: Fs> Node<F> {
             // It may have given up what it once gave us: whatever it asks for, it hears.
             index
                 .iter_mut()
-                .filter(|(_, record)| record.seq > since && record.from == Some(node))
+                .filter(|(_, record)| record.seq > since && record.from.is_some_and(|from| from.node == node))
                 .for_each(|(_, record)| record.from = None);
         }
         exchange.offered = Some(since);
@@ -222,7 +222,7 @@ impl<F: Fs> Node<F> {
 
     fn push_offers_to(&mut self, now: Now, id: LinkId, name: &ShareName) {
         let (Some(link), Some(share)) = (self.links.get_mut(&id), self.shares.get(name)) else { return };
-        let Some(node) = link.node else { return };
+        let Some(life) = link.life() else { return };
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let Some(offered) = exchange.offered else { return };
         let deletions = share.settings.deletions.sends();
@@ -237,7 +237,7 @@ impl<F: Fs> Node<F> {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
                 .iter()
-                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, deletions, node))
+                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, deletions, life))
                 .map(|(path, record)| (record.seq, path.clone()))
                 .collect();
             fresh.sort_unstable();
@@ -265,7 +265,7 @@ impl<F: Fs> Node<F> {
                 let record = state
                     .index
                     .get(path)
-                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, deletions, node));
+                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, deletions, life));
                 // What changed again since will come under its new number.
                 if let Some(record) = record {
                     size += message::offer_size(path, &record.entry);

@@ -1,12 +1,12 @@
 //! What was heard and cannot land: written down with its reason, and tried again.
 
 use crate::fs::Fs;
-use crate::model::{Map, NodeId, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Life, Map, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::hear::{Sorted, Terms};
-use crate::store::state::{Change, Owed};
+use crate::store::state::{Change, Ledger, Owed};
 
 impl<F: Fs> Node<F> {
     /// Tries owed changes again, those that `which` picks, as far as their peers are there.
@@ -37,8 +37,8 @@ impl<F: Fs> Node<F> {
                         && link.is_admitted()
                         && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
                 })
-                .map(|(id, _)| *id);
-            let Some(link) = link else { continue };
+                .and_then(|(id, link)| Some((*id, link.life()?)));
+            let Some((link, life)) = link else { continue };
             let Some(direction) =
                 self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
             else {
@@ -48,7 +48,7 @@ impl<F: Fs> Node<F> {
             let contact = self.contact_with(now, link);
             let number = self.next_batch;
             self.next_batch += 1;
-            let mut batch: Batch<F::Root> = Batch::new(node, link, contact, now.mono);
+            let mut batch: Batch<F::Root> = Batch::new(life, link, contact, now.mono);
             batch.by_person = by_person;
             let refused = |owed: &Owed| matches!(owed.reason, Reason::Refused(_));
             // Also where only a part of the batch is tried: what a check refused holds up the rest.
@@ -72,7 +72,7 @@ impl<F: Fs> Node<F> {
                         if reason.delays_batch() {
                             still.get_or_insert_with(|| path.clone());
                         }
-                        self.owe(now, name, node, path, Owed { reason, ..owed });
+                        self.owe(now, name, life, path, Owed { reason, ..owed });
                     }
                     Sorted::Take { wanted } => {
                         if refused(&owed) {
@@ -101,7 +101,7 @@ impl<F: Fs> Node<F> {
                         self.owe(
                             now,
                             name,
-                            node,
+                            life,
                             other,
                             pending.give_up(None, Reason::WaitsFor(path.clone()), now.wall),
                         );
@@ -113,7 +113,15 @@ impl<F: Fs> Node<F> {
     }
 
     /// Writes down that a change could not land, and why.
-    pub(crate) fn owe(&mut self, now: Now, name: &ShareName, node: NodeId, path: RelPath, owed: Owed) {
+    ///
+    /// Not if the peer's database began anew meanwhile, or another node took its place: nobody has the change any more,
+    /// and it would be owed for ever.
+    pub(crate) fn owe(&mut self, now: Now, name: &ShareName, life: Life, path: RelPath, owed: Owed) {
+        let node = life.node;
+        if !self.goes_on(name, life) {
+            self.log(Level::Debug, format!("share {name}: {path}: its peer no longer has what it offered"));
+            return;
+        }
         if let Some(share) = self.shares.get_mut(name) {
             share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
         }
@@ -155,6 +163,13 @@ impl<F: Fs> Node<F> {
         self.stirred = true;
     }
 
+    /// Whether what was said in a life of a peer's database still counts: no later one was met, the peer was not forgotten,
+    /// and no other node took its place.
+    pub(crate) fn goes_on(&self, name: &ShareName, life: Life) -> bool {
+        let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&life.node));
+        ledger.and_then(|ledger| ledger.their_state) == Some(life.state)
+    }
+
     /// A change that was owed has landed, or need not. A later word on its path may be owed by now, and stays so.
     pub(crate) fn pay(&mut self, name: &ShareName, node: NodeId, path: &RelPath, seq: u64) {
         let owed = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
@@ -163,8 +178,12 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    /// Nothing is owed to a node any more.
+    /// Nothing is owed to a node any more; what is forgotten by that is heard again if it returns.
     pub(crate) fn forget_owed_to(&mut self, name: &ShareName, node: NodeId) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard > 0).cloned() {
+            self.store.change_lazily(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
+        }
         let Some(state) = self.store.state().shares.get(name) else { return };
         let paths: Vec<RelPath> =
             state.owed.keys().filter(|(owner, _)| *owner == node).map(|(_, path)| path.clone()).collect();

@@ -1,7 +1,7 @@
 //! Exchanges that complete, and who gives a version to what has none.
 
 use crate::fs::Fs;
-use crate::model::{Direction, NodeId, Now, Record, RelPath, ShareName, limits};
+use crate::model::{Direction, Life, NodeId, Now, Record, RelPath, ShareName, limits};
 use crate::node::api::Level;
 use crate::node::{LinkId, Node};
 use crate::store::state::{Change, Ledger};
@@ -13,7 +13,7 @@ impl<F: Fs> Node<F> {
         let Some(index) = self.store.index_mut(name) else { return };
         let mut orphans = Vec::new();
         let given = |(other, record): &(&RelPath, &mut Record)| {
-            record.from == Some(node) && path.is_none_or(|path| path == *other)
+            record.from.is_some_and(|from| from.node == node) && path.is_none_or(|path| path == *other)
         };
         for (other, record) in index.iter_mut().filter(given) {
             record.from = None;
@@ -34,7 +34,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn check_completed(&mut self, now: Now, id: LinkId, name: &ShareName) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let (Some(node), Some(hello)) = (link.node, &link.hello) else { return };
-        let their_rank = hello.rank;
+        let (their_rank, life) = (hello.rank, Life { node, state: hello.state });
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let heard_by_them = exchange.catch_up.is_some_and(|upto| exchange.their_heard >= upto);
         if exchange.completed || !exchange.heard_all || !heard_by_them {
@@ -51,7 +51,7 @@ impl<F: Fs> Node<F> {
             // Everything it brought from its time away was heard by now, and what is unknown here is owed.
             self.store.change(Change::Ledger(name.clone(), node, Ledger { met: true, away: false, ..ledger }));
         }
-        self.give_versions(now, name, node);
+        self.give_versions(now, name, life);
         let me = self.store.state().me.clone();
         if their_rank > me.rank {
             // From here on what this node writes descends from the reference. What it wrote before does not.
@@ -62,7 +62,7 @@ impl<F: Fs> Node<F> {
     }
 
     /// The first exchange of a share has completed: what is still unversioned, and nobody else's to version, gets one.
-    fn give_versions(&mut self, now: Now, name: &ShareName, node: NodeId) {
+    fn give_versions(&mut self, now: Now, name: &ShareName, life: Life) {
         let Some(state) = self.store.state().shares.get(name) else { return };
         if state.meta.past {
             return;
@@ -81,7 +81,7 @@ impl<F: Fs> Node<F> {
                 record.entry.version.is_unversioned()
                     && record.entry.is_live()
                     && record.sleep.is_none()
-                    && record.from != Some(node)
+                    && record.from != Some(life)
             })
             .map(|(path, record)| (record.seq, path.clone()))
             .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))

@@ -158,9 +158,10 @@ impl<F: Fs> Node<F> {
         let mut changes = Vec::new();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
-            let (Some(node), Some(exchange)) = (link.node, link.exchanges.get_mut(name)) else { continue };
+            let (Some(life), Some(exchange)) = (link.life(), link.exchanges.get_mut(name)) else { continue };
+            let node = life.node;
             let partial = exchange.partial.first().map(|offer| offer.seq);
-            let batches = || share.batches.values().filter(|batch| batch.from == node);
+            let batches = || share.batches.values().filter(|batch| batch.from == life);
             let below = |lowest: Option<u64>| lowest.map_or(u64::MAX, |seq| seq.saturating_sub(1));
             // What a restart would hear again: everything that is only in memory.
             let in_memory = batches().filter_map(|batch| batch.lowest_unowed()).chain(partial).min();

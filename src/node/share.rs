@@ -151,7 +151,7 @@ impl<R: Root> Share<R> {
 
     /// Whether a path that a node offered is on its way here.
     pub fn is_coming(&self, from: NodeId, path: &RelPath) -> bool {
-        self.batches.values().any(|batch| batch.from == from && batch.offers.contains_key(path))
+        self.batches.values().any(|batch| batch.from.node == from && batch.offers.contains_key(path))
     }
 
     /// Takes away batches, all but the one that is landing.

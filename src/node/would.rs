@@ -61,7 +61,7 @@ impl<F: Fs> Node<F> {
         let index = self.store.state().shares.get(name).into_iter().flat_map(|state| state.index.iter());
         let deletions = self.shares.get(name).is_none_or(|share| share.settings.deletions.sends());
         let records = index.filter(move |(_, record)| match of {
-            Of::Sync { .. } => who.lacks(record) && may_go(record, who.offers, deletions, who.node),
+            Of::Sync { .. } => who.lacks(record) && may_go(record, who.offers, deletions, who.life),
             Of::Approve { .. } => record.sleep == Some(Sleep::Flapping),
             Of::Reject { .. } => false,
         });
@@ -71,9 +71,9 @@ impl<F: Fs> Node<F> {
     /// What a sync may do something with: what is new here, and what a peer offered.
     fn concerned<'a>(&'a self, name: &ShareName, who: &'a Counterpart, seen: &'a Seen, of: &'a Of) -> Set<&'a RelPath> {
         let batches = self.shares.get(name).into_iter().flat_map(|share| share.batches.values());
-        let coming = batches.filter(|batch| batch.from == who.node).flat_map(|batch| batch.offers.keys());
+        let coming = batches.filter(|batch| batch.from.node == who.life.node).flat_map(|batch| batch.offers.keys());
         let owed = self.store.state().shares.get(name).into_iter().flat_map(|state| state.owed.keys());
-        let owed = owed.filter(|(owner, _)| *owner == who.node).map(|(_, path)| path);
+        let owed = owed.filter(|(owner, _)| *owner == who.life.node).map(|(_, path)| path);
         // What cannot go there is no matter, unless the peer has something of its own for it.
         let own = self.in_question(name, who, &seen.noticed, of).filter(|_| who.offers != Offers::Nothing);
         own.chain(coming).chain(owed).collect()
@@ -90,10 +90,10 @@ impl<F: Fs> Node<F> {
                 list.unknown(name, &who.label, format!("what changed there is not known: {why}"));
             }
             let mut offered: Map<&RelPath, (&Entry, Option<&Reason>)> = Map::new();
-            for batch in share.batches.values().filter(|batch| batch.from == who.node) {
+            for batch in share.batches.values().filter(|batch| batch.from.node == who.life.node) {
                 offered.extend(batch.offers.iter().map(|(path, pending)| (path, (&pending.entry, None))));
             }
-            let owed = state.owed.iter().filter(|((owner, _), _)| *owner == who.node);
+            let owed = state.owed.iter().filter(|((owner, _), _)| *owner == who.life.node);
             for ((_, path), owed) in owed {
                 offered.get_or_insert(path, (&owed.entry, Some(&owed.reason)));
             }
@@ -105,14 +105,14 @@ impl<F: Fs> Node<F> {
                 let noticed = by_path.get(path).copied();
                 let mine = self.state_of(name, state.index.get(path), noticed);
                 let mine = mine.as_ref();
-                let told = preview.told.get(&(who.node, name.clone(), path.clone()));
+                let told = preview.told.get(&(who.life.node, name.clone(), path.clone()));
                 let offer = offered.get(path);
                 let record = state.index.get(path);
                 let theirs = match (told, offer, record) {
                     (Some(told), ..) => Before::Known(told.as_ref()),
                     (None, Some((entry, _)), _) => Before::Known(Some(*entry)),
                     // It has applied what is recorded here, or gave it; what is not recorded it would have offered.
-                    (None, None, Some(record)) if !who.lacks(record) || record.from == Some(who.node) => {
+                    (None, None, Some(record)) if !who.lacks(record) || record.from == Some(who.life) => {
                         Before::Known(Some(&record.entry))
                     }
                     (None, None, None) if who.is_heard => Before::Known(None),
@@ -210,7 +210,7 @@ impl<F: Fs> Node<F> {
                 self.say_unheard(name, who, list);
                 for one in noticed.iter().filter(|_| who.offers == Offers::All) {
                     let mine = self.state_of(name, None, Some(one));
-                    let told = preview.told.get(&(who.node, name.clone(), one.path.clone()));
+                    let told = preview.told.get(&(who.life.node, name.clone(), one.path.clone()));
                     let before = told.cloned().unwrap_or_else(|| one.before.clone());
                     let away = who.link.is_none().then(|| who.kept.clone()).flatten();
                     let (mine, theirs) = (mine.as_ref(), Before::Known(before.as_ref()));
@@ -222,8 +222,8 @@ impl<F: Fs> Node<F> {
         for (other, record) in self.flapping(name).filter(|(other, _)| covers(other)) {
             list.waits = true;
             for who in &all {
-                let told = preview.told.get(&(who.node, name.clone(), other.clone()));
-                let owed = state.owed.get(&(who.node, other.clone())).map(|owed| &owed.entry);
+                let told = preview.told.get(&(who.life.node, name.clone(), other.clone()));
+                let owed = state.owed.get(&(who.life.node, other.clone())).map(|owed| &owed.entry);
                 let theirs = owed.map(Some).or(told.map(Option::as_ref)).map_or(Before::Unknown, Before::Known);
                 let (mine, waits) = (Some(&record.entry), who.kept.as_deref());
                 self.meet(name, who, &Meeting { path: other, mine, theirs, waits }, list);
@@ -236,7 +236,7 @@ impl<F: Fs> Node<F> {
                 continue;
             }
             list.waits = true;
-            let Some(who) = all.iter().find(|who| who.node == *node) else { continue };
+            let Some(who) = all.iter().find(|who| who.life.node == *node) else { continue };
             let mine = state.index.get(other).map(|record| &record.entry);
             // Which side it is to be, is to be said first.
             let asks = (owed.reason == Reason::FirstContact).then(|| owed.reason.to_string());
@@ -269,7 +269,7 @@ impl<F: Fs> Node<F> {
             list.push(row(false, &label, local.map(|record| &record.entry), None));
             for who in &all {
                 // Whoever did not offer another content has this node's.
-                let offer = offers.iter().find(|(node, _)| *node == who.node).map(|(_, owed)| &owed.entry);
+                let offer = offers.iter().find(|(node, _)| *node == who.life.node).map(|(_, owed)| &owed.entry);
                 let before = offer.or(local.map(|record| &record.entry));
                 list.push(row(true, &who.label, before, who.kept.as_deref()));
             }
@@ -286,7 +286,7 @@ impl<F: Fs> Node<F> {
             let label = from.map_or("", |who| &who.label);
             let waits = from.is_none().then_some("no peer is connected that has it");
             for one in preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default() {
-                let told = from.and_then(|who| preview.told.get(&(who.node, name.clone(), one.path.clone())));
+                let told = from.and_then(|who| preview.told.get(&(who.life.node, name.clone(), one.path.clone())));
                 let before = told.cloned().unwrap_or_else(|| one.before.clone());
                 match before {
                     Some(theirs) => list.push(Row {

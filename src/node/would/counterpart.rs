@@ -1,7 +1,7 @@
 //! Whom a preview is about: the peers of a share, and how far each has come.
 
 use crate::fs::Fs;
-use crate::model::{Direction, NodeId, PeerName, Reason, Record, ShareName};
+use crate::model::{Direction, Life, NodeId, PeerName, Reason, Record, ShareName, StateId};
 use crate::node::link::{Link, Offers};
 use crate::node::{LinkId, Node};
 use crate::reconcile::FirstContact;
@@ -9,7 +9,7 @@ use crate::reconcile::FirstContact;
 /// A peer in a share.
 pub(crate) struct Counterpart {
     pub label: String,
-    pub node: NodeId,
+    pub life: Life,
     pub link: Option<LinkId>,
     /// Why nothing passes between it and this node.
     pub kept: Option<String>,
@@ -65,8 +65,11 @@ impl<F: Fs> Node<F> {
             let applied = ledger.filter(|ledger| ledger.our_state == Some(self.store.state().me.state));
             all.push(Counterpart {
                 label: peer.name.to_string(),
-                // Nobody has this id: what was never met gave nothing.
-                node: node.unwrap_or(NodeId([0; 16])),
+                // Nobody has these ids: what was never met gave nothing.
+                life: Life {
+                    node: node.unwrap_or(NodeId([0; 16])),
+                    state: ledger.and_then(|ledger| ledger.their_state).unwrap_or(StateId(0)),
+                },
                 link: None,
                 kept: Some(here.clone().unwrap_or(away)),
                 is_heard: false,
@@ -91,7 +94,7 @@ impl<F: Fs> Node<F> {
         let there = exchange.theirs.held.as_ref().map(|_| "the share is held there".to_string());
         Some(Counterpart {
             label,
-            node: link.node?,
+            life: link.life()?,
             link: Some(id),
             kept: here.or(there),
             is_heard: exchange.listening && exchange.heard_all && exchange.theirs.held.is_none(),

@@ -6,6 +6,7 @@ mod apart;
 mod budgets;
 mod disks;
 mod hostile;
+mod lives;
 mod pasts;
 mod stamps;
 mod strangers;

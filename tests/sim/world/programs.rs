@@ -14,6 +14,8 @@ pub struct Programs {
     pub is_broken: bool,
     /// They never end.
     pub hang: bool,
+    /// How many ms they take; otherwise at most two seconds.
+    pub takes: Option<u64>,
     /// What `validate` was shown.
     pub shown: Vec<String>,
     /// What a hook was told before it left.
@@ -54,7 +56,7 @@ impl World {
         if self.machines[id].programs.hang {
             return;
         }
-        let at = self.now_ms + 1 + self.dice.below(2_000);
+        let at = self.now_ms + self.machines[id].programs.takes.unwrap_or_else(|| 1 + self.dice.below(2_000));
         let started = self.machines[id].started_ms;
         self.schedule(at, Happening::Ended(id, started, answer));
     }
