@@ -51,7 +51,7 @@ node() {
 	[ -z "${2-}" ] || echo "peer=127.0.0.1:$2" >>"$work/$1.conf"
 	owsync daemon -f -c "$work/$1.conf" >"$work/$1.log" 2>&1 &
 	pids="$pids $!"
-	within_a_minute owsync status -c "$work/$1.conf"
+	within_a_minute owsync shares -c "$work/$1.conf"
 }
 same() { cmp -s "$work/one/$1" "$work/two/$1"; }
 gone() { [ ! -e "$work/one/$1" ] && [ ! -e "$work/two/$1" ]; }
@@ -71,7 +71,7 @@ ls -l "$work/one"
 [ -n "$(find "$work/one/small" -perm 640)" ] || fail "the mode did not travel"
 rm "$work/one/small"
 within_a_minute gone small
-owsync status -c "$work/two.conf"
+within_a_minute owsync status -c "$work/two.conf"
 
 # They end when they are told to.
 for pid in $pids; do

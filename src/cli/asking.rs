@@ -8,12 +8,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::args::Invocation;
-use crate::cli::ask::{self, Refusal};
+use crate::cli::ask::{self, Absent, Refusal};
 use crate::cli::render::{self, Fields, Look, acts, history, status};
 use crate::cli::request::{self, Known, Request};
 use crate::cli::table::{Opt, Verb};
 use crate::cli::zone::Zone;
-use crate::cli::{Done, Failure, setup};
+use crate::cli::{Done, Failure, NO_DAEMON, setup};
 use crate::daemon::place::{self, Place};
 use crate::daemon::{env, json};
 use crate::model::escape;
@@ -25,7 +25,10 @@ use crate::node::api::Tree;
 /// There is no daemon, it refuses, or the arguments make no sense.
 pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
     let database = setup::database(invocation).map_err(Failure::Usage)?;
-    let mut daemon = ask::find(&database).map_err(|absent| Failure::Failed(ask::absence(&absent, &database)))?;
+    let mut daemon = match ask::find(&database) {
+        Ok(daemon) => daemon,
+        Err(absent) => return not_found(&absent, &database, invocation.has(Opt::Json)),
+    };
     let outcome = (|| {
         let mut known = Known::default();
         if request::needs_shares(invocation) {
@@ -43,6 +46,24 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
         Ok(answer) => answered(invocation, &answer, &database),
         Err(refusal) => refused(refusal, invocation.has(Opt::Json)),
     }
+}
+
+/// No daemon was found: as a failure, or with its code as JSON for scripts.
+fn not_found(absent: &Absent, database: &Path, as_json: bool) -> Result<Done, Failure> {
+    let lines = ask::absence(absent, database);
+    let (code, exit) = match absent {
+        Absent::NotRunning => ("not_running", NO_DAEMON),
+        Absent::Forbidden(_) => ("forbidden", 1),
+    };
+    if as_json {
+        let message = lines.first().cloned().unwrap_or_default();
+        let text = format!("{:#}\n", json!({ "error": { "code": code, "message": message } }));
+        return Ok(Done { text: text.into(), notes: lines, code: exit });
+    }
+    Err(match absent {
+        Absent::NotRunning => Failure::NoDaemon(lines),
+        Absent::Forbidden(_) => Failure::Failed(lines),
+    })
 }
 
 /// The names of the shares, or peers, in an answer.

@@ -53,6 +53,8 @@ pub enum Failure {
     Usage(Vec<String>),
     /// It was tried and failed: exit code 1.
     Failed(Vec<String>),
+    /// No daemon runs that could be asked: exit code 3.
+    NoDaemon(Vec<String>),
 }
 
 impl Failure {
@@ -73,6 +75,9 @@ impl Done {
         Done { text: text.into(), ..Done::default() }
     }
 }
+
+/// The exit code where no daemon runs.
+pub const NO_DAEMON: u8 = 3;
 
 /// Runs the command that the arguments (without the program's name) ask for; the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
@@ -142,6 +147,7 @@ fn report(outcome: Result<Done, Failure>) -> u8 {
         }
         Err(Failure::Usage(lines)) => (lines, 2),
         Err(Failure::Failed(lines)) => (lines, 1),
+        Err(Failure::NoDaemon(lines)) => (lines, NO_DAEMON),
     };
     for line in lines {
         say(&format!("owsync: {line}\n"));

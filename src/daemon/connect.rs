@@ -125,7 +125,7 @@ impl Progress {
         self.wipe();
         self.over = true;
         let summary = node.summary();
-        let failed = self.report(log, &summary);
+        self.report(log, &summary);
         if !in_sync {
             for missing in texts(tree, "missing") {
                 log.say(Level::Error, format!("not in sync: {missing}"));
@@ -133,15 +133,15 @@ impl Progress {
         }
         if !self.quiet {
             let took = now.since(self.started);
-            log.say(Level::Notice, self.sentence(&summary, in_sync && failed == 0, took));
+            let except: String = texts(tree, "except").iter().map(|clause| format!("; {clause}")).collect();
+            log.say(Level::Notice, self.sentence(&summary, in_sync, took) + &except);
         }
-        Verdict::Over(if in_sync && failed == 0 { 0 } else { 1 })
+        Verdict::Over(if in_sync { 0 } else { 1 })
     }
 
-    /// Names what did not travel; how many paths failed or are held.
-    fn report(&self, log: &Log, summary: &Tree) -> usize {
-        let mut failed = 0;
-        for (key, level, counts) in [("skipped", Level::Notice, false), ("failed", Level::Error, true)] {
+    /// Names what did not travel.
+    fn report(&self, log: &Log, summary: &Tree) {
+        for (key, level) in [("skipped", Level::Notice), ("failed", Level::Error)] {
             let Some(Tree::List(list)) = summary.get(key) else { continue };
             for one in list.iter().take(NAMED) {
                 let word = |key: &str| match one.get(key) {
@@ -153,9 +153,7 @@ impl Progress {
             if list.len() > NAMED {
                 log.say(level, format!("and {} more paths", list.len() - NAMED));
             }
-            failed += if counts { list.len() } else { 0 };
         }
-        failed
     }
 
     fn sentence(&self, summary: &Tree, done: bool, took: Duration) -> String {

@@ -249,6 +249,10 @@ pub const DIFF_TEXT: usize = 512 * 1024;
 pub const DIFF_WORK: usize = 2_000_000;
 /// Owed paths named to the peer that offered them.
 pub const OWED_TOLD: usize = 32;
+/// Bytes of a Hello that the patterns of filters take at most: those of shares beyond that are not sent.
+pub const PATTERNS_TOLD: usize = 16 * 1024;
+/// How often what a peer's filter leaves out is counted anew while files change: each count reads the whole index.
+pub const LEFT_OUT_EVERY: Duration = Duration::from_secs(5);
 /// Longest reason of a pause, in bytes.
 pub const PAUSE_REASON: usize = 200;
 /// Longest pause that ends by itself: ten years, which nobody means.
@@ -263,6 +267,8 @@ pub const HOOKS_WAITING: usize = 64;
 pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
 /// Shortest time between two looks at the metrics that lie in a file: scrapes are this far apart, or further.
 pub const METRICS_EVERY: Duration = Duration::from_secs(15);
+/// Reasons why this node is not in sync that status lists.
+pub const GAPS_LISTED: usize = 64;
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 

@@ -4,6 +4,7 @@
 //! without a person, [`Reason`] keeps one path from travelling or landing. Each has a `code` for scripts, which never
 //! changes, and a text for people, which says what to do where that is not obvious.
 
+mod choice;
 mod hold;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use crate::model::{RelPath, Release, time};
 
+pub use choice::{Choice, LeftOut};
 pub use hold::Hold;
 
 /// Why a peer is not exchanging with this node.
@@ -269,8 +271,8 @@ impl Reason {
         }
     }
 
-    /// Whether a person must act; everything else is tried again by itself.
-    pub fn needs_person(&self) -> bool {
+    /// Whether `approve` or `reject` would end it; everything else is retried automatically.
+    pub fn needs_user(&self) -> bool {
         matches!(
             self,
             Reason::FirstContact
@@ -281,19 +283,52 @@ impl Reason {
         )
     }
 
+    /// The option for which the path differs, where one does and nothing is wrong.
+    pub fn choice(&self) -> Option<Choice> {
+        Some(match self {
+            Reason::Special(_) => Choice::Special,
+            Reason::SymlinkIgnored | Reason::SymlinkOutside => Choice::Symlink,
+            Reason::TooLarge { .. } => Choice::TooLarge,
+            Reason::OtherFilesystem => Choice::Mount,
+            Reason::KeepsDeleted => Choice::Deletion,
+            Reason::OnlySends | Reason::OnlyObserves => Choice::Direction,
+            Reason::UnknownOwner(_) => Choice::Owner,
+            Reason::Unreadable(_)
+            | Reason::InTheWay(_)
+            | Reason::DirNotEmpty
+            | Reason::NoRoom { .. }
+            | Reason::HistoryFull
+            | Reason::Unwritable(_)
+            | Reason::Busy
+            | Reason::NotSupplied(_)
+            | Reason::WaitsFor(_)
+            | Reason::ShareHeld
+            | Reason::FirstContact
+            | Reason::MassDeletion { .. }
+            | Reason::LongAway
+            | Reason::Flapping
+            | Reason::Unconfirmed
+            | Reason::Refused(_)
+            | Reason::Manual
+            | Reason::ReleaseDiffers { .. }
+            | Reason::Other(_) => return None,
+        })
+    }
+
     /// Whether the path was left out by what this node was told, so that nothing went wrong.
     pub fn is_choice(&self) -> bool {
-        matches!(
-            self,
-            Reason::Special(_)
-                | Reason::SymlinkIgnored
-                | Reason::SymlinkOutside
-                | Reason::TooLarge { .. }
-                | Reason::OtherFilesystem
-                | Reason::KeepsDeleted
-                | Reason::OnlySends
-                | Reason::OnlyObserves
-        )
+        self.choice().is_some()
+    }
+
+    /// The order in which reasons are listed: what the user must decide, then causes, then what only waits for those.
+    pub fn rank(&self) -> u8 {
+        match self {
+            _ if self.needs_user() => 0,
+            Reason::WaitsFor(_) | Reason::ShareHeld => 3,
+            Reason::Busy | Reason::NotSupplied(_) | Reason::Unconfirmed | Reason::Manual => 2,
+            _ if self.is_choice() => 4,
+            _ => 1,
+        }
     }
 
     /// Whether the rest of a batch must wait while this path cannot land: what this node's own filter or

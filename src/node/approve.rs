@@ -206,7 +206,7 @@ impl<F: Fs> Node<F> {
         let owed: Vec<(NodeId, RelPath, Owed)> = state
             .owed
             .iter()
-            .filter(|((_, other), owed)| covers(other) && owed.reason.needs_person())
+            .filter(|((_, other), owed)| covers(other) && owed.reason.needs_user())
             .map(|((node, path), owed)| (*node, path.clone(), Owed::clone(owed)))
             .collect();
         done += self.pick(now, name, path, Pick::Theirs);
@@ -252,7 +252,7 @@ pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareStat
         // What a check refused lands only for somebody who names it; what waits for it may go on without.
         Reason::Refused(_) => path.is_some(),
         Reason::WaitsFor(other) => path.is_some() || is_refused(other),
-        reason => reason.needs_person(),
+        reason => reason.needs_user(),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::node::api::Level;
 use crate::node::link::Link;
 use crate::node::{LinkId, Node};
 use crate::proto::frame::Alert;
-use crate::proto::message::{Hello, Message, ShareHello};
+use crate::proto::message::{Hello, Message, Patterns, ShareHello};
 use crate::proto::{self, Event as SessionEvent};
 use crate::store::state::KnownPeer;
 
@@ -103,11 +103,16 @@ impl<F: Fs> Node<F> {
     fn handle_open(&mut self, now: Now, id: LinkId, public_key: Option<[u8; 32]>) {
         let settled = now.mono >= self.settled_at;
         let me = &self.store.state().me;
+        let mut room = limits::PATTERNS_TOLD;
         let shares = self
             .shares
             .values()
             .filter(|share| !share.leaving)
             .map(|share| {
+                let settings = &share.settings;
+                let patterns = Patterns { include: settings.include.clone(), exclude: settings.exclude.clone() };
+                let fits = patterns.size() <= room;
+                room = if fits { room - patterns.size() } else { room };
                 let name = &share.settings.name;
                 let mut filter = [0; 8];
                 filter.copy_from_slice(&share.rules_digest().0[..8]);
@@ -116,7 +121,8 @@ impl<F: Fs> Node<F> {
                     seq: share.top,
                     direction: share.settings.direction,
                     filter,
-                    held: self.hold_text(name),
+                    patterns: Some(patterns).filter(|_| fits),
+                    held: self.stop_text(name),
                     release_guard: share.settings.guards_release(),
                 }
             })

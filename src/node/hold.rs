@@ -14,9 +14,10 @@ impl<F: Fs> Node<F> {
         self.store.state().shares.get(name).and_then(|state| state.meta.hold.as_ref()).map(|(hold, _)| hold)
     }
 
-    /// The same, as the text that peers are told.
-    pub(crate) fn hold_text(&self, name: &ShareName) -> Option<String> {
-        self.hold_of(name).map(ToString::to_string)
+    /// Why nothing of a share is exchanged, held or paused, as the text that peers are told.
+    pub(crate) fn stop_text(&self, name: &ShareName) -> Option<String> {
+        let pause = || self.pause_of_share(name).map(ToString::to_string);
+        self.hold_of(name).map(ToString::to_string).or_else(pause)
     }
 
     /// A share waits for a person, or for its files.
@@ -61,9 +62,10 @@ impl<F: Fs> Node<F> {
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
         let ready = self.shares.get(name).is_some_and(|share| share.ready);
+        let stopped = self.stop_text(name);
         for id in links {
             if let Some(link) = self.links.get_mut(&id) {
-                link.say(Message::ShareNews { share: name.clone(), held: None });
+                link.say(Message::ShareNews { share: name.clone(), held: stopped.clone() });
             }
             if ready {
                 self.listen(id, name);

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use crate::fs::Root;
 use crate::fs::form::Content;
+use crate::model::reason::LeftOut;
 use crate::model::{
     Digest, Direction, Entry, Life, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
 };
 use crate::node::slow::Pace;
 use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
+use crate::reconcile::filter::Filter;
 
 /// A session, and what the node and its peer have said on it.
 pub(crate) struct Link<R: Root> {
@@ -76,10 +78,22 @@ pub(crate) struct Exchange {
     pub catch_up: Option<u64>,
     pub their_heard: u64,
     pub their_applied: u64,
-    pub owed_there: u32,
-    pub owed_there_paths: Vec<(RelPath, Reason)>,
-    /// Changes made there that wait for a person there.
+    /// Everything up to here was applied there, or is left out there by choice.
+    pub their_settled: u64,
+    /// Paths that the peer cannot apply or read now.
     pub pending_there: u32,
+    /// Some of these, the cause first, then some that the peer leaves out by choice.
+    pub paths_there: Vec<(RelPath, Reason)>,
+    /// Paths that differ there by choice.
+    pub left_out_there: LeftOut,
+    /// Changes made there that are not released by `owsync sync` there.
+    pub unreleased_there: u32,
+    /// Paths applied there that await confirmation there.
+    pub unconfirmed_there: u32,
+    /// Which paths the peer's filter holds, as far as it said.
+    pub their_filter: Option<Filter>,
+    /// What was last counted as left out here, of what, and when.
+    pub left_out: Option<LeftOutCount>,
     /// When the oldest change that the peer has not applied was offered.
     pub unanswered: Option<Monotonic>,
     /// It did not answer in time.
@@ -108,8 +122,20 @@ pub(crate) struct Exchange {
 pub(crate) struct Told {
     pub heard: u64,
     pub applied: u64,
-    pub owed: u32,
+    pub settled: u64,
     pub pending: u32,
+    pub left_out: LeftOut,
+    pub unreleased: u32,
+    pub unconfirmed: u32,
+}
+
+/// How many paths were left out by choice when that was last counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeftOutCount {
+    pub count: LeftOut,
+    /// What it depends on: the greatest number in the index, owed paths, skipped paths.
+    pub of: (u64, usize, u64),
+    pub at: Monotonic,
 }
 
 /// What a node offers a peer of a share.
@@ -199,9 +225,9 @@ impl<R: Root> Link<R> {
         self.node.is_some() && !self.over
     }
 
-    /// Whether nothing is missing in either direction, as of the last look.
+    /// Whether at least one share is common and every common one is in sync, as of the last input.
     pub fn is_in_sync(&self) -> bool {
-        self.exchanges.values().all(|exchange| exchange.in_sync_since.is_some())
+        !self.exchanges.is_empty() && self.exchanges.values().all(|exchange| exchange.in_sync_since.is_some())
     }
 
     /// When the peer was last heard of.
@@ -277,7 +303,6 @@ impl Exchange {
     pub fn new(theirs: ShareHello, direction: Direction, offers: Offers, heard: u64) -> Exchange {
         Exchange {
             their_top: theirs.seq,
-            theirs,
             direction,
             offers,
             offered: None,
@@ -287,9 +312,17 @@ impl Exchange {
             catch_up: None,
             their_heard: 0,
             their_applied: 0,
-            owed_there: 0,
-            owed_there_paths: Vec::new(),
+            their_settled: 0,
             pending_there: 0,
+            paths_there: Vec::new(),
+            left_out_there: LeftOut::default(),
+            unreleased_there: 0,
+            unconfirmed_there: 0,
+            their_filter: theirs
+                .patterns
+                .as_ref()
+                .map(|patterns| Filter::new(&patterns.include, &patterns.exclude, &[])),
+            left_out: None,
             unanswered: None,
             late: false,
             listening: false,
@@ -300,6 +333,7 @@ impl Exchange {
             told: None,
             completed: false,
             in_sync_since: None,
+            theirs,
         }
     }
 }

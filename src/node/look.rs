@@ -2,7 +2,7 @@
 
 use crate::fs::scan::{Hint, Scan, Scanned};
 use crate::fs::{Fs, FsError, Root};
-use crate::model::reason::Hold;
+use crate::model::reason::{Hold, LeftOut};
 use crate::model::{Now, Reason, Record, RelPath, ShareName, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::edit::Edit;
@@ -235,7 +235,8 @@ impl<F: Fs> Node<F> {
         if full {
             // Notes on paths that did land, and only their owner did not, outlive a scan.
             share.skipped.retain(|_, reason| matches!(reason, Reason::UnknownOwner(_)));
-            share.skipped_more = 0;
+            share.skipped_more = LeftOut::default();
+            share.unreadable_more = 0;
         } else {
             for path in found.keys().chain(&gone) {
                 share.skipped.remove(path);
@@ -243,12 +244,8 @@ impl<F: Fs> Node<F> {
         }
         let mut told = Vec::new();
         for (path, reason) in skipped {
-            if share.skipped.len() < limits::SKIPPED_MAX || share.skipped.contains_key(&path) {
-                if share.skipped.insert(path.clone(), reason.clone()).is_none() {
-                    told.push((path, reason));
-                }
-            } else {
-                share.skipped_more += 1;
+            if share.note_skipped(&path, &reason) {
+                told.push((path, reason));
             }
         }
         let span = limits::YOUNG_COARSE;

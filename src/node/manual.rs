@@ -15,8 +15,8 @@ impl<F: Fs> Node<F> {
         !manual || self.syncs.iter().any(|run| run.share.as_ref().is_none_or(|only| only == name))
     }
 
-    /// Changes made here that wait for a person.
-    pub(crate) fn pending(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
+    /// Changes made here that are not released by `owsync sync`.
+    pub(crate) fn unreleased(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
         // Asked with every input, so the index is not gone through where nothing can wait.
         let waits = self.shares.get(name).is_some_and(|share| share.settings.mode == Mode::Manual);
         let state = self.store.state().shares.get(name).filter(|_| waits);

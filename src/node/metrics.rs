@@ -11,7 +11,6 @@ use std::time::Duration;
 use crate::fs::Fs;
 use crate::model::{Map, Now, ShareName, WallTime, escape};
 use crate::node::Node;
-use crate::node::link::Link;
 use crate::node::status::away_label;
 
 /// How a peer stands.
@@ -42,9 +41,8 @@ impl<F: Fs> Node<F> {
         let build = [("version", env!("CARGO_PKG_VERSION")), ("node", &node), ("name", &self.settings.name)];
         text.family("owsync_build_info", "gauge", "The running program, and which node it is.");
         text.sample("owsync_build_info", &build, 1);
-        let connected = self.links.values().any(Link::is_admitted);
-        let in_sync = connected && self.behind(now, None, None).is_empty();
-        text.one("owsync_in_sync", "gauge", "Whether this node and its peers hold the same.", u8::from(in_sync));
+        let in_sync = self.gaps(now, None, None).is_empty();
+        text.one("owsync_in_sync", "gauge", "Whether this node is in sync with its peers.", u8::from(in_sync));
 
         self.peer_metrics(now, &mut text);
         self.share_metrics(&mut text);
@@ -80,7 +78,9 @@ impl<F: Fs> Node<F> {
             text.each(name, help, "peer", samples);
         };
         gauge(text, "owsync_peer_up", "Whether there is a session with the peer.", |peer| Some(peer.up.into()));
-        gauge(text, "owsync_peer_in_sync", "Whether the peer holds the same.", |peer| Some(peer.in_sync.into()));
+        gauge(text, "owsync_peer_in_sync", "Whether the peer is in sync with this node.", |peer| {
+            Some(peer.in_sync.into())
+        });
         gauge(
             text,
             "owsync_peer_last_success_timestamp_seconds",
@@ -97,7 +97,7 @@ impl<F: Fs> Node<F> {
             peers.insert(peer.name.to_string(), Peer { last_in_sync, ..Peer::default() });
         }
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
-            let in_sync = link.is_in_sync();
+            let in_sync = self.link_gaps(*id, link, None).is_empty();
             let last_in_sync = Some(link.heard_at(now)).filter(|_| in_sync);
             match link.section.as_ref().and_then(|name| peers.get_mut(&*name.0)) {
                 Some(peer) => {
@@ -139,7 +139,7 @@ impl<F: Fs> Node<F> {
             held: state.meta.hold.is_some(),
             on_trial: state.trial.is_some(),
             owed: state.owed.len() as u64,
-            held_paths: state.owed.values().filter(|owed| owed.reason.needs_person()).count() as u64,
+            held_paths: state.owed.values().filter(|owed| owed.reason.needs_user()).count() as u64,
         }
     }
 }

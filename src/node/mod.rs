@@ -13,7 +13,7 @@
 //! waits for a sync is `manual`, what waits for a person is on `hold`, what waits for a system upgrade is in `release`, and `past` says who gives a version to what has none. `door` and `admit` decide
 //! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
-//! `status`, `lag`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
+//! `status`, `verdict`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
 //! `compare` how that differs.
 //!
 //! # Invariants
@@ -44,7 +44,6 @@ mod former;
 mod hear;
 mod hold;
 mod keep;
-mod lag;
 mod land;
 mod landed;
 mod life;
@@ -75,6 +74,7 @@ mod summary;
 mod timers;
 mod trial;
 mod undo;
+pub mod verdict;
 mod would;
 
 use std::collections::VecDeque;

@@ -62,13 +62,19 @@ impl<F: Fs> Node<F> {
         if ledger != before {
             self.store.change_lazily(Change::Ledger(name.clone(), node, ledger.clone()));
         }
-        let held = self.hold_text(name);
+        let held = self.stop_text(name);
+        let rules = self.shares.get(name).map(|share| share.rules_digest());
         if let Some(link) = self.links.get_mut(&id) {
             if link.told_held.contains(name) != held.is_some() {
                 // That changed between our Hello and theirs.
                 link.say(Message::ShareNews { share: name.clone(), held });
             }
-            link.exchanges.insert(name.clone(), Exchange::new(theirs, direction, offers, ledger.heard));
+            let mut exchange = Exchange::new(theirs, direction, offers, ledger.heard);
+            if rules.is_some_and(|rules| rules.0.starts_with(&exchange.theirs.filter)) {
+                // Both filters hold the same paths.
+                exchange.their_filter = None;
+            }
+            link.exchanges.insert(name.clone(), exchange);
         }
         self.log_release_gap(id, name);
         if ready && self.hold_of(name).is_none() {
@@ -189,6 +195,7 @@ impl<F: Fs> Node<F> {
             .filter(|ledger| ledger.our_state == Some(me.state))
             .map_or(0, |ledger| ledger.acked);
         exchange.their_applied = exchange.their_applied.max(acked.min(since));
+        exchange.their_settled = exchange.their_settled.max(exchange.their_applied);
         self.stirred = true;
     }
 
@@ -306,17 +313,21 @@ impl<F: Fs> Node<F> {
         let Some(node) = link.node else { return };
         let Some(exchange) = link.exchanges.get_mut(&progress.share) else { return };
         let offered = exchange.offered.unwrap_or(0);
-        if progress.heard > offered.max(exchange.their_heard) || progress.applied > progress.heard {
+        let Progress { heard, applied, settled, .. } = progress;
+        if heard > offered.max(exchange.their_heard) || applied > heard || settled > heard {
             self.misbehaved(now, id, "it applied what was never offered".into());
             return;
         }
         let offers = exchange.offers;
         exchange.their_heard = progress.heard;
         exchange.their_applied = progress.applied;
-        exchange.owed_there = progress.owed;
-        exchange.owed_there_paths = progress.owed_paths;
+        exchange.their_settled = settled;
         exchange.pending_there = progress.pending;
-        if progress.applied >= offered || progress.owed > 0 {
+        exchange.paths_there = progress.paths;
+        exchange.left_out_there = progress.left_out;
+        exchange.unreleased_there = progress.unreleased;
+        exchange.unconfirmed_there = progress.unconfirmed;
+        if settled >= offered || progress.pending > 0 {
             exchange.unanswered = None;
             exchange.late = false;
         } else if exchange.unanswered.is_some() {

@@ -145,7 +145,7 @@ impl<F: Fs> Node<F> {
             let waits = matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual | Reason::ReleaseDiffers { .. });
             let level = if owed.reason.is_choice() || waits { Level::Debug } else { Level::Warning };
             self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
-            if owed.reason.needs_person() {
+            if owed.reason.needs_user() {
                 let details = Tree::map()
                     .with("share", name.to_string())
                     .with("path", path.to_text())

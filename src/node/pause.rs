@@ -7,6 +7,7 @@ use crate::model::reason::Trouble;
 use crate::model::{Monotonic, Now, PeerName, ShareName, escape, limits};
 use crate::node::api::{Fault, Level, Reply, Tree};
 use crate::node::{LinkId, Node};
+use crate::proto::message::Message;
 use crate::store::state::{Change, Pause, Paused};
 
 /// What a person asks to switch off, or on again.
@@ -138,12 +139,16 @@ impl<F: Fs> Node<F> {
             return;
         }
         let ready = share.ready;
+        let stopped = self.stop_text(name);
         if paused {
             self.drop_batches(name, |_| true);
         }
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
         for id in links {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.say(Message::ShareNews { share: name.clone(), held: stopped.clone() });
+            }
             if paused {
                 if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) {
                     exchange.listening = false;

@@ -70,24 +70,27 @@ impl<F: Fs> Node<F> {
         while let Some(run) = self.syncs.get(index) {
             let looked = run.unseen.is_empty();
             let late = now.mono >= run.deadline;
-            let behind = self.behind(now, run.peer.as_ref(), run.share.as_ref());
-            if !late && (!looked || behind.iter().any(|(_, moving)| *moving)) {
+            let is_moving = self.gaps(now, run.peer.as_ref(), run.share.as_ref()).iter().any(|gap| gap.moving);
+            if !late && (!looked || is_moving) {
                 index += 1;
                 continue;
             }
             let run = self.syncs.remove(index);
-            let moving = !looked || behind.iter().any(|(_, moving)| *moving);
-            let lacking = match behind.first() {
-                Some((first, _)) => Some(first.clone()),
+            let moving = !looked || is_moving;
+            let verdict = self.verdict(now, run.peer.as_ref(), run.share.as_ref());
+            let lacking = match verdict.gaps.first() {
+                Some(first) => Some(first.sentence()),
                 None if looked => None,
-                None => Some("its files are still being looked at".to_string()),
+                None => Some("the files are still being scanned".to_string()),
             };
-            let missing: Vec<Tree> = behind.into_iter().map(|(text, _)| Tree::Text(text)).collect();
+            let missing: Vec<Tree> = verdict.gaps.iter().map(|gap| Tree::Text(gap.sentence())).collect();
+            let except: Vec<Tree> = verdict.clauses().into_iter().map(Tree::Text).collect();
             let tree = Tree::map()
                 .with("run", run.id)
                 .with("in_sync", lacking.is_none())
                 .with("moving", moving)
-                .with("missing", missing);
+                .with("missing", missing)
+                .with("except", except);
             // Whoever started it and did not wait hears of its end. What it changed has events of its own, so this one is
             // not kept for status.
             let text = match lacking {

@@ -7,7 +7,7 @@ use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::{Direction, Now, Reason, RelPath, ShareName, Sleep, WallTime, limits};
 use crate::node::api::Level;
-use crate::node::link::Told;
+use crate::node::link::{Exchange, LeftOutCount, Told};
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Message, Progress};
 use crate::store::state::{Change, Ledger, ShareMeta};
@@ -27,7 +27,7 @@ impl<F: Fs> Node<F> {
             }
             self.fetch(now);
             for name in &names {
-                self.note_progress(name);
+                self.note_progress(now, name);
             }
             self.push_offers(now);
             let exchanges: Vec<(LinkId, ShareName)> = self
@@ -143,7 +143,8 @@ impl<F: Fs> Node<F> {
     }
 
     /// Works out how far this node has come with every peer, writes it down and tells them.
-    fn note_progress(&mut self, name: &ShareName) {
+    fn note_progress(&mut self, now: Now, name: &ShareName) {
+        self.count_left_out(now, name);
         let Some(share) = self.shares.get(name) else { return };
         let Some(state) = self.store.state().shares.get(name) else { return };
         let ids: Vec<LinkId> = self
@@ -154,7 +155,13 @@ impl<F: Fs> Node<F> {
             })
             .map(|(id, _)| *id)
             .collect();
-        let pending = u32::try_from(self.pending(name).count()).unwrap_or(u32::MAX);
+        let unreleased = count_of(self.unreleased(name).count());
+        let unconfirmed = count_of(state.trial.as_ref().map_or(0, |trial| trial.steps.len()));
+        // What waits here whoever changed it last: what flaps, what cannot be read, what is not confirmed in LuCI.
+        let withheld: Vec<RelPath> = self.withheld(name).cloned().collect();
+        let unreadable: Vec<(RelPath, Reason)> =
+            self.unreadable(name).map(|(path, reason)| (path.clone(), reason.clone())).collect();
+        let unreadable_more = share.unreadable_more as usize;
         let mut changes = Vec::new();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
@@ -174,6 +181,12 @@ impl<F: Fs> Node<F> {
                 .min();
             let observes = !exchange.direction.takes() && exchange.direction != Direction::Send;
             let applied = if observes { 0 } else { exchange.heard.min(below(outstanding)) };
+            let unsettled = batches()
+                .filter_map(|batch| batch.lowest())
+                .chain(partial)
+                .chain(owed_to().filter(|(_, owed)| !owed.reason.is_choice()).map(|(_, owed)| owed.seq))
+                .min();
+            let settled = exchange.heard.min(below(unsettled));
             if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
                 changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
             }
@@ -185,20 +198,67 @@ impl<F: Fs> Node<F> {
                 });
                 paths.map(|path| (path.clone(), Reason::Flapping))
             };
-            let owed = u32::try_from(owed_to().count() + flapping().count()).unwrap_or(u32::MAX);
-            let told = Told { heard: exchange.heard, applied, owed, pending };
+            let waiting = || {
+                let withheld = withheld.iter().map(|path| (path.clone(), Reason::Unconfirmed));
+                flapping().chain(unreadable.iter().cloned()).chain(withheld)
+            };
+            let pending = owed_to().filter(|(_, owed)| !owed.reason.is_choice()).count();
+            let pending = count_of(pending + waiting().count() + unreadable_more);
+            let left_out = exchange.left_out.map(|left_out| left_out.count).unwrap_or_default();
+            let told = Told { heard: exchange.heard, applied, settled, pending, left_out, unreleased, unconfirmed };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
-                let all = owed_to().map(|((_, path), owed)| (path.clone(), owed.reason.clone())).chain(flapping());
-                let owed_paths = Progress::name_paths(all);
-                let Told { heard, applied, owed, pending } = told;
+                let mut paths: Vec<(RelPath, Reason)> =
+                    owed_to().map(|((_, path), owed)| (path.clone(), owed.reason.clone())).chain(waiting()).collect();
+                paths.extend(share.skipped.iter().filter(|(_, reason)| reason.is_choice()).map(owned));
+                // The causes first: they must not be cut off by what only waits for them.
+                paths.sort_by_key(|(_, reason)| reason.rank());
+                let paths = Progress::name_paths(paths.into_iter());
+                let Told { heard, applied, .. } = told;
                 let share = name.clone();
-                link.say(Message::Progress(Progress { share, heard, applied, owed, owed_paths, pending }));
+                link.say(Message::Progress(Progress {
+                    share,
+                    heard,
+                    applied,
+                    settled,
+                    pending,
+                    left_out,
+                    paths,
+                    unreleased,
+                    unconfirmed,
+                }));
             }
         }
         for change in changes {
             // Hearing something twice costs nothing but the hearing.
             self.store.change_lazily(change);
+        }
+    }
+
+    /// Counts what is left out by choice towards each peer, where that may be another number than before.
+    fn count_left_out(&mut self, now: Now, name: &ShareName) {
+        let Some(share) = self.shares.get(name) else { return };
+        let owed = self.store.state().shares.get(name).map_or(0, |state| state.owed.len());
+        let of = (share.top, owed, share.skipped_count());
+        let due = |exchange: &Exchange| match exchange.left_out {
+            None => true,
+            Some(known) => {
+                // Reading the index costs little, matching a filter's patterns against all of it does not.
+                let matches = exchange.their_filter.is_some();
+                known.of != of && (!matches || now.mono.since(known.at) >= limits::LEFT_OUT_EVERY)
+            }
+        };
+        let ids: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_admitted() && link.exchanges.get(name).is_some_and(due))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            let count = self.counted(name, &self.own_left_out(id, name));
+            if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) {
+                exchange.left_out = Some(LeftOutCount { count, of, at: now.mono });
+            }
         }
     }
 
@@ -225,4 +285,12 @@ impl<F: Fs> Node<F> {
         }
         self.dial_now(now, None);
     }
+}
+
+fn count_of(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn owned((path, reason): (&RelPath, &Reason)) -> (RelPath, Reason) {
+    (path.clone(), reason.clone())
 }

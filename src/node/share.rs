@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::fs::scan::{Hint, Rules, Scan};
 use crate::fs::stage::Staging;
 use crate::fs::{Place, Root};
+use crate::model::reason::LeftOut;
 use crate::model::settings::ShareSettings;
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
@@ -58,8 +59,9 @@ pub(crate) struct Share<R: Root> {
     /// The greatest sequence number in the index.
     pub top: u64,
     pub skipped: Map<RelPath, Reason>,
-    /// Skipped paths beyond those that are listed.
-    pub skipped_more: u64,
+    /// Skipped paths beyond those that are listed: by choice, and those that cannot be read.
+    pub skipped_more: LeftOut,
+    pub unreadable_more: u32,
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
@@ -115,7 +117,8 @@ impl<R: Root> Share<R> {
             proving: None,
             top: 0,
             skipped: Map::new(),
-            skipped_more: 0,
+            skipped_more: LeftOut::default(),
+            unreadable_more: 0,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             flapping: Set::new(),
@@ -128,6 +131,33 @@ impl<R: Root> Share<R> {
             watched: false,
             withheld: Set::new(),
         }
+    }
+
+    /// Lists a path that is skipped; whether it is new. What cannot be read takes the place of what is left out by choice.
+    pub fn note_skipped(&mut self, path: &RelPath, reason: &Reason) -> bool {
+        if self.skipped.len() >= limits::SKIPPED_MAX && !self.skipped.contains_key(path) {
+            let choice = self.skipped.iter().find_map(|(path, reason)| Some((path.clone(), reason.choice()?)));
+            match (reason.choice(), choice) {
+                (Some(choice), _) => {
+                    self.skipped_more.add(choice);
+                    return false;
+                }
+                (None, None) => {
+                    self.unreadable_more = self.unreadable_more.saturating_add(1);
+                    return false;
+                }
+                (None, Some((other, choice))) => {
+                    self.skipped.remove(&other);
+                    self.skipped_more.add(choice);
+                }
+            }
+        }
+        self.skipped.insert(path.clone(), reason.clone()).is_none()
+    }
+
+    /// How many paths are skipped.
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped.len() as u64 + self.skipped_more.total() + u64::from(self.unreadable_more)
     }
 
     /// What decides which paths a scan takes up.

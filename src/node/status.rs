@@ -1,14 +1,17 @@
-//! Is everything in sync, since when, and if not why not: answers from memory.
+//! Status: the verdict, and everything that it rests on, from memory.
 
 use crate::fs::Fs;
+use crate::model::reason::{Choice, LeftOut};
 use crate::model::settings::{Accept, Mode};
-use crate::model::{Direction, Entry, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, escape, limits};
+use crate::model::{
+    Direction, Entry, Index, Kind, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
+};
 use crate::node::api::Tree;
-use crate::node::lag::Lag;
 use crate::node::link::{Exchange, Link};
 use crate::node::pause::pause_tree;
+use crate::node::verdict::{Gap, NO_INCLUDE, Urgency};
 use crate::node::{LinkId, Node};
-use crate::store::state::{KnownPeer, Pause};
+use crate::store::state::{KnownPeer, Owed, Pause};
 
 /// Why nothing is known of a node that connects by itself, and what to do.
 pub(crate) const AWAY: &str =
@@ -47,41 +50,19 @@ impl<F: Fs> Node<F> {
 
     /// The whole status.
     pub(crate) fn status(&self, now: Now) -> Tree {
-        let behind = self.behind(now, None, None);
-        let connected = self.links.values().filter(|link| link.is_admitted()).count();
-        let in_sync = behind.is_empty() && connected > 0;
-        let since = self
-            .links
-            .values()
-            .filter(|link| link.is_admitted())
-            .flat_map(|link| link.exchanges.values().map(|exchange| exchange.in_sync_since))
-            .min_by_key(|since| since.is_some())
-            .flatten();
-        let since = self
-            .links
-            .values()
-            .flat_map(|link| link.exchanges.values().filter_map(|exchange| exchange.in_sync_since))
-            .max()
-            .filter(|_| in_sync)
-            .or(since);
-        let summary = match behind.first() {
-            Some((first, _)) if behind.len() == 1 => format!("not in sync: {first}"),
-            Some((first, _)) => format!("not in sync: {first} (and {} more)", behind.len() - 1),
-            None if self.shares.is_empty() => "nothing to sync: no share is configured".into(),
-            None if self.dials.is_empty() && connected == 0 => "no peer is configured or connected".into(),
-            None if connected == 0 => "waiting for peers".into(),
-            None => match since {
-                Some(since) => format!("in sync since {since}"),
-                None => "in sync".into(),
-            },
-        };
+        let verdict = self.verdict(now, None, None);
+        let except: Vec<Tree> = verdict.clauses().into_iter().map(Tree::Text).collect();
+        let gaps: Vec<Tree> = verdict.gaps.iter().take(limits::GAPS_LISTED).map(gap_tree).collect();
         let mut tree = self
             .identity_tree()
             .with("version", env!("CARGO_PKG_VERSION"))
             .with("uptime", u64::from(u32::try_from(now.mono.since(self.started).as_secs()).unwrap_or(u32::MAX)))
-            .with("in_sync", in_sync)
-            .with_some("since", since.filter(|_| in_sync))
-            .with("summary", summary)
+            .with("in_sync", verdict.is_in_sync())
+            .with_some("since", verdict.since)
+            .with("summary", verdict.sentence())
+            .with("reasons", gaps)
+            .with("except", except)
+            .with_some("left_out", left_out_tree(&verdict.left_out))
             .with("peers", self.peers_tree(now))
             .with("shares", self.shares_tree(now));
         if let Some((error, _)) = &self.store_trouble {
@@ -112,7 +93,7 @@ impl<F: Fs> Node<F> {
         let c = self.counters;
         let counters = Tree::map()
             .with("edited", c.edited)
-            .with("landed", c.landed)
+            .with("applied", c.landed)
             .with("conflicts", c.conflicts)
             .with("received_bytes", c.received)
             .with("supplied_bytes", c.supplied)
@@ -176,20 +157,32 @@ impl<F: Fs> Node<F> {
     }
 
     fn linked_tree(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> Tree {
-        let lags: Vec<Lag> = link.exchanges.keys().filter_map(|name| self.lag(id, name)).collect();
+        let gaps = self.link_gaps(id, link, None);
         let since = link
             .exchanges
             .values()
             .map(|exchange| exchange.in_sync_since)
             .collect::<Option<Vec<WallTime>>>()
             .and_then(|all| all.into_iter().max());
-        let state = if lags.is_empty() {
+        let state = if gaps.is_empty() {
             "in sync"
-        } else if lags.iter().all(|lag| lag.moving) {
+        } else if gaps.iter().all(|gap| gap.moving) {
             "syncing"
         } else {
             "not in sync"
         };
+        let names = |names: Vec<String>| Some(names.into_iter().map(Tree::Text).collect::<Vec<_>>());
+        let is_common = |name: &ShareName| link.exchanges.contains_key(name);
+        let section = link.section.as_ref().and_then(|name| self.settings.peers.iter().find(|peer| peer.name == *name));
+        let only_here: Vec<String> = self
+            .shares
+            .iter()
+            .filter(|(name, share)| !share.leaving && !is_common(name) && section.is_none_or(|peer| peer.allows(name)))
+            .map(|(name, _)| name.to_string())
+            .collect();
+        let there = link.hello.iter().flat_map(|hello| &hello.shares).map(|share| &share.name);
+        let only_there: Vec<String> =
+            there.filter(|name| !self.shares.contains_key(name)).map(ToString::to_string).collect();
         let mut shares = Tree::map();
         for (name, exchange) in link.exchanges.iter() {
             shares = shares.with(name.as_str(), self.exchange_tree(id, name, exchange));
@@ -198,10 +191,12 @@ impl<F: Fs> Node<F> {
         Tree::map()
             .with("state", state)
             .with("connected", true)
-            .with("in_sync", lags.is_empty())
-            .with_some("since", since.filter(|_| lags.is_empty()))
-            .with_some("reason", lags.first().map(|lag| lag.code))
-            .with_some("message", lags.first().map(|lag| lag.text.clone()))
+            .with("in_sync", gaps.is_empty())
+            .with_some("since", since.filter(|_| gaps.is_empty()))
+            .with_some("reason", gaps.first().map(|gap| gap.code))
+            .with_some("message", gaps.first().map(|gap| gap.text.clone()))
+            .with_some("only_here", names(only_here).filter(|names| !names.is_empty()))
+            .with_some("only_there", names(only_there).filter(|names| !names.is_empty()))
             .with("connected_for", up)
             .with_some("node", link.node.map(NodeId::to_hex))
             .with_some("public_key", link.public_key.map(|key| escape::hex(&key)))
@@ -213,41 +208,49 @@ impl<F: Fs> Node<F> {
     }
 
     fn exchange_tree(&self, id: LinkId, name: &ShareName, exchange: &Exchange) -> Tree {
-        let lag = self.lag(id, name);
+        let gap = self.gap(id, name);
         let node = self.links.get(&id).and_then(|link| link.node);
         let state = self.store.state().shares.get(name);
-        let owed: Vec<Tree> = state
-            .iter()
-            .flat_map(|state| state.owed.iter())
-            .filter(|((owner, _), _)| Some(*owner) == node)
+        let of_peer = state.iter().flat_map(|state| state.owed.iter()).filter(|((owner, _), _)| Some(*owner) == node);
+        let mut pending: Vec<(&RelPath, &Owed)> =
+            of_peer.filter(|(_, owed)| !owed.reason.is_choice()).map(|((_, path), owed)| (path, &**owed)).collect();
+        pending.sort_by_key(|(_, owed)| owed.reason.rank());
+        let pending_count = pending.len();
+        let pending: Vec<Tree> = pending
+            .into_iter()
             .take(limits::OWED_TOLD)
-            .map(|((_, path), owed)| owed_tree(path, &owed.reason).with("since", owed.since))
+            .map(|(path, owed)| path_tree(path, &owed.reason).with("since", owed.since))
             .collect();
-        let there: Vec<Tree> = exchange.owed_there_paths.iter().map(|(path, reason)| owed_tree(path, reason)).collect();
+        let there = exchange.paths_there.iter().filter(|(_, reason)| !reason.is_choice());
+        let there: Vec<Tree> = there.map(|(path, reason)| path_tree(path, reason)).collect();
         let mut filter = [0; 8];
         if let Some(share) = self.shares.get(name) {
             filter.copy_from_slice(&share.rules_digest().0[..8]);
         }
         let mut tree = Tree::map()
-            .with("in_sync", lag.is_none())
+            .with("in_sync", gap.is_none())
             .with_some("since", exchange.in_sync_since)
-            .with_some("reason", lag.as_ref().map(|lag| lag.code))
-            .with_some("message", lag.as_ref().map(|lag| lag.text.clone()));
+            .with_some("reason", gap.as_ref().map(|gap| gap.code))
+            .with_some("message", gap.as_ref().map(|gap| gap.text.clone()));
         let told = exchange.told.unwrap_or_default();
         tree = tree
             .with("offered", exchange.offered.unwrap_or(0))
             .with("applied_there", exchange.their_applied)
-            .with("heard", exchange.heard)
+            .with("received", exchange.heard)
             .with("applied", told.applied);
-        if !owed.is_empty() {
-            tree = tree.with("owed", owed);
-        }
-        if !there.is_empty() || exchange.owed_there > 0 {
-            tree = tree.with("owed_there", there).with("owed_there_count", exchange.owed_there);
+        if !pending.is_empty() {
+            tree = tree.with("pending", pending).with("pending_count", pending_count);
         }
         if exchange.pending_there > 0 {
-            tree = tree.with("pending_there", exchange.pending_there);
+            tree = tree.with("pending_there", there).with("pending_there_count", exchange.pending_there);
         }
+        if exchange.unreleased_there > 0 {
+            tree = tree.with("unreleased_there", exchange.unreleased_there);
+        }
+        if exchange.unconfirmed_there > 0 {
+            tree = tree.with("unconfirmed_there", exchange.unconfirmed_there);
+        }
+        tree = tree.with_some("left_out", left_out_tree(&self.left_out_between(id, name)));
         if exchange.theirs.filter != filter {
             tree = tree.with("filters_differ", true);
         }
@@ -316,9 +319,9 @@ impl<F: Fs> Node<F> {
                 match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
                     (Some(_), ..) => "held",
                     (None, true, ..) => "paused",
-                    (None, _, false, ..) => "looking",
+                    (None, _, false, ..) => "scanning",
                     (None, _, _, _, true) => "applying",
-                    (None, _, _, true, _) => "looking",
+                    (None, _, _, true, _) => "scanning",
                     _ => "idle",
                 };
             let mut one = Tree::map()
@@ -337,49 +340,72 @@ impl<F: Fs> Node<F> {
                         .with("reason", hold.code())
                         .with("message", hold.to_string())
                         .with("since", *since)
-                        .with("needs_person", !hold.ends_by_itself()),
+                        .with("needs_user", hold.needs_user()),
                 );
             }
             one = one.with_some("paused", self.pause_of_share(name).map(pause_tree));
-            one = one.with_some("trial", self.trial_tree(now, name));
+            one = one.with_some("unconfirmed", self.trial_tree(now, name));
             if share.settings.mode == Mode::Manual {
                 one = one.with("mode", share.settings.mode.word());
             }
-            let pending = self.pending(name).count();
-            if pending > 0 {
-                let paths = self.pending(name).take(limits::REPLY_PATHS);
-                let paths: Vec<Tree> = paths.map(|(path, record)| pending_tree(path, &record.entry)).collect();
-                one = one.with("pending_count", pending).with("pending", paths);
+            let unreleased = self.unreleased(name).count();
+            if unreleased > 0 {
+                let paths = self.unreleased(name).take(limits::REPLY_PATHS);
+                let paths: Vec<Tree> = paths.map(|(path, record)| unreleased_tree(path, &record.entry)).collect();
+                one = one.with("unreleased_count", unreleased).with("unreleased", paths);
+            }
+            let deviations = self.deviations(name).count();
+            if deviations > 0 {
+                let paths = self.deviations(name).take(limits::REPLY_PATHS);
+                let paths: Vec<Tree> = paths.map(|(path, record)| deviation_tree(path, &record.entry)).collect();
+                one = one.with("deviations_count", deviations).with("deviations", paths);
+            }
+            let kept: Vec<Tree> = kept_dirs(&state.index).take(limits::REPLY_PATHS).map(kept_tree).collect();
+            if !kept.is_empty() {
+                one = one.with("kept_dirs", kept);
             }
             if share.filter.is_empty() {
-                one = one.with("warning", "no include pattern, so nothing is synced");
+                one = one.with("warning", NO_INCLUDE);
             }
             one = one
                 .with("detector", if share.watched { "inotify" } else { "poll" })
-                .with("next_look", share.next_poll.since(now.mono).as_secs());
-            let skipped: Vec<Tree> = share.skipped.iter().map(|(path, reason)| owed_tree(path, reason)).collect();
+                .with("next_scan", share.next_poll.since(now.mono).as_secs());
+            let mut skipped: Vec<(&RelPath, &Reason)> = share.skipped.iter().collect();
+            skipped.sort_by_key(|(_, reason)| reason.rank());
+            let skipped: Vec<Tree> = skipped.into_iter().map(|(path, reason)| path_tree(path, reason)).collect();
             if !skipped.is_empty() {
-                one =
-                    one.with("skipped", skipped).with("skipped_count", share.skipped.len() as u64 + share.skipped_more);
+                one = one.with("skipped", skipped).with("skipped_count", share.skipped_count());
             }
             let flapping: Vec<Tree> = self
                 .flapping(name)
                 .take(limits::REPLY_PATHS)
-                .map(|(path, record)| owed_tree(path, &Reason::Flapping).with("since", record.recorded))
+                .map(|(path, record)| path_tree(path, &Reason::Flapping).with("since", record.recorded))
                 .collect();
             if !flapping.is_empty() {
                 one = one.with("held_paths", flapping);
             }
-            let owed: Vec<Tree> = state
-                .owed
-                .iter()
-                .take(limits::REPLY_PATHS)
-                .map(|((node, path), owed)| {
-                    owed_tree(path, &owed.reason).with("peer", self.node_label(*node)).with("since", owed.since)
-                })
-                .collect();
-            if !owed.is_empty() {
-                one = one.with("owed_count", state.owed.len()).with("owed", owed);
+            let mut pending: Vec<(NodeId, &RelPath, &Owed)> =
+                state.owed.iter().map(|((node, path), owed)| (*node, path, &**owed)).collect();
+            // The causes first: they must not be cut off by what only waits for them.
+            pending.sort_by_key(|(_, _, owed)| owed.reason.rank());
+            let (left_out, pending): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|(_, _, owed)| owed.reason.is_choice());
+            for (key, count, paths) in [("pending", "pending_count", pending), ("left_out", "left_out_count", left_out)]
+            {
+                if !paths.is_empty() {
+                    let all = paths.len();
+                    let paths: Vec<Tree> = paths
+                        .into_iter()
+                        .take(limits::REPLY_PATHS)
+                        .map(|(node, path, owed)| {
+                            path_tree(path, &owed.reason)
+                                .with("peer", self.node_label(node))
+                                .with("since", owed.since)
+                                .with("needs_user", owed.reason.needs_user())
+                        })
+                        .collect();
+                    one = one.with(count, all).with(key, paths);
+                }
             }
             tree = tree.with(name.as_str(), one);
         }
@@ -387,11 +413,47 @@ impl<F: Fs> Node<F> {
     }
 }
 
-fn owed_tree(path: &RelPath, reason: &Reason) -> Tree {
+fn path_tree(path: &RelPath, reason: &Reason) -> Tree {
     Tree::map().with("path", path.to_text()).with("reason", reason.code()).with("message", reason.to_string())
 }
 
-fn pending_tree(path: &RelPath, entry: &Entry) -> Tree {
-    let what = if entry.is_live() { "changed" } else { "deleted" };
-    owed_tree(path, &Reason::Manual).with("what", what).with("size", entry.size)
+fn unreleased_tree(path: &RelPath, entry: &Entry) -> Tree {
+    path_tree(path, &Reason::Manual).with("what", what_of(entry)).with("size", entry.size)
+}
+
+fn deviation_tree(path: &RelPath, entry: &Entry) -> Tree {
+    let what = what_of(entry);
+    let message = format!("{what} here and not sent, because this share only receives");
+    Tree::map().with("path", path.to_text()).with("reason", "direction").with("message", message).with("what", what)
+}
+
+fn what_of(entry: &Entry) -> &'static str {
+    if entry.is_live() { "changed" } else { "deleted" }
+}
+
+/// Directories that were deleted and stay because they contain files that are not synced.
+fn kept_dirs(index: &Index) -> impl Iterator<Item = &RelPath> {
+    let is_dir = |record: &Record| record.disk.is_some_and(|disk| disk.kind == Kind::Dir);
+    let kept = move |record: &Record| !record.entry.is_live() && record.sleep.is_none() && is_dir(record);
+    index.iter().filter(move |(_, record)| kept(record)).map(|(path, _)| path)
+}
+
+fn kept_tree(path: &RelPath) -> Tree {
+    let choice = Choice::KeptDir;
+    Tree::map().with("path", path.to_text()).with("reason", choice.code()).with("message", choice.to_string())
+}
+
+fn gap_tree(gap: &Gap) -> Tree {
+    Tree::map()
+        .with_some("peer", gap.peer.clone())
+        .with_some("share", gap.share.as_ref().map(ToString::to_string))
+        .with("reason", gap.code)
+        .with("message", gap.text.clone())
+        .with("needs_user", gap.urgency == Urgency::Decision)
+}
+
+/// How many paths are left out by choice, by its code; `None` where there are none.
+fn left_out_tree(left_out: &LeftOut) -> Option<Tree> {
+    let tree = left_out.iter().fold(Tree::map(), |tree, (choice, count)| tree.with(choice.code(), count));
+    Some(tree).filter(|_| left_out.total() > 0)
 }

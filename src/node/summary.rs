@@ -27,7 +27,7 @@ impl<F: Fs> Node<F> {
         }
         for link in self.links.values().filter(|link| link.is_admitted()) {
             for (name, exchange) in link.exchanges.iter() {
-                for (path, reason) in &exchange.owed_there_paths {
+                for (path, reason) in &exchange.paths_there {
                     sort(name, path, reason, "there: ", &mut failed, &mut skipped);
                 }
             }

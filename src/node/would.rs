@@ -133,7 +133,7 @@ impl<F: Fs> Node<F> {
         let exchange = who.link.and_then(|id| self.links.get(&id)).and_then(|link| link.exchanges.get(name));
         exchange
             .into_iter()
-            .flat_map(|exchange| exchange.owed_there_paths.iter().map(|(path, reason)| (path, reason)))
+            .flat_map(|exchange| exchange.paths_there.iter().map(|(path, reason)| (path, reason)))
             .collect()
     }
 

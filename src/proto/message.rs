@@ -15,6 +15,7 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
+use crate::model::reason::LeftOut;
 use crate::model::{
     Digest, Direction, Entry, NodeId, Reason, RelPath, Release, ShareName, StateId, WallTime, escape, limits,
 };
@@ -139,10 +140,28 @@ pub struct ShareHello {
     pub direction: Direction,
     /// The first bytes of its filter's digest: equal filters hold the same paths.
     pub filter: [u8; 8],
+    /// The filter's patterns, so that the peer can count what they leave out; `None` where they take too many bytes.
+    pub patterns: Option<Patterns>,
     /// Why it is held.
     pub held: Option<String>,
     /// Its packages cross only between systems of one release series.
     pub release_guard: bool,
+}
+
+/// The patterns of a filter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Patterns {
+    /// What it holds.
+    pub include: Vec<Vec<u8>>,
+    /// What of that it does not hold.
+    pub exclude: Vec<Vec<u8>>,
+}
+
+impl Patterns {
+    /// Bytes that they take on the wire at most.
+    pub fn size(&self) -> usize {
+        self.include.iter().chain(&self.exclude).map(|pattern| pattern.len() + 3).sum()
+    }
 }
 
 /// Part of an index.
@@ -208,14 +227,20 @@ pub struct Progress {
     pub share: ShareName,
     /// It has heard everything up to here.
     pub heard: u64,
-    /// Everything up to here has landed, or needed not to.
+    /// Everything up to here was applied, or needed no change.
     pub applied: u64,
-    /// Paths that it owes.
-    pub owed: u32,
-    /// Some of them.
-    pub owed_paths: Vec<(RelPath, Reason)>,
-    /// Paths changed there that it offers when a person there says so.
+    /// Everything up to here was applied, needed no change, or is left out by choice.
+    pub settled: u64,
+    /// Paths that it cannot apply or read now.
     pub pending: u32,
+    /// Paths that differ there by choice.
+    pub left_out: LeftOut,
+    /// Some of these paths: the causes of what is pending first.
+    pub paths: Vec<(RelPath, Reason)>,
+    /// Paths changed there that are not released by `owsync sync`.
+    pub unreleased: u32,
+    /// Paths applied there that await confirmation and may be rolled back.
+    pub unconfirmed: u32,
 }
 
 /// Why bytes are no message of this protocol: the peer's fault.

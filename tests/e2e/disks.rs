@@ -29,8 +29,8 @@ fn owed(node: &Node, there: &Node, path: &str) -> Option<[String; 2]> {
         let one = list.as_array()?.iter().find(|one| one["path"] == json!(path))?.clone();
         Some(format!("{}: {}", one["reason"].as_str()?, one["message"].as_str()?))
     };
-    let here = find(node.main()["owed"].take())?;
-    let told = find(there.peer(&node.name)["shares"]["main"]["owed_there"].take())?;
+    let here = find(node.main()["pending"].take())?;
+    let told = find(there.peer(&node.name)["shares"]["main"]["pending_there"].take())?;
     Some([here, told])
 }
 

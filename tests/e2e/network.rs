@@ -268,7 +268,7 @@ fn careful() -> Option<Net> {
     net.cluster.start();
     net.cluster["a"].write("network", "up");
     net.cluster.until_equal();
-    until("nothing is on trial", || b.main()["trial"].is_null());
+    until("nothing is on trial", || b.main()["unconfirmed"].is_null());
     Some(net)
 }
 
@@ -278,7 +278,7 @@ fn a_change_that_cuts_the_cable_is_back_in_time_on_both() {
     let (a, b) = (&net.cluster["a"], &net.cluster["b"]);
     a.write("network", "down");
     b.until_holds("network", "down");
-    assert_eq!(b.main()["trial"]["peer"], json!("a"));
+    assert_eq!(b.main()["unconfirmed"]["peer"], json!("a"));
 
     until("b has taken it back", || b.read("network").as_deref() == Some("up"));
     b.until_logged("is taken back: a was not reached within 6 s");

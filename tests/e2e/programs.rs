@@ -25,7 +25,7 @@ fn set_program(node: &Node, option: &str, script: &str) {
 /// Why a node does not take a path.
 fn owed(node: &Node, path: &str) -> Option<(String, String)> {
     let main = node.main();
-    let owed = main["owed"].as_array()?.iter().find(|owed| owed["path"] == json!(path))?.clone();
+    let owed = main["pending"].as_array()?.iter().find(|owed| owed["path"] == json!(path))?.clone();
     Some((owed["reason"].as_str()?.to_string(), owed["message"].as_str()?.to_string()))
 }
 
@@ -93,7 +93,7 @@ fn a_probe_that_fails_takes_the_change_back_on_both_nodes() {
     cluster.start();
     a.write("network", "works");
     b.until_holds("network", "works");
-    until("it is confirmed", || b.main()["trial"].is_null());
+    until("it is confirmed", || b.main()["unconfirmed"].is_null());
 
     a.write("network", "broken");
     b.until_holds("network", "broken");
@@ -132,10 +132,10 @@ fn a_manual_share_waits_for_sync() {
     a.write("f", "1");
     b.write("g", "1");
     until("what is heard waits", || owed(a, "g").is_some_and(|(reason, _)| reason == "manual"));
-    until("what changed waits", || a.main()["pending_count"] == json!(1));
+    until("what changed waits", || a.main()["unreleased_count"] == json!(1));
     let status = String::from_utf8(a.owsync(&["status"]).stdout).unwrap();
     assert!(status.contains("changed here: f: mode manual: it waits for `owsync sync`"), "{status}");
-    until("the other side knows", || b.peer("a")["shares"]["main"]["pending_there"] == json!(1));
+    until("the other side knows", || b.peer("a")["shares"]["main"]["unreleased_there"] == json!(1));
     assert!(!b.exists("f") && !a.exists("g"));
 
     let output = a.owsync(&["sync"]);

@@ -267,7 +267,7 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
         stranger.say(&Message::Data(vec![Chunk { id: piece.id, offset: 0, bytes: b"1".to_vec() }]));
     };
     let waits_for = |other: &str| {
-        a.main()["owed"].as_array().is_some_and(|all| {
+        a.main()["pending"].as_array().is_some_and(|all| {
             all.iter().any(|one| {
                 one["path"] == json!("z") && one["message"].as_str().unwrap().contains(&format!("waits for {other}"))
             })
@@ -297,5 +297,5 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     for name in ["x", "y", "z"] {
         a.until_holds(name, "1");
     }
-    assert!(a.main()["owed"].is_null());
+    assert!(a.main()["pending"].is_null());
 }

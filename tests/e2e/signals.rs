@@ -100,7 +100,7 @@ fn hup_puts_a_new_configuration_in_force_and_keeps_sessions_where_it_can() {
     a.write("after.txt", "goes over the same session");
     b.until_holds("after.txt", "goes over the same session");
     assert!(uptime() >= 1 && b.peer("a")["connected_for"].as_u64() >= node.as_u64());
-    assert!(a.main()["next_look"].as_u64().unwrap() <= 7);
+    assert!(a.main()["next_scan"].as_u64().unwrap() <= 7);
 
     // A filter is part of what sessions say at their start: it is in force on the next one, without anybody's help.
     a.set("exclude", "secret*");

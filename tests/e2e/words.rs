@@ -20,6 +20,7 @@ pub fn hello(wall: WallTime) -> Hello {
             seq: 0,
             direction: Direction::Both,
             filter: [0; 8],
+            patterns: None,
             held: None,
             release_guard: false,
         }],

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use owsync::model::reason::LeftOut;
 use owsync::model::{
     Digest, Direction, Entry, Kind, NodeId, Reason, RelPath, Stamp, StateId, Version, WallTime, limits,
 };
@@ -109,6 +110,7 @@ impl Story<'_> {
             seq: self.seq,
             direction: Direction::Both,
             filter: [0; 8],
+            patterns: None,
             held: None,
             release_guard: false,
         };
@@ -258,9 +260,12 @@ impl Story<'_> {
                         share: main(),
                         heard: self.source.number(),
                         applied: self.source.number(),
-                        owed: 7,
-                        owed_paths: vec![(path("dhcp"), Reason::Busy)],
-                        pending: 0,
+                        settled: 7,
+                        pending: 7,
+                        left_out: LeftOut::from_counts(&[u32::MAX, 7]),
+                        paths: vec![(path("dhcp"), Reason::Busy)],
+                        unreleased: 0,
+                        unconfirmed: 1,
                     }),
                 };
                 self.say(&message);

@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
+use owsync::model::reason::LeftOut;
 use owsync::model::settings::FirstSync;
 use owsync::model::{
     Digest, Direction, Entry, Kind, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId, Version, WallTime,
     limits,
 };
 use owsync::proto::Message;
-use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
+use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Patterns, Piece, Progress, ShareHello};
 
 use crate::disk::User;
 use crate::seeds::Seeds;
@@ -23,6 +24,7 @@ pub fn messages() -> Seeds {
         seq: 300,
         direction: Direction::Observe,
         filter: [7; 8],
+        patterns: Some(Patterns { include: vec![b"*".to_vec()], exclude: vec![b"*.key".to_vec()] }),
         held: Some("too many deletions".into()),
         release_guard: true,
     };
@@ -75,9 +77,12 @@ pub fn messages() -> Seeds {
                 share: share(),
                 heard: 300,
                 applied: 299,
-                owed: 2,
-                owed_paths: reasons.iter().map(|reason| (path("x"), reason.clone())).collect(),
-                pending: 0,
+                settled: 300,
+                pending: 2,
+                left_out: LeftOut::from_counts(&[2, 1]),
+                paths: reasons.iter().map(|reason| (path("x"), reason.clone())).collect(),
+                unreleased: 0,
+                unconfirmed: 4,
             }),
         ),
         ("ping", Message::Ping(WALL)),

@@ -74,7 +74,7 @@ fn texts(message: &Message) -> Vec<String> {
         Message::Bye(bye) => vec![bye.text.to_string()],
         Message::ShareNews { held, .. } => held.iter().map(ToString::to_string).collect(),
         Message::Unavailable { reason, .. } => vec![reason.to_string()],
-        Message::Progress(progress) => progress.owed_paths.iter().map(|(_, reason)| reason.to_string()).collect(),
+        Message::Progress(progress) => progress.paths.iter().map(|(_, reason)| reason.to_string()).collect(),
         _ => Vec::new(),
     }
 }

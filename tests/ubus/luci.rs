@@ -146,8 +146,8 @@ fn what_was_rolled_back_never_travelled_and_what_came_meanwhile_lands_then() {
 
     rpcd.apply(&["network", "firewall"], "locks out");
     b.uci_set("firewall", "s", "o", "from b");
-    until("a owes it", || a.node.main()["owed"][0]["reason"] == json!("unconfirmed"));
-    let owed = a.node.main()["owed"][0].take();
+    until("a owes it", || a.node.main()["pending"][0]["reason"] == json!("unconfirmed"));
+    let owed = a.node.main()["pending"][0].take();
     assert_eq!((&owed["path"], &owed["peer"]), (&json!("firewall"), &json!("b")));
     throughout(A_WHILE, "neither way", || {
         a.node.read("firewall").unwrap() == package("locks out") && b.node.read("network").unwrap() == package("former")

@@ -44,7 +44,7 @@ fn cable() -> Option<[Space; 2]> {
 fn untouched(router: &Router) -> (u64, i64, i64, Value) {
     let meta = fs::metadata(router.node.path("dhcp")).unwrap();
     let counters = router.call("status", nothing()).1["counters"].take();
-    (meta.ino(), meta.ctime(), meta.ctime_nsec(), counters["landed"].clone())
+    (meta.ino(), meta.ctime(), meta.ctime_nsec(), counters["applied"].clone())
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use owsync::model::reason::LeftOut;
 use owsync::model::{
     Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId, Version,
     WallTime, limits,
 };
 use owsync::proto::Message;
-use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Piece, Progress, ShareHello};
+use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Patterns, Piece, Progress, ShareHello};
 
 use crate::bytes::hex;
 
@@ -43,6 +44,7 @@ fn hello() {
                 seq: 300,
                 direction: Direction::Both,
                 filter: [1, 2, 3, 4, 5, 6, 7, 8],
+                patterns: Some(Patterns { include: vec![b"*".to_vec()], exclude: vec![b"\xff".to_vec()] }),
                 held: None,
                 release_guard: true,
             },
@@ -51,6 +53,7 @@ fn hello() {
                 seq: 0,
                 direction: Direction::Observe,
                 filter: [0; 8],
+                patterns: None,
                 held: Some("no".into()),
                 release_guard: false,
             },
@@ -73,7 +76,8 @@ fn hello() {
          07 f4                                   # does not ask at first contact
          08 50 77777777777777777777777777777777  # join token
          09 82                                   # two shares
-           a5 00 64 6d61696e 01 19 012c 02 00 03 48 0102030405060708 05 f5 # main, up to 300, both ways, its filter, guards releases
+           a6 00 64 6d61696e 01 19 012c 02 00 03 48 0102030405060708 05 f5 # main, up to 300, both ways, its filter, guards releases
+              06 a2 00 81 41 2a 01 81 41 ff                              # which includes '*' without a name in no encoding
            a5 00 63 76706e 01 00 02 03 03 48 0000000000000000 04 62 6e6f # vpn, nothing yet, observes, held: 'no'
          0a 50 abababababababababababababababab  # node id
          0b 65 322e302e30                        # program '2.0.0'
@@ -100,8 +104,15 @@ fn the_directions_of_a_share() {
     for (direction, number) in
         [(Direction::Both, 0), (Direction::Send, 1), (Direction::Receive, 2), (Direction::Observe, 3)]
     {
-        let share =
-            ShareHello { name: ShareName::main(), seq: 0, direction, filter: [0; 8], held: None, release_guard: false };
+        let share = ShareHello {
+            name: ShareName::main(),
+            seq: 0,
+            direction,
+            filter: [0; 8],
+            patterns: None,
+            held: None,
+            release_guard: false,
+        };
         let hello = Hello {
             versions: (2, 3),
             name: String::new(),
@@ -313,18 +324,21 @@ fn unavailable_with_every_reason() {
 }
 
 #[test]
-fn reasons_of_one_machine_are_told_as_text() {
-    // What lies there is a word of that machine's own: it arrives as a sentence.
-    for (reason, golden, heard) in [
-        (Reason::Special("fifo"), "a2 00 01 03 64 6669666f", "a fifo lies there"),
-        (Reason::InTheWay("fifo"), "a2 00 07 03 64 6669666f", "a fifo that is not synced lies there"),
+fn things_that_only_a_peer_has_a_word_for_are_told_as_text() {
+    both_ways(
+        &Message::Unavailable { id: 9, reason: Reason::Special("fifo") },
+        "07 a2 00 09 01 a2 00 01 03 64 6669666f",
+    );
+    both_ways(
+        &Message::Unavailable { id: 9, reason: Reason::InTheWay("fifo") },
+        "07 a2 00 09 01 a2 00 07 03 64 6669666f",
+    );
+    for (golden, heard) in [
+        ("a2 00 01 03 64 646f6f72", "skipped: it is a door"),
+        ("a2 00 07 03 64 646f6f72", "a door that is not synced lies there"),
     ] {
-        let golden = hex(&format!("07 a2 00 09 01 {golden}"));
-        let mut written = Vec::new();
-        Message::Unavailable { id: 9, reason }.encode(&mut written);
-        assert_eq!(written, golden);
         let told = Message::Unavailable { id: 9, reason: Reason::Other(heard.into()) };
-        assert_eq!(Message::decode(&golden).unwrap(), told);
+        assert_eq!(Message::decode(&hex(&format!("07 a2 00 09 01 {golden}"))).unwrap(), told);
     }
     // A path that is none, and a code of a later version with its text.
     for (golden, heard) in
@@ -342,17 +356,38 @@ fn progress() {
             share: ShareName::main(),
             heard: 300,
             applied: 299,
-            owed: 2,
-            owed_paths: vec![(path("a"), Reason::Busy)],
-            pending: 3,
+            settled: 300,
+            pending: 2,
+            left_out: LeftOut::from_counts(&[2, 1]),
+            paths: vec![(path("a"), Reason::Busy)],
+            unreleased: 3,
+            unconfirmed: 4,
         }),
-        "08 a6 00 64 6d61696e   # share
+        "08 a9 00 64 6d61696e   # share
          01 19 012c             # heard
          02 19 012b             # applied
-         03 02                  # owed paths
+         03 02                  # pending paths
          04 81                  # one of them
            a2 00 41 61 01 a1 00 0c
-         05 03                  # wait for a person there",
+         05 03                  # not released there
+         06 19 012c             # applied, or left out by choice
+         07 89 02 01 00 00 00 00 00 00 00 # left out: 2 by filter, 1 too large
+         08 04                  # await confirmation there",
+    );
+    // What is 0 takes no bytes.
+    both_ways(
+        &Message::Progress(Progress {
+            share: ShareName::main(),
+            heard: 1,
+            applied: 1,
+            settled: 1,
+            pending: 0,
+            left_out: LeftOut::default(),
+            paths: Vec::new(),
+            unreleased: 0,
+            unconfirmed: 0,
+        }),
+        "08 a6 00 64 6d61696e 01 01 02 01 03 00 04 80 06 01",
     );
 }
 
@@ -380,8 +415,12 @@ fn fields_of_a_later_version_are_skipped() {
         ("02 a3 00 0a 01 00 02 60", "02 a4 00 0a 01 00 02 60 19 03e8 fb 3ff0000000000000"),
         ("0b a1 00 64 6d61696e", "0b a2 18 40 9f 01 02 ff 00 64 6d61696e"),
         (
-            "08 a5 00 61 61 01 00 02 00 03 00 04 81 a2 00 41 61 01 a1 00 0c",
-            "08 a5 00 61 61 01 00 02 00 03 00 04 81 a3 00 41 61 01 a2 00 0c 18 20 f5 18 30 80",
+            "08 a6 00 61 61 01 00 02 00 03 00 04 81 a2 00 41 61 01 a1 00 0c 06 00",
+            "08 a7 00 61 61 01 00 02 00 03 00 04 81 a3 00 41 61 01 a2 00 0c 18 20 f5 18 30 80 06 00 07 83 00 00 00",
+        ),
+        (
+            "08 a7 00 61 61 01 00 02 00 03 00 04 80 06 00 07 81 01",
+            "08 a7 00 61 61 01 00 02 00 03 00 04 80 06 00 07 8a 01 00 00 00 00 00 00 00 00 09",
         ),
         ("06 a1 00 81 83 01 00 42 6869", "06 a1 00 81 85 01 00 42 6869 63 6e6577 00"),
     ] {
@@ -420,11 +459,19 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     let share = ShareName::parse(&"s".repeat(limits::LABEL_MAX)).unwrap();
     // Texts, of which there may be one, or one for each share.
     let names = (0..limits::SHARES_MAX).map(|n| ShareName::parse(&format!("{n:064}")).unwrap());
+    // All patterns together take as many bytes as a Hello has for them.
+    let pattern = vec![0xff; limits::PATTERN_MAX];
+    let mut patterns = Patterns { include: Vec::new(), exclude: vec![pattern.clone()] };
+    while patterns.size() + pattern.len() + 3 <= limits::PATTERNS_TOLD {
+        patterns.include.push(pattern.clone());
+    }
+    let mut patterns = Some(patterns);
     let shares = names.map(|name| ShareHello {
         name,
         seq: u64::MAX,
         direction: Direction::Observe,
         filter: [0xff; 8],
+        patterns: patterns.take(),
         held: Some(text.clone()),
         release_guard: true,
     });
@@ -455,15 +502,18 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     ];
     for reason in reasons {
         // Pending paths: as many as fit, and at least one.
-        let owed_paths = Progress::name_paths((0..100).map(|n| (longest(n), reason.clone())));
-        assert!(!owed_paths.is_empty() && owed_paths.len() <= limits::OWED_TOLD);
+        let paths = Progress::name_paths((0..100).map(|n| (longest(n), reason.clone())));
+        assert!(!paths.is_empty() && paths.len() <= limits::OWED_TOLD);
         let progress = Progress {
             share: share.clone(),
             heard: u64::MAX,
             applied: u64::MAX,
-            owed: u32::MAX,
-            owed_paths,
+            settled: u64::MAX,
             pending: u32::MAX,
+            left_out: LeftOut::from_counts(&[u32::MAX; 9]),
+            paths,
+            unreleased: u32::MAX,
+            unconfirmed: u32::MAX,
         };
         all.extend([Message::Progress(progress), Message::Unavailable { id: u32::MAX, reason }]);
     }

@@ -52,7 +52,7 @@ fn request(piece: C) -> C {
 }
 
 fn progress(paths: Vec<C>) -> C {
-    C::M(vec![(0, t("main")), (1, C::U(1)), (2, C::U(1)), (3, C::U(0)), (4, C::A(paths))])
+    C::M(vec![(0, t("main")), (1, C::U(1)), (2, C::U(1)), (3, C::U(0)), (4, C::A(paths)), (6, C::U(1))])
 }
 
 fn owed(path: &[u8]) -> C {
@@ -175,7 +175,7 @@ fn every_refusal_of_a_request_and_a_progress() {
         assert_eq!(why(&request(piece).message(5)), reason);
     }
     assert_eq!(why(&request(piece(b"a", 0, 1)).with(0, t("")).message(5)), "a share's name is not a label");
-    assert_eq!(why(&progress(vec![owed(b"a"); 33]).message(8)), "too many owed paths");
+    assert_eq!(why(&progress(vec![owed(b"a"); 33]).message(8)), "too many pending paths");
     assert_eq!(why(&progress(vec![owed(b"/a")]).message(8)), "path is absolute: /a");
 }
 

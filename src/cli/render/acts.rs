@@ -1,5 +1,6 @@
 //! What came of a command that does something.
 
+use crate::cli::render::status::exceptions;
 use crate::cli::render::{Fields, Look, count, preview};
 use crate::cli::table::Verb;
 use crate::model::WallTime;
@@ -16,6 +17,8 @@ pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
         share => format!("share {share}: "),
     };
     let text = match verb {
+        // Its text is made elsewhere.
+        Verb::Status => return (String::new(), u8::from(!answer.flag("in_sync"))),
         Verb::Sync => return sync(answer, look),
         Verb::Pause => match answer.number("until") {
             Some(until) => {
@@ -68,7 +71,8 @@ fn sync(answer: &Tree, look: &Look) -> (String, u8) {
         return (if look.quiet { String::new() } else { text.into() }, 0);
     }
     if answer.flag("in_sync") {
-        return (if look.quiet { String::new() } else { "in sync\n".into() }, 0);
+        let text = format!("in sync{}\n", exceptions(answer));
+        return (if look.quiet { String::new() } else { text }, 0);
     }
     let missing: Vec<String> = answer
         .list("missing")

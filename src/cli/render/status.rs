@@ -33,21 +33,23 @@ pub fn status(status: &Tree, look: &Look) -> String {
     text
 }
 
+/// What restricts "in sync" without changing it: paths left out by choice, nodes behind a peer.
+pub fn exceptions(answer: &Tree) -> String {
+    answer.list("except").iter().filter_map(said).map(|clause| format!("; {clause}")).collect()
+}
+
 /// The answer in a sentence, and what to do where something is to be done.
 fn sentence(status: &Tree, look: &Look) -> String {
     if status.flag("in_sync") {
-        return match status.number("since") {
-            Some(since) => format!("in sync since {}, for {}\n", look.moment(since), look.ago(since)),
-            None => "in sync\n".into(),
+        let since = match status.number("since") {
+            Some(since) => format!(" since {}, for {}", look.moment(since), look.ago(since)),
+            None => String::new(),
         };
+        return format!("in sync{since}{}\n", exceptions(status));
     }
     let mut text = format!("{}\n", status.text("summary"));
-    let meant = |peer: &&(String, Tree)| {
-        let message = peer.1.text("message");
-        !message.is_empty() && status.text("summary").contains(message)
-    };
-    let first = status.table("peers").iter().find(meant);
-    if let Some(advice) = first.and_then(|(_, peer)| advice(peer.text("reason"))) {
+    let first = status.list("reasons").first();
+    if let Some(advice) = first.and_then(|reason| advice(reason.text("reason"))) {
         text.push_str(&format!("what to do: {advice}\n"));
     } else if status.table("shares").is_empty() {
         text.push_str("what to do: give the configuration a directory and an include pattern\n");
@@ -65,8 +67,14 @@ fn advice(code: &str) -> Option<&'static str> {
         "silent" | "closed" => "nothing yet: it is tried again by itself; see the log there if it lasts",
         "too_many_sessions" => "see which peers are connected with `owsync peers`, on both sides",
         "protocol" => "update owsync on the older of the two; if both are alike, please report it",
-        "pending" => "`owsync sync` lets them cross",
-        "pending_there" => "`owsync sync` there lets them cross",
+        "unreleased" => "run `owsync sync` to send them",
+        "unreleased_there" => "run `owsync sync` there",
+        "unconfirmed" => "nothing yet, or `owsync confirm` to keep the change, `owsync rollback` to take it back",
+        "unconfirmed_there" => "nothing yet: it is confirmed or rolled back there within its time",
+        "unreadable" => "give owsync's user the right to read it, or exclude it",
+        "no_common_share" => "give the share the same name on both nodes; `owsync shares` lists them",
+        "no_include" => "add an include pattern to the share",
+        "no_include_there" => "add an include pattern to the share there",
         "paused_there" => "`owsync resume` there when exchanging may go on",
         "paused" => "`owsync resume` when exchanging may go on",
         "database" => "free space where the database lies, or see why it is read-only",
@@ -121,11 +129,17 @@ fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
                 "share {name}: its filters differ from those here: what one leaves out, the other does not get"
             ));
         }
-        let there = share.list("owed_there");
-        // The first was said above.
+        let there = share.list("pending_there");
+        // The first was named above.
         if there.len() > 1 || look.verbose {
-            let all = share.number("owed_there_count").unwrap_or(0);
-            notes.extend(paths(there, all, &format!("share {name}: owed there: "), look));
+            let all = share.number("pending_there_count").unwrap_or(0);
+            notes.extend(paths(there, all, &format!("share {name}: pending there: "), look));
+        }
+    }
+    for (key, text) in [("only_here", "not there"), ("only_there", "not here")] {
+        let names: Vec<&str> = peer.list(key).iter().filter_map(said).collect();
+        if !names.is_empty() {
+            notes.push(format!("{text}: share {}", names.join(", ")));
         }
     }
     if look.verbose {
@@ -167,19 +181,19 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
             "`owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do".into(),
         );
     }
-    if let Some(trial) = share.get("trial") {
-        let left = trial.number("seconds_left").map(|left| format!(" within {left} s")).unwrap_or_default();
-        let run = trial.number("run").unwrap_or(0);
-        let peer = trial.text("peer");
+    if let Some(unconfirmed) = share.get("unconfirmed") {
+        let left = unconfirmed.number("seconds_left").map(|left| format!(" in {left} s")).unwrap_or_default();
+        let run = unconfirmed.number("run").unwrap_or(0);
+        let peer = unconfirmed.text("peer");
         notes.push(format!(
-            "run {run} goes back unless {peer} is reached{left}: `owsync confirm` keeps it, `owsync rollback` takes it back"
+            "run {run} will be rolled back{left} unless {peer} responds: `owsync confirm` keeps it, `owsync rollback` rolls it back now"
         ));
     }
     if !share.text("warning").is_empty() {
         notes.push(share.text("warning").into());
     }
     if share.text("detector") == "poll" {
-        let next = share.number("next_look").unwrap_or(0);
+        let next = share.number("next_scan").unwrap_or(0);
         notes.push(format!("not watched by inotify: looked at by the poll interval, next in {next} s"));
     }
     // What another node sends lands all the same; what is not committed here goes nowhere either way.
@@ -192,8 +206,15 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
         notes.push(format!("uncommitted changes cannot be looked for: {}", share.text("uncommitted_error")));
     }
     notes.extend(paths(share.list("held_paths"), 0, "", look));
-    notes.extend(paths(share.list("pending"), share.number("pending_count").unwrap_or(0), "changed here: ", look));
-    notes.extend(paths(share.list("owed"), share.number("owed_count").unwrap_or(0), "owed: ", look));
+    for (key, lead) in [
+        ("pending", "pending: "),
+        ("unreleased", "changed here: "),
+        ("deviations", "local deviation: "),
+        ("kept_dirs", ""),
+        ("left_out", "left out: "),
+    ] {
+        notes.extend(paths(share.list(key), share.number(&format!("{key}_count")).unwrap_or(0), lead, look));
+    }
     notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
     if look.verbose {
         notes.push(format!("{} remembered as deleted", count(share.number("deleted").unwrap_or(0), "path")));
@@ -292,16 +313,17 @@ mod tests {
             .with("last_ok", 1_795_162_400i64)
             .with("address", "192.168.1.3:4321");
         let hold = Tree::map().with("message", "emptied: all 9 files are gone").with("since", 1_795_162_500i64);
-        let owed = |path: &str| Tree::map().with("path", path).with("peer", "r3").with("message", "no room");
+        let pending = |path: &str| Tree::map().with("path", path).with("peer", "r3").with("message", "no room");
         let held = share()
             .with("hold", hold)
-            .with("owed", (0..7).map(|n| owed(&format!("f{n}"))).collect::<Vec<_>>())
-            .with("owed_count", 9u64)
+            .with("pending", (0..7).map(|n| pending(&format!("f{n}"))).collect::<Vec<_>>())
+            .with("pending_count", 9u64)
             .with("skipped", vec![Tree::map().with("path", "pipe").with("message", "skipped: it is a fifo")])
             .with("skipped_count", 1u64);
         let answer = Tree::map()
             .with("in_sync", false)
             .with("summary", "not in sync: r3: unreachable: connection refused (and 1 more)")
+            .with("reasons", vec![Tree::map().with("peer", "r3").with("reason", "unreachable")])
             .with("peers", Tree::map().with("r3", peer))
             .with("shares", Tree::map().with("main", held));
 
@@ -319,12 +341,12 @@ mod tests {
              main   idle   52     312 KiB  inotify     /etc/config\n    \
              held since 08:15:00 (30 s): emptied: all 9 files are gone\n    \
              `owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do\n    \
-             owed: f0 (from r3): no room\n    \
-             owed: f1 (from r3): no room\n    \
-             owed: f2 (from r3): no room\n    \
-             owed: f3 (from r3): no room\n    \
-             owed: f4 (from r3): no room\n    \
-             owed: and 4 paths more; -v shows more\n    \
+             pending: f0 (from r3): no room\n    \
+             pending: f1 (from r3): no room\n    \
+             pending: f2 (from r3): no room\n    \
+             pending: f3 (from r3): no room\n    \
+             pending: f4 (from r3): no room\n    \
+             pending: and 4 paths more; -v shows more\n    \
              pipe: skipped: it is a fifo\n"
         );
     }

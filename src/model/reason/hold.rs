@@ -50,7 +50,19 @@ impl Hold {
         }
     }
 
-    /// Whether the hold ends when its cause does, without a person.
+    /// Whether `approve` or `reject` ends the hold; without its directory there is nothing to decide.
+    pub fn needs_user(&self) -> bool {
+        match self {
+            Hold::RootMissing(_) => false,
+            Hold::NotMounted
+            | Hold::Emptied { .. }
+            | Hold::Replaced { .. }
+            | Hold::SetBack { .. }
+            | Hold::MassDeletion { .. } => true,
+        }
+    }
+
+    /// Whether the hold ends when its cause does, without the user.
     pub fn ends_by_itself(&self) -> bool {
         match self {
             Hold::RootMissing(_) | Hold::NotMounted | Hold::Emptied { .. } | Hold::MassDeletion { .. } => true,

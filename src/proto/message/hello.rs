@@ -1,9 +1,10 @@
 //! Hello on the wire.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::model::{Direction, NodeId, Release, StateId, WallTime, limits};
-use crate::proto::message::{BadMessage, Hello, ShareHello, cut, foreign_text, share_name};
+use crate::proto::message::{BadMessage, Hello, Patterns, ShareHello, cut, foreign_text, share_name};
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
@@ -51,6 +52,37 @@ struct WireShare {
     held: Option<String>,
     #[n(5)]
     release_guard: Option<bool>,
+    #[n(6)]
+    patterns: Option<WirePatterns>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct WirePatterns {
+    #[n(0)]
+    include: Vec<ByteVec>,
+    #[n(1)]
+    exclude: Vec<ByteVec>,
+}
+
+impl From<&Patterns> for WirePatterns {
+    fn from(patterns: &Patterns) -> WirePatterns {
+        let wire = |list: &[Vec<u8>]| list.iter().map(|pattern| ByteVec::from(pattern.clone())).collect();
+        WirePatterns { include: wire(&patterns.include), exclude: wire(&patterns.exclude) }
+    }
+}
+
+impl TryFrom<WirePatterns> for Patterns {
+    type Error = BadMessage;
+
+    fn try_from(wire: WirePatterns) -> Result<Patterns, BadMessage> {
+        let list = |list: Vec<ByteVec>| {
+            let fits = list.len() <= limits::PATTERNS_MAX && list.iter().all(|one| one.len() <= limits::PATTERN_MAX);
+            let patterns = || list.into_iter().map(Vec::from).collect();
+            if fits { Ok(patterns()) } else { Err(BadMessage("too many patterns, or too long ones".into())) }
+        };
+        Ok(Patterns { include: list(wire.include)?, exclude: list(wire.exclude)? })
+    }
 }
 
 impl From<&Hello> for WireHello {
@@ -75,6 +107,7 @@ impl From<&Hello> for WireHello {
                     filter: share.filter,
                     held: share.held.as_deref().map(|held| cut(held).into()),
                     release_guard: Some(true).filter(|_| share.release_guard),
+                    patterns: share.patterns.as_ref().map(WirePatterns::from),
                 })
                 .collect(),
             node: hello.node.0,
@@ -104,6 +137,7 @@ impl TryFrom<WireHello> for Hello {
                 filter: share.filter,
                 held: share.held.as_deref().map(foreign_text),
                 release_guard: share.release_guard.unwrap_or(false),
+                patterns: share.patterns.map(Patterns::try_from).transpose()?,
             });
         }
         if wire.state == 0 {

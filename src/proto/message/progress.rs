@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
+use crate::model::reason::LeftOut;
 use crate::model::{Reason, RelPath, Release, escape, limits};
 use crate::proto::message::{BadMessage, Progress, cut, foreign_text, rel_path, share_name};
 
@@ -97,8 +98,14 @@ impl From<WireReason> for Reason {
                 Some((from, to)) => Reason::ReleaseDiffers { from, to },
                 None => Reason::Other("the releases of the two systems differ".into()),
             },
-            1 => Reason::Other(format!("a {} lies there", text())),
-            7 => Reason::Other(format!("a {} that is not synced lies there", text())),
+            1 => match known_word(wire.text.as_deref()) {
+                Some(word) => Reason::Special(word),
+                None => Reason::Other(format!("skipped: it is a {}", text())),
+            },
+            7 => match known_word(wire.text.as_deref()) {
+                Some(word) => Reason::InTheWay(word),
+                None => Reason::Other(format!("a {} that is not synced lies there", text())),
+            },
             _ => Reason::Other(text()),
         }
     }
@@ -115,6 +122,15 @@ fn releases(text: &str) -> Option<(Release, Release)> {
     Some((Release::parse(from)?, Release::parse(to)?))
 }
 
+/// The words for what is not synced: of these a peer's reason is the same here, so that what it leaves out by choice
+/// counts as that.
+const THINGS: [&str; 7] =
+    ["fifo", "socket", "block device", "character device", "symlink", "thing", "file larger than max_file_size"];
+
+fn known_word(text: Option<&str>) -> Option<&'static str> {
+    THINGS.into_iter().find(|word| Some(*word) == text)
+}
+
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(super) struct WireProgress {
@@ -125,16 +141,22 @@ pub(super) struct WireProgress {
     #[n(2)]
     applied: u64,
     #[n(3)]
-    owed: u32,
+    pending: u32,
     #[n(4)]
-    paths: Vec<WireOwed>,
+    paths: Vec<WirePath>,
     #[n(5)]
-    pending: Option<u32>,
+    unreleased: Option<u32>,
+    #[n(6)]
+    settled: u64,
+    #[n(7)]
+    left_out: Option<Vec<u32>>,
+    #[n(8)]
+    unconfirmed: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct WireOwed {
+struct WirePath {
     #[cbor(n(0), with = "minicbor::bytes")]
     path: Vec<u8>,
     #[n(1)]
@@ -147,12 +169,15 @@ impl From<&Progress> for WireProgress {
             share: progress.share.to_string(),
             heard: progress.heard,
             applied: progress.applied,
-            owed: progress.owed,
-            pending: Some(progress.pending).filter(|&pending| pending > 0),
+            settled: progress.settled,
+            pending: progress.pending,
+            left_out: Some(progress.left_out.counts().to_vec()).filter(|_| progress.left_out.total() > 0),
+            unreleased: Some(progress.unreleased).filter(|&count| count > 0),
+            unconfirmed: Some(progress.unconfirmed).filter(|&count| count > 0),
             paths: progress
-                .owed_paths
+                .paths
                 .iter()
-                .map(|(path, reason)| WireOwed { path: path.as_bytes().to_vec(), reason: reason.into() })
+                .map(|(path, reason)| WirePath { path: path.as_bytes().to_vec(), reason: reason.into() })
                 .collect(),
         }
     }
@@ -163,20 +188,23 @@ impl TryFrom<WireProgress> for Progress {
 
     fn try_from(wire: WireProgress) -> Result<Progress, BadMessage> {
         if wire.paths.len() > limits::OWED_TOLD {
-            return Err(BadMessage("too many owed paths".into()));
+            return Err(BadMessage("too many pending paths".into()));
         }
-        let owed_paths = wire
+        let paths = wire
             .paths
             .into_iter()
-            .map(|owed| Ok((rel_path(&owed.path)?, owed.reason.into())))
+            .map(|one| Ok((rel_path(&one.path)?, one.reason.into())))
             .collect::<Result<_, BadMessage>>()?;
         Ok(Progress {
             share: share_name(&wire.share)?,
             heard: wire.heard,
             applied: wire.applied,
-            owed: wire.owed,
-            owed_paths,
-            pending: wire.pending.unwrap_or(0),
+            settled: wire.settled,
+            pending: wire.pending,
+            left_out: LeftOut::from_counts(&wire.left_out.unwrap_or_default()),
+            paths,
+            unreleased: wire.unreleased.unwrap_or(0),
+            unconfirmed: wire.unconfirmed.unwrap_or(0),
         })
     }
 }

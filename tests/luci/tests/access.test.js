@@ -16,7 +16,7 @@ async function pair() {
 config peer 'branch'\n\toption address '192.168.1.77'\n
 config share 'vpn'\n\toption dir '/etc/openvpn'\n\tlist include '*.conf'\n`);
 	router2.write('etc/config/dhcp', 'config dnsmasq\n\toption domain \'a-domain-that-is-so-long-that-it-has-no-room-anywhere.example.org\'\n');
-	await router1.untilStatus('it landed, and both are known', ({ counters, peers, shares }) => counters.landed > 0 && peers.branch && shares.vpn);
+	await router1.untilStatus('it landed, and both are known', ({ counters, peers, shares }) => counters.applied > 0 && peers.branch && shares.vpn);
 	return router1;
 }
 

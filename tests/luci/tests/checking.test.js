@@ -15,7 +15,7 @@ test('a package that does not parse is refused with the reason, and lands only f
 	const before = router2.read('etc/config/dhcp');
 
 	router1.write('etc/config/dhcp', broken);
-	await router2.untilStatus('it is refused', ({ shares }) => shares.main.owed?.some(({ reason }) => reason == 'refused'));
+	await router2.untilStatus('it is refused', ({ shares }) => shares.main.pending?.some(({ reason }) => reason == 'refused'));
 
 	const page = await stage.open(router2);
 	await page.says('The check of main refused a change of another router.', '.owsync-verdict');
@@ -31,7 +31,7 @@ test('a package that does not parse is refused with the reason, and lands only f
 test('a refused file is mended where it was written', async () => {
 	const [router1, router2] = await stage.pair();
 	router1.write('etc/config/dhcp', broken);
-	await router2.untilStatus('it is refused', ({ shares }) => shares.main.owed?.some(({ reason }) => reason == 'refused'));
+	await router2.untilStatus('it is refused', ({ shares }) => shares.main.pending?.some(({ reason }) => reason == 'refused'));
 	const page = await stage.open(router2);
 	await page.says('The check of main refused a change of another router.', '.owsync-verdict');
 

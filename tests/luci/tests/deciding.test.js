@@ -113,7 +113,7 @@ test('where both routers have files of their own a person picks', async () => {
 		router.write('etc/config/owsync', `config owsync 'main'\n\toption enabled '1'\n\toption dir '/etc/config'\n${options}\tlist peer '${other.address}'\n`);
 		router.service.start();
 	}
-	await router1.untilStatus('both wait', ({ shares }) => shares.main.owed?.filter(({ reason }) => reason == 'first_contact').length == 2);
+	await router1.untilStatus('both wait', ({ shares }) => shares.main.pending?.filter(({ reason }) => reason == 'first_contact').length == 2);
 
 	const page = await stage.open(router1);
 	await page.says('2 files of main wait for your decision.');
@@ -138,17 +138,17 @@ test('a change on trial is kept or taken back by a button', async () => {
 	const router2 = await stage.running('router2', { files: { firewall: packages().firewall } });
 	const { join_text: text } = await router1.ask('init', {});
 	await router2.ask('join', { text });
-	await router2.untilStatus('a change is on trial', ({ shares }) => shares.main.trial);
+	await router2.untilStatus('a change is on trial', ({ shares }) => shares.main.unconfirmed);
 
 	const page = await stage.open(router2);
 	await page.says(/is on trial/, '.owsync-verdict');
 	await page.shot('trial');
 	await page.press('Keep the change');
-	await router2.untilStatus('it is kept', ({ shares }) => !shares.main.trial);
+	await router2.untilStatus('it is kept', ({ shares }) => !shares.main.unconfirmed);
 	await Promise.all([router1, router2].map((router) => router.untilInSync()));
 
 	router1.write('etc/config/firewall', firewall('worse'));
-	await router2.untilStatus('another is on trial', ({ shares }) => shares.main.trial);
+	await router2.untilStatus('another is on trial', ({ shares }) => shares.main.unconfirmed);
 	await page.press('Take it back now');
 	await page.press('Take it back', '.modal');
 	await until('what was there before is back', () => router2.read('etc/config/firewall') == packages().firewall);

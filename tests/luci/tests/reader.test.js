@@ -32,7 +32,7 @@ test('a reader of a router that is down or held is told, and not asked to act', 
 	const page = await stage.open(router1, undefined, READER);
 	router1.rpcd.altered = (object, method, [status, data]) => {
 		if (method == 'status')
-			data.shares.main.hold = { reason: 'emptied', message: 'every file is gone', since: 1, needs_person: true };
+			data.shares.main.hold = { reason: 'emptied', message: 'every file is gone', since: 1, needs_user: true };
 		return [status, data];
 	};
 	await page.says(/owsync stopped syncing/);

@@ -66,7 +66,7 @@ impl Story {
         let Some(node) = &self.world.machines[id].node else { return };
         let Some(state) = node.state().shares.get(&main()) else { return };
         let first_contact = state.owed.values().any(|owed| owed.reason == Reason::FirstContact);
-        let held = state.meta.hold.is_some() || state.owed.values().any(|owed| owed.reason.needs_person());
+        let held = state.meta.hold.is_some() || state.owed.values().any(|owed| owed.reason.needs_user());
         let sleeping = state.index.iter().any(|(_, record)| record.sleep.is_some());
         if first_contact {
             let pick = *self.dice.pick(&[Pick::Mine, Pick::Theirs, Pick::Newest]);

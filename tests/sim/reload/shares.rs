@@ -52,7 +52,7 @@ fn nothing_is_offered_by_another_filter_before_a_scan_has_applied_it() {
     assert_eq!(state(&mut world), Some(Tree::from("idle")));
     world.share_settings(0).exclude = vec![b"network".to_vec()];
     world.reload(0);
-    assert_eq!(state(&mut world), Some(Tree::from("looking")));
+    assert_eq!(state(&mut world), Some(Tree::from("scanning")));
 }
 
 #[test]
@@ -86,10 +86,12 @@ fn a_share_that_was_removed_and_comes_back_resurrects_nothing() {
     // When m0 gives the share up, and both sides change it meanwhile,
     let share = world.machines[0].settings.shares.pop().unwrap();
     world.reload(0);
-    world.settle();
+    world.run(Duration::from_secs(5));
     assert!(world.user_of(1, "/vpn").remove(&path("old.pem")));
     write_in(&mut world, 0, "/vpn", "ca.pem", "two");
-    sync_all(&mut world);
+    world.run(Duration::from_secs(120));
+    let summary = world.summary(1);
+    assert!(summary.contains("share vpn: no connected peer has this share"), "{summary}");
     assert_eq!(read_in(&world, 0, "/vpn", "old.pem").as_deref(), Some("old"), "nobody looks after it now");
     assert_eq!(read_in(&world, 1, "/vpn", "ca.pem").as_deref(), Some("one"));
     // then what was deleted there goes here, and what was edited here goes there.

@@ -15,8 +15,8 @@ fn a_file_for_which_there_is_no_room_leaves_the_old_one_and_both_sides_say_so() 
     let new = "0123456789abcdef".repeat(4_000);
     world.machines[1].disk.0.borrow_mut().capacity = 100_000;
     world.write(0, "dhcp", &new);
-    world.await_reason(0, 1, "owed_there");
-    world.await_reason(1, 0, "owed");
+    world.await_reason(0, 1, "pending_there");
+    world.await_reason(1, 0, "pending");
     assert_eq!(world.owed(1), std::collections::BTreeMap::from([("dhcp".to_string(), "no_room")]));
     assert!(!world.is_in_sync());
     // Once more, and again after a restart: neither copy is touched.
@@ -190,7 +190,7 @@ fn an_edit_of_a_file_that_is_being_sent_is_the_version_that_arrives() {
         assert!(still, "seed {seed}: the edit came in the middle");
         assert_eq!(world.read(0, "big").as_deref(), Some(&new[..]));
         world.assert_equal();
-        assert_eq!(world.counter(1, "landed"), 1, "seed {seed}: the mixture never landed");
+        assert_eq!(world.counter(1, "applied"), 1, "seed {seed}: the mixture never landed");
         assert!(world.is_swept(1));
     }
 }
@@ -298,7 +298,7 @@ fn what_is_not_synced_in_a_directory_that_becomes_a_file_keeps_it_and_is_reporte
     world.run(Duration::from_secs(130));
     assert_eq!(world.read(1, "d/own.local").as_deref(), Some("never travels"));
     assert_eq!(world.owed(1).get("d"), Some(&"dir_not_empty"));
-    world.await_reason(0, 1, "owed_there");
+    world.await_reason(0, 1, "pending_there");
     // Its reason ends, and it lands.
     world.remove(1, "d/own.local");
     world.settle();

@@ -43,7 +43,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     assert!(!there.concat().windows(7).any(|window| window == b"content"), "it is encrypted");
     world.stop(1);
     world.run_ms(2_000);
-    let before = (world.tree(0), world.counter(0, "landed"), world.counter(0, "conflicts"));
+    let before = (world.tree(0), world.counter(0, "applied"), world.counter(0, "conflicts"));
     let is_kept_out = |world: &mut World| world.of_peer(0, 1, "connected").as_deref() != Some("true");
     assert!(is_kept_out(&mut world));
     // when all that m1 said is said again, or twice, or without a part, or what m0 said comes back to it,
@@ -70,7 +70,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     }
     // and nothing changes.
     world.run_ms(10_000);
-    assert_eq!((world.tree(0), world.counter(0, "landed"), world.counter(0, "conflicts")), before);
+    assert_eq!((world.tree(0), world.counter(0, "applied"), world.counter(0, "conflicts")), before);
     world.start(1);
     world.settle();
     assert_eq!(world.tree(1), tree! { "dhcp" => "the new content" });
@@ -242,8 +242,8 @@ fn nothing_lands_through_a_symlink() {
     world.run_ms(1_000);
     world
         .put(0, &tree! { "d/victim" => "evil", "d/new/deep" => "evil", "relative/victim" => "evil", "file" => "evil" });
-    world.await_reason(1, 0, "owed");
-    world.await_reason(0, 1, "owed_there");
+    world.await_reason(1, 0, "pending");
+    world.await_reason(0, 1, "pending_there");
     world.write(0, "plain", "lands all the same");
     world.run_ms(5_000);
     assert_eq!(world.read(1, "plain").as_deref(), Some("lands all the same"));

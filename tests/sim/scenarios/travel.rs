@@ -297,7 +297,7 @@ fn a_file_that_is_written_in_steps_is_offered_once_it_has_settled() {
     assert_eq!(world.tree(1), tree! {}, "nothing half written was offered");
     world.settle();
     assert_eq!(world.tree(1), tree! { "dhcp" => "xxxxx" });
-    assert_eq!(world.counter(1, "landed"), 1);
+    assert_eq!(world.counter(1, "applied"), 1);
 }
 
 #[test]

@@ -116,6 +116,11 @@ impl World {
         one.get("message").map(words)
     }
 
+    /// The sentence of a machine's status.
+    pub fn summary(&mut self, id: MachineId) -> String {
+        self.status(id).get("summary").map(words).unwrap_or_default()
+    }
+
     /// A field of what a machine says of a peer.
     pub fn of_peer(&mut self, id: MachineId, peer: MachineId, field: &str) -> Option<String> {
         let status = self.status(id);

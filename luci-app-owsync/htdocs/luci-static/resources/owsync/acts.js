@@ -24,7 +24,7 @@ return baseclass.extend({
 			},
 
 			decide: function(share) {
-				deciding.paths(share, L.toArray(page.status.shares[share].owed), done);
+				deciding.paths(share, L.toArray(page.status.shares[share].pending), done);
 			},
 
 			enable: function() {

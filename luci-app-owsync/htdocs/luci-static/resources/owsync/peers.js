@@ -31,7 +31,7 @@ function behind(peer) {
 	return Object.keys(peer.shares || {}).reduce(function(sum, name) {
 		const share = peer.shares[name];
 
-		return sum + L.toArray(share.owed).length + (share.owed_there_count || 0);
+		return sum + (share.pending_count || 0) + (share.pending_there_count || 0);
 	}, 0);
 }
 
@@ -80,8 +80,8 @@ function facts(row) {
 		list.push([ _('Share %s').format(name), share.in_sync ? _('in sync') : words.plain(share.message) ]);
 		list.push([ _('Files of %s').format(name), share.filters_differ
 			? _('The two routers choose different files in it.') : null ]);
-		L.toArray(share.owed_there).forEach(function(owed) {
-			list.push([ _('Missing there'), _('%s: %s').format(owed.path, words.path(owed)) ]);
+		L.toArray(share.pending_there).forEach(function(one) {
+			list.push([ _('Missing there'), _('%s: %s').format(one.path, words.path(one)) ]);
 		});
 	});
 

@@ -19,33 +19,33 @@ function stateWord(share) {
 	if (verdict.isPaused(share))
 		return 'paused';
 
-	if (share.trial)
-		return 'trial';
+	if (share.unconfirmed)
+		return 'unconfirmed';
 
-	if (L.toArray(share.owed).some(words.needsPerson))
+	if (L.toArray(share.pending).some(words.needsUser))
 		return 'held';
 
-	return share.state === 'idle' && (share.owed_count > 0 || share.pending_count > 0) ? 'waits' : share.state;
+	return share.state === 'idle' && (share.pending_count > 0 || share.unreleased_count > 0) ? 'waits' : share.state;
 }
 
 function sentence(name, share) {
 	if (share.hold)
 		return _('Because %s.').format(words.hold(name, share.hold));
 
-	if (share.trial)
-		return _('A change by %s is on trial.').format(share.trial.peer);
+	if (share.unconfirmed)
+		return _('A change by %s is on trial.').format(share.unconfirmed.peer);
 
 	if (share.warning)
 		return _('No file is chosen, so nothing is synced.');
 
-	const owed = share.owed_count || 0;
+	const pending = share.pending_count || 0;
 
-	if (owed > 0)
-		return N_(owed, '%d file could not be exchanged yet.', '%d files could not be exchanged yet.').format(owed);
+	if (pending > 0)
+		return N_(pending, '%d file could not be exchanged yet.', '%d files could not be exchanged yet.').format(pending);
 
-	if (share.pending_count > 0)
-		return N_(share.pending_count, '%d change waits for Sync now.', '%d changes wait for Sync now.')
-			.format(share.pending_count);
+	if (share.unreleased_count > 0)
+		return N_(share.unreleased_count, '%d change waits for Sync now.', '%d changes wait for Sync now.')
+			.format(share.unreleased_count);
 
 	if (share.uncommitted && share.uncommitted.length)
 		return _('Changes that are not applied yet do not travel: %s.').format(share.uncommitted.join(', '));
@@ -62,15 +62,18 @@ function paths(share) {
 		});
 	};
 
-	return of(share.owed, _('waits')).concat(
-		L.toArray(share.pending).map(function(one) {
+	return of(share.pending, _('waits')).concat(
+		L.toArray(share.unreleased).map(function(one) {
 			return { kind: _('to be sent'), path: one.path, text: words.path({ reason: 'manual' }), message: null };
 		}),
+		of(share.deviations, _('only here')),
+		of(share.kept_dirs, _('kept')),
+		of(share.left_out, _('left out')),
 		of(share.skipped, _('left out')));
 }
 
 function isDecidable(share) {
-	return L.toArray(share.owed).some(deciding.isDecidable);
+	return L.toArray(share.pending).some(deciding.isDecidable);
 }
 
 return baseclass.extend({
@@ -130,7 +133,9 @@ return baseclass.extend({
 	updateState: function(node, row) {
 		const state = words.state(stateWord(row.share));
 		const list = paths(row.share);
-		const count = (row.share.owed_count || 0) + (row.share.pending_count || 0) + (row.share.skipped_count || 0);
+		const count = [ 'pending', 'unreleased', 'deviations', 'left_out', 'skipped' ].reduce(function(sum, key) {
+			return sum + (row.share[key + '_count'] || 0);
+		}, L.toArray(row.share.kept_dirs).length);
 
 		live.attribute(node.children[0], 'class', state[1]);
 		live.text(node.children[0], state[0]);
@@ -188,7 +193,7 @@ return baseclass.extend({
 		const share = row.share;
 		const isPaused = verdict.isPaused(share);
 		const isFree = !share.hold && !isPaused;
-		const seen = [ (share.hold && words.isDecision(share.hold)) || isDecidable(share), share.trial, share.trial, isFree, isFree, isPaused ];
+		const seen = [ (share.hold && words.isDecision(share.hold)) || isDecidable(share), share.unconfirmed, share.unconfirmed, isFree, isFree, isPaused ];
 
 		node.owsyncRow = row;
 		seen.forEach(function(isSeen, at) {

@@ -36,7 +36,7 @@ function isMoving(status, peer, share) {
 	});
 	const isShareMoving = Object.keys(status.shares || {}).some(function(name) {
 		return (!share || name === share)
-			&& (status.shares[name].state === 'looking' || status.shares[name].state === 'applying');
+			&& (status.shares[name].state === 'scanning' || status.shares[name].state === 'applying');
 	});
 
 	return isPeerMoving || isShareMoving;
@@ -57,14 +57,14 @@ function updateRow(node, name, peer) {
 }
 
 function moved(before, after) {
-	const landed = (after.landed || 0) - (before.landed || 0);
+	const applied = (after.applied || 0) - (before.applied || 0);
 	const edited = (after.edited || 0) - (before.edited || 0);
 
-	if (landed + edited === 0)
+	if (applied + edited === 0)
 		return _('Nothing had changed.');
 
 	return N_(landed, '%d file was received, %d had changed here.', '%d files were received, %d had changed here.')
-		.format(landed, edited);
+		.format(applied, edited);
 }
 
 return baseclass.extend({

@@ -74,13 +74,13 @@ function ofNode(status) {
 /* What goes back by itself unless somebody keeps it; `passed` seconds ago the status was true. */
 function ofTrial(status, passed) {
 	const share = names(status.shares).find(function(name) {
-		return status.shares[name].trial;
+		return status.shares[name].unconfirmed;
 	});
 
 	if (!share)
 		return null;
 
-	const trial = status.shares[share].trial;
+	const trial = status.shares[share].unconfirmed;
 
 	return {
 		tone: 'warning',
@@ -143,18 +143,18 @@ function ofWaiting(status) {
 	};
 }
 
-function isRefused(owed) {
-	return owed.reason === 'refused';
+function isRefused(one) {
+	return one.reason === 'refused';
 }
 
 /* Paths that wait for a person, or that a check refused. */
 function ofPaths(status) {
 	const share = names(status.shares).find(function(name) {
-		return (status.shares[name].owed || []).some(words.needsPerson);
+		return (status.shares[name].pending || []).some(words.needsUser);
 	});
 
 	if (share) {
-		const count = status.shares[share].owed.filter(words.needsPerson).length;
+		const count = status.shares[share].pending.filter(words.needsUser).length;
 
 		return {
 			tone: 'warning',
@@ -166,7 +166,7 @@ function ofPaths(status) {
 	}
 
 	const refusing = names(status.shares).find(function(name) {
-		return (status.shares[name].owed || []).some(isRefused);
+		return (status.shares[name].pending || []).some(isRefused);
 	});
 
 	if (refusing)
@@ -174,8 +174,8 @@ function ofPaths(status) {
 			tone: 'danger',
 			sentence: _('The check of %s refused a change of another router.').format(refusing),
 			advice: _('What was here before stays in use. Mend it on the other router, or let the rest land without it.'),
-			details: status.shares[refusing].owed.filter(isRefused).map(function(owed) {
-				return _('%s: %s').format(owed.path, owed.message);
+			details: status.shares[refusing].pending.filter(isRefused).map(function(one) {
+				return _('%s: %s').format(one.path, one.message);
 			}).join('\n'),
 			actions: [ action('decide', _('Look and decide'), [ refusing ]) ]
 		};
@@ -224,8 +224,8 @@ function ofManual(status) {
 	const share = names(status.shares).find(function(name) {
 		const one = status.shares[name];
 
-		return one.pending_count > 0 || (one.owed || []).some(function(owed) {
-			return owed.reason === 'manual';
+		return one.unreleased_count > 0 || (one.pending || []).some(function(path) {
+			return path.reason === 'manual';
 		});
 	});
 
@@ -233,8 +233,8 @@ function ofManual(status) {
 		return null;
 
 	const one = status.shares[share];
-	const count = (one.pending_count || 0) + (one.owed || []).filter(function(owed) {
-		return owed.reason === 'manual';
+	const count = (one.unreleased_count || 0) + (one.pending || []).filter(function(path) {
+		return path.reason === 'manual';
 	}).length;
 
 	return {
@@ -324,7 +324,7 @@ return baseclass.extend({
 	/* Whether time runs out for something, so that every second counts. */
 	isUrgent: function(status) {
 		return names(status.shares).some(function(name) {
-			return status.shares[name].trial;
+			return status.shares[name].unconfirmed;
 		});
 	},
 
@@ -342,7 +342,7 @@ return baseclass.extend({
 				sentence: status.since
 					? _('Everything is in sync since %s.').format(amounts.time(status.since))
 					: _('Everything is in sync.'),
-				advice: null,
+				advice: L.toArray(status.except).length ? status.except.join('; ') : null,
 				actions: []
 			};
 

@@ -77,20 +77,29 @@ const PEER = {
 	],
 	connecting: [ _('%s is being connected.'), null ],
 	exchanging: [ _('This router and %s compare what they have.'), null ],
-	looking: [ _('The files of this router are being looked at.'), null ],
+	scanning: [ _('The files of this router are being scanned.'), null ],
+	applying: [ _('A change is being applied on this router.'), null ],
 	sending: [ _('Changes are on their way to %s.'), null ],
 	receiving: [ _('Changes are on their way here from %s.'), null ],
 	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: look there if this lasts.') ],
 	paused: [ _('The exchange with %s is paused.'), _('Resume it when you are done.') ],
 	paused_there: [ _('Syncing is paused on %s.'), _('It goes on when it is resumed there.') ],
-	pending: [ _('Changes made here wait for Sync now before they go to %s.'), _('This share is synced by hand.') ],
-	pending_there: [ _('Changes made on %s wait there.'), _('They come when somebody presses Sync now there.') ],
+	unreleased: [ _('Changes made here wait for Sync now before they go to %s.'), _('This share is synced by hand.') ],
+	unreleased_there: [ _('Changes made on %s wait there.'), _('They come when somebody presses Sync now there.') ],
 	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It goes on by itself.') ],
 	held: [ _('A share waits for you before it goes on with %s.'), _('Look at it below, and decide.') ],
 	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
-	on_trial: [ _('A change waits to be confirmed before it goes on with %s.'), null ],
-	owed: [ _('Something from %s could not land here.'), _('The share below says what, and why.') ],
-	owed_there: [ _('Something could not land on %s.'), _('Its overview page says what, and why.') ],
+	unconfirmed: [ _('A change awaits confirmation here before syncing with %s continues.'), null ],
+	unconfirmed_there: [ _('%s has the change, awaiting confirmation there.'), null ],
+	pending: [ _('Something from %s could not be applied here.'), _('The share below says what, and why.') ],
+	pending_there: [ _('Something could not be applied on %s.'), _('Its overview page says what, and why.') ],
+	unreadable: [ _('A file here cannot be read, so %s may have another version.'), _('Give owsync the right to read it, or exclude it.') ],
+	no_common_share: [
+		_('This router and %s have no share in common.'),
+		_('Shares are common by their names: give the share the same name on both.')
+	],
+	no_include: [ _('Nothing is chosen to be synced with %s.'), _('Choose files or packages under Settings, Shares.') ],
+	no_include_there: [ _('Nothing is chosen to be synced on %s.'), _('Choose files or packages there.') ],
 	database: [ _('The database of owsync cannot be written.'), _('Make room where it lies, or see why it is read-only.') ]
 };
 
@@ -166,9 +175,9 @@ const STATE = {
 	'paused': [ _('paused'), 'warning' ],
 	'stopped': [ _('stopped'), BAD ],
 	'held': [ _('waits for you'), BAD ],
-	'trial': [ _('to be confirmed'), 'warning' ],
+	'unconfirmed': [ _('to be confirmed'), 'warning' ],
 	'waits': [ _('something waits'), 'warning' ],
-	'looking': [ _('looking'), 'notice' ],
+	'scanning': [ _('scanning'), 'notice' ],
 	'applying': [ _('receiving'), 'notice' ],
 	'idle': [ _('ready'), 'success' ],
 	'waiting': [ _('asks to be let in'), 'warning' ],
@@ -225,8 +234,8 @@ return baseclass.extend({
 
 	/* Whether the daemon's message for a peer says something that the sentence does not, such as the system's error. */
 	saysMore: function(peer) {
-		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'owed',
-			'owed_there', 'held_there', 'database', 'paused_there' ].indexOf(peer.reason) >= 0;
+		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'pending',
+			'pending_there', 'unreadable', 'no_common_share', 'held_there', 'database', 'paused_there' ].indexOf(peer.reason) >= 0;
 	},
 
 	/* Why a share is held, as a part of a sentence. */
@@ -242,20 +251,20 @@ return baseclass.extend({
 		return known ? known[1] : null;
 	},
 
-	/* Whether a person can let a held share go on: not as long as its directory is missing. */
+	/* Whether approve or reject ends a hold: not as long as its directory is missing. */
 	isDecision: function(hold) {
-		return hold.reason !== 'root_missing';
+		return hold.needs_user === true;
 	},
 
 	/* Why a path did not travel or land. */
-	path: function(owed) {
-		return PATH[owed.reason] || this.plain(owed.message) || owed.reason || '';
+	path: function(one) {
+		return PATH[one.reason] || this.plain(one.message) || one.reason || '';
 	},
 
 	/* Whether the daemon's message says more than the sentence for its code. */
-	hasDetails: function(owed) {
+	hasDetails: function(one) {
 		return [ 'no_room', 'refused', 'too_large', 'unreadable', 'unwritable', 'waits_for', 'in_the_way',
-			'unknown_owner', 'not_supplied', 'mass_deletion' ].indexOf(owed.reason) >= 0;
+			'unknown_owner', 'not_supplied', 'mass_deletion' ].indexOf(one.reason) >= 0;
 	},
 
 	/* The word for a state, and the classes of its label. */
@@ -273,8 +282,8 @@ return baseclass.extend({
 		return Object.keys(WHY);
 	},
 
-	/* Whether a path waits for a person to decide. */
-	needsPerson: function(owed) {
-		return [ 'first_contact', 'mass_deletion', 'long_away', 'flapping' ].indexOf(owed.reason) >= 0;
+	/* Whether the user must decide about a path; what a check refused is told apart. */
+	needsUser: function(one) {
+		return one.needs_user === true && one.reason !== 'refused';
 	}
 });

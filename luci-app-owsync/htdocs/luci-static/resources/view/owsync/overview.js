@@ -133,7 +133,7 @@ return view.extend({
 	lookBack: function(status) {
 		const self = this;
 		const counters = status.counters || {};
-		const counted = [ counters.edited, counters.landed, counters.history_bytes ].join(' ');
+		const counted = [ counters.edited, counters.applied, counters.history_bytes ].join(' ');
 
 		if (counted === this.counted)
 			return;

@@ -1,0 +1,591 @@
+//! Whether this node is in sync, with whom, and if not why not: the one definition that status, metrics, `sync`, `connect`,
+//! LuCI and exit codes use.
+//!
+//! # Definition
+//! This node is in sync with a peer when at least one share is common and for each common share nothing is
+//! - received and not applied ([`Gap`] `pending`, `receiving`, `applying`), on either side,
+//! - changed here and not offered, or offered and not settled there (`sending`, `unreleased`),
+//! - held, paused or not scanned yet, on either side,
+//! - unconfirmed, on either side,
+//! - unreadable or refused, on either side.
+//!
+//! It is in sync as a whole when that holds for every configured peer and for every peer that is connected or missed, and
+//! each share is common with at least one of them. What a user changed within the last moments and no scan has seen yet
+//! is not known here: see [`Node::has_undetected`].
+//!
+//! Paths that differ by choice (filters, `max_file_size`, ignored symlinks, directions) do not change the verdict. They
+//! are counted in its sentence: [`LeftOut`] by number, [`Node::left_out`] by path. Nodes behind a peer do not change it
+//! either, and are named in it.
+
+use crate::fs::Fs;
+use crate::model::reason::{Choice, LeftOut};
+use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime};
+use crate::node::link::Link;
+use crate::node::offer::may_go;
+use crate::node::status::{AWAY, away_label};
+use crate::node::{LinkId, Node};
+
+/// How useful a gap is to know first: what blocks everything, what the user must decide, what has a cause to be
+/// removed, what waits for somebody, and at last what resolves by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// The database, or a share without anything in it.
+    Broken,
+    /// `approve` or `reject` ends it.
+    Decision,
+    /// It will be rolled back unless it is confirmed.
+    Unconfirmed,
+    /// A path has a cause that can be removed, here or at the peer.
+    Cause,
+    /// There is no session, or no common share.
+    Apart,
+    /// The user switched it off, or wants to say when.
+    Asked,
+    /// It resolves by itself.
+    Moving,
+}
+
+/// One reason why this node is not in sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The peer, where it concerns one.
+    pub peer: Option<String>,
+    /// The share, where it concerns one.
+    pub share: Option<ShareName>,
+    /// The word that scripts test.
+    pub code: &'static str,
+    /// For people.
+    pub text: String,
+    /// It is being resolved at this moment.
+    pub moving: bool,
+    /// How useful it is to know first.
+    pub urgency: Urgency,
+}
+
+impl Gap {
+    pub(crate) fn new(urgency: Urgency, code: &'static str, text: impl Into<String>) -> Gap {
+        Gap { peer: None, share: None, code, text: text.into(), moving: urgency == Urgency::Moving, urgency }
+    }
+
+    fn of_share(self, name: &ShareName) -> Gap {
+        Gap { share: Some(name.clone()), ..self }
+    }
+
+    fn of_peer(self, peer: impl Into<String>) -> Gap {
+        Gap { peer: Some(peer.into()), ..self }
+    }
+
+    fn moving(self, moving: bool) -> Gap {
+        Gap { moving, ..self }
+    }
+
+    /// The gap with the peer and the share that it concerns.
+    pub fn sentence(&self) -> String {
+        match (&self.peer, &self.share) {
+            (Some(peer), Some(share)) => format!("{peer}, share {share}: {}", self.text),
+            (Some(peer), None) => format!("{peer}: {}", self.text),
+            (None, Some(share)) => format!("share {share}: {}", self.text),
+            (None, None) => self.text.clone(),
+        }
+    }
+}
+
+/// Whether this node is in sync, with everybody or with one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Why it is not, the most useful first.
+    pub gaps: Vec<Gap>,
+    /// Paths that differ by choice.
+    pub left_out: LeftOut,
+    /// Since when it is, if it is.
+    pub since: Option<WallTime>,
+}
+
+impl Verdict {
+    fn of(mut gaps: Vec<Gap>) -> Verdict {
+        gaps.sort_by_key(|gap| gap.urgency);
+        Verdict { gaps, ..Verdict::default() }
+    }
+
+    /// Whether it is in sync.
+    pub fn is_in_sync(&self) -> bool {
+        self.gaps.is_empty()
+    }
+
+    /// Whether something is being resolved at this moment.
+    pub fn is_moving(&self) -> bool {
+        self.gaps.iter().any(|gap| gap.moving)
+    }
+
+    /// What restricts the sentence without changing the verdict.
+    pub fn clauses(&self) -> Vec<String> {
+        let mut clauses = Vec::new();
+        if self.left_out.total() > 0 {
+            clauses.push(self.left_out.to_string());
+        }
+        clauses
+    }
+
+    /// The verdict in one sentence, without its time.
+    pub fn sentence(&self) -> String {
+        let mut text = match &self.gaps[..] {
+            [] => "in sync".to_string(),
+            [only] => format!("not in sync: {}", only.sentence()),
+            [first, rest @ ..] => format!("not in sync: {} (and {} more)", first.sentence(), rest.len()),
+        };
+        for clause in self.clauses().iter().filter(|_| self.is_in_sync()) {
+            text.push_str("; ");
+            text.push_str(clause);
+        }
+        text
+    }
+}
+
+/// A path that differs by choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOutPath {
+    /// Why.
+    pub choice: Choice,
+    /// The reason with its details, where there is one.
+    pub reason: Option<Reason>,
+}
+
+impl LeftOutPath {
+    /// The reason for people.
+    pub fn text(&self) -> String {
+        self.reason.as_ref().map_or_else(|| self.choice.to_string(), ToString::to_string)
+    }
+}
+
+impl<F: Fs> Node<F> {
+    /// Whether this node is in sync: with every peer in every share, or only with this peer, or in this share.
+    pub fn verdict(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Verdict {
+        let mut verdict = Verdict::of(self.gaps(now, peer, share));
+        let mut since = None;
+        for (id, link) in self.links.iter().filter(|(id, link)| link.is_admitted() && self.is_meant(**id, peer)) {
+            for (name, exchange) in link.exchanges.iter().filter(|(name, _)| share.is_none_or(|only| only == *name)) {
+                since = since.max(exchange.in_sync_since);
+                verdict.left_out.add_all(&self.left_out_between(*id, name));
+            }
+        }
+        verdict.since = since.filter(|_| verdict.is_in_sync());
+        verdict
+    }
+
+    /// Whether this node is in sync with one node that is connected; `None` when it is not connected.
+    pub fn verdict_with(&self, node: NodeId) -> Option<Verdict> {
+        let (id, link) = self.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node))?;
+        let mut verdict = Verdict::of(self.link_gaps(*id, link, None));
+        for name in link.exchanges.keys() {
+            verdict.left_out.add_all(&self.left_out_between(*id, name));
+        }
+        let since = link.exchanges.values().filter_map(|exchange| exchange.in_sync_since).max();
+        verdict.since = since.filter(|_| verdict.is_in_sync());
+        Some(verdict)
+    }
+
+    /// The paths of a share that this node knows to differ from a connected peer's by choice: its own, and those that the
+    /// peer named. [`Verdict::left_out`] also counts those that the peer did not name.
+    pub fn left_out(&self, node: NodeId, name: &ShareName) -> Map<RelPath, LeftOutPath> {
+        let found = self.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node));
+        let Some((id, link)) = found else { return Map::new() };
+        let mut paths = self.own_left_out(*id, name);
+        for (path, reason) in link.exchanges.get(name).into_iter().flat_map(|exchange| &exchange.paths_there) {
+            if let (Some(choice), None) = (reason.choice(), paths.get(path)) {
+                paths.insert(path.clone(), LeftOutPath { choice, reason: Some(reason.clone()) });
+            }
+        }
+        paths
+    }
+
+    /// Whether something may have changed here that no scan has seen yet, or that is on its way to or from the disk or a
+    /// peer: while it may, a verdict speaks of the state before.
+    pub fn has_undetected(&self) -> bool {
+        let shares = self.shares.values().any(|share| {
+            share.scan.is_some() || share.hints.due(self.settings.settle) != crate::model::Monotonic::NEVER
+        });
+        shares
+            || self.has_work()
+            || self.links.values().any(|link| !link.outbox.is_empty() || link.session.queued() > 0)
+    }
+
+    /// Whether a session is with the peer that is meant: that of this section, or that people call so.
+    fn is_meant(&self, id: LinkId, peer: Option<&PeerName>) -> bool {
+        let Some(peer) = peer else { return true };
+        match self.links.get(&id).and_then(|link| link.section.as_ref()) {
+            Some(section) => section == peer,
+            None => *self.peer_label(id) == *peer.0,
+        }
+    }
+
+    /// Why this node is not in sync, in no order.
+    pub(crate) fn gaps(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        if let Some((error, _)) = &self.store_trouble {
+            gaps.push(Gap::new(Urgency::Broken, "database", format!("the database here cannot be written: {error}")));
+        }
+        let admitted = |id: LinkId| self.is_meant(id, peer);
+        let links: Vec<(LinkId, &Link<F::Root>)> = self
+            .links
+            .iter()
+            .filter(|(id, link)| link.is_admitted() && admitted(**id))
+            .map(|(id, link)| (*id, link))
+            .collect();
+        for (name, dial) in self.dials.iter().filter(|(name, _)| peer.is_none_or(|only| only == *name)) {
+            if let Some(pause) = self.pause_of_peer(name) {
+                gaps.push(Gap::new(Urgency::Asked, "paused", pause.to_string()).of_peer(&*name.0));
+                continue;
+            }
+            if links.iter().any(|(_, link)| link.section.as_ref() == Some(name)) {
+                continue;
+            }
+            let (code, text) = match &dial.trouble {
+                Some((trouble, _)) => (trouble.code(), trouble.to_string()),
+                None => ("connecting", "not connected".to_string()),
+            };
+            let moving = dial.link.is_some() || dial.at <= now.mono;
+            gaps.push(Gap::new(Urgency::Apart, code, text).of_peer(&*name.0).moving(moving));
+        }
+        for (node, known) in self.away().filter(|(_, known)| peer.is_none() && self.is_missed(known)) {
+            let label = away_label(node, known);
+            // Another machine may have its name by now.
+            let same = self.knows_peer(&PeerName(label.as_str().into()));
+            let label = if same { format!("{label} ({node})") } else { label };
+            gaps.push(Gap::new(Urgency::Apart, "away", AWAY).of_peer(label));
+        }
+        for (id, link) in &links {
+            gaps.extend(self.link_gaps(*id, link, share));
+        }
+        let shares = self.shares.iter().filter(|(name, one)| !one.leaving && share.is_none_or(|only| only == *name));
+        for (name, one) in shares {
+            if let Some(hold) = self.hold_of(name) {
+                if !gaps.iter().any(|gap| gap.code == "held" && gap.share.as_ref() == Some(name)) {
+                    gaps.push(held_gap(hold).of_share(name));
+                }
+            } else if one.filter.is_empty() {
+                gaps.push(Gap::new(Urgency::Broken, "no_include", NO_INCLUDE).of_share(name));
+            } else if !links.is_empty() && !links.iter().any(|(_, link)| link.exchanges.contains_key(name)) {
+                let text = "no connected peer has this share; shares are common by their names";
+                let known = gaps.iter().any(|gap| gap.code == "no_common_share");
+                if !known {
+                    gaps.push(Gap::new(Urgency::Apart, "no_common_share", text).of_share(name));
+                }
+            }
+        }
+        if gaps.is_empty() && links.is_empty() {
+            gaps.push(if self.shares.is_empty() {
+                Gap::new(Urgency::Broken, "no_share", "no share is configured")
+            } else {
+                Gap::new(Urgency::Apart, "no_peer", "no peer is configured or connected")
+            });
+        }
+        gaps
+    }
+
+    /// What keeps this node from being in sync with a connected peer.
+    pub(crate) fn link_gaps(&self, id: LinkId, link: &Link<F::Root>, share: Option<&ShareName>) -> Vec<Gap> {
+        let label = self.peer_label(id);
+        let names = link.exchanges.keys().filter(|name| share.is_none_or(|only| only == *name));
+        let mut gaps: Vec<Gap> =
+            names.filter_map(|name| self.gap(id, name).map(|gap| gap.of_share(name).of_peer(label.clone()))).collect();
+        gaps.sort_by_key(|gap| gap.urgency);
+        let common = link.exchanges.keys().any(|name| share.is_none_or(|only| only == name));
+        if !common {
+            gaps.push(Gap::new(Urgency::Apart, "no_common_share", self.no_common_share(link, share)).of_peer(label));
+        }
+        gaps
+    }
+
+    /// Which shares there are on either side, where none is common.
+    fn no_common_share(&self, link: &Link<F::Root>, share: Option<&ShareName>) -> String {
+        let here = self.shares.iter().filter(|(_, share)| !share.leaving).map(|(name, _)| name.to_string());
+        let there = link.hello.iter().flat_map(|hello| &hello.shares).map(|share| share.name.to_string());
+        match share {
+            Some(name) => format!("it does not have the share {name}; it has {}", few(there)),
+            None => format!("no share is common: here {}, there {}", few(here), few(there)),
+        }
+    }
+
+    /// What keeps a share from being in sync with a peer; `None` when nothing does.
+    pub(crate) fn gap(&self, id: LinkId, name: &ShareName) -> Option<Gap> {
+        let link = self.links.get(&id)?;
+        let exchange = link.exchanges.get(name)?;
+        let share = self.shares.get(name)?;
+        let node = link.node?;
+        if let Some((error, _)) = &self.store_trouble {
+            let text = format!("the database here cannot be written: {error}");
+            return Some(Gap::new(Urgency::Broken, "database", text));
+        }
+        if let Some(hold) = self.hold_of(name) {
+            return Some(held_gap(hold));
+        }
+        if let Some(pause) = self.pause_of_share(name) {
+            return Some(Gap::new(Urgency::Asked, "paused", pause.to_string()));
+        }
+        if share.filter.is_empty() {
+            return Some(Gap::new(Urgency::Broken, "no_include", NO_INCLUDE));
+        }
+        if let Some(trial) = self.trial_of(name) {
+            let from = self.node_label(trial.from);
+            let text =
+                format!("run {} is awaiting confirmation and will be rolled back unless {from} responds", trial.run);
+            return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed", text).moving(true));
+        }
+        if let Some(held) = &exchange.theirs.held {
+            return Some(Gap::new(Urgency::Cause, "held_there", format!("held there: {held}")));
+        }
+        if exchange.their_filter.as_ref().is_some_and(crate::reconcile::filter::Filter::is_empty) {
+            let text = "no include pattern is configured there, so nothing is synced";
+            return Some(Gap::new(Urgency::Broken, "no_include_there", text));
+        }
+        if !share.ready {
+            return Some(Gap::new(Urgency::Moving, "scanning", "the files here are being scanned"));
+        }
+        let state = self.store.state().shares.get(name)?;
+        let pending = state
+            .owed
+            .iter()
+            .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !share.is_coming(node, path))
+            .map(|((_, path), owed)| (path, &owed.reason));
+        if let Some(gap) = first_of("pending", "pending here", pending) {
+            return Some(gap);
+        }
+        if let Some((path, _)) = self.flapping(name).next() {
+            return Some(Gap::new(Urgency::Decision, "held", format!("held here: {path}: {}", Reason::Flapping)));
+        }
+        if let Some(gap) = first_of("unreadable", "here", self.unreadable(name)) {
+            return Some(gap);
+        }
+        let withheld = self.withheld(name).count();
+        if withheld > 0 {
+            let text = format!("{} changed here in LuCI, awaiting confirmation", paths(withheld as u64));
+            return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed", text));
+        }
+        let there =
+            exchange.paths_there.iter().filter(|(_, reason)| !reason.is_choice()).map(|(path, reason)| (path, reason));
+        if let Some(gap) = first_of("pending_there", "pending there", there) {
+            return Some(gap);
+        }
+        if exchange.pending_there > 0 {
+            let text = format!("pending there: {}", paths(exchange.pending_there.into()));
+            return Some(Gap::new(Urgency::Cause, "pending_there", text));
+        }
+        if exchange.unconfirmed_there > 0 {
+            let (has, label) = (paths(exchange.unconfirmed_there.into()), self.peer_label(id));
+            let text = format!("{label} has {has} awaiting confirmation there");
+            return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed_there", text).moving(true));
+        }
+        let unreleased = self.unreleased(name).count();
+        if unreleased > 0 && !self.crosses(name) {
+            let text = format!("mode manual: {} changed here, waiting for `owsync sync`", paths(unreleased as u64));
+            return Some(Gap::new(Urgency::Asked, "unreleased", text));
+        }
+        if exchange.unreleased_there > 0 {
+            let changed = paths(exchange.unreleased_there.into());
+            let text = format!("mode manual there: {changed} changed, waiting for `owsync sync` there");
+            return Some(Gap::new(Urgency::Asked, "unreleased_there", text));
+        }
+        self.motion(id, name)
+    }
+
+    /// What is under way between this node and a peer in a share.
+    fn motion(&self, id: LinkId, name: &ShareName) -> Option<Gap> {
+        let exchange = self.links.get(&id)?.exchanges.get(name)?;
+        let share = self.shares.get(name)?;
+        let node = self.links.get(&id)?.node?;
+        if exchange.late {
+            let text = "it has not confirmed a change for 10 s";
+            return Some(Gap::new(Urgency::Cause, "late", text).moving(true));
+        }
+        if exchange.pace.stopped.is_some() {
+            let text = format!("stopped by hard_max_time ({} times); resumes automatically", exchange.pace.stops);
+            return Some(Gap::new(Urgency::Cause, "stopped", text));
+        }
+        if !exchange.listening || !exchange.heard_all || !exchange.completed {
+            return Some(Gap::new(Urgency::Moving, "exchanging", "the indexes are being exchanged"));
+        }
+        let coming: usize =
+            share.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
+        let coming = coming + exchange.partial.len();
+        if coming > 0 {
+            return Some(Gap::new(Urgency::Moving, "receiving", format!("receiving {}", paths(coming as u64))));
+        }
+        if share.landing.is_some() {
+            return Some(Gap::new(Urgency::Moving, "applying", "a change is being applied here"));
+        }
+        let offered = exchange.offered.unwrap_or(0);
+        if offered < share.top || exchange.their_settled < offered {
+            return Some(Gap::new(Urgency::Moving, "sending", "changes are being sent"));
+        }
+        None
+    }
+
+    /// What cannot be read here, with its reason.
+    pub(crate) fn unreadable(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Reason)> {
+        let skipped = self.shares.get(name).into_iter().flat_map(|share| share.skipped.iter());
+        skipped.filter(|(_, reason)| matches!(reason, Reason::Unreadable(_)))
+    }
+
+    /// Paths that somebody else's unconfirmed change touches, as far as they differ from what peers were offered.
+    pub(crate) fn withheld(&self, name: &ShareName) -> impl Iterator<Item = &RelPath> {
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let paths = self.shares.get(name).into_iter().flat_map(|share| share.withheld.iter());
+        paths.filter(move |path| {
+            let record = index.and_then(|index| index.get(path));
+            record.is_none_or(|record| record.sleep == Some(Sleep::Withheld))
+        })
+    }
+
+    /// Whether a change made here stays here: the share only receives, and this is no version that anybody sent.
+    pub(crate) fn is_deviation(&self, name: &ShareName, record: &Record) -> bool {
+        let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
+        receives && record.sleep.is_none() && record.entry.version.is_unversioned()
+    }
+
+    /// Changes made here in a share that only receives: they are not sent, and yield to the next version of a peer.
+    pub(crate) fn deviations(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
+        let state = self.store.state().shares.get(name);
+        let records = state.into_iter().flat_map(|state| state.index.iter());
+        records.filter(|(_, record)| self.is_deviation(name, record))
+    }
+
+    /// The paths that differ from a peer's by a choice of this node, or of the peer as far as this node can tell.
+    pub(crate) fn own_left_out(&self, id: LinkId, name: &ShareName) -> Map<RelPath, LeftOutPath> {
+        let mut paths: Map<RelPath, LeftOutPath> = Map::new();
+        let (Some(link), Some(share)) = (self.links.get(&id), self.shares.get(name)) else { return paths };
+        let (Some(life), Some(exchange)) = (link.life(), link.exchanges.get(name)) else { return paths };
+        let node = life.node;
+        let Some(state) = self.store.state().shares.get(name) else { return paths };
+        let deletions = share.settings.deletions.sends();
+        for (path, record) in state.index.iter() {
+            let live = record.entry.is_live();
+            let choice = match record.sleep {
+                Some(Sleep::Filtered) => Some(Choice::Filter),
+                Some(Sleep::TooLarge) => Some(Choice::TooLarge),
+                Some(Sleep::Skipped) if !share.skipped.contains_key(path) => Some(Choice::Symlink),
+                Some(_) => None,
+                None if !live && record.disk.is_some_and(|disk| disk.kind == Kind::Dir) => Some(Choice::KeptDir),
+                None if live && exchange.their_filter.as_ref().is_some_and(|filter| !filter.holds(path)) => {
+                    Some(Choice::Filter)
+                }
+                None if may_go(record, exchange.offers, deletions, life) || record.from == Some(life) => None,
+                None if !live && !deletions => Some(Choice::Deletion),
+                None => Some(Choice::Direction),
+            };
+            if let Some(choice) = choice {
+                paths.insert(path.clone(), LeftOutPath { choice, reason: None });
+            }
+        }
+        let owed = state.owed.iter().filter(|((owner, _), _)| *owner == node);
+        let owed = owed.map(|((_, path), owed)| (path, &owed.reason));
+        for (path, reason) in owed.chain(share.skipped.iter()) {
+            if let Some(choice) = reason.choice() {
+                paths.insert(path.clone(), LeftOutPath { choice, reason: Some(reason.clone()) });
+            }
+        }
+        paths
+    }
+
+    /// How many paths differ between this node and a peer by choice: those that this node knows, and those that the peer
+    /// counts.
+    pub(crate) fn left_out_between(&self, id: LinkId, name: &ShareName) -> LeftOut {
+        let Some(exchange) = self.links.get(&id).and_then(|link| link.exchanges.get(name)) else {
+            return LeftOut::default();
+        };
+        let own = self.own_left_out(id, name);
+        let mut left_out = self.counted(name, &own);
+        let mut there = exchange.left_out_there;
+        for (path, reason) in &exchange.paths_there {
+            if let (Some(choice), true) = (reason.choice(), own.contains_key(path)) {
+                there.remove(choice);
+            }
+        }
+        left_out.add_all(&there);
+        left_out
+    }
+
+    /// How many paths these are, and those that are skipped beyond what is listed.
+    pub(crate) fn counted(&self, name: &ShareName, paths: &Map<RelPath, LeftOutPath>) -> LeftOut {
+        let mut left_out = self.shares.get(name).map(|share| share.skipped_more).unwrap_or_default();
+        paths.values().for_each(|one| left_out.add(one.choice));
+        left_out
+    }
+
+    /// Notes since when every pair is in sync.
+    pub(crate) fn note_sync_times(&mut self, now: Now) {
+        let pairs: Vec<(LinkId, ShareName)> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_admitted())
+            .flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone())))
+            .collect();
+        for (id, name) in pairs {
+            let synced = self.gap(id, &name).is_none();
+            if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) {
+                match (synced, exchange.in_sync_since) {
+                    (true, None) => exchange.in_sync_since = Some(now.wall),
+                    (false, Some(_)) => exchange.in_sync_since = None,
+                    _ => {}
+                }
+            }
+        }
+        for link in self.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
+            if let Some(dial) = link.section.as_ref().and_then(|name| self.dials.get_mut(name)) {
+                dial.last_in_sync = Some(link.heard_at(now));
+            }
+        }
+    }
+
+    pub(crate) fn knows_peer(&self, name: &PeerName) -> bool {
+        self.dials.contains_key(name)
+            || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
+    }
+}
+
+/// Why a share without an include pattern is not synced.
+pub(crate) const NO_INCLUDE: &str = "no include pattern, so nothing is synced";
+
+fn held_gap(hold: &crate::model::reason::Hold) -> Gap {
+    let urgency = if hold.needs_user() { Urgency::Decision } else { Urgency::Broken };
+    Gap::new(urgency, "held", format!("held here: {hold}"))
+}
+
+/// The gap that paths with their reasons are: the cause first, the others counted.
+fn first_of<'a>(code: &'static str, lead: &str, all: impl Iterator<Item = (&'a RelPath, &'a Reason)>) -> Option<Gap> {
+    let mut count = 0u64;
+    let mut first: Option<(&RelPath, &Reason)> = None;
+    for (path, reason) in all {
+        count += 1;
+        if first.is_none_or(|(_, known)| reason.rank() < known.rank()) {
+            first = Some((path, reason));
+        }
+    }
+    let (path, reason) = first?;
+    let more = if count > 1 { format!(" (and {})", more_paths(count - 1)) } else { String::new() };
+    let urgency = match reason {
+        _ if reason.needs_user() => Urgency::Decision,
+        Reason::Manual => Urgency::Asked,
+        Reason::Unconfirmed => Urgency::Unconfirmed,
+        _ => Urgency::Cause,
+    };
+    Some(Gap::new(urgency, code, format!("{lead}: {path}: {reason}{more}")))
+}
+
+/// `1 path`, `2 paths`.
+pub(crate) fn paths(count: u64) -> String {
+    if count == 1 { "1 path".into() } else { format!("{count} paths") }
+}
+
+fn more_paths(count: u64) -> String {
+    if count == 1 { "1 more path".into() } else { format!("{count} more paths") }
+}
+
+/// Some names for people; the others counted.
+fn few(names: impl Iterator<Item = String>) -> String {
+    let names: Vec<String> = names.collect();
+    match names.len() {
+        0 => "none".into(),
+        1..=4 => names.join(", "),
+        count => format!("{} and {} more", names[..3].join(", "), count - 3),
+    }
+}
