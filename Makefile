@@ -53,9 +53,11 @@ all: build
 
 build: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(call owsync_rustflags,$(ARCH),$(DIRECTORIES)))
 build:
+	@tests/tools $(CARGO)
 	$(CARGO) build --locked $(PROFILE) $(FEATURES)
 
 demo:
+	@tests/tools $(CARGO)
 	@$(MAKE) --no-print-directory build DEBUG=0 ENABLE_ENCRYPTION=1
 	@tests/demo/run $(TARGET_DIR)/release/owsync
 

@@ -54,6 +54,8 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
                 key_file.display()
             ));
         }
+        // The default key file may be root's, and plain mode was asked for.
+        Err(_) if settings.plain_mode && told.key_file.is_none() && around.env_key.is_none() => {}
         Err(reason) => key_problem = Some(reason),
     }
     if !cfg!(feature = "encryption") && !settings.plain_mode {
