@@ -171,6 +171,7 @@ fn peer(text: &mut ConfText, peer: &PeerSettings) {
     if let Some(key) = &peer.public_key {
         text.set("public_key", escape::hex(key));
     }
+    text.set("introducer", bit(peer.introducer));
     for share in peer.shares.iter().flatten() {
         text.set("share", share.as_str());
     }

@@ -240,6 +240,8 @@ fn configuration(node: &[(String, Vec<u8>)], text: &JoinText, key_file: &Path) -
     }
     if let Some(secret) = &text.secret {
         conf.set("public_key", escape::hex(&secret.public_key));
+        // It introduces the other nodes that it invited.
+        conf.set("introducer", "1");
     }
     let conf = conf.finish()?;
     shares::check(&conf)?;
@@ -306,7 +308,7 @@ mod tests {
         let told = options::build(&sections, Flavour::Conf, "here").result.unwrap();
         assert_eq!(told.settings.shares, text().shares);
         let peer = &told.settings.peers[0];
-        assert_eq!((&*peer.name.0, peer.public_key), ("router-1", Some([8; 32])));
+        assert_eq!((&*peer.name.0, peer.public_key, peer.introducer), ("router-1", Some([8; 32]), true));
         assert_eq!(peer.address.as_ref().unwrap().to_string(), "10.0.0.1:4321");
         assert!(shown.contains("# or address=[fd00::1]:4321\n"), "{shown}");
         assert_eq!(told.key_file, Some("/k/key".into()));

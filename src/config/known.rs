@@ -34,6 +34,7 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["address"], places: PEER, meaning: "address of the peer" },
     Known { names: &["source_address"], places: PEER, meaning: "address to dial from" },
     Known { names: &["public_key"], places: PEER, meaning: "public key it must show" },
+    Known { names: &["introducer"], places: PEER, meaning: "whether the nodes that it introduces are accepted" },
     Known { names: &["share"], places: PEER, meaning: "shares it takes part in" },
     Known { names: &["direction"], places: PEER | MAIN | SHARE, meaning: "both, send, receive, observe" },
     Known { names: &["dir", "sync_dir"], places: MAIN | SHARE, meaning: "root of the share" },

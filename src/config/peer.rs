@@ -18,6 +18,7 @@ impl Reader {
             enabled: true,
             address: None,
             public_key: None,
+            introducer: false,
             shares: None,
             direction: Direction::Both,
         };
@@ -40,6 +41,11 @@ impl Reader {
                 Some("port") => port = self.one(raw, "a port (1 to 65535)", values::port),
                 Some("source_address") => source = self.one(raw, "an IP address", |text| text.parse().ok()),
                 Some("public_key") => peer.public_key = self.pin(raw),
+                Some("introducer") => {
+                    if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                        peer.introducer = value;
+                    }
+                }
                 Some("share") => {
                     let names = raw.values.iter().flat_map(|value| {
                         String::from_utf8_lossy(value).split_whitespace().map(str::to_string).collect::<Vec<_>>()
@@ -70,6 +76,11 @@ impl Reader {
         } else if peer.public_key.is_none() {
             self.error(&section.place, "address", "a peer needs an address, or a public key to be known by".into());
         }
+        if peer.introducer && peer.public_key.is_none() {
+            let why =
+                "only a peer with a public_key can be an introducer: without it, whoever has its address is".into();
+            self.error(&section.place, "introducer", why);
+        }
         self.add_peer(&section.place, peer, told);
     }
 
@@ -82,6 +93,7 @@ impl Reader {
                     enabled: true,
                     address: Some(address),
                     public_key: None,
+                    introducer: false,
                     shares: None,
                     direction: Direction::Both,
                 };

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::daemon::poller::Interest;
@@ -18,7 +19,17 @@ use crate::model::{Monotonic, limits};
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Time without an acknowledgement of what was written, after which the kernel ends a connection, in ms.
-const UNACKNOWLEDGED_MS: u32 = 30_000;
+///
+/// Linux measures keepalive probes by it too, from the last segment received (tcp_keepalive_timer in net/ipv4/tcp_timer.c):
+/// it must have passed when the last probe is due, or an idle connection lives one interval longer.
+const UNACKNOWLEDGED_MS: u32 = 25_000;
+
+/// Idle time after which the kernel asks whether the other machine is there, in seconds.
+const KEEPALIVE_IDLE: u32 = 15;
+/// Time between two of these probes, in seconds.
+const KEEPALIVE_INTERVAL: u32 = 4;
+/// Probes without an answer after which the connection ends: 15 s + 3 x 4 s = 27 s after the last segment.
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// Bytes kept for writing, above which no more are taken from the session.
 const QUEUE: usize = 128 * 1024;
@@ -49,17 +60,24 @@ pub enum Got {
     Bytes(usize),
     /// Nothing for now.
     Nothing,
-    /// The other side ended it, or it broke.
+    /// The other side ended it, or reset it.
     End,
+    /// The other machine does not answer any more, or cannot be reached.
+    Lost,
 }
 
 impl Conn {
     /// A connection over a stream that stands.
     pub fn new(stream: TcpStream) -> std::io::Result<Conn> {
         stream.set_nonblocking(true)?;
-        // Small messages must not wait for each other; without either option it works too, only later.
+        // Small messages must not wait for each other; without any of these options it works too, only later.
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &UNACKNOWLEDGED_MS);
+        // An idle cable that dies is noticed by the kernel: no process wakes up while it is healthy.
+        let _ = setsockopt(&stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE);
+        let _ = setsockopt(&stream, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL);
+        let _ = setsockopt(&stream, sockopt::TcpKeepCount, &KEEPALIVE_PROBES);
+        let _ = setsockopt(&stream, sockopt::KeepAlive, &true);
         Ok(Conn { stream, out: Vec::new(), written: 0, end: End::Open })
     }
 
@@ -164,7 +182,10 @@ impl Conn {
                 Ok(count) => Got::Bytes(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Got::Nothing,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => Got::End,
+                Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::ETIMEDOUT | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => Got::Lost,
+                    _ => Got::End,
+                },
             };
         }
     }

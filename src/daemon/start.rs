@@ -9,6 +9,7 @@ use crate::config::{Config, Flavour};
 use crate::daemon::control::Control;
 use crate::daemon::dial::Dialler;
 use crate::daemon::env::{self, Env};
+use crate::daemon::joining;
 use crate::daemon::listener::{Listener, Where};
 use crate::daemon::log::Log;
 use crate::daemon::memory::Memory;
@@ -46,12 +47,15 @@ pub fn start(start: Start) -> Result<Shell, String> {
     if let Role::Connect { to, .. } = &role {
         config.settings.peers = vec![only_peer(to)];
     }
+    let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
+    if listens {
+        config.settings.reachable = joining::reported(&config);
+    }
     let place = Place::new(&config.database);
     place.make_directory()?;
     let lock = take(&place, &role)?;
     let node = make_node(&env, &place, &config, role != Role::Daemon, place.read_token())?;
     let now = env.now();
-    let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
     let listener = listens.then(|| Listener::new(now.mono, Where::of(&config), config.port));
     if let (Role::Listen, Some(trouble)) = (&role, listener.as_ref().and_then(Listener::trouble)) {
         return Err(trouble.to_string());
@@ -112,6 +116,7 @@ fn only_peer(to: &crate::model::settings::Address) -> PeerSettings {
         enabled: true,
         address: Some(to.clone()),
         public_key: None,
+        introducer: false,
         shares: None,
         direction: Direction::Both,
     }

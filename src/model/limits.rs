@@ -197,6 +197,16 @@ pub const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
 pub const TOKENS_MAX: usize = 16;
 /// Peers remembered, met or waiting.
 pub const PEERS_KNOWN: usize = 1024;
+/// Nodes of a cluster up to which each connects to each other; above it, to the reference and two more.
+pub const MESH_FULL: usize = 8;
+/// Nodes that were introduced here, by all references together.
+pub const INTRODUCED_MAX: usize = 64;
+/// Addresses of its own that a node reports: one per network that it is in.
+pub const ADDRESSES_TOLD: usize = 8;
+/// Forgotten nodes that are remembered so that nobody introduces them again: the oldest decisions go first.
+pub const FORGOTTEN_MAX: usize = 256;
+/// An address that leads to this node itself, or to a peer that is connected by another one, is tried again this often.
+pub const ALIAS_AGAIN: Duration = Duration::from_secs(600);
 /// Peers that knocked and wait to be accepted.
 pub const WAITING_MAX: usize = 32;
 

@@ -59,6 +59,10 @@ pub enum Trouble {
     PausedHere(String),
     /// A person there paused it; the text is theirs.
     PausedThere(String),
+    /// Its machine stopped answering while there was a session: a cable was pulled, or it lost power.
+    NoAnswer,
+    /// This is the address of this node itself.
+    ThisNode,
     /// It closed the connection.
     Closed,
     /// It broke the protocol; the text says how.
@@ -102,6 +106,8 @@ impl Trouble {
             Trouble::Silent => "silent",
             Trouble::PausedHere(_) => "paused",
             Trouble::PausedThere(_) => "paused_there",
+            Trouble::NoAnswer => "no_answer",
+            Trouble::ThisNode => "this_node",
             Trouble::Closed => "closed",
             Trouble::Misbehaved(_) | Trouble::Accuses(_) => "protocol",
             Trouble::TooManySessions => "too_many_sessions",
@@ -135,11 +141,13 @@ impl fmt::Display for Trouble {
             Trouble::NotAcceptedHere => f.write_str("waiting to be accepted here: run `owsync accept`"),
             Trouble::IdentityRefusedHere => f.write_str("it shows another identity than it had: if it was reinstalled, run `owsync accept` for it, else somebody else has the key"),
             Trouble::IdentityRefusedThere => f.write_str("it expects another identity of this node: if this node was reinstalled, run `owsync accept` there"),
-            Trouble::SameIdentity => f.write_str("same identity: it is this node itself, or a copy of it; of a copy, run `owsync identity --new` on one of the two"),
+            Trouble::SameIdentity => f.write_str("same identity: it is a copy of this node; run `owsync identity --new` on one of the two"),
             Trouble::TwoMachines => f.write_str("two machines show its identity: one is a copy, run `owsync identity --new` on it"),
             Trouble::Silent => f.write_str("silent: nothing was heard of it for two keepalives"),
             Trouble::PausedHere(text) => f.write_str(text),
             Trouble::PausedThere(text) => write!(f, "there: {text}"),
+            Trouble::NoAnswer => f.write_str("connection lost: the peer does not answer any more; check its power and the cable"),
+            Trouble::ThisNode => f.write_str("this is the address of this node itself, which needs no session"),
             Trouble::Closed => f.write_str("it closed the connection"),
             Trouble::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
             Trouble::Accuses(how) => write!(f, "it says this node broke the protocol: {how}"),

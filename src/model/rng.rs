@@ -25,6 +25,14 @@ impl Rng {
         drawn
     }
 
+    /// A number that belongs to this source, drawn beside all others: what is drawn later does not depend on it.
+    pub fn mark(&self) -> u64 {
+        let drawn: [u8; 32] = Sha256::new().chain_update(self.0).chain_update([2]).finalize().into();
+        let mut first = [0; 8];
+        first.copy_from_slice(&drawn[..8]);
+        u64::from_be_bytes(first)
+    }
+
     /// A random number, never 0.
     pub fn number(&mut self) -> u64 {
         let mut drawn = [0; 8];

@@ -3,6 +3,7 @@
 mod share;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -185,6 +186,8 @@ pub struct PeerSettings {
     pub address: Option<Address>,
     /// The public key it must show.
     pub public_key: Option<[u8; 32]>,
+    /// The nodes that it introduces are accepted here; only with a `public_key`.
+    pub introducer: bool,
     /// The shares it may take part in; `None`: all.
     pub shares: Option<Vec<ShareName>>,
     /// Which way changes go between it and this node.
@@ -244,6 +247,8 @@ pub struct Settings {
     pub release: Option<Release>,
     /// What is called when something happens, in whichever share.
     pub hook: Hook,
+    /// Where other nodes can dial this one, best first: what a reference passes on to those that it introduces.
+    pub reachable: Vec<SocketAddr>,
     /// The peers.
     pub peers: Vec<PeerSettings>,
     /// The shares.
@@ -267,6 +272,7 @@ impl Settings {
             history: HistoryBounds::default(),
             release: None,
             hook: Hook::default(),
+            reachable: Vec::new(),
             peers: Vec::new(),
             shares: Vec::new(),
         }

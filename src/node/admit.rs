@@ -1,6 +1,6 @@
 //! A peer said who it is: whether it may enter, as whom, and what is remembered of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
@@ -8,6 +8,7 @@ use crate::model::settings::Accept;
 use crate::model::{NodeId, Now, PeerName, ShareName, WallTime, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::link::Link;
+use crate::node::mesh::seen_at;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Hello, Message};
 use crate::proto::{self};
@@ -21,14 +22,27 @@ pub(crate) struct Waiting {
     pub public_key: Option<[u8; 32]>,
     pub trouble: Trouble,
     pub since: WallTime,
+    /// Where it can be dialled, as far as it told.
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl<F: Fs> Node<F> {
     /// The peer says who it is: may it enter?
     pub(crate) fn handle_hello(&mut self, now: Now, id: LinkId, hello: Hello) {
         let Some(link) = self.links.get(&id) else { return };
-        let (remote, public_key) = (link.remote, link.public_key);
+        let (remote, public_key, waits) = (link.remote, link.public_key, link.hello_waits);
+        let dialled_for = link.dialled_for.clone();
         let node = self.node_of(public_key, &hello);
+        if let Some(dial) = dialled_for.as_ref().and_then(|name| self.dials.get_mut(name)) {
+            dial.node = Some(node);
+        }
+        if waits {
+            if self.has_dialled(id, node) {
+                self.say_bye(now, id, Trouble::Duplicate);
+                return;
+            }
+            self.say_hello(now, id);
+        }
         match self.admit(now, id, node, &hello) {
             Ok(section) => self.let_in(now, id, node, hello, section),
             Err(trouble) => {
@@ -52,7 +66,9 @@ impl<F: Fs> Node<F> {
     fn admit(&mut self, now: Now, id: LinkId, node: NodeId, hello: &Hello) -> Result<Option<PeerName>, Trouble> {
         let Some(link) = self.links.get(&id) else { return Err(Trouble::Closed) };
         if node == self.identity.id {
-            return Err(Trouble::SameIdentity);
+            // A copy of this node was started by itself.
+            let own = hello.instance == self.instance;
+            return Err(if own { Trouble::ThisNode } else { Trouble::SameIdentity });
         }
         let (min, max) = hello.versions;
         if max < proto::VERSIONS.0 || min > proto::VERSIONS.1 {
@@ -64,8 +80,15 @@ impl<F: Fs> Node<F> {
         }
         let section = self.section_of(link, node);
         let public_key = link.public_key;
+        let invited = public_key.is_some() && self.use_token(now, hello);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.invited = invited;
+        }
+        if self.is_forgotten(node) && !invited {
+            return Err(Trouble::NotAcceptedHere);
+        }
         if let Some(name) = &section {
-            let Some(peer) = self.settings.peers.iter().find(|peer| peer.name == *name) else {
+            let Some(peer) = self.peer_settings(name) else {
                 return Err(Trouble::DisabledHere);
             };
             if !peer.enabled {
@@ -84,12 +107,16 @@ impl<F: Fs> Node<F> {
                     let shown = known.public_key.is_some();
                     *other != node && shown && known.accepted && known.section.as_deref() == Some(&name.0)
                 });
+            if pinned_to_other && self.is_introduced(name) {
+                // An address that was told leads elsewhere from here: nothing that a user should look into.
+                return Err(Trouble::Unreachable("a different node answers at that address".into()));
+            }
             if (pinned_to_other && public_key.is_some()) || known_other {
                 return Err(Trouble::IdentityRefusedHere);
             }
         } else if self.settings.accept == Accept::Known && public_key.is_some() {
             let known = self.store.state().peers.get(&node).is_some_and(|known| known.accepted);
-            if !known && !self.use_token(now, hello) {
+            if !known && !invited {
                 return Err(Trouble::NotAcceptedHere);
             }
         }
@@ -101,20 +128,19 @@ impl<F: Fs> Node<F> {
 
     /// The section a session belongs to: by public key, else by the address it was dialled at, or came from.
     pub(crate) fn section_of(&self, link: &Link<F::Root>, node: NodeId) -> Option<PeerName> {
-        let peers = &self.settings.peers;
-        let pinned = peers.iter().find(|peer| peer.public_key.is_some() && peer.public_key == link.public_key);
+        let pinned = self.peers().find(|peer| peer.public_key.is_some() && peer.public_key == link.public_key);
         let known = || {
             self.store.state().peers.get(&node).filter(|known| known.accepted).and_then(|known| known.section.clone())
         };
-        let remembered = || known().and_then(|section| peers.iter().find(|peer| *peer.name.0 == *section));
-        let dialled = || link.dialled_for.as_ref().and_then(|name| peers.iter().find(|peer| peer.name == *name));
+        let remembered = || known().and_then(|section| self.peers().find(|peer| *peer.name.0 == *section));
+        let dialled = || link.dialled_for.as_ref().and_then(|name| self.peer_settings(name));
         let remote = link.remote.to_canonical();
         let here = |peer: &&crate::model::settings::PeerSettings| {
             let literal = peer.address.as_ref().and_then(|address| address.host.parse::<IpAddr>().ok());
             // Two sections may share an address behind one router: then only the key can tell.
             peer.public_key.is_none() && literal.is_some_and(|ip| ip.to_canonical() == remote)
         };
-        let from = || peers.iter().find(here);
+        let from = || self.settings.peers.iter().find(here);
         pinned.or_else(dialled).or_else(remembered).or_else(from).map(|peer| peer.name.clone())
     }
 
@@ -155,7 +181,8 @@ impl<F: Fs> Node<F> {
             if old.probed.is_some_and(|at| now.mono.since(at) < limits::PROBE_COUNTS) {
                 return Err(Trouble::TwoMachines);
             }
-            if let Some(old) = self.links.get_mut(&other) {
+            // Asked once: a newcomer that comes again and again does not put the answer off.
+            if let Some(old) = self.links.get_mut(&other).filter(|old| old.probe.is_none()) {
                 old.questions += 1;
                 old.say(Message::Ping(now.wall));
                 old.probe = Some(now.mono.plus(limits::PROBE_TIME));
@@ -188,16 +215,19 @@ impl<F: Fs> Node<F> {
             section: section.as_ref().map(|name| name.0.to_string()),
             accepted: true,
             met: now.wall,
+            mesh: self.mesh_of(id, node, &hello),
         };
+        if known.mesh.joined {
+            self.recall(node);
+        }
         let hello_name = hello.name.clone();
-        link.hello = Some(hello);
+        if let Some(link) = self.links.get_mut(&id) {
+            link.hello = Some(hello);
+        }
+        self.mesh_stirred = true;
         self.note_return(now, node);
         self.replace_predecessors(node, section.as_ref());
         self.remember_peer(now, node, known);
-        if self.token.is_some() && self.links.get(&id).is_some_and(|link| link.session.dialled()) {
-            // It was shown, and is valid once.
-            self.token = None;
-        }
         if let Some(name) = &section {
             self.note_dial_success(name, id);
         }
@@ -259,6 +289,7 @@ impl<F: Fs> Node<F> {
                 && b.name == known.name
                 && (b.section == known.section || known.section.is_none())
                 && b.accepted
+                && b.mesh == known.mesh
                 && now.wall.since_ms(b.met).abs() < week
         });
         if same {
@@ -291,8 +322,17 @@ impl<F: Fs> Node<F> {
             oldest.and_then(|node| self.waiting.remove(&node));
         }
         let since = self.waiting.get(&node).map_or(now.wall, |known| known.since);
-        self.waiting
-            .insert(node, Waiting { name: hello.name.clone(), remote, public_key, trouble: trouble.clone(), since });
+        self.waiting.insert(
+            node,
+            Waiting {
+                name: hello.name.clone(),
+                remote,
+                public_key,
+                trouble: trouble.clone(),
+                since,
+                addresses: seen_at(remote, hello),
+            },
+        );
         if news && trouble != Trouble::Duplicate {
             self.log(Level::Warning, format!("{} ({remote}): {trouble}", hello.name));
             let details = Tree::map()

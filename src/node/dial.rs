@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Monotonic, Now, PeerName, Rng, Set, WallTime, limits};
-use crate::node::api::Level;
+use crate::model::settings::PeerSettings;
+use crate::model::{Map, Monotonic, NodeId, Now, PeerName, Rng, Set, WallTime, limits};
+use crate::node::api::{Level, LogLine};
 use crate::node::link::Link;
 use crate::node::{LinkId, Node, Output};
 use crate::proto::Session;
@@ -30,6 +31,10 @@ pub(crate) struct Dial {
     pub paused: bool,
     /// Attempts since there was a session.
     pub retries: u32,
+    /// The node that answered there last.
+    pub node: Option<NodeId>,
+    /// It was this node itself that answered.
+    pub own: bool,
 }
 
 impl Dial {
@@ -44,6 +49,8 @@ impl Dial {
             last_in_sync: None,
             paused: false,
             retries: 0,
+            node: None,
+            own: false,
         }
     }
 
@@ -62,14 +69,15 @@ impl Dial {
 }
 
 impl<F: Fs> Node<F> {
-    /// Brings the dials in line with the configured peers.
+    /// Brings the dials in line with the configured and introduced peers.
     pub(crate) fn set_up_dials(&mut self, now: Now) {
-        let wanted = |peer: &&crate::model::settings::PeerSettings| peer.enabled;
-        let names: Set<PeerName> = self.settings.peers.iter().filter(wanted).map(|peer| peer.name.clone()).collect();
-        self.dials.retain(|name, _| names.contains(name));
-        for peer in self.settings.peers.iter().filter(wanted) {
-            let at = if peer.address.is_some() { now.mono } else { Monotonic::NEVER };
-            let dial = self.dials.get_or_insert_with(peer.name.clone(), || Dial::new(at));
+        let wanted = |peer: &&PeerSettings| peer.enabled && !self.is_forgotten_peer(peer);
+        let peers: Map<PeerName, bool> =
+            self.peers().filter(wanted).map(|peer| (peer.name.clone(), peer.address.is_some())).collect();
+        self.dials.retain(|name, _| peers.contains_key(name));
+        for (name, has_address) in peers.iter() {
+            let at = if *has_address { now.mono } else { Monotonic::NEVER };
+            let dial = self.dials.get_or_insert_with(name.clone(), || Dial::new(at));
             if dial.link.is_none() {
                 dial.at = at;
             }
@@ -86,8 +94,13 @@ impl<F: Fs> Node<F> {
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
-            let address =
-                self.settings.peers.iter().find(|peer| peer.name == name).and_then(|peer| peer.address.clone());
+            let retries = self.dials.get(&name).map_or(0, |dial| dial.retries);
+            let introduced = self.is_introduced(&name);
+            let address = match introduced {
+                true => self.candidate(&name, retries).map(|(address, _)| address),
+                false => self.peer_settings(&name).and_then(|peer| peer.address.clone()),
+            };
+            let room = !introduced || self.has_room_for_introduced();
             let reached = self
                 .links
                 .iter()
@@ -101,6 +114,11 @@ impl<F: Fs> Node<F> {
                 continue;
             }
             let Some(address) = address else { continue };
+            if !room {
+                // Introductions never use up the sessions that other peers need: the introducer relays.
+                dial.at = now.mono.plus(limits::BACKOFF_MAX);
+                continue;
+            }
             let id = self.next_link;
             self.next_link += 1;
             dial.link = Some(id);
@@ -124,14 +142,36 @@ impl<F: Fs> Node<F> {
     /// A session that was dialled did not come about, or ended.
     pub(crate) fn note_dial_failure(&mut self, now: Now, name: Option<&PeerName>, trouble: Trouble) {
         let Some(name) = name else { return };
+        let has_address = self.peer_settings(name).is_some_and(|peer| peer.address.is_some());
+        let introduced = self.is_introduced(name);
+        let candidates = self.candidate(name, 0).map(|(_, count)| count);
         let Some(dial) = self.dials.get_mut(name) else { return };
         dial.link = None;
+        let connected = |node: NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(node));
+        let alias = trouble == Trouble::Duplicate && dial.node.is_some_and(connected);
+        let own = trouble == Trouble::ThisNode && !introduced;
+        if own && !dial.own {
+            self.outputs
+                .push_back(Output::Log(LogLine { level: Level::Notice, text: format!("peer {name}: {trouble}") }));
+        }
+        dial.own = own;
+        if alias || own {
+            // There is nothing to connect to; but another node may have that address one day.
+            dial.trouble = None;
+            dial.retries = 0;
+            dial.at = now.mono.plus(limits::ALIAS_AGAIN);
+            return;
+        }
         dial.retries = dial.retries.saturating_add(1);
         if trouble == Trouble::KeyRefusedThere && self.settings.previous_key.is_some() {
             // The other key the next time, in turn: which one the peer has can change under way.
             dial.with_previous = !dial.with_previous;
         }
-        dial.back_off(now.mono, &mut self.rng);
+        match candidates {
+            // The next address of those that were told: only when none of them answered it waits longer.
+            Some(count) if dial.retries % count.max(1) != 0 => dial.at = now.mono.plus(limits::BACKOFF_FIRST),
+            _ => dial.back_off(now.mono, &mut self.rng),
+        }
         if trouble == Trouble::Duplicate {
             return;
         }
@@ -139,12 +179,13 @@ impl<F: Fs> Node<F> {
         let news = dial.trouble.as_ref().is_none_or(|(known, _)| known.code() != trouble.code());
         let since = dial.trouble.as_ref().filter(|_| !news).map_or(now.wall, |(_, since)| *since);
         dial.trouble = Some((trouble.clone(), since));
-        let has_address = self.settings.peers.iter().any(|peer| peer.name == *name && peer.address.is_some());
         if !has_address {
             dial.at = Monotonic::NEVER;
         }
         if news {
-            self.log(Level::Warning, format!("peer {name}: {trouble}"));
+            // Whoever cannot be reached directly is reached by way of the node that introduced it.
+            let level = if introduced { Level::Debug } else { Level::Warning };
+            self.log(level, format!("peer {name}: {trouble}"));
         }
     }
 
@@ -155,6 +196,20 @@ impl<F: Fs> Node<F> {
             dial.at = Monotonic::NEVER;
             dial.trouble = None;
             dial.retries = 0;
+            dial.own = false;
+        }
+    }
+
+    /// A session is over: whoever relied on it, by another address of the same node, is called again.
+    pub(crate) fn note_aliases_end(&mut self, now: Now, id: LinkId, node: Option<NodeId>, handled: Option<&PeerName>) {
+        let with_address: Set<PeerName> =
+            self.peers().filter(|peer| peer.address.is_some()).map(|peer| peer.name.clone()).collect();
+        for (name, dial) in self.dials.iter_mut().filter(|(name, _)| handled != Some(*name)) {
+            let relied = dial.link == Some(id) || (dial.link.is_none() && node.is_some() && dial.node == node);
+            if relied {
+                dial.link = None;
+                dial.at = if with_address.contains(name) { now.mono } else { Monotonic::NEVER };
+            }
         }
     }
 
@@ -172,10 +227,11 @@ impl<F: Fs> Node<F> {
 
     /// Calls every peer, or one, at once.
     pub(crate) fn dial_now(&mut self, now: Now, only: Option<&PeerName>) {
+        let with_address: Set<PeerName> =
+            self.peers().filter(|peer| peer.address.is_some()).map(|peer| peer.name.clone()).collect();
         for (name, dial) in self.dials.iter_mut() {
             let wanted = only.is_none_or(|only| only == name);
-            let has_address = self.settings.peers.iter().any(|peer| peer.name == *name && peer.address.is_some());
-            if wanted && has_address && dial.link.is_none() && !dial.paused {
+            if wanted && with_address.contains(name) && dial.link.is_none() && !dial.paused {
                 dial.at = now.mono;
                 dial.backoff = limits::BACKOFF_FIRST;
             }

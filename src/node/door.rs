@@ -7,7 +7,7 @@ use crate::model::reason::Trouble;
 use crate::model::{NodeId, Now, limits};
 use crate::node::api::Level;
 use crate::node::link::Link;
-use crate::node::{LinkId, Node};
+use crate::node::{LinkId, Node, mesh};
 use crate::proto::frame::Alert;
 use crate::proto::message::{Hello, Message, Patterns, ShareHello};
 use crate::proto::{self, Event as SessionEvent};
@@ -99,8 +99,48 @@ impl<F: Fs> Node<F> {
         peer.is_some_and(|peer| peer.public_key.is_none() || peer.public_key.as_ref() == public_key)
     }
 
-    /// The handshake is over: say who we are.
+    /// The handshake is over: say who we are, unless there is a session with that node already.
     fn handle_open(&mut self, now: Now, id: LinkId, public_key: Option<[u8; 32]>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.public_key = public_key;
+        link.opened = now.mono;
+        let dialled_for = link.dialled_for.clone();
+        let node = public_key.and_then(mesh::node_of);
+        if let Some(dial) = dialled_for.as_ref().and_then(|name| self.dials.get_mut(name)) {
+            if node.is_some() {
+                dial.node = node;
+            } else if dial
+                .node
+                .is_some_and(|node| self.links.values().any(|link| link.is_admitted() && link.node == Some(node)))
+            {
+                // Without keys only its Hello tells whether it is that node again.
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.hello_waits = true;
+                }
+                return;
+            }
+        }
+        if dialled_for.is_some() && node.is_some_and(|node| self.has_dialled(id, node)) {
+            self.say_bye(now, id, Trouble::Duplicate);
+            return;
+        }
+        self.say_hello(now, id);
+    }
+
+    /// Whether this side has opened another session with a node.
+    pub(crate) fn has_dialled(&self, id: LinkId, node: NodeId) -> bool {
+        let same = |link: &Link<F::Root>| {
+            link.node == Some(node) || link.public_key.and_then(mesh::node_of).is_some_and(|other| other == node)
+        };
+        node != self.identity.id
+            && self.links.iter().any(|(other, link)| {
+                *other != id && !link.over && link.dialled_for.is_some() && link.connected && same(link)
+            })
+    }
+
+    /// Says who we are.
+    pub(crate) fn say_hello(&mut self, now: Now, id: LinkId) {
+        let public_key = self.links.get(&id).and_then(|link| link.public_key);
         let settled = now.mono >= self.settled_at;
         let me = &self.store.state().me;
         let mut room = limits::PATTERNS_TOLD;
@@ -140,11 +180,17 @@ impl<F: Fs> Node<F> {
             node: self.identity.id,
             program: env!("CARGO_PKG_VERSION").into(),
             release: self.settings.release.clone(),
+            instance: self.instance,
+            // Only a reference uses them, and in plain mode there is none.
+            addresses: if public_key.is_some() {
+                self.settings.reachable.iter().take(limits::ADDRESSES_TOLD).copied().collect()
+            } else {
+                Vec::new()
+            },
         };
         if let Some(link) = self.links.get_mut(&id) {
-            link.public_key = public_key;
-            link.opened = now.mono;
-            link.last_sent = now.mono;
+            link.hello_waits = false;
+            link.token_shown = hello.token.is_some();
             link.told_held =
                 hello.shares.iter().filter(|share| share.held.is_some()).map(|share| share.name.clone()).collect();
             link.session.send(&Message::Hello(hello));
@@ -155,6 +201,11 @@ impl<F: Fs> Node<F> {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.session.is_ended() {
             return;
+        }
+        let accepted = link.node.is_some() && !matches!(message, Message::Bye(_) | Message::Unknown(_));
+        if accepted && std::mem::take(&mut link.token_shown) {
+            // Whoever goes on after our Hello has let us in: the token was used, and is valid once.
+            self.token = None;
         }
         match (message, link.node.is_some()) {
             (Message::Hello(_), true) => self.misbehaved(now, id, "a second Hello".into()),
@@ -186,6 +237,7 @@ impl<F: Fs> Node<F> {
                 link.answers += 1;
                 self.check_clock(now, id, wall);
             }
+            (Message::Introduce(introduction), true) => self.handle_introduction(now, id, introduction),
             (Message::ShareNews { share, held }, true) => {
                 if let Some(exchange) = link.exchanges.get_mut(&share) {
                     exchange.theirs.held = held;

@@ -94,23 +94,32 @@ impl<F: Fs> Node<F> {
                 Trouble::NotConfiguredHere => Level::Debug,
                 // A person did that, and knows.
                 Trouble::PausedHere(_) => Level::Debug,
+                // The same session's other end says so.
+                Trouble::ThisNode => Level::Debug,
                 Trouble::Misbehaved(_) if !opened => Level::Debug,
                 _ => Level::Warning,
             };
             self.log(level, format!("{remote}: {trouble}"));
             self.note_trouble_at(now, remote, &trouble);
         }
+        let replaced = trouble == Trouble::Duplicate;
         if let Some(node) = node.filter(|_| section.is_some()) {
             self.retire(node);
         }
-        if let Some(name) = section.or(dialled_for) {
-            self.note_link_end(now, &name, id, stood, trouble);
+        let name = section.or(dialled_for);
+        if let Some(name) = &name {
+            self.note_link_end(now, name, id, stood, trouble);
         }
+        let node = node.filter(|_| !replaced);
+        self.note_aliases_end(now, id, node, name.as_ref());
     }
 
     /// A configured peer tried to connect and failed: its status should say why.
     fn note_trouble_at(&mut self, now: Now, remote: IpAddr, trouble: &Trouble) {
-        if matches!(trouble, Trouble::Closed | Trouble::Silent | Trouble::Duplicate | Trouble::PausedHere(_)) {
+        if matches!(
+            trouble,
+            Trouble::Closed | Trouble::Silent | Trouble::Duplicate | Trouble::ThisNode | Trouble::PausedHere(_)
+        ) {
             return;
         }
         let remote = remote.to_canonical();
@@ -136,20 +145,15 @@ impl<F: Fs> Node<F> {
                 continue;
             }
             link.session.handle_timeout(now.mono);
-            let quiet = now.mono.since(link.last_heard);
             if !link.session.is_ended() {
                 if link.is_admitted() {
-                    let probed = link.probe.is_some_and(|at| now.mono >= at);
-                    let stalled = !link.requests.is_empty() && quiet >= limits::TRANSFER_STALL;
-                    if quiet >= limits::SILENCE || probed || stalled {
+                    if now.mono >= link.silent_at() {
                         self.say_bye(now, id, Trouble::Silent);
                         continue;
                     }
-                    if link.session.dialled()
-                        && now.mono.since(link.last_sent.max(link.last_heard)) >= limits::KEEPALIVE
-                    {
+                    if now.mono >= link.ping_due() {
                         // Also when the state cannot be written now and nothing may be said.
-                        link.last_sent = now.mono;
+                        link.pinged = Some(now.mono);
                         link.questions += 1;
                         link.say(Message::Ping(now.wall));
                     }

@@ -211,6 +211,9 @@ impl<F: Fs> Node<F> {
             let id = link.next_request;
             link.next_request = link.next_request.wrapping_add(1);
             let (offset, end) = (arriving.asked, arriving.asked + length);
+            if link.requests.is_empty() {
+                link.requesting_since = now.mono;
+            }
             link.requests.insert(
                 id,
                 Requested {

@@ -13,6 +13,9 @@ impl<F: Fs> Node<F> {
     /// A node of these parts. It opens its shares at the first [`Node::work`].
     pub fn new(parts: Parts<F>, now: Now) -> Node<F> {
         let mut node = Node {
+            instance: parts.rng.mark(),
+            introduced: Vec::new(),
+            mesh_stirred: false,
             fs: parts.fs,
             settings: parts.settings,
             store: parts.store,
@@ -54,6 +57,7 @@ impl<F: Fs> Node<F> {
             node.report_news(&news);
         }
         node.set_up_shares(now, set_back);
+        node.set_up_introduced();
         node.set_up_dials(now);
         node.settle(now);
         node

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::fs::Root;
 use crate::fs::form::Content;
@@ -10,7 +11,7 @@ use crate::model::{
     Digest, Direction, Entry, Life, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
 };
 use crate::node::slow::Pace;
-use crate::proto::message::{Hello, Message, Offer, Piece, ShareHello};
+use crate::proto::message::{Hello, Introduction, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
 use crate::reconcile::filter::Filter;
 
@@ -30,7 +31,10 @@ pub(crate) struct Link<R: Root> {
     /// The peer section it belongs to.
     pub section: Option<PeerName>,
     pub last_heard: Monotonic,
-    pub last_sent: Monotonic,
+    /// When the keepalive was sent that the peer has not answered, with this or anything else.
+    pub pinged: Option<Monotonic>,
+    /// When content was asked for and none was outstanding.
+    pub requesting_since: Monotonic,
     pub exchanges: Map<ShareName, Exchange>,
     /// Messages that may go once the state they speak of is on disk.
     pub outbox: VecDeque<Message>,
@@ -54,6 +58,14 @@ pub(crate) struct Link<R: Root> {
     pub answers: u64,
     /// Shares that our Hello said are held.
     pub told_held: Vec<ShareName>,
+    /// Our Hello waits for theirs: the peer may be one that is connected by another address.
+    pub hello_waits: bool,
+    /// Our Hello showed the token of a join text.
+    pub token_shown: bool,
+    /// It showed a token of this node.
+    pub invited: bool,
+    /// What the peer was last told of the cluster's members.
+    pub introduced: Introduction,
     /// The session is over and only waits to be forgotten.
     pub over: bool,
 }
@@ -198,7 +210,8 @@ impl<R: Root> Link<R> {
             hello: None,
             section: None,
             last_heard: now,
-            last_sent: now,
+            pinged: None,
+            requesting_since: now,
             exchanges: Map::new(),
             outbox: VecDeque::new(),
             requests: Map::new(),
@@ -211,6 +224,10 @@ impl<R: Root> Link<R> {
             probe: None,
             probed: None,
             told_held: Vec::new(),
+            hello_waits: false,
+            token_shown: false,
+            invited: false,
+            introduced: Introduction::default(),
             over: false,
         }
     }
@@ -247,11 +264,41 @@ impl<R: Root> Link<R> {
     }
 
     /// Sends what is queued.
-    pub fn flush(&mut self, now: Monotonic) {
+    pub fn flush(&mut self) {
         while let Some(message) = self.outbox.pop_front() {
             self.session.send(&message);
-            self.last_sent = now;
         }
+    }
+
+    /// Notes that the peer said something: whatever it was asked, it is there.
+    pub fn note_heard(&mut self, now: Monotonic) {
+        self.last_heard = now;
+        self.pinged = None;
+        if self.probe.take().is_some() {
+            self.probed = Some(now);
+        }
+    }
+
+    /// Quiet time after which this side sends a keepalive: one side asks, and the other only when that one does not.
+    fn keepalive(&self) -> Duration {
+        if self.session.dialled() { limits::KEEPALIVE } else { limits::KEEPALIVE * 2 }
+    }
+
+    /// When a keepalive is due; [`Monotonic::NEVER`] while one waits for its answer.
+    pub fn ping_due(&self) -> Monotonic {
+        if self.pinged.is_some() { Monotonic::NEVER } else { self.last_heard.plus(self.keepalive()) }
+    }
+
+    /// When the peer counts as silent unless it says something. Each limit starts when the peer was asked: silence
+    /// before that means nothing.
+    pub fn silent_at(&self) -> Monotonic {
+        let ping = self.pinged.map_or(Monotonic::NEVER, |at| at.plus(limits::SILENCE - self.keepalive()));
+        let stall = if self.requests.is_empty() {
+            Monotonic::NEVER
+        } else {
+            self.last_heard.max(self.requesting_since).plus(limits::TRANSFER_STALL)
+        };
+        ping.min(stall).min(self.probe.unwrap_or(Monotonic::NEVER))
     }
 
     /// Whether enough waits to be sent that nothing more should be made.
@@ -270,11 +317,6 @@ impl<R: Root> Link<R> {
             return Monotonic::NEVER;
         }
         let quiet = if self.is_admitted() {
-            let keepalive = if self.session.dialled() {
-                self.last_sent.max(self.last_heard).plus(limits::KEEPALIVE)
-            } else {
-                Monotonic::NEVER
-            };
             let answer = self
                 .exchanges
                 .values()
@@ -282,13 +324,7 @@ impl<R: Root> Link<R> {
                 .map(|at| at.plus(limits::ANSWER_TIME))
                 .min()
                 .unwrap_or(Monotonic::NEVER);
-            let stall =
-                if self.requests.is_empty() { Monotonic::NEVER } else { self.last_heard.plus(limits::TRANSFER_STALL) };
-            keepalive
-                .min(self.last_heard.plus(limits::SILENCE))
-                .min(self.probe.unwrap_or(Monotonic::NEVER))
-                .min(answer)
-                .min(stall)
+            self.ping_due().min(self.silent_at()).min(answer)
         } else if self.connected {
             // Between the handshake and Hello.
             self.opened.plus(limits::HANDSHAKE_TIME)

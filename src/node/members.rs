@@ -3,9 +3,9 @@
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
 use crate::model::{NodeId, Now, RelPath, ShareName, escape, limits};
+use crate::node::Node;
 use crate::node::api::{Fault, Level, Reply, Tree};
-use crate::node::{LinkId, Node};
-use crate::store::state::{Change, KnownPeer, ShareMeta, Token};
+use crate::store::state::{Change, KnownPeer, Mesh, ShareMeta, Token};
 
 impl<F: Fs> Node<F> {
     pub(crate) fn accept(&mut self, now: Now, peer: Option<&str>) -> Reply {
@@ -64,6 +64,11 @@ impl<F: Fs> Node<F> {
                 self.store.change(Change::Peer(other, KnownPeer { section: None, accepted: false, ..known }));
             }
         }
+        let mesh = if waiting.public_key.is_some() {
+            self.welcome_member(node, waiting.addresses.clone())
+        } else {
+            Mesh::default()
+        };
         self.store.change(Change::Peer(
             node,
             KnownPeer {
@@ -72,8 +77,11 @@ impl<F: Fs> Node<F> {
                 section,
                 accepted: true,
                 met: now.wall,
+                mesh,
             },
         ));
+        self.set_up_introduced();
+        self.set_up_dials(now);
         self.log(Level::Notice, format!("{} ({remote}) was accepted by a person", waiting.name));
         self.dial_now(now, None);
         Reply::Done(Tree::map().with("accepted", waiting.name).with("node", node.to_hex()))
@@ -103,17 +111,7 @@ impl<F: Fs> Node<F> {
             };
         };
         let label = self.node_label(node);
-        let links: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.node == Some(node)).map(|(id, _)| *id).collect();
-        for id in links {
-            self.say_bye(now, id, Trouble::EndedHere("forgotten by a person"));
-        }
-        let names: Vec<ShareName> = self.store.state().shares.keys().cloned().collect();
-        for name in names {
-            self.disown(now, &name, node, None);
-            self.store.change(Change::NoLedger(name, node));
-        }
-        self.store.change(Change::NoPeer(node));
+        self.forget_member(now, node);
         self.log(Level::Notice, format!("peer {label} was forgotten by a person"));
         Reply::Done(Tree::map().with("forgotten", label))
     }

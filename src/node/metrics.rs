@@ -92,7 +92,7 @@ impl<F: Fs> Node<F> {
     /// The peers that status lists and that are expected to be here, by names of which none is there twice.
     fn counted_peers(&self, now: Now) -> Map<String, Peer> {
         let mut peers: Map<String, Peer> = Map::new();
-        for peer in &self.settings.peers {
+        for peer in self.peers() {
             let last_in_sync = self.dials.get(&peer.name).and_then(|dial| dial.last_in_sync);
             peers.insert(peer.name.to_string(), Peer { last_in_sync, ..Peer::default() });
         }

@@ -11,7 +11,7 @@
 //! `fetch` and `serve` move content, `decide` makes a plan that passed every guard and `check`, `land` puts it in place,
 //! `landed`, `undo` and `keep` end that, `settle` writes it down and only then says so; what could not land is `owed`, what
 //! waits for a sync is `manual`, what waits for a person is on `hold`, what waits for a system upgrade is in `release`, and `past` says who gives a version to what has none. `door` and `admit` decide
-//! who may enter, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
+//! who may enter, `mesh` introduces nodes to each other, `dial` whom to call, `farewell` how that ends, `expire` what may be forgotten, `reload` what a new
 //! configuration changes. People ask through `command`: `run`, `approve`, `former`, `members`, and are answered by
 //! `status`, `verdict`, `lists` and `metrics`; `preview` and `would` tell what would happen, `ask` what peers have, and
 //! `compare` how that differs.
@@ -52,6 +52,7 @@ mod lists;
 mod look;
 mod manual;
 mod members;
+mod mesh;
 mod metrics;
 mod offer;
 mod op;
@@ -83,6 +84,7 @@ use std::net::IpAddr;
 use crate::fs::scan::Hint;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
+use crate::model::settings::PeerSettings;
 use crate::model::{Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, Rng, Set, Settings, ShareName, limits};
 use crate::proto::Session;
 use crate::reconcile::filter::Reserved;
@@ -120,6 +122,12 @@ pub struct Node<F: Fs> {
     links: Map<LinkId, Link<F::Root>>,
     next_link: LinkId,
     dials: Map<PeerName, Dial>,
+    /// Peers that a reference introduced, as if they were configured: made from the state and the settings.
+    introduced: Vec<PeerSettings>,
+    /// Something changed that peers are to be told of the cluster's members.
+    mesh_stirred: bool,
+    /// Random for this start of the program: what is said under it is said by this very node.
+    instance: u64,
     /// Troubles with nodes that belong to no section: who knocked and was not let in.
     waiting: Map<NodeId, admit::Waiting>,
     next_batch: u64,
@@ -215,10 +223,7 @@ impl<F: Fs> Node<F> {
     /// Bytes were read on a session.
     pub fn handle_bytes(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.last_heard = now.mono;
-            if link.probe.take().is_some() {
-                link.probed = Some(now.mono);
-            }
+            link.note_heard(now.mono);
             link.session.handle_bytes(bytes);
             self.counters.bytes_in += bytes.len() as u64;
         }
@@ -234,6 +239,14 @@ impl<F: Fs> Node<F> {
         self.pump(now, id);
         self.links.remove(&id);
         self.finish(now);
+    }
+
+    /// The machine at the other end of a session does not answer any more.
+    pub fn handle_lost(&mut self, now: Now, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.session.end(Trouble::NoAnswer);
+        }
+        self.handle_closed(now, id);
     }
 
     /// Something changed in a share: at a path, or (`None`) anywhere.
@@ -344,6 +357,7 @@ impl<F: Fs> Node<F> {
         self.end_leaving(now);
         self.preview_on(now);
         self.time_comparisons(now);
+        self.introduce();
         self.settle(now);
         self.links.retain(|_, link| !link.over || link.session.queued() > 0);
     }

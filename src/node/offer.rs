@@ -86,8 +86,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn direction_with(&self, id: LinkId, name: &ShareName) -> Option<Direction> {
         let share = self.shares.get(name).filter(|share| !share.leaving)?;
         let link = self.links.get(&id)?;
-        let peer =
-            link.section.as_ref().and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
+        let peer = link.section.as_ref().and_then(|section| self.peer_settings(section));
         let paused = link.section.as_ref().and_then(|section| self.dials.get(section)).is_some_and(|dial| dial.paused);
         if paused || peer.is_some_and(|peer| !peer.allows(name)) {
             return None;
@@ -98,7 +97,7 @@ impl<F: Fs> Node<F> {
     /// What of this node a peer may be offered.
     fn offers_to(&self, id: LinkId, name: &ShareName) -> Offers {
         let section = self.links.get(&id).and_then(|link| link.section.as_ref());
-        let peer = section.and_then(|section| self.settings.peers.iter().find(|peer| peer.name == *section));
+        let peer = section.and_then(|section| self.peer_settings(section));
         if peer.is_some_and(|peer| !peer.direction.sends()) {
             return Offers::Nothing;
         }

@@ -69,6 +69,8 @@ impl<F: Fs> Node<F> {
             self.identity = Identity::of(mode, self.store.state().me.plain_id);
         }
         let reserved = std::mem::replace(&mut self.reserved, reserved);
+        self.set_up_introduced();
+        self.mesh_stirred = true;
         self.end_affected(now, &changed);
         self.set_up_dials(now);
         self.replace_shares(now, &old.shares, &reserved);

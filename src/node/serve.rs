@@ -41,7 +41,6 @@ impl<F: Fs> Node<F> {
             const HEAD: usize = 24;
             if room <= HEAD {
                 link.session.send(&Message::Data(std::mem::take(&mut chunks)));
-                link.last_sent = now.mono;
                 filled = 0;
                 continue;
             }
@@ -72,14 +71,12 @@ impl<F: Fs> Node<F> {
                         filled = 0;
                     }
                     link.session.send(&Message::Unavailable { id: piece.id, reason });
-                    link.last_sent = now.mono;
                 }
             }
         }
         if let Some(link) = self.links.get_mut(&id) {
             if !chunks.is_empty() {
                 link.session.send(&Message::Data(chunks));
-                link.last_sent = now.mono;
             }
         }
     }

@@ -65,7 +65,7 @@ impl<F: Fs> Node<F> {
             }
         }
         for link in self.links.values_mut().filter(|link| !link.over) {
-            link.flush(now.mono);
+            link.flush();
         }
         self.drop_the_deaf(now);
         self.note_sync_times(now);

@@ -2,9 +2,9 @@
 
 use crate::fs::Fs;
 use crate::model::reason::{Choice, LeftOut};
-use crate::model::settings::{Accept, Mode};
+use crate::model::settings::{Accept, Mode, PeerSettings};
 use crate::model::{
-    Direction, Entry, Index, Kind, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
+    Direction, Entry, Index, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
 };
 use crate::node::api::Tree;
 use crate::node::link::{Exchange, Link};
@@ -16,6 +16,9 @@ use crate::store::state::{KnownPeer, Owed, Pause};
 /// Why nothing is known of a node that connects by itself, and what to do.
 pub(crate) const AWAY: &str =
     "not connected: it dials this node by itself; if it is gone for good, run `owsync peers forget`";
+
+/// Why a configured peer is not dialled, and what to do.
+const FORGOTTEN: &str = "forgotten by a user: remove its section from the configuration, or invite it anew";
 
 /// A label that no other peer in the tree has: many routers are called OpenWrt.
 fn distinct(tree: &Tree, label: String, node: Option<NodeId>) -> String {
@@ -36,7 +39,7 @@ impl<F: Fs> Node<F> {
         let connected = |node: NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(node));
         let configured = |known: &KnownPeer| {
             let section = known.section.as_deref();
-            section.is_some_and(|section| self.settings.peers.iter().any(|peer| *peer.name.0 == *section))
+            section.is_some_and(|section| self.peers().any(|peer| *peer.name.0 == *section))
         };
         let known = self.store.state().peers.iter().map(|(node, known)| (*node, known));
         known.filter(move |(node, known)| known.accepted && !configured(known) && !connected(*node))
@@ -118,14 +121,20 @@ impl<F: Fs> Node<F> {
     /// Every peer, by name.
     pub(crate) fn peers_tree(&self, now: Now) -> Tree {
         let mut tree = Tree::map();
-        for peer in &self.settings.peers {
-            let links =
-                self.links.iter().find(|(_, link)| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
-            let mut one = match links {
-                Some((id, link)) => self.linked_tree(now, *id, link),
-                None => self.unlinked_tree(now, &peer.name, peer.enabled),
+        for peer in self.peers() {
+            let link = self.link_of_peer(&peer.name).and_then(|id| Some((id, self.links.get(&id)?)));
+            let mut one = match link {
+                Some((id, link)) => self.linked_tree(now, id, link),
+                None => self.unlinked_tree(now, peer),
             };
-            one = one.with_some("address", peer.address.as_ref().map(ToString::to_string)).with("configured", true);
+            let other = link.and_then(|(_, link)| link.section.as_ref()).filter(|section| **section != peer.name);
+            let introducer = self.introducer_of(&peer.name);
+            one = one
+                .with_some("address", self.address_shown(peer, link.map(|(_, link)| link)))
+                .with_some("same_node_as", other.map(ToString::to_string))
+                .with("configured", introducer.is_none())
+                .with_some("introduced_by", introducer.map(|by| self.node_label(by)))
+                .with_some("path", self.path_of(&peer.name, link.is_some()));
             if peer.direction != Direction::Both {
                 one = one.with("direction", peer.direction.word());
             }
@@ -154,6 +163,18 @@ impl<F: Fs> Node<F> {
             tree = tree.with(label, one);
         }
         tree
+    }
+
+    /// The address of a peer: as configured; of an introduced one where it is connected, or was last looked for.
+    fn address_shown(&self, peer: &PeerSettings, link: Option<&Link<F::Root>>) -> Option<String> {
+        if !self.is_introduced(&peer.name) {
+            return peer.address.as_ref().map(ToString::to_string);
+        }
+        let retries = self.dials.get(&peer.name).map_or(0, |dial| dial.retries);
+        match link {
+            Some(link) => Some(link.remote.to_canonical().to_string()),
+            None => self.candidate(&peer.name, retries).map(|(address, _)| address.to_string()),
+        }
     }
 
     fn linked_tree(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> Tree {
@@ -257,7 +278,18 @@ impl<F: Fs> Node<F> {
         tree
     }
 
-    fn unlinked_tree(&self, now: Now, name: &PeerName, enabled: bool) -> Tree {
+    fn unlinked_tree(&self, now: Now, peer: &PeerSettings) -> Tree {
+        let (name, enabled) = (&peer.name, peer.enabled);
+        if enabled && self.is_forgotten_peer(peer) {
+            return Tree::map().with("state", "forgotten").with("connected", false).with("message", FORGOTTEN);
+        }
+        if self.dials.get(name).is_some_and(|dial| dial.own) {
+            return Tree::map()
+                .with("state", "this node")
+                .with("connected", false)
+                .with("in_sync", true)
+                .with("this_node", true);
+        }
         let known = self
             .store
             .state()
@@ -273,7 +305,15 @@ impl<F: Fs> Node<F> {
                 .with("message", "switched off here");
         };
         let mut tree = Tree::map();
+        let relays = self.introducer_of(name).and_then(|by| self.relay(by));
         tree = match (&dial.trouble, dial.paused) {
+            (trouble, false) if relays.is_some() => {
+                let why = trouble.as_ref().map_or("not connected yet".to_string(), |(trouble, _)| trouble.to_string());
+                tree.with("state", "relayed")
+                    .with("connected", false)
+                    .with("in_sync", relays.is_some_and(|(_, link)| link.is_in_sync()))
+                    .with("message", format!("no direct session: {why}"))
+            }
             (_, true) => tree
                 .with("state", "paused")
                 .with("connected", false)

@@ -213,9 +213,17 @@ impl<F: Fs> Node<F> {
     fn is_meant(&self, id: LinkId, peer: Option<&PeerName>) -> bool {
         let Some(peer) = peer else { return true };
         match self.links.get(&id).and_then(|link| link.section.as_ref()) {
-            Some(section) => section == peer,
+            Some(section) => section == peer || self.link_of_peer(peer) == Some(id),
             None => *self.peer_label(id) == *peer.0,
         }
+    }
+
+    /// The session with a peer: its own, or one with the same node that came about by another of its addresses.
+    pub(crate) fn link_of_peer(&self, name: &PeerName) -> Option<LinkId> {
+        let admitted = || self.links.iter().filter(|(_, link)| link.is_admitted());
+        let own = admitted().find(|(_, link)| link.section.as_ref() == Some(name)).map(|(id, _)| *id);
+        let node = self.dials.get(name).and_then(|dial| dial.node);
+        own.or_else(|| admitted().find(|(_, link)| node.is_some() && link.node == node).map(|(id, _)| *id))
     }
 
     /// Why this node is not in sync, in no order.
@@ -236,7 +244,9 @@ impl<F: Fs> Node<F> {
                 gaps.push(Gap::new(Urgency::Asked, "paused", pause.to_string()).of_peer(&*name.0));
                 continue;
             }
-            if links.iter().any(|(_, link)| link.section.as_ref() == Some(name)) {
+            // One node is one state, by whichever of its addresses it is connected; and an introduced one is reached
+            // by way of its introducer where there is no direct session.
+            if self.link_of_peer(name).is_some() || dial.own || self.is_relayed(name) {
                 continue;
             }
             let (code, text) = match &dial.trouble {
@@ -530,8 +540,10 @@ impl<F: Fs> Node<F> {
             }
         }
         for link in self.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
-            if let Some(dial) = link.section.as_ref().and_then(|name| self.dials.get_mut(name)) {
-                dial.last_in_sync = Some(link.heard_at(now));
+            for (name, dial) in self.dials.iter_mut() {
+                if link.section.as_ref() == Some(name) || (dial.node.is_some() && dial.node == link.node) {
+                    dial.last_in_sync = Some(link.heard_at(now));
+                }
             }
         }
     }

@@ -9,9 +9,11 @@ mod bye;
 mod content;
 mod hello;
 mod index;
+mod introduce;
 mod progress;
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use minicbor::{Decode, Encode};
 
@@ -25,9 +27,11 @@ use bye::WireBye;
 use content::{WireChunk, WireData, WirePiece, WireRequest, WireUnavailable};
 use hello::WireHello;
 use index::WireIndex;
+use introduce::WireIntroduction;
 use progress::{WireProgress, WireReason};
 
 pub use bye::{Bye, ByeCode};
+pub use introduce::{Introduced, Introduction};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +100,8 @@ pub enum Message {
         /// What it has.
         entries: Vec<Offer>,
     },
+    /// Who belongs to the cluster, as far as the sender vouches for it.
+    Introduce(Introduction),
     /// A type of a later version.
     Unknown(u8),
 }
@@ -127,6 +133,11 @@ pub struct Hello {
     pub program: String,
     /// The release of its system, where that is known.
     pub release: Option<Release>,
+    /// Random for each start of its program: with it a node recognises itself, and tells itself from a copy.
+    pub instance: u64,
+    /// Where it can be reached, best first; at most
+    /// [`limits::ADDRESSES_TOLD`](crate::model::limits::ADDRESSES_TOLD).
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// A share in a Hello.
@@ -307,6 +318,7 @@ impl Message {
             }
             Message::Ask { id, share, paths } => put(bytes, 12, &WireAsk::new(*id, share, paths)),
             Message::Tell { id, last, entries } => put(bytes, 13, &WireTell::new(*id, *last, entries)),
+            Message::Introduce(introduction) => put(bytes, 14, &WireIntroduction::from(introduction)),
             Message::Unknown(number) => bytes.push(*number),
         }
     }
@@ -364,6 +376,7 @@ impl Message {
             }
             12 => take::<WireAsk>("Ask", body)?.try_into()?,
             13 => take::<WireTell>("Tell", body)?.try_into()?,
+            14 => Message::Introduce(take::<WireIntroduction>("Introduce", body)?.try_into()?),
             other => Message::Unknown(other),
         })
     }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, Direction, NodeId, Record, RelPath, ShareName, StateId, WallTime, escape};
 use crate::store::state::{
-    Cause, Change, LandingRecord, LandingStep, Ledger, Me, Owed, Pause, ShareMeta, Token, Trial,
+    Cause, Change, Forgotten, LandingRecord, LandingStep, Ledger, Me, Owed, Pause, ShareMeta, Token, Trial,
 };
 use entry::{LineEntry, LineLanding, LineRecord, LineStep, disk_stat, disk_text, sleep_from, sleep_word};
 use pause::LinePause;
@@ -51,6 +51,14 @@ pub(crate) enum Line {
     Share(LineShare),
     Peer(LinePeer),
     Forget {
+        node: String,
+    },
+    Forgotten {
+        node: String,
+        round: u64,
+        at: i64,
+    },
+    Recalled {
         node: String,
     },
     Ledger(LineLedger),
@@ -228,6 +236,8 @@ impl From<&Change> for Line {
             }
             Change::Peer(node, peer) => Line::Peer(LinePeer::new(*node, peer)),
             Change::NoPeer(node) => Line::Forget { node: node.to_hex() },
+            Change::Forgotten(node, one) => Line::Forgotten { node: node.to_hex(), round: one.round, at: one.at.0 },
+            Change::Recalled(node) => Line::Recalled { node: node.to_hex() },
             Change::Tokens(tokens) => Line::Tokens(
                 tokens.iter().map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0 }).collect(),
             ),
@@ -294,6 +304,10 @@ impl Line {
                 Change::Peer(node, known)
             }
             Line::Forget { node } => Change::NoPeer(node_id(&node)?),
+            Line::Forgotten { node, round, at } => {
+                Change::Forgotten(node_id(&node)?, Forgotten { round: counted(round)?, at: WallTime(at) })
+            }
+            Line::Recalled { node } => Change::Recalled(node_id(&node)?),
             Line::Ledger(ledger) => {
                 let state = |text: &str| if text.is_empty() { Ok(None) } else { state_id(text).map(Some) };
                 let whole = Ledger {

@@ -8,6 +8,7 @@ mod pause;
 
 mod why;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::model::reason::Hold;
@@ -28,6 +29,8 @@ pub struct State {
     pub shares: Map<ShareName, ShareState>,
     /// The nodes it has met, or was told to accept.
     pub peers: Map<NodeId, KnownPeer>,
+    /// The nodes that users removed from the cluster.
+    pub forgotten: Map<NodeId, Forgotten>,
     /// The tokens of join texts that were printed and not used.
     pub tokens: Vec<Token>,
     /// What a person switched off for a while.
@@ -223,6 +226,30 @@ pub struct KnownPeer {
     pub accepted: bool,
     /// When it was last met, as far as that was written.
     pub met: WallTime,
+    /// What it has to do with introductions.
+    pub mesh: Mesh,
+}
+
+/// What a node that was met, or introduced, has to do with introductions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mesh {
+    /// It joined the cluster through this node: it showed a token of this node, or a user accepted it here.
+    pub joined: bool,
+    /// The node that introduced it here, and whose introduction is all that speaks for it.
+    pub by: Option<NodeId>,
+    /// Where it can be dialled, as far as was told: nothing is believed of whoever answers there.
+    pub addresses: Vec<SocketAddr>,
+    /// How often its membership was decided: of two decisions the one with the higher number counts.
+    pub round: u64,
+}
+
+/// A node that a user removed from the cluster: it is neither accepted nor introduced, until it is invited anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The number of the decision, as in [`Mesh::round`].
+    pub round: u64,
+    /// When this node learned of it.
+    pub at: WallTime,
 }
 
 /// The token of a join text.
@@ -265,6 +292,10 @@ pub enum Change {
     Peer(NodeId, KnownPeer),
     /// A node is forgotten.
     NoPeer(NodeId),
+    /// A node was removed from the cluster by a user.
+    Forgotten(NodeId, Forgotten),
+    /// A node that was removed may come back.
+    Recalled(NodeId),
     /// The valid tokens.
     Tokens(Vec<Token>),
     /// What is switched off.
@@ -278,6 +309,7 @@ impl State {
             me: Me { plain_id, state, rank: 0, number: 0, seq: 0 },
             shares: Map::new(),
             peers: Map::new(),
+            forgotten: Map::new(),
             tokens: Vec::new(),
             pauses: Vec::new(),
         }
@@ -323,6 +355,12 @@ impl State {
             Change::NoPeer(node) => {
                 self.peers.remove(&node);
             }
+            Change::Forgotten(node, forgotten) => {
+                self.forgotten.insert(node, forgotten);
+            }
+            Change::Recalled(node) => {
+                self.forgotten.remove(&node);
+            }
             Change::Tokens(tokens) => self.tokens = tokens,
             Change::Pauses(pauses) => self.pauses = pauses,
         }
@@ -334,6 +372,7 @@ impl State {
             .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())))
             .chain((!self.pauses.is_empty()).then(|| Change::Pauses(self.pauses.clone())));
         let peers = self.peers.iter().map(|(node, peer)| Change::Peer(*node, peer.clone()));
+        let forgotten = self.forgotten.iter().map(|(node, one)| Change::Forgotten(*node, one.clone()));
         let shares = self.shares.iter().flat_map(|(name, share)| {
             let meta = std::iter::once(Change::Share(name.clone(), share.meta.clone()));
             let ledgers =
@@ -351,7 +390,7 @@ impl State {
             let trial = share.trial.iter().map(move |trial| Change::Trial(name.clone(), Some(trial.clone())));
             meta.chain(ledgers).chain(owed).chain(landing).chain(trial).chain(records)
         });
-        head.chain(peers).chain(shares)
+        head.chain(peers).chain(forgotten).chain(shares)
     }
 
     fn share(&mut self, name: ShareName) -> &mut ShareState {

@@ -268,7 +268,7 @@ fn a_daemon_that_peers_with_itself_survives_and_does_not_grow() {
     let (host, port, own) = (a.ip.to_string(), a.port.to_string(), format!("{},{}", a.address(), a.ip));
     let more = ["--auto-sync", &own, "--poll-interval", "1"];
     a.adopt(&mut by_options(a, &["daemon", "-f", "--host", &host, "--port", &port], &more));
-    until("it has met itself", || a.try_status().is_some() && a.log().contains("same identity"));
+    until("it has met itself", || a.try_status().is_some() && a.log().contains("the address of this node itself"));
     until("and looked at everything", || a.main()["files"] == json!(50));
     // The first seconds fill buffers and page in code.
     throughout(Duration::from_secs(2), "it runs", || a.is_running());

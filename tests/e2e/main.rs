@@ -29,6 +29,8 @@ mod dropin_daemon;
 mod edits;
 mod hooks;
 mod hostile;
+#[cfg(feature = "encryption")]
+mod mesh;
 mod metrics;
 mod network;
 mod pasts;

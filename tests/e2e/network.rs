@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::node::Node;
 use crate::skip::{has_program, not_run};
 use crate::space::{Own, Space};
-use crate::wait::{promptly, throughout, timed, until};
+use crate::wait::{promptly, throughout, timed, until, until_within};
 
 /// Nodes, each in a network of its own, each connected to each other by a cable.
 struct Net {
@@ -133,6 +134,47 @@ fn three_machines_go_on_while_cables_are_pulled() {
     let loser = if winner == "a's" { "b's" } else { "a's" };
     assert!(cluster.nodes().iter().any(|node| node.history("both").iter().any(|one| one == loser)), "{loser} is lost");
     assert_eq!(a.tree().len(), 5);
+}
+
+/// How often a node's process went to sleep by itself: once for each time that it woke up.
+fn wakes(node: &Node) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    count.trim().parse().unwrap()
+}
+
+/// F89: nothing is said on an idle session, its cable dies without a sign, and status says so within 30 s; while it is
+/// healthy the kernel asks, and the process sleeps.
+#[test]
+fn a_dead_cable_is_noticed_while_nothing_is_said() {
+    let Some(net) = Net::new(&["a", "b"]) else { return };
+    let (a, b) = (&net.cluster["a"], &net.cluster["b"]);
+    net.cluster.start();
+    a.write("first", "over veth");
+    net.cluster.until_equal();
+    let pid = a.pid();
+    // Longer than the kernel waits before it asks.
+    let before = wakes(a);
+    throughout(Duration::from_secs(17), "it runs", || Path::new(&format!("/proc/{pid}")).exists());
+    let woke = wakes(a) - before;
+    assert!(woke <= 2, "it woke {woke} times in 17 s");
+
+    // Packets go to a machine that is not there: no carrier is lost, nobody answers.
+    for (n, m) in [(0, 1), (1, 0)] {
+        let nowhere = ["lladdr", "02:00:00:00:00:99", "dev", &Net::port(n, m), "nud", "permanent"];
+        net.spaces[n].run(&[&["ip", "neigh", "replace", &Net::ip(m, n)], &nowhere[..]].concat());
+    }
+    let reason = |node: &Node, peer: &str| node.peer(peer)["reason"].clone();
+    let took = until_within(Duration::from_secs(30), "a misses b", || a.peer("b")["in_sync"] == json!(false));
+    assert_eq!(reason(a, "b"), json!("no_answer"), "after {took:?}");
+    assert!(!a.is_in_sync());
+    until_within(Duration::from_secs(15), "b misses a", || b.peer("a")["in_sync"] == json!(false));
+
+    for (n, m) in [(0, 1), (1, 0)] {
+        net.spaces[n].run(&["ip", "neigh", "del", &Net::ip(m, n), "dev", &Net::port(n, m)]);
+    }
+    b.write("second", "once there is a way");
+    a.until_holds("second", "once there is a way");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub fn hello(wall: WallTime) -> Hello {
         node: NodeId([0xaa; 16]),
         program: "test".into(),
         release: None,
+        instance: 0,
+        addresses: Vec::new(),
     }
 }
 

@@ -127,6 +127,8 @@ impl Story<'_> {
             node: NodeId([9; 16]),
             program: "9".into(),
             release: None,
+            instance: 0,
+            addresses: Vec::new(),
         };
         self.say(&Message::Hello(hello));
     }

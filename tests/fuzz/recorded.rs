@@ -9,7 +9,9 @@ use owsync::model::{
     limits,
 };
 use owsync::proto::Message;
-use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Patterns, Piece, Progress, ShareHello};
+use owsync::proto::message::{
+    Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress, ShareHello,
+};
 
 use crate::disk::User;
 use crate::seeds::Seeds;
@@ -41,6 +43,8 @@ pub fn messages() -> Seeds {
         node: NodeId([9; 16]),
         program: "2.0.0".into(),
         release: Release::parse("24.10.4"),
+        instance: 0,
+        addresses: Vec::new(),
     };
     let reasons = [
         Reason::TooLarge { size: 300, max: 16 },
@@ -58,6 +62,19 @@ pub fn messages() -> Seeds {
     let mut all = vec![
         ("hello", Message::Hello(hello)),
         ("bye", Message::Bye(Bye { code: ByeCode::ClockSkew, number: -60_001, text: "skew".into() })),
+        (
+            "introduce",
+            Message::Introduce(Introduction {
+                members: 3,
+                nodes: vec![Introduced {
+                    public_key: [3; 32],
+                    name: "r3".into(),
+                    round: 1,
+                    addresses: vec!["10.0.0.3:4321".parse().unwrap(), "[fd00::3]:4321".parse().unwrap()],
+                }],
+                forgotten: vec![(NodeId([4; 16]), 2)],
+            }),
+        ),
         ("want", Message::Want { share: share(), state: StateId(1 << 63), since: 24, round: 7 }),
         ("index", Message::Index(index)),
         (

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod addresses;
 mod chaos;
 mod checks;
 mod commands;
@@ -15,6 +16,8 @@ mod dice;
 mod disk;
 mod holds;
 mod manual;
+#[cfg(feature = "encryption")]
+mod mesh;
 mod metrics;
 mod paused;
 mod previews;

@@ -8,7 +8,9 @@ use owsync::model::{
     WallTime, limits,
 };
 use owsync::proto::Message;
-use owsync::proto::message::{Bye, ByeCode, Chunk, Hello, IndexPart, Offer, Patterns, Piece, Progress, ShareHello};
+use owsync::proto::message::{
+    Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress, ShareHello,
+};
 
 use crate::bytes::hex;
 
@@ -61,11 +63,13 @@ fn hello() {
         node: NodeId([0xab; 16]),
         program: "2.0.0".into(),
         release: Release::parse("24.10.4"),
+        instance: 7,
+        addresses: vec!["10.0.0.1:4321".parse().unwrap()],
     };
     both_ways(
         &Message::Hello(hello.clone()),
         "01                                      # Hello
-         ad                                      # thirteen keys
+         af                                      # fifteen keys
          00 02                                   # lowest version
          01 02                                   # highest version
          02 62 7231                              # name 'r1'
@@ -81,7 +85,9 @@ fn hello() {
            a5 00 63 76706e 01 00 02 03 03 48 0000000000000000 04 62 6e6f # vpn, nothing yet, observes, held: 'no'
          0a 50 abababababababababababababababab  # node id
          0b 65 322e302e30                        # program '2.0.0'
-         0c 67 32342e31302e34                    # release '24.10.4'",
+         0c 67 32342e31302e34                    # release '24.10.4'
+         0d 07                                   # this start of the program
+         0e 81 6d 31302e302e302e313a34333231     # reachable at 10.0.0.1:4321",
     );
     // Without a token there is no key 8, and without a release no key 12.
     both_ways(
@@ -94,9 +100,67 @@ fn hello() {
             rank: 0,
             ..hello
         }),
-        "01 ab 00 02 01 02 02 62 7231 03 1b 000001a1f806614b 04 f4 05 00 06 1b 5f1c000000000001 07 f5
-         09 80 0a 50 abababababababababababababababab 0b 65 322e302e30",
+        "01 ad 00 02 01 02 02 62 7231 03 1b 000001a1f806614b 04 f4 05 00 06 1b 5f1c000000000001 07 f5
+         09 80 0a 50 abababababababababababababababab 0b 65 322e302e30
+         0d 07 0e 81 6d 31302e302e302e313a34333231",
     );
+}
+
+/// F113: a member is introduced by the key that it must prove; a forgotten one is named by its id.
+#[test]
+fn introduce() {
+    let node = Introduced {
+        public_key: [0x11; 32],
+        name: "r3".into(),
+        round: 2,
+        addresses: vec!["10.0.0.3:4321".parse().unwrap(), "[fd00::3]:4321".parse().unwrap()],
+    };
+    let forgotten = vec![(NodeId([0xcd; 16]), 3)];
+    both_ways(
+        &Message::Introduce(Introduction { members: 4, nodes: vec![node], forgotten }),
+        "0e a3
+         00 04                                   # four members
+         01 81                                   # one of them is introduced
+           a4 00 58 20 1111111111111111111111111111111111111111111111111111111111111111
+              01 62 7233                         # name 'r3'
+              02 02                              # round
+              03 82 6d 31302e302e302e333a34333231 6e 5b666430303a3a335d3a34333231
+         02 81                                   # one was forgotten, in round 3
+           82 50 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd 03",
+    );
+}
+
+/// F113: nobody is introduced to more nodes, or at more addresses, than are kept; one that leads nowhere is left out.
+#[test]
+fn an_introduction_is_bounded() {
+    let node = |n: u8, addresses: usize| Introduced {
+        public_key: [n; 32],
+        name: String::new(),
+        round: 1,
+        addresses: vec!["10.0.0.3:4321".parse().unwrap(); addresses],
+    };
+    let written = |nodes: Vec<Introduced>, forgotten: usize| {
+        let mut bytes = Vec::new();
+        let forgotten = vec![(NodeId([1; 16]), 1); forgotten];
+        Message::Introduce(Introduction { members: 9, nodes, forgotten }).encode(&mut bytes);
+        bytes
+    };
+    let nodes = |count: usize, addresses: usize| (0..count).map(|n| node(n as u8, addresses)).collect::<Vec<_>>();
+    let most = written(nodes(limits::MESH_FULL, limits::ADDRESSES_TOLD), limits::FORGOTTEN_MAX);
+    assert!(most.len() <= limits::MESSAGE_MAX && Message::decode(&most).is_ok());
+    for more in [
+        written(nodes(limits::MESH_FULL + 1, 1), 0),
+        written(nodes(1, limits::ADDRESSES_TOLD + 1), 0),
+        written(Vec::new(), limits::FORGOTTEN_MAX + 1),
+    ] {
+        assert!(Message::decode(&more).is_err());
+    }
+    let mut nowhere = node(1, 0);
+    for address in ["0.0.0.0:1", "10.0.0.1:0", "224.0.0.1:5", "[::]:4321", "10.0.0.1:1"] {
+        nowhere.addresses.push(address.parse().unwrap());
+    }
+    let Ok(Message::Introduce(read)) = Message::decode(&written(vec![nowhere], 0)) else { panic!("it is well-formed") };
+    assert_eq!(read.nodes[0].addresses, ["10.0.0.1:1".parse().unwrap()]);
 }
 
 #[test]
@@ -126,13 +190,15 @@ fn the_directions_of_a_share() {
             node: NodeId([0; 16]),
             program: String::new(),
             release: None,
+            instance: 0,
+            addresses: Vec::new(),
         };
         both_ways(
             &Message::Hello(hello),
             &format!(
-                "01 ab 00 02 01 03 02 60 03 20 04 f4 05 00 06 01 07 f4
+                "01 ad 00 02 01 03 02 60 03 20 04 f4 05 00 06 01 07 f4
                  09 81 a4 00 64 6d61696e 01 00 02 {number:02x} 03 48 0000000000000000
-                 0a 50 00000000000000000000000000000000 0b 60"
+                 0a 50 00000000000000000000000000000000 0b 60 0d 00 0e 80"
             ),
         );
     }
@@ -488,6 +554,8 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         node: NodeId([0xff; 16]),
         program: text.clone(),
         release: Release::parse(&"r".repeat(32)),
+        instance: u64::MAX,
+        addresses: vec!["10.0.0.1:4321".parse().unwrap(); limits::ADDRESSES_TOLD],
     };
     let reasons = [
         Reason::Refused(text.clone()),

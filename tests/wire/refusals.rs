@@ -21,6 +21,8 @@ fn hello() -> C {
         (9, C::A(vec![share("main")])),
         (10, b(&[1; 16])),
         (11, t("2.0.0")),
+        (13, C::U(0)),
+        (14, C::A(vec![])),
     ])
 }
 
@@ -196,6 +198,7 @@ fn every_message_is_refused_when_it_is_cut_or_goes_on() {
         ("ShareNews", hex("0b a2 00 61 61 01 60")),
         ("Ask", hex("0c a3 00 61 61 01 07 02 81 41 61")),
         ("Tell", hex("0d a3 00 07 01 f5 02 80")),
+        ("Introduce", hex("0e a3 00 02 01 80 02 80")),
     ] {
         assert!(Message::decode(&golden).is_ok(), "{name}");
         for end in 1..golden.len() {

@@ -116,6 +116,16 @@ fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
         let retry = tries + &next;
         notes.push(format!("{message}{retry}"));
     }
+    if !peer.text("introduced_by").is_empty() {
+        let path = match peer.text("path") {
+            "none" => "not reached directly".to_string(),
+            path => path.to_string(),
+        };
+        notes.push(format!("introduced by {}; {path}", peer.text("introduced_by")));
+    }
+    if !peer.text("same_node_as").is_empty() {
+        notes.push(format!("the same node as {}", peer.text("same_node_as")));
+    }
     if let (false, Some(last)) = (peer.flag("connected"), peer.number("last_ok")) {
         notes.push(format!("last connected {}", look.since(last)));
     }

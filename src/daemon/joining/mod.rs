@@ -10,6 +10,7 @@ pub mod package;
 pub mod text;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -45,6 +46,13 @@ pub fn reachable_at(told: &[String], config: &Config) -> Result<Vec<Address>, St
         return Err("no address of this machine that others could use was found: name one (address)".into());
     }
     Ok(hosts.into_iter().map(|host| Address { host, port, source: None }).collect())
+}
+
+/// Where other nodes can dial this node, as addresses: what a reference passes on to those that it introduces.
+pub fn reported(config: &Config) -> Vec<SocketAddr> {
+    let all = reachable_at(&[], config).unwrap_or_default();
+    let ip = |one: &Address| Some(SocketAddr::new(one.host.parse().ok()?, one.port));
+    all.iter().filter_map(ip).take(limits::ADDRESSES_TOLD).collect()
 }
 
 /// The text that the node's answer to `init` or `invite` makes.

@@ -73,6 +73,8 @@ pub fn change(package: &mut Package, text: &JoinText, node: &[(String, Vec<u8>)]
     }
     if let Some(secret) = &text.secret {
         peer.set("public_key", escape::hex(&secret.public_key).as_bytes())?;
+        // It introduces the other nodes that it invited.
+        peer.set("introducer", b"1")?;
     }
     Ok(())
 }
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!((told.enabled, told.port, told.bind_host.as_str()), (true, 99, "10.0.0.2"));
         assert_eq!(told.settings.shares, text().shares);
         let peer = &told.settings.peers[0];
-        assert_eq!((&*peer.name.0, peer.public_key), ("router_1", Some([8; 32])));
+        assert_eq!((&*peer.name.0, peer.public_key, peer.introducer), ("router_1", Some([8; 32]), true));
         assert!(configured(&package).is_some());
     }
 

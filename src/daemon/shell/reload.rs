@@ -1,6 +1,7 @@
 //! Reading the configuration again, without ending what it does not touch.
 
 use crate::config::{Config, uci};
+use crate::daemon::joining;
 use crate::daemon::listener::{Listener, Where};
 use crate::daemon::place::Place;
 use crate::daemon::shell::Shell;
@@ -43,13 +44,16 @@ impl Shell {
         }
     }
 
-    pub(super) fn adopt(&mut self, config: Config) -> Result<(), String> {
+    pub(super) fn adopt(&mut self, mut config: Config) -> Result<(), String> {
         let now = self.p.env.now();
         let place = Place::new(&config.database);
         if place != self.p.place {
             return Err(format!("database: another place ({}) needs a restart", place.database().display()));
         }
         let mode = start::mode(&place, &config)?;
+        if config.key_problem.is_none() {
+            config.settings.reachable = joining::reported(&config);
+        }
         self.p.log.set_level(config.log_level);
         self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         if config.key_problem.is_some() {

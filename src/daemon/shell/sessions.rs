@@ -58,6 +58,11 @@ impl Shell {
                     self.p.node.handle_closed(now, id);
                     return;
                 }
+                Got::Lost => {
+                    self.conns.remove(&id);
+                    self.p.node.handle_lost(now, id);
+                    return;
+                }
                 Got::Bytes(count) => {
                     if !conn.is_ending() {
                         self.p.node.handle_bytes(now, id, &self.buffer[..count]);

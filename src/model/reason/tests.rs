@@ -27,6 +27,8 @@ fn troubles() -> Vec<Trouble> {
         Trouble::IdentityRefusedHere,
         Trouble::IdentityRefusedThere,
         Trouble::SameIdentity,
+        Trouble::NoAnswer,
+        Trouble::ThisNode,
         Trouble::TwoMachines,
         Trouble::Silent,
         Trouble::PausedHere("paused by a person: x".into()),

@@ -46,7 +46,7 @@ impl<F: Fs> Node<F> {
                 all.push(one);
             }
         }
-        for peer in self.settings.peers.iter().filter(|peer| peer.enabled && peer.allows(name)) {
+        for peer in self.peers().filter(|peer| peer.enabled && peer.allows(name)) {
             let linked =
                 self.links.values().any(|link| link.is_admitted() && link.section.as_ref() == Some(&peer.name));
             if linked || only.is_some_and(|only| *only != peer.name) {

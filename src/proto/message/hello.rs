@@ -4,6 +4,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::model::{Direction, NodeId, Release, StateId, WallTime, limits};
+use crate::proto::message::introduce::{address_texts, addresses_from, node_name};
 use crate::proto::message::{BadMessage, Hello, Patterns, ShareHello, cut, foreign_text, share_name};
 
 #[derive(Encode, Decode)]
@@ -35,6 +36,10 @@ pub(super) struct WireHello {
     program: String,
     #[n(12)]
     release: Option<String>,
+    #[n(13)]
+    instance: u64,
+    #[n(14)]
+    addresses: Vec<String>,
 }
 
 #[derive(Encode, Decode)]
@@ -113,6 +118,8 @@ impl From<&Hello> for WireHello {
             node: hello.node.0,
             program: cut(&hello.program).into(),
             release: hello.release.as_ref().map(ToString::to_string),
+            instance: hello.instance,
+            addresses: address_texts(&hello.addresses),
         }
     }
 }
@@ -148,17 +155,10 @@ impl TryFrom<WireHello> for Hello {
             Some(Some(release)) => Some(release),
             None => None,
         };
-        let mut name = foreign_text(&wire.name);
-        name.truncate(
-            name.char_indices()
-                .map(|(at, c)| at + c.len_utf8())
-                .take_while(|&end| end <= limits::LABEL_MAX)
-                .last()
-                .unwrap_or(0),
-        );
+        let addresses = addresses_from(wire.addresses)?;
         Ok(Hello {
             versions: (wire.min, wire.max),
-            name,
+            name: node_name(&wire.name),
             wall: WallTime(wire.wall),
             settled: wire.settled,
             rank: wire.rank.min(1),
@@ -169,6 +169,8 @@ impl TryFrom<WireHello> for Hello {
             node: NodeId(wire.node),
             program: foreign_text(&wire.program),
             release,
+            instance: wire.instance,
+            addresses,
         })
     }
 }

@@ -10,6 +10,7 @@ mod lives;
 mod pasts;
 mod stamps;
 mod strangers;
+mod timing;
 mod travel;
 mod upgrades;
 

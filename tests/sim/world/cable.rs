@@ -262,7 +262,8 @@ impl World {
         if self.machines[id].node.is_none() {
             return;
         }
-        let target = (0..self.machines.len()).find(|other| Self::address(*other).to_string() == address.host);
+        let at = |other: &MachineId| [Self::address(*other), Self::second_address(*other)];
+        let target = (0..self.machines.len()).find(|other| at(other).iter().any(|one| one.to_string() == address.host));
         let reached = target.filter(|target| self.machines[*target].node.is_some() && !self.is_cut(id, *target));
         if let Some(mute) = target.filter(|target| self.mute.contains(target)) {
             let conn = self.next_conn;
@@ -284,15 +285,17 @@ impl World {
         let delay = self.dice.below(self.slowest);
         self.note(|| format!("m{id} dials m{target}"));
         self.conns.insert(conn, Conn { ends: [(id, Some(link)), (target, None)], alive: true, delay, horizon: [0, 0] });
-        self.machines[id].links.insert(link, (conn, 0));
         let there = self.machines[target].node.as_mut().map(|_| ()).is_some();
         if there {
             let now = self.now(target);
-            let answered = self.machines[target].node.as_mut().unwrap().handle_incoming(now, Self::address(id));
+            let from = Self::address(self.seen.get(&id).copied().unwrap_or(id));
+            let answered = self.machines[target].node.as_mut().unwrap().handle_incoming(now, from);
             self.conns.get_mut(&conn).unwrap().ends[1].1 = Some(answered);
             self.machines[target].links.insert(answered, (conn, 1));
             self.after(target);
         }
+        // Not before: a machine that dials itself says nothing on a session that is not connected.
+        self.machines[id].links.insert(link, (conn, 0));
         self.with(id, |node, now| node.handle_dialled(now, link, Self::address(target)));
     }
 }

@@ -123,8 +123,13 @@ impl World {
 
     /// A field of what a machine says of a peer.
     pub fn of_peer(&mut self, id: MachineId, peer: MachineId, field: &str) -> Option<String> {
+        self.of_named(id, &format!("m{peer}"), field)
+    }
+
+    /// A field of what a machine says of a peer by the name that it has there.
+    pub fn of_named(&mut self, id: MachineId, name: &str, field: &str) -> Option<String> {
         let status = self.status(id);
-        at(&status, &["peers", &format!("m{peer}"), field]).map(words)
+        at(&status, &["peers", name, field]).map(words)
     }
 
     /// Waits until a machine says this of a peer: the word for why they do not exchange.

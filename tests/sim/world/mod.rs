@@ -114,6 +114,8 @@ pub struct World {
     cut: BTreeSet<(MachineId, MachineId)>,
     /// Machines whose daemon takes connections and says nothing.
     pub mute: BTreeSet<MachineId>,
+    /// Machines whose connections come from the address of another.
+    seen: BTreeMap<MachineId, MachineId>,
     /// Longest delay of a cable, in ms.
     pub slowest: u64,
     pub trace: bool,
@@ -147,6 +149,7 @@ impl World {
             next_conn: 1,
             cut: BTreeSet::new(),
             mute: BTreeSet::new(),
+            seen: BTreeMap::new(),
             slowest: 30,
             trace: false,
             digest: seed,
@@ -160,6 +163,7 @@ impl World {
             let mut settings = Settings::new(&format!("m{id}"));
             settings.plain_mode = true;
             settings.plain_from_anywhere = true;
+            settings.reachable = vec![std::net::SocketAddr::new(Self::address(id), 4321)];
             settings.history = HistoryBounds { size: 16 * 1024 * 1024, days: 30, versions: 1000 };
             let mut share = ShareSettings::new(main(), PathBuf::from("/share"));
             share.include = vec![b"*".to_vec()];
@@ -196,6 +200,17 @@ impl World {
         IpAddr::V4(Ipv4Addr::new(10, 0, (machine / 200) as u8, (machine % 200) as u8 + 1))
     }
 
+    /// Another address of the same machine.
+    pub fn second_address(machine: MachineId) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 1, (machine / 200) as u8, (machine % 200) as u8 + 1))
+    }
+
+    /// Connections of machine `a` come from the address of `b`.
+    #[allow(dead_code)]
+    pub fn seen_as(&mut self, a: MachineId, b: MachineId) {
+        self.seen.insert(a, b);
+    }
+
     /// `a` has `b` configured as a peer.
     pub fn peer(&mut self, a: MachineId, b: MachineId) {
         let name = format!("m{b}");
@@ -204,6 +219,7 @@ impl World {
             enabled: true,
             address: Some(Address { host: Self::address(b).to_string(), port: 4321, source: None }),
             public_key: None,
+            introducer: false,
             shares: None,
             direction: Direction::Both,
         });
