@@ -115,12 +115,14 @@ fn init_uses_a_key_that_is_there() {
 fn init_writes_nothing_when_it_cannot_go_on() {
     let bench = Bench::new();
     let conf = bench.path("one/owsync.conf");
+    // One that its user may write to.
+    let dir = bench.path("");
     for (words, code, text) in [
         (&["-i", "*"][..], 2, "no directory"),
         (&[], 2, "init needs --dir"),
         (&["--dir", "/nonexistent/x"], 1, "does not exist"),
-        (&["--dir", "/", "--port", "99999"], 2, "not a port"),
-        (&["--dir", "/", "--share", "a b=/"], 2, "--share needs NAME=DIR"),
+        (&["--dir", &dir, "--port", "99999"], 2, "not a port"),
+        (&["--dir", &dir, "--share", "a b=/"], 2, "--share needs NAME=DIR"),
     ] {
         let run = bench.run(&[&["init", "-c", &conf], words].concat());
         assert_eq!((run.code, run.out.as_str()), (code, ""), "{words:?}: {}", run.err);
