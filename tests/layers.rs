@@ -59,7 +59,7 @@ const ACTS: &[(&str, &str)] = &[
 ];
 
 /// The real disk: the files below the edge that act.
-const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/unix/root.rs", "src/fs/uci_file.rs"];
+const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/unix/root.rs", "src/fs/uci_file.rs", "src/fs/local.rs"];
 
 /// Where `unsafe` may stand.
 const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/memory.rs"];
@@ -76,6 +76,7 @@ fn every_file_keeps_the_rules() {
         complaints.extend(acts_in_the_core(&name, &text));
         complaints.extend(unsafe_code(&name, &text));
         complaints.extend(sleeps(&name, &text));
+        complaints.extend(opens(&name, &text));
         names.insert(name);
     }
     assert!(names.contains("src/reconcile/mod.rs") && names.contains("tests/layers.rs"), "{names:?}");
@@ -201,6 +202,59 @@ fn sleeps(name: &str, text: &str) -> Vec<String> {
     };
     let found = named(name, text).into_iter().filter(sleep);
     found.map(|named| format!("{name}:{}: {} instead of waiting for a condition", named.line, named.text())).collect()
+}
+
+/// Where files are opened by their names, besides `fs::Root` and `fs::local`, which never wait at a fifo: names that no
+/// share holds, and why.
+const OPENERS: &[(&str, &str)] = &[
+    ("src/daemon/env.rs", "/proc"),
+    ("src/daemon/joining/addresses.rs", "/proc"),
+    ("src/daemon/joining/keys.rs", "a new file, and the directory it is in"),
+    ("src/daemon/place.rs", "the lock, opened for reading and writing; a new identity"),
+    ("src/daemon/metrics.rs", "a new file"),
+    ("src/daemon/skipped.rs", "only in tests of packages"),
+    ("src/cli/join.rs", "the join text, which may come through a pipe"),
+    ("src/cli/merge_file.rs", "files of a command, which git or a shell may give it as pipes"),
+];
+
+fn opens(name: &str, text: &str) -> Vec<String> {
+    let known = OPENERS.iter().any(|(known, _)| *known == name) || DISK.contains(&name);
+    if known || !name.starts_with("src/") || name.ends_with("/tests.rs") {
+        return Vec::new();
+    }
+    // What tests open is their own.
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    const CALLS: [&str; 7] = [
+        "std::fs::read",
+        "std::fs::read_to_string",
+        "std::fs::File::open",
+        "std::fs::File::create",
+        "std::fs::File::options",
+        "std::fs::OpenOptions",
+        "std::fs::copy",
+    ];
+    let open = |named: &scan::Named| {
+        let text = named.text();
+        CALLS.iter().any(|call| text == *call || text.starts_with(&format!("{call}::")))
+    };
+    let found = named(name, text).into_iter().filter(open);
+    found.map(|named| format!("{name}:{}: {} may wait at a fifo: fs::local::read", named.line, named.text())).collect()
+}
+
+/// F68: the reload code read names in a share by `std::fs::read`, which waits at a fifo.
+#[test]
+fn a_file_that_is_opened_by_its_name_is_seen() {
+    for text in [
+        "fn f() { std::fs::read(path) }",
+        "use std::fs; fn f() { fs::read_to_string(path) }",
+        "use std::fs::File; fn f() { File::open(path) }",
+        "use std::fs::OpenOptions;",
+    ] {
+        assert!(!opens("src/daemon/inforce.rs", text).is_empty(), "{text}");
+        assert_eq!(opens("src/fs/unix.rs", text), [""; 0]);
+    }
+    let fine = "use std::fs::File; fn f(f: File) { std::fs::read_dir(d) }\n#[cfg(test)]\nmod tests { fn f() { std::fs::read(x) } }";
+    assert_eq!(opens("src/daemon/runner.rs", fine), [""; 0]);
 }
 
 #[test]

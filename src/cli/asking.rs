@@ -1,6 +1,5 @@
 //! The commands that the running daemon answers.
 
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -16,6 +15,7 @@ use crate::cli::zone::Zone;
 use crate::cli::{Done, Failure, NO_DAEMON, setup};
 use crate::daemon::place::{self, Place};
 use crate::daemon::{env, json};
+use crate::fs::local;
 use crate::model::escape;
 use crate::node::api::Tree;
 
@@ -35,7 +35,7 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
             known.shares = names(&daemon.ask(&Request::plain("shares"))?, "shares");
         }
         if request::needs_peers(invocation) {
-            known.peers = names(&daemon.ask(&Request::plain("peers"))?, "peers");
+            known.peers = request::Peers::of(&daemon.ask(&Request::plain("peers"))?);
         }
         match request::request(invocation, &known) {
             Ok(request) => daemon.ask(&request),
@@ -118,7 +118,7 @@ fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
     // Where it is not absolute, it is told from where the database lies.
     let path = Place::new(database).directory().join(std::ffi::OsString::from_vec(named));
     // The content of a symlink, its text, lies in history as a file too.
-    let read = fs::read(&path);
+    let read = local::read(&path, u64::MAX - 1);
     read.map(Done::text)
         .map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))
 }

@@ -2,6 +2,15 @@
 
 use crate::cli::args::Invocation;
 use crate::cli::{Done, Failure, conf_text, setup, start};
+use crate::config::Config;
+use crate::fs::unix::UnixFs;
+use crate::fs::{Found, Fs, Root};
+use crate::model::settings::ShareSettings;
+use crate::model::{Kind, RelPath, escape, limits};
+use crate::reconcile::filter;
+
+/// Names that are looked at, so that a check of a large tree ends.
+const LOOKS: usize = 200_000;
 
 /// Prints what holds, in the form of a config file; warnings go to standard error.
 ///
@@ -24,6 +33,11 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
         }
         if let Some(problem) = start::directory_problem(&share.dir, share.direction) {
             notes.push(format!("warning: share {}: {problem}: it is held until that is mended", share.name));
+        } else {
+            let idle = without_match(&config, share);
+            notes.extend(
+                idle.iter().map(|one| format!("warning: share {}: nothing matches include '{one}'", share.name)),
+            );
         }
     }
     if settings.shares.is_empty() {
@@ -34,4 +48,38 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
     }
     let text = conf_text::effective(&config).map_err(Failure::Usage)?;
     Ok(Done { text, notes, code: 0 })
+}
+
+/// The includes of a share that match nothing in its directory; none where that cannot be told.
+fn without_match(config: &Config, share: &ShareSettings) -> Vec<String> {
+    let filter = config.filter(share);
+    let mut idle: Vec<&Vec<u8>> = share.include.iter().collect();
+    let Ok(root) = UnixFs::new().open(&share.dir) else { return Vec::new() };
+    let mut todo: Vec<Option<RelPath>> = vec![None];
+    let mut left = LOOKS;
+    while let Some(dir) = todo.pop() {
+        let Ok(mut handle) = root.open_dir(dir.as_ref()) else { continue };
+        while let Ok(names) = root.read_dir(&mut handle, limits::STEP_NAMES) {
+            if names.is_empty() || idle.is_empty() {
+                break;
+            }
+            for (name, found) in names {
+                let Ok(path) = RelPath::below(dir.as_ref(), &name) else { continue };
+                idle.retain(|pattern| !filter::covers(pattern, &path));
+                let is_dir = matches!(found, Found::Synced(stat) if stat.kind == Kind::Dir);
+                if is_dir && (filter.holds(&path) || filter.may_hold_below(&path)) {
+                    todo.push(Some(path));
+                }
+                left = left.saturating_sub(1);
+            }
+        }
+        if left == 0 {
+            return Vec::new();
+        }
+        if idle.is_empty() {
+            break;
+        }
+    }
+    // In a directory without anything every pattern matches nothing, and none is wrong for that.
+    if left == LOOKS { Vec::new() } else { idle.into_iter().map(|pattern| escape::escape(pattern)).collect() }
 }

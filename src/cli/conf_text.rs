@@ -132,7 +132,8 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     text.set("first_sync", settings.first_sync.word());
     text.set("database", config.database.as_os_str().as_bytes());
     text.set("poll_interval", settings.poll_interval.as_secs().to_string());
-    text.set("settle_ms", settings.settle.as_millis().to_string());
+    text.set("settle_ms", settings.settle.quiet.as_millis().to_string());
+    text.set("settle_max", settings.settle.most.as_secs().to_string());
     text.set("max_clock_skew", settings.max_clock_skew.as_secs().to_string());
     text.set("log_level", config.log_level.to_string());
     match &settings.release {

@@ -49,7 +49,12 @@ pub fn invite(invocation: &Invocation) -> Result<Done, Failure> {
 fn usable(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Config, Failure> {
     let loaded = setup::load(&bare(invocation));
     notes.extend(loaded.warnings.into_iter().map(|warning| format!("warning: {warning}")));
-    loaded.result.map_err(Failure::Usage)
+    let config = loaded.result.map_err(Failure::Usage)?;
+    // Under UCI a daemon without a key idles; a join text without one would say that the cluster runs in plain mode.
+    match &config.key_problem {
+        Some(problem) => Err(Failure::failed(problem.clone())),
+        None => Ok(config),
+    }
 }
 
 /// The same command, meaning only the configuration that is there by now: its options are written in it.
@@ -146,7 +151,10 @@ fn make_key(invocation: &Invocation, notes: &mut Vec<String>) -> Result<bool, Fa
     let told = setup::load_told(&bare(invocation)).result.map_err(Failure::Usage)?;
     let file = told.key_file.clone().unwrap_or_else(|| Path::new(finish::ETC).join("key"));
     let elsewhere = told.key.is_some() || (told.key_file.is_none() && env::variable("OWSYNC_KEY").is_some());
-    if told.settings.plain_mode || elsewhere || file.exists() {
+    if told.settings.plain_mode
+        || elsewhere
+        || finish::read_key(&file, &mut Vec::new()).map_err(Failure::failed)?.is_some()
+    {
         return Ok(false);
     }
     let key = keys::new_key().map_err(Failure::failed)?;

@@ -49,7 +49,11 @@ pub fn join(invocation: &Invocation) -> Result<Done, Failure> {
     let target = target(invocation)?;
     let text = understood(invocation)?;
     let (key_file, database) = places(invocation, &target)?;
-    let node = shares::network(invocation);
+    joining::check_mode(&text, plain_mode(invocation, &target)?).map_err(Failure::failed)?;
+    let mut node = shares::network(invocation);
+    if invocation.has(Opt::Plain) {
+        node.push(("plain_mode".into(), b"1".to_vec()));
+    }
     // As it would be, before anything is written.
     let conf = match &target {
         Target::File(_) => configuration(&node, &text, &key_file).map_err(Failure::Usage)?,
@@ -171,6 +175,15 @@ fn places(invocation: &Invocation, target: &Target) -> Result<(PathBuf, PathBuf)
     }
 }
 
+/// Whether the user chose plain mode for this node: by `--plain`, or in the UCI package before.
+fn plain_mode(invocation: &Invocation, target: &Target) -> Result<bool, Failure> {
+    match target {
+        Target::File(_) => Ok(invocation.has(Opt::Plain)),
+        // The options count as if they were written last.
+        Target::Uci(_) => Ok(setup::load_told(invocation).result.map_err(Failure::Usage)?.settings.plain_mode),
+    }
+}
+
 /// The text, from a file or standard input, up to its end mark.
 fn read(invocation: &Invocation) -> Result<Zeroizing<String>, Failure> {
     let mut text = Zeroizing::new(String::new());
@@ -222,9 +235,8 @@ fn configuration(node: &[(String, Vec<u8>)], text: &JoinText, key_file: &Path) -
     ));
     conf.comment("`owsync check` shows everything.");
     node.iter().for_each(|(key, value)| conf.set(key, value));
-    match &text.secret {
-        Some(_) => conf.set("key_file", key_file.as_os_str().as_encoded_bytes()),
-        None => conf.set("plain_mode", "1"),
+    if text.secret.is_some() {
+        conf.set("key_file", key_file.as_os_str().as_encoded_bytes());
     }
     conf.set("accept", "known");
     for share in &text.shares {

@@ -64,7 +64,13 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
     };
     let mut notes = Vec::new();
     let key_file = told.key_file.unwrap_or_else(|| Path::new(finish::ETC).join("key"));
-    let cluster = told.key.or_else(|| finish::read_key(&key_file, &mut Vec::new()).ok().flatten());
+    let cluster = match told.key {
+        Some(key) => Some(key),
+        None => finish::read_key(&key_file, &mut Vec::new()).unwrap_or_else(|problem| {
+            notes.push(format!("warning: {problem}"));
+            None
+        }),
+    };
     if invocation.has(Opt::New) {
         notes.push(
             "this node has a new identity: peers that knew the old one must accept it (`owsync accept` there)".into(),

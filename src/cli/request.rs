@@ -42,7 +42,37 @@ pub struct Known {
     /// Its shares, where [`needs_shares`].
     pub shares: Vec<String>,
     /// Its peers, where [`needs_peers`].
-    pub peers: Vec<String>,
+    pub peers: Peers,
+}
+
+/// Everything that peers can be named by.
+#[derive(Debug, Default)]
+pub struct Peers {
+    /// Their sections, names and addresses.
+    pub names: Vec<String>,
+    /// Their ids, of which a beginning is enough.
+    pub ids: Vec<String>,
+}
+
+impl Peers {
+    /// Those in an answer of the daemon.
+    pub fn of(answer: &Value) -> Peers {
+        let mut peers = Peers::default();
+        let listed = answer.get("peers").and_then(Value::as_object).into_iter().flatten();
+        for (label, peer) in listed {
+            let text = |key: &str| peer.get(key).and_then(Value::as_str).map(str::to_string);
+            peers.names.push(label.clone());
+            peers.names.extend(text("name").into_iter().chain(text("address")));
+            peers.ids.extend(text("node"));
+        }
+        peers
+    }
+
+    /// Whether a word means one of them; the daemon says which.
+    fn include(&self, word: &str) -> bool {
+        let begins = |id: &String| word.len() >= 8 && id.starts_with(&word.to_ascii_lowercase());
+        self.names.iter().any(|name| name == word) || self.ids.iter().any(begins)
+    }
 }
 
 /// Whether the question depends on which shares there are: `approve X` means the share X where there is one.
@@ -140,7 +170,7 @@ pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String
             "show"
         }
         Verb::Diff => {
-            let peer = |index: usize| word(index).filter(|word| known.peers.contains(word));
+            let peer = |index: usize| word(index).filter(|word| known.peers.include(word));
             match (peer(0), invocation.operand(1)) {
                 (Some(peer), None) => {
                     set("peer", Some(peer.into()));
@@ -260,7 +290,10 @@ mod tests {
             Wish::Run(invocation) => {
                 let known = Known {
                     shares: vec!["main".into(), "vpn".into()],
-                    peers: vec!["r2".into(), "10.0.0.9:4321".into()],
+                    peers: Peers {
+                        names: vec!["r2".into(), "10.0.0.9:4321".into()],
+                        ids: vec!["5ac1f00d11223344".into()],
+                    },
                 };
                 request(&invocation, &known).map(|request| (request.method, request.params))
             }
@@ -291,6 +324,7 @@ mod tests {
             ("diff dhcp@4 dhcp@5", "diff", json!({"path": "dhcp@4", "with": "dhcp@5"})),
             ("diff dhcp@4 r2", "diff", json!({"path": "dhcp@4", "peer": "r2"})),
             ("diff dhcp r3", "diff", json!({"path": "dhcp", "with": "r3"})),
+            ("diff dhcp 5AC1F00D", "diff", json!({"path": "dhcp", "peer": "5AC1F00D"})),
             ("diff r2", "sync", json!({"peer": "r2", "dry_run": true})),
             (
                 "diff 10.0.0.9:4321 --share vpn",

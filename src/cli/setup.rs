@@ -13,6 +13,8 @@ use crate::cli::table::{Opt, Verb};
 use crate::config::finish::{self, Surroundings};
 use crate::config::{Config, Flavour, Kind, Outcome, Place, Problem, Raw, Section, Told, conf, options, uci};
 use crate::daemon::{env, place};
+use crate::fs::local;
+use crate::model::limits;
 
 /// The config file where there is no UCI.
 pub const CONF: &str = "/etc/owsync/owsync.conf";
@@ -69,7 +71,7 @@ impl Source {
     pub fn read(&self) -> Result<(Vec<Section>, Vec<Problem>), Vec<Problem>> {
         match self {
             Source::Options => Ok((Vec::new(), Vec::new())),
-            Source::File(file) => match std::fs::read(file).map(Zeroizing::new) {
+            Source::File(file) => match local::read(file, limits::CONF_FILE_MAX).map(Zeroizing::new) {
                 Ok(text) => Ok(conf::parse(&text)),
                 Err(error) => Err(vec![whole(format!("cannot open {}: {}", file.display(), place::plain(&error)))]),
             },

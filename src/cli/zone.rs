@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use crate::daemon::env;
-use crate::model::WallTime;
+use crate::fs::local;
+use crate::model::{WallTime, limits};
 
 /// How far local time is from UTC, and when that changes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -50,7 +51,8 @@ impl Zone {
     /// This machine's zone.
     pub fn local() -> Zone {
         let rule = |text: &str| Rule::parse(text.trim()).map(|rule| Zone { rule: Some(rule), ..Zone::default() });
-        let file = |path: &Path| std::fs::read(path).ok().and_then(|bytes| Zone::from_file(&bytes));
+        let file =
+            |path: &Path| local::read(path, limits::CONF_FILE_MAX).ok().and_then(|bytes| Zone::from_file(&bytes));
         if let Some(tz) = env::variable("TZ").and_then(|tz| tz.into_string().ok()) {
             let name = tz.strip_prefix(':').unwrap_or(&tz);
             let named = Path::new("/usr/share/zoneinfo").join(name);
@@ -58,7 +60,11 @@ impl Zone {
             return rule(&tz).or_else(|| file(&named)).unwrap_or_default();
         }
         file(Path::new("/etc/localtime"))
-            .or_else(|| std::fs::read_to_string("/etc/TZ").ok().and_then(|text| rule(&text)))
+            .or_else(|| {
+                local::read(Path::new("/etc/TZ"), limits::CONF_FILE_MAX)
+                    .ok()
+                    .and_then(|text| rule(std::str::from_utf8(&text).ok()?))
+            })
             .unwrap_or_default()
     }
 

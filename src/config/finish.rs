@@ -3,16 +3,21 @@
 //! Reads the key files, finds the place of the database, and works out which files of owsync's own lie inside a share and
 //! must never be synced.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::AccessFlags;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Flavour, Outcome, Place, Problem, Told};
+use crate::config::{Config, Flavour, Outcome, Place, Problem, Told, share};
+use crate::daemon::env;
+use crate::daemon::place::plain;
+use crate::fs::local;
 use crate::model::settings::Reload;
-use crate::model::{Key, RelPath, Release, Settings, ShareName};
+use crate::model::{Key, RelPath, Release, Settings, ShareName, limits};
 use crate::reconcile::filter::Reserved;
 
 /// Where OpenWrt, and any Linux whose /var/lib is cleared by a reboot, keeps what must survive.
@@ -77,6 +82,15 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
             share.dir = absolute;
         }
     }
+    // What the spelling alone tells was said when the options were read.
+    let by_name = share::overlaps(&settings.shares, Path::to_path_buf).len();
+    let overlaps = share::overlaps(&settings.shares, canonical);
+    if by_name == 0 {
+        errors.extend(overlaps.iter().map(|reason| problem("dir", reason)));
+        if overlaps.is_empty() {
+            errors.extend(one_directory(&settings).iter().map(|reason| problem("dir", reason)));
+        }
+    }
     for (option, program) in programs(&settings) {
         // Whoever may write into a share could otherwise choose what runs here as root.
         if let Some(share) = share_around(&settings, program) {
@@ -92,6 +106,14 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     let database = told
         .database
         .map_or_else(|| default_database(flavour), |database| std::path::absolute(&database).unwrap_or(database));
+    let mut history = database.clone().into_os_string();
+    history.push("-history");
+    let history = PathBuf::from(history);
+    for share in settings.shares.iter().filter(|share| canonical(&share.dir).starts_with(canonical(&history))) {
+        // What it would sync are former contents of every share.
+        let reason = format!("the share {} is inside owsync's own history ({})", share.name, history.display());
+        errors.push(problem("dir", &reason));
+    }
     let own: Vec<&Path> = [around.file.as_deref(), Some(key_file.as_path()), told.previous_key_file.as_deref()]
         .into_iter()
         .flatten()
@@ -118,6 +140,21 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         enabled: told.enabled,
     };
     Outcome { result: if errors.is_empty() { Ok(config) } else { Err(errors) }, warnings }
+}
+
+/// Shares of one directory that has two names, as a bind mount gives it.
+fn one_directory(settings: &Settings) -> Vec<String> {
+    let mut seen: Vec<(&ShareName, (u64, u64))> = Vec::new();
+    let mut found = Vec::new();
+    for share in settings.shares.iter().filter(|share| share.enabled) {
+        let Ok(about) = std::fs::metadata(&share.dir) else { continue };
+        let identity = (about.dev(), about.ino());
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == identity) {
+            found.push(format!("the shares {other} and {} have the same directory", share.name));
+        }
+        seen.push((&share.name, identity));
+    }
+    found
 }
 
 /// Every program that is run here, with the option that names it.
@@ -184,15 +221,22 @@ fn find_key(
 /// Reads a key file; `None` when there is none.
 ///
 /// # Errors
-/// It cannot be read, or holds no key; the text never repeats what it holds.
+/// It cannot be read, is empty, or holds something that is not a key; the text never repeats what it holds.
 pub fn read_key(file: &Path, warnings: &mut Vec<Problem>) -> Result<Option<Key>, String> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("the key file {} cannot be read: {error}", file.display())),
+    let bytes = match local::read(file, limits::KEY_FILE_MAX) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && file.symlink_metadata().is_err() => return Ok(None),
+        Err(error) => return Err(format!("the key file {} cannot be read: {}", file.display(), plain(&error))),
     };
     warn_if_readable(file, warnings);
-    match Key::from_hex(&text) {
+    if bytes.trim_ascii().is_empty() {
+        // As a power cut leaves it: the key may still be known elsewhere, so it is never made anew.
+        return Err(format!(
+            "the key file {0} is empty: copy the key from another node, or remove {0} to make a new key",
+            file.display()
+        ));
+    }
+    match std::str::from_utf8(&bytes).ok().and_then(Key::from_hex) {
         Some(key) => Ok(Some(key)),
         None => Err(format!("the key file {} does not hold a key: 64 hexadecimal digits", file.display())),
     }
@@ -208,18 +252,34 @@ fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
     }
 }
 
-/// /var/lib/owsync, unless a reboot clears that.
+/// Whether this user may keep files in the directory, which need not be there yet.
+fn is_usable(dir: &Path) -> bool {
+    let access = |dir: &Path| nix::unistd::access(dir, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
+    // root may everything, also where a directory above is missing.
+    nix::unistd::geteuid().is_root() || access(dir) || (!dir.exists() && dir.parent().is_some_and(access))
+}
+
+/// Where a user's programs keep their state: the XDG Base Directory Specification.
+fn user_state(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |dir: OsString| Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
+    let state = state_home.and_then(absolute);
+    state.or_else(|| Some(home.and_then(absolute)?.join(".local/state"))).map(|dir| dir.join("owsync"))
+}
+
+/// /var/lib/owsync, unless a reboot clears that; of a user who may not write there, the directory for that user's state.
 pub fn default_database(flavour: Flavour) -> PathBuf {
     let volatile = || {
         nix::sys::statfs::statfs("/var/lib")
             .or_else(|_| nix::sys::statfs::statfs("/var"))
             .is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
     };
-    if flavour == Flavour::Uci || volatile() {
-        Path::new(ETC).join("owsync.db")
-    } else {
-        PathBuf::from("/var/lib/owsync/owsync.db")
+    if flavour == Flavour::Uci {
+        return Path::new(ETC).join("owsync.db");
     }
+    let system = if volatile() { Path::new(ETC).to_path_buf() } else { PathBuf::from("/var/lib/owsync") };
+    let state =
+        if is_usable(&system) { None } else { user_state(env::variable("XDG_STATE_HOME"), env::variable("HOME")) };
+    state.unwrap_or(system).join("owsync.db")
 }
 
 /// What of owsync's own lies inside a share.
@@ -271,6 +331,75 @@ mod tests {
             errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/a/owsync.prom\n"),
             ["metrics_file: /nowhere/a/owsync.prom lies inside the share main"]
         );
+    }
+
+    /// F98: shares inside each other, or of one directory, were accepted, also by another spelling or a symlink.
+    #[test]
+    fn no_two_shares_overlap_however_their_directories_are_written() {
+        let dir = std::env::temp_dir().join(format!("owsync-finish-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("a/sub")).unwrap();
+        std::fs::create_dir_all(dir.join("b")).unwrap();
+        std::os::unix::fs::symlink(dir.join("a"), dir.join("link")).unwrap();
+        let at = |name: &str| dir.join(name).display().to_string();
+        let of = |a: &str, b: &str| errors(&format!("[share one]\ndir={a}\n[share two]\ndir={b}\n"));
+        let build = |a: &str, b: &str| {
+            let text = format!("plain_mode=1\n[share one]\ndir={a}\n[share two]\ndir={b}\n");
+            let (sections, _) = conf::parse(text.as_bytes());
+            let errors = options::build(&sections, Flavour::Conf, "node").result.err().unwrap_or_default();
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for (a, b, word) in [
+            (at("a"), at("a"), "the same directory"),
+            (at("a"), at("a/sub"), "two ("),
+            (at("a/sub"), at("a"), "one ("),
+            (at("a/./sub/"), at("a"), "one ("),
+            (at("a/new/dir"), at("a"), "one ("),
+        ] {
+            let found = build(&a, &b);
+            assert!(found.len() == 1 && found[0].contains(word), "{a} {b}: {found:?}");
+            assert!(found[0].contains("one") && found[0].contains("two"), "{found:?}");
+        }
+        for (a, b, word) in [
+            (at("link"), at("a"), "the same directory"),
+            (at("link/sub"), at("a"), "one ("),
+            (at("b/../a/sub"), at("a"), "one ("),
+            (at("link/not-there"), at("a"), "one ("),
+        ] {
+            let found = of(&a, &b);
+            assert!(found.len() == 1 && found[0].contains(word), "{a} {b}: {found:?}");
+        }
+        assert_eq!(of(&at("a"), &at("b")), [""; 0]);
+        assert_eq!(build(&at("a"), &at("ab")), [""; 0]);
+        let history = errors(&format!("database={}\n[share one]\ndir={}\n", at("o.db"), at("o.db-history/x")));
+        assert!(history.len() == 1 && history[0].contains("history"), "{history:?}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// F99: an absolute exclude excluded nothing, and what it named was sent.
+    #[test]
+    fn an_absolute_pattern_is_taken_as_it_is_meant_with_a_warning() {
+        let text = "plain_mode=1\nsync_dir=/nowhere/a\ninclude=*\nexclude=/nowhere/a/secret.key\nexclude=/etc/x/key\n";
+        let (sections, _) = conf::parse(text.as_bytes());
+        let outcome = options::build(&sections, Flavour::Conf, "node");
+        assert_eq!(
+            outcome.result.unwrap().settings.shares[0].exclude,
+            [b"secret.key".to_vec(), b"/etc/x/key".to_vec()]
+        );
+        let warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
+        assert!(
+            warnings[0].starts_with("line 4: exclude: ") && warnings[0].ends_with("taken as 'secret.key'"),
+            "{warnings:?}"
+        );
+        assert!(warnings[1].contains("/nowhere/a/etc/x/key"), "{warnings:?}");
+    }
+
+    #[test]
+    fn the_state_of_an_ordinary_user_is_where_such_state_belongs() {
+        let state = |state: Option<&str>, home: Option<&str>| user_state(state.map(Into::into), home.map(Into::into));
+        assert_eq!(state(Some("/s"), Some("/home/u")), Some("/s/owsync".into()));
+        assert_eq!(state(Some("relative"), Some("/home/u")), Some("/home/u/.local/state/owsync".into()));
+        assert_eq!(state(None, Some("/home/u")), Some("/home/u/.local/state/owsync".into()));
+        assert_eq!(state(None, None), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod finish;
 mod known;
 pub mod options;
 mod peer;
-mod share;
+pub mod share;
 pub mod uci;
 pub mod values;
 

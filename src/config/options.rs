@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::known::{MAIN, SHARE};
 use crate::config::{Flavour, Kind, Outcome, PORT, Place, Problem, Raw, Section, Told, values};
-use crate::model::settings::{Accept, FirstSync, Reload, ShareSettings};
+use crate::model::settings::{Accept, FirstSync, Reload, Settle, ShareSettings};
 use crate::model::{Key, Map, Release, Settings, ShareName, escape, limits};
 
 pub use crate::config::known::{KNOWN, Known};
@@ -122,6 +122,8 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
     if told.settings.peers.len() > limits::PEERS_MAX {
         reader.error(&Place::Argument, "peer", format!("more than {} peers", limits::PEERS_MAX));
     }
+    reader.check_settle(sections, &told);
+    reader.check_patterns(sections, &mut told);
     reader.check_overlap(&told);
     let all_zones = told.firewall_zones.iter().flatten().any(|zone| zone == ALL_ZONES);
     if told.settings.plain_mode && told.firewall_rule && all_zones {
@@ -161,11 +163,26 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// The longest time must leave room for the quiet time, or the quiet time would not be kept.
+    fn check_settle(&mut self, sections: &[Section], told: &Told) {
+        let Settle { quiet, most } = told.settings.settle;
+        if quiet > most {
+            let raw =
+                main_options(sections).filter(|raw| matches!(raw.key.as_str(), "settle_ms" | "settle_max")).last();
+            let (quiet, most) = (quiet.as_millis(), most.as_secs());
+            let reason = format!("settle_ms is {quiet}, which is longer than settle_max ({most} s): raise settle_max");
+            match raw {
+                Some(raw) => self.error(&raw.place, &raw.key, reason),
+                None => self.error(&Place::Argument, "settle_ms", reason),
+            }
+        }
+    }
+
     pub(crate) fn error(&mut self, place: &Place, key: &str, reason: String) {
         self.errors.push(Problem { place: place.clone(), key: key.into(), reason });
     }
 
-    fn warn(&mut self, raw: &Raw, reason: String) {
+    pub(crate) fn warn(&mut self, raw: &Raw, reason: String) {
         self.warnings.push(Problem { place: raw.place.clone(), key: raw.key.clone(), reason });
     }
 
@@ -323,7 +340,14 @@ impl Reader {
                 if let Some(value) = self.one(raw, "a number of milliseconds from 0 to 60000", |text| {
                     values::number(text).filter(|&ms| ms <= 60_000)
                 }) {
-                    settings.settle = Duration::from_millis(value);
+                    settings.settle.quiet = Duration::from_millis(value);
+                }
+            }
+            "settle_max" => {
+                let read =
+                    |text: &str| values::duration(text).filter(|d| !d.is_zero() && *d <= Duration::from_secs(600));
+                if let Some(value) = self.one(raw, "a time from 1 s to 10 min", read) {
+                    settings.settle.most = value;
                 }
             }
             "max_clock_skew" => {

@@ -39,7 +39,7 @@ impl Reader {
                     }
                 }
                 Some("port") => port = self.one(raw, "a port (1 to 65535)", values::port),
-                Some("source_address") => source = self.one(raw, "an IP address", |text| text.parse().ok()),
+                Some("source_address") => source = self.one(raw, "an IP address", values::source),
                 Some("public_key") => peer.public_key = self.pin(raw),
                 Some("introducer") => {
                     if let Some(value) = self.one(raw, "0 or 1", values::boolean) {

@@ -2,14 +2,48 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::options::Reader;
-use crate::config::{Place, Raw, Told, values};
+use crate::config::{Place, Raw, Section, Told, values};
 use crate::model::settings::{Mode, ShareSettings, Symlinks};
 use crate::model::{Direction, Hook, escape, limits};
-use crate::reconcile::filter;
+use crate::reconcile::filter::{self, Absolute, Doubt};
+
+/// What is wrong with the directories of enabled shares: two of one directory, or one inside the other. `place` makes
+/// different spellings of a directory one.
+pub fn overlaps(shares: &[ShareSettings], place: impl Fn(&Path) -> PathBuf) -> Vec<String> {
+    let shares: Vec<(&ShareSettings, PathBuf)> = shares
+        .iter()
+        .filter(|share| share.enabled && !share.dir.as_os_str().is_empty())
+        .map(|share| (share, place(&share.dir)))
+        .collect();
+    let mut found = Vec::new();
+    for (n, (a, a_dir)) in shares.iter().enumerate() {
+        for (b, b_dir) in &shares[n + 1..] {
+            let (inner, outer) = match (a_dir.starts_with(b_dir), b_dir.starts_with(a_dir)) {
+                (true, true) => {
+                    let dir = a_dir.display();
+                    found.push(format!("the shares {} and {} have the same directory: {dir}", a.name, b.name));
+                    continue;
+                }
+                (true, false) => (a, b),
+                (false, true) => (b, a),
+                (false, false) => continue,
+            };
+            found.push(format!(
+                "the share {0} ({1}) is inside the share {2} ({3}), so both would sync the same files: exclude it from {2} by \
+                 making {2} two shares, or remove one of the two",
+                inner.name,
+                inner.dir.display(),
+                outer.name,
+                outer.dir.display()
+            ));
+        }
+    }
+    found
+}
 
 impl Reader {
     pub(crate) fn share_option(&mut self, name: &str, raw: &Raw, share: &mut ShareSettings) {
@@ -26,17 +60,17 @@ impl Reader {
             }
             "include" | "exclude" => {
                 for value in &raw.values {
-                    match filter::pattern_error(value) {
-                        Some(error) => {
-                            self.error(
-                                &raw.place,
-                                &raw.key,
-                                format!("the pattern '{}' {error}", escape::escape(value)),
-                            );
+                    let shown = escape::escape(value);
+                    match filter::doubt(value) {
+                        Some(Doubt::Wrong(text)) => {
+                            self.error(&raw.place, &raw.key, format!("the pattern '{shown}' {text}"));
+                            continue;
                         }
-                        None if name == "include" => share.include.push(value.clone()),
-                        None => share.exclude.push(value.clone()),
+                        Some(Doubt::Odd(text)) => self.warn(raw, format!("the pattern '{shown}' {text}")),
+                        None => {}
                     }
+                    let list = if name == "include" { &mut share.include } else { &mut share.exclude };
+                    list.push(value.clone());
                 }
                 if share.include.len() > limits::PATTERNS_MAX || share.exclude.len() > limits::PATTERNS_MAX {
                     self.error(&raw.place, &raw.key, format!("more than {} patterns", limits::PATTERNS_MAX));
@@ -155,19 +189,43 @@ impl Reader {
         Some(PathBuf::from(OsString::from_vec(value.clone())))
     }
 
-    /// Two shares of one directory, or one inside the other, would sync each file twice.
-    pub(crate) fn check_overlap(&mut self, told: &Told) {
-        let shares: Vec<&ShareSettings> = told.settings.shares.iter().filter(|share| share.enabled).collect();
-        for (n, a) in shares.iter().enumerate() {
-            for b in &shares[n + 1..] {
-                if a.dir == b.dir {
-                    self.error(
-                        &Place::Argument,
-                        "dir",
-                        format!("the shares {} and {} have the same directory", a.name, b.name),
-                    );
+    /// Takes absolute paths among the patterns for what they mean, which depends on the directory of their share.
+    pub(crate) fn check_patterns(&mut self, sections: &[Section], told: &mut Told) {
+        for share in &mut told.settings.shares {
+            let root = std::path::absolute(&share.dir).unwrap_or_else(|_| share.dir.clone());
+            for (key, list) in [("include", &mut share.include), ("exclude", &mut share.exclude)] {
+                for pattern in list {
+                    let Some(found) = filter::absolute(pattern, root.as_os_str().as_bytes()) else { continue };
+                    let shown = escape::escape(pattern);
+                    let reason = match &found {
+                        Absolute::Inside(meant) => format!(
+                            "the pattern '{shown}' is an absolute path, and patterns are relative to the directory of the \
+                             share: it is taken as '{}'",
+                            escape::escape(meant)
+                        ),
+                        Absolute::Outside => format!(
+                            "the pattern '{shown}' looks like an absolute path that is not in the share {}: it matches only \
+                             {}{shown}",
+                            share.name,
+                            root.display()
+                        ),
+                    };
+                    let mut raws = sections.iter().flat_map(|section| &section.options);
+                    let raw = raws.find(|raw| raw.key == key && raw.values.contains(pattern)).cloned();
+                    let raw = raw.unwrap_or(Raw { place: Place::Argument, key: key.into(), values: Vec::new() });
+                    self.warn(&raw, reason);
+                    if let Absolute::Inside(meant) = found {
+                        *pattern = meant;
+                    }
                 }
             }
+        }
+    }
+
+    /// Two shares of one directory, or one inside the other, would sync each file twice.
+    pub(crate) fn check_overlap(&mut self, told: &Told) {
+        for reason in overlaps(&told.settings.shares, |dir| std::path::absolute(dir).unwrap_or_else(|_| dir.into())) {
+            self.error(&Place::Argument, "dir", reason);
         }
     }
 }

@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 49] = [
+    const OTHER: [(&str, &str); 50] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -321,6 +321,7 @@ mod tests {
         ("database", "/d"),
         ("poll_interval", "61"),
         ("settle_ms", "201"),
+        ("settle_max", "3"),
         ("max_clock_skew", "61"),
         ("log_level", "3"),
         ("firewall_rule", "1"),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::model::settings::Address;
+use crate::model::settings::{Address, zoned};
 
 /// Reads a boolean as UCI's own tools do.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -56,6 +56,11 @@ pub fn any_port(text: &str) -> Option<u16> {
     number(text).and_then(|n| u16::try_from(n).ok())
 }
 
+/// Reads an address to dial from. A zone is the one of the address that is dialled, so it is left out.
+pub fn source(text: &str) -> Option<IpAddr> {
+    zoned(text.trim_start_matches('[').trim_end_matches(']')).map(|(ip, _)| ip)
+}
+
 /// Reads `host`, `host:port`, `[v6]:port` or a bare IPv6 address, and after a comma the address to dial from.
 pub fn address(text: &str, default_port: u16) -> Result<Address, String> {
     let (target, source) = match text.split_once(',') {
@@ -64,13 +69,7 @@ pub fn address(text: &str, default_port: u16) -> Result<Address, String> {
     };
     let source = match source {
         None | Some("") => None,
-        Some(source) => Some(
-            source
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .parse::<IpAddr>()
-                .map_err(|_| format!("the source '{source}' is not an IP address"))?,
-        ),
+        Some(text) => Some(self::source(text).ok_or_else(|| format!("the source '{text}' is not an IP address"))?),
     };
     let bad_port = |text: &str| format!("'{text}' is not a port (1 to 65535)");
     let (host, port_text) = if let Some(rest) = target.strip_prefix('[') {
@@ -133,6 +132,7 @@ mod tests {
             ("fe80::1%eth0", "fe80::1%eth0", 4321, None),
             ("::1,::1", "::1", 4321, Some("::1")),
             ("10.0.0.2, 10.0.0.1", "10.0.0.2", 4321, Some("10.0.0.1")),
+            ("[fe80::1%eth0]:9, fe80::2%eth0", "fe80::1%eth0", 9, Some("fe80::2")),
         ];
         for (text, host, port, source) in table {
             let expected = Address { host: host.into(), port, source: source.map(|s: &str| s.parse().unwrap()) };

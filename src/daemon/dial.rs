@@ -6,19 +6,20 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
 
 use crate::daemon::conn::Conn;
 use crate::daemon::place::plain;
 use crate::model::reason::Trouble;
-use crate::model::settings::Address;
+use crate::model::settings::{Address, zoned};
 use crate::model::{Map, Monotonic, limits};
 use crate::node::LinkId;
 
@@ -81,10 +82,14 @@ impl Dialler {
             until: now.plus(limits::DIAL_TIME),
             last_error: String::new(),
         };
-        if let Ok(ip) = address.host.parse::<IpAddr>() {
-            attempt.addresses.push_back(SocketAddr::new(ip, address.port));
-            self.attempts.insert(link, attempt);
-            return self.next_address(now, link);
+        match socket_address(&address.host, address.port) {
+            Some(Ok(address)) => {
+                attempt.addresses.push_back(address);
+                self.attempts.insert(link, attempt);
+                return self.next_address(now, link);
+            }
+            Some(Err(reason)) => return Some(Dialled::Failed(link, Trouble::Unreachable(reason))),
+            None => {}
         }
         if self.resolving >= RESOLVING {
             return Some(Dialled::Failed(link, Trouble::Unresolved("too many names are being resolved".into())));
@@ -222,6 +227,28 @@ impl Dialler {
     }
 }
 
+/// The address that a host is, with the interface of its zone; `None` where it is a name.
+///
+/// # Errors
+/// A link-local address without a zone, or with one that is no interface here: the text names what is missing.
+pub fn socket_address(host: &str, port: u16) -> Option<Result<SocketAddr, String>> {
+    let (ip, zone) = zoned(host)?;
+    let scope = match (ip, zone) {
+        (IpAddr::V6(_), Some(zone)) => match zone.parse::<u32>().or_else(|_| if_nametoindex(zone)) {
+            Ok(scope) => scope,
+            Err(_) => return Some(Err(format!("there is no interface {zone}"))),
+        },
+        (IpAddr::V6(ip), None) if ip.is_unicast_link_local() => {
+            return Some(Err(format!("{ip} is a link-local address: write its interface after it, as {ip}%eth0")));
+        }
+        _ => 0,
+    };
+    Some(Ok(match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, scope).into(),
+    }))
+}
+
 /// A connection under way.
 fn connect(address: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, String> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -231,7 +258,14 @@ fn connect(address: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Strin
         if source.is_ipv4() != address.is_ipv4() {
             return Err(format!("the source address {source} is of another family"));
         }
-        let local = SockaddrStorage::from(SocketAddr::new(source, 0));
+        // A link-local source is on the link of the address that it goes to.
+        let local = match (source, address) {
+            (IpAddr::V6(source), SocketAddr::V6(to)) if source.is_unicast_link_local() => {
+                SocketAddrV6::new(source, 0, 0, to.scope_id()).into()
+            }
+            _ => SocketAddr::new(source, 0),
+        };
+        let local = SockaddrStorage::from(local);
         socket::bind(socket.as_raw_fd(), &local)
             .map_err(|errno| format!("cannot use the source address {source}: {}", errno.desc()))?;
     }

@@ -7,13 +7,13 @@
 //!
 //! That a service was told does not say that it obeyed; so status says "notified", with package and time.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::daemon::runner::{Ended, Job, JobId};
+use crate::daemon::runner::{self, Ended, Job, JobId};
+use crate::fs::unix::{UnixFs, UnixRoot};
+use crate::fs::{Fs, Root, read_whole};
 use crate::model::settings::{Reload, ShareSettings};
 use crate::model::{Map, RelPath, Set, ShareName, WallTime, limits};
 use crate::node::api::Tree;
@@ -37,7 +37,7 @@ const SHARE: &str = "share ";
 #[derive(Default)]
 pub struct InForce {
     /// What each package said when it was last looked at.
-    packages: Map<(ShareName, RelPath), [u8; 32]>,
+    packages: Map<(ShareName, RelPath), Said>,
     /// The last notice to each, by package or by share.
     notices: Map<String, Notice>,
     /// Jobs that run, with the share they run for.
@@ -45,6 +45,9 @@ pub struct InForce {
     /// What landed in a share while its program ran: it is run once more.
     again: Map<ShareName, Set<RelPath>>,
 }
+
+/// The digest of what a package says; `None` where it cannot be read, so that nothing is known of it.
+type Said = Option<[u8; 32]>;
 
 struct Notice {
     at: WallTime,
@@ -66,10 +69,14 @@ impl InForce {
         if share.reload() != Reload::Uci {
             return;
         }
-        let Ok(names) = std::fs::read_dir(&share.dir) else { return };
-        for name in names.flatten() {
-            if let Ok(path) = RelPath::parse(name.file_name().as_bytes()) {
-                self.learn_path(share, &path);
+        let Ok(root) = UnixFs::new().open(&share.dir) else { return };
+        let Ok(mut dir) = root.open_dir(None) else { return };
+        while let Ok(names) = root.read_dir(&mut dir, limits::STEP_NAMES) {
+            if names.is_empty() {
+                return;
+            }
+            for path in names.iter().filter_map(|(name, _)| RelPath::parse(name).ok()) {
+                self.learn_from(share, &root, &path);
             }
         }
     }
@@ -77,8 +84,15 @@ impl InForce {
     /// A path changed here: whoever changed it tells whom it concerns.
     pub fn learn_path(&mut self, share: &ShareSettings, path: &RelPath) {
         if share.reload() == Reload::Uci && PackageName::at(path).is_some() {
-            let said = what_it_says(&share.dir, path);
-            self.packages.insert((share.name.clone(), path.clone()), said);
+            if let Ok(root) = UnixFs::new().open(&share.dir) {
+                self.learn_from(share, &root, path);
+            }
+        }
+    }
+
+    fn learn_from(&mut self, share: &ShareSettings, root: &UnixRoot, path: &RelPath) {
+        if PackageName::at(path).is_some() {
+            self.packages.insert((share.name.clone(), path.clone()), what_it_says(root, path));
         }
     }
 
@@ -88,11 +102,13 @@ impl InForce {
             Reload::Nobody => Vec::new(),
             Reload::Uci => {
                 let mut actions = Vec::new();
+                let root = UnixFs::new().open(&share.dir).ok();
                 for path in paths {
                     let Some(package) = PackageName::at(path) else { continue };
-                    let said = what_it_says(&share.dir, path);
+                    let said = root.as_ref().and_then(|root| what_it_says(root, path));
                     let before = self.packages.insert((share.name.clone(), path.clone()), said);
-                    if before != Some(said) {
+                    // One notice too many reloads a service that did not need it; one too few leaves an old state in force.
+                    if said.is_none() || before != Some(said) {
                         actions.push(Action::Package(package));
                     }
                 }
@@ -176,7 +192,13 @@ impl InForce {
 fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
     let mut input = Vec::new();
     for path in paths.iter().take(limits::REPLY_PATHS) {
-        input.extend_from_slice(path.as_bytes());
+        // Escaped as in status: a peer chooses names, and a line must not become two.
+        let line = path.to_text();
+        // Half a path would be another path.
+        if input.len() + line.len() >= runner::INPUT {
+            break;
+        }
+        input.extend_from_slice(line.as_bytes());
         input.push(b'\n');
     }
     let env = told(share, paths).map(|(name, value)| (format!("OWSYNC_{name}"), value)).to_vec();
@@ -193,10 +215,11 @@ pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, String)
     ]
 }
 
-/// The first of these, in one line.
+/// The first of these, in one line, separated by spaces; a space in one of them is `\x20`.
 pub fn named(texts: impl Iterator<Item = String>) -> String {
     let mut named = String::new();
     for text in texts.take(NAMED) {
+        let text = text.replace(' ', "\\x20");
         if named.len() + text.len() >= NAMED_BYTES {
             break;
         }
@@ -206,19 +229,20 @@ pub fn named(texts: impl Iterator<Item = String>) -> String {
     named
 }
 
-/// What a package says, apart from how it is written; one that cannot be parsed says its bytes.
-fn what_it_says(dir: &Path, path: &RelPath) -> [u8; 32] {
-    let bytes = std::fs::read(dir.join(std::ffi::OsStr::from_bytes(path.as_bytes()))).unwrap_or_default();
+/// What a package says, apart from how it is written; one that cannot be parsed says its bytes, one that is gone nothing.
+fn what_it_says(root: &UnixRoot, path: &RelPath) -> Said {
+    let bytes = read_whole(root, path, limits::UCI_FILE_MAX).ok()?.unwrap_or_default();
     let parsed = PackageName::at(path).and_then(|name| uci::parse(&name, &bytes).ok());
-    match parsed {
+    Some(match parsed {
         Some(package) => Sha256::digest(uci::write::export(&package)).into(),
         None => Sha256::digest(bytes).into(),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn share(dir: &Path, reload: Reload) -> ShareSettings {
         ShareSettings { reload: Some(reload), ..ShareSettings::new(ShareName::main(), dir.into()) }
@@ -246,11 +270,44 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
+    /// F68: the reload code opened every name in the directory, and waited at a fifo for a writer.
+    #[test]
+    fn a_fifo_among_the_packages_holds_nothing_up() {
+        let dir = std::env::temp_dir().join(format!("owsync-inforce-fifo-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let share = share(&dir, Reload::Uci);
+        let mut in_force = InForce::default();
+
+        in_force.learn(&share);
+        in_force.learn_path(&share, &path("fifo"));
+        let actions = in_force.landed(&share, &[path("fifo")]);
+
+        assert_eq!(actions, []);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// F102: a line break in a name was a second line, and a space in a name a second word.
+    #[test]
+    fn no_name_becomes_two_for_a_program() {
+        let share = share(Path::new("/x"), Reload::Script("/r".into()));
+        let paths = [path("harmless\netc_passwd"), path("a b"), path("c\\d")];
+
+        let job = job(&share, Vec::new(), &paths);
+
+        assert_eq!(String::from_utf8(job.input).unwrap(), "harmless\\x0aetc_passwd\na b\nc\\\\d\n");
+        let variable = |name: &str| job.env.iter().find(|(key, _)| key == name).unwrap().1.clone();
+        assert_eq!(variable("OWSYNC_PATHS"), "harmless\\x0aetc_passwd a\\x20b c\\\\d");
+        let long: Vec<RelPath> = (0..300).map(|n| path(&format!("{n:03}{}", "x".repeat(250)))).collect();
+        let input = super::job(&share, Vec::new(), &long).input;
+        assert!(input.len() <= runner::INPUT && input.ends_with(b"x\n"), "only whole paths");
+    }
+
     #[test]
     fn programs_are_told_as_many_paths_as_fit() {
         let share = share(Path::new("/x"), Reload::Nobody);
         let told_of = |paths: &[RelPath]| told(&share, paths).map(|(_, value)| value);
-        assert_eq!(told_of(&[path("a"), path("b c")]), ["main", "/x", "a b c", "2"]);
+        assert_eq!(told_of(&[path("a"), path("b c")]), ["main", "/x", r"a b\x20c", "2"]);
         let many: Vec<RelPath> = (0..20).map(|n| path(&format!("f{n}"))).collect();
         assert_eq!(told_of(&many)[2].split(' ').count(), NAMED);
         // Each byte is four in print.

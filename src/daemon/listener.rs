@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, sockopt};
 
 use crate::config::Config;
+use crate::daemon::dial;
 use crate::model::Monotonic;
 
 /// Time between two attempts to have an address.
@@ -189,26 +190,29 @@ impl Listener {
     }
 
     fn bind(&mut self, host: &str) -> Result<(), String> {
-        let addresses = match host.parse::<IpAddr>() {
-            Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => {
+        let literal = dial::socket_address(host, self.port).transpose()?;
+        let addresses = match literal.map(|address| (address.ip(), address)) {
+            Some((IpAddr::V6(Ipv6Addr::UNSPECIFIED), _)) => {
                 match open(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), self.port), true) {
                     Ok(socket) => {
                         self.sockets = vec![socket];
                         return Ok(());
                     }
                     // A kernel without IPv6 listens on what it has.
-                    Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
+                    Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) => {
+                        vec![SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), self.port)]
+                    }
                     Err(errno) => return Err(errno.desc().into()),
                 }
             }
-            Ok(ip) => vec![ip],
-            Err(_) => self.resolve(host)?,
+            Some((_, address)) => vec![address],
+            None => self.resolve(host)?.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect(),
         };
         // A name counts as had when one of its addresses is: the others may be of a family that is switched off.
         let mut last = Err("it has no address".to_string());
         self.sockets.clear();
-        for ip in addresses {
-            match open(SocketAddr::new(ip, self.port), false) {
+        for address in addresses {
+            match open(address, false) {
                 Ok(socket) => {
                     self.sockets.push(socket);
                     last = Ok(());

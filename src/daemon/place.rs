@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::daemon::env;
-use crate::model::{Key, escape};
+use crate::fs::local;
+use crate::model::{Key, escape, limits};
 
 /// What a reboot clears, and where the control sockets lie; `OWSYNC_RUN_DIR` names another place, for containers and
 /// tests.
@@ -182,15 +183,16 @@ impl Place {
     /// The file cannot be read, or holds no key.
     pub fn read_identity(&self) -> Result<Option<Key>, String> {
         let path = self.identity_file();
-        match std::fs::read_to_string(&path).map(Zeroizing::new) {
-            Ok(text) => match Key::from_hex(&text) {
+        match local::read(&path, limits::KEY_FILE_MAX).map(Zeroizing::new) {
+            Ok(bytes) => match std::str::from_utf8(&bytes).ok().and_then(Key::from_hex) {
                 Some(key) => Ok(Some(key)),
                 None => Err(format!(
-                    "{} does not hold an identity: put back a copy of it, or make a new one with `owsync identity --new`",
-                    path.display()
+                    "{} {}: put back a copy of it, or make a new one with `owsync identity --new`",
+                    path.display(),
+                    if bytes.trim_ascii().is_empty() { "is empty" } else { "does not hold an identity" }
                 )),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => Ok(None),
             Err(error) => Err(format!("cannot read {}: {}", path.display(), plain(&error))),
         }
     }
@@ -217,7 +219,11 @@ impl Place {
         let mut text = key.to_hex();
         text.push('\n');
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            match std::fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&new, &path)?;
@@ -236,7 +242,8 @@ impl Place {
 
     /// That token. A file that holds none is as good as none: the peer then asks a person.
     pub fn read_token(&self) -> Option<[u8; 16]> {
-        escape::unhex(std::fs::read_to_string(self.token_file()).ok()?.trim())
+        let bytes = Zeroizing::new(local::read(&self.token_file(), limits::KEY_FILE_MAX).ok()?);
+        escape::unhex(std::str::from_utf8(&bytes).ok()?.trim())
     }
 }
 

@@ -202,12 +202,16 @@ impl Arguments<'_> {
         }
         let text =
             self.text("path")?.ok_or_else(|| Reply::failed(Fault::Argument, "name a version: PATH or PATH@N"))?;
-        match split_version(text) {
-            (_, Some(number)) => Ok(Former::Number(number)),
-            (path, None) => match self.resolve(self.share()?.as_ref(), path)? {
-                (share, Some(path)) => Ok(Former::Newest { share: Some(share), path }),
-                (_, None) => Err(Reply::failed(Fault::Argument, "name a version: PATH or PATH@N")),
-            },
+        self.former(text)
+    }
+
+    /// The version that `PATH@N` names, or the newest of `PATH`.
+    fn former(&self, text: &str) -> Result<Former, Reply> {
+        let (path, number) = split_version(text);
+        match (self.resolve(self.share()?.as_ref(), path)?, number) {
+            ((share, Some(path)), Some(number)) => Ok(Former::At { share: Some(share), path, number }),
+            ((share, Some(path)), None) => Ok(Former::Newest { share: Some(share), path }),
+            ((_, None), _) => Err(Reply::failed(Fault::Argument, "name a version: PATH or PATH@N")),
         }
     }
 
@@ -229,7 +233,7 @@ impl Arguments<'_> {
     fn compared_with(&self) -> Result<Option<DiffWith>, Reply> {
         let Some(text) = self.text("with")? else { return Ok(None) };
         match split_version(text) {
-            (_, Some(number)) => Ok(Some(DiffWith::Former(Former::Number(number)))),
+            (_, Some(_)) => Ok(Some(DiffWith::Former(self.former(text)?))),
             (path, None) => match self.resolve(self.share()?.as_ref(), path)? {
                 (share, Some(path)) => Ok(Some(DiffWith::Current { share: Some(share), path })),
                 (_, None) => Err(wrong("with", "a file")),
@@ -318,4 +322,46 @@ fn split_version(text: &str) -> (&str, Option<u64>) {
 
 fn wrong(key: &str, what: &str) -> Reply {
     Reply::failed(Fault::Argument, format!("{key} is not {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::ShareSettings;
+
+    /// F110: `restore /etc/passwd@1` restored whatever had the number 1.
+    #[test]
+    fn a_number_after_a_path_is_of_that_path() {
+        let settings = Settings {
+            shares: vec![ShareSettings::new(ShareName::main(), "/etc/config".into())],
+            ..Settings::new("here")
+        };
+        let ask = |method: &str, key: &str, text: &str| {
+            let other = if key == "path" { "share" } else { "path" };
+            let value = if key == "path" { "main" } else { "dhcp" };
+            parse(&settings, method, &Tree::map().with(other, value).with(key, text))
+        };
+        let at = || Former::At { share: Some(ShareName::main()), path: RelPath::parse(b"dhcp").unwrap(), number: 4 };
+        for text in ["dhcp@4", "/etc/config/dhcp@4"] {
+            assert_eq!(
+                ask("restore", "path", text),
+                Ok(Request::Command(Command::Restore { version: at() })),
+                "{text}"
+            );
+            assert_eq!(ask("show", "path", text), Ok(Request::Command(Command::Show { version: at() })), "{text}");
+            let with = Some(DiffWith::Former(at()));
+            let Ok(Request::Command(Command::Diff { with: found, .. })) = ask("diff", "with", text) else {
+                panic!("{text}")
+            };
+            assert_eq!(found, with, "{text}");
+        }
+        for (method, key) in [("restore", "path"), ("show", "path"), ("diff", "path"), ("diff", "with")] {
+            match ask(method, key, "/etc/passwd@1") {
+                Err(Reply::Failed { fault: Fault::NotFound, message }) => {
+                    assert!(message.contains("/etc/passwd"), "{message}");
+                }
+                other => panic!("{method} {key}: {other:?}"),
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Commands of this machine, run beside the loop: reload scripts, checks, hooks.
 //!
 //! A [`Job`] runs in a process group of its own, with a time limit at which the whole group is killed, its output read as
-//! it comes and bounded. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
+//! it comes and bounded. What it started in the background before it ended in time goes on. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -32,6 +32,9 @@ const LINES: usize = 32;
 
 /// Such pieces read in one step: a job that prints faster than it is read must not keep the loop. What one pipe holds.
 const READS: usize = 16;
+
+/// Pipes that services inherited from jobs which have ended, and that are kept open for them: one descriptor each.
+const LEFT: usize = 16;
 
 /// Bytes that a job is given on standard input at most; a pipe takes this much at once (pipe(7)).
 pub const INPUT: usize = 60 * 1024;
@@ -75,6 +78,8 @@ pub struct Runner {
     running: Map<JobId, Running>,
     waiting: VecDeque<(JobId, Job)>,
     next: JobId,
+    /// What jobs that have ended left open: services write there. Read, and thrown away.
+    left: VecDeque<(JobId, File)>,
 }
 
 struct Running {
@@ -128,9 +133,11 @@ impl Runner {
             .map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
             // An empty pipe takes it whole; a job that does not read it loses it, which is its own choice. Where the kernel
-            // gives a user smaller pipes, the end is lost instead of the loop waiting for the reader.
+            // gives a user smaller pipes, the last lines are lost instead of the loop waiting for the reader.
             let _ = nix::fcntl::fcntl(&stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
-            let _ = stdin.write_all(&job.input[..job.input.len().min(INPUT)]);
+            let room =
+                nix::fcntl::fcntl(&stdin, FcntlArg::F_GETPIPE_SZ).ok().and_then(|size| usize::try_from(size).ok());
+            let _ = stdin.write_all(whole_lines(&job.input, room.unwrap_or(INPUT).min(INPUT)));
         }
         let running = Running {
             what: job.what,
@@ -153,13 +160,18 @@ impl Runner {
 
     /// To wait on for output.
     pub fn fds(&self) -> impl Iterator<Item = (JobId, BorrowedFd<'_>)> {
-        self.running.iter().filter_map(|(id, running)| Some((*id, running.output.as_ref()?.as_fd())))
+        let running = self.running.iter().filter_map(|(id, running)| Some((*id, running.output.as_ref()?.as_fd())));
+        running.chain(self.left.iter().map(|(id, output)| (*id, output.as_fd())))
     }
 
     /// Reads what a job printed.
     pub fn handle_output(&mut self, id: JobId) {
         if let Some(running) = self.running.get_mut(&id) {
             running.read();
+        } else if let Some(at) = self.left.iter().position(|(left, _)| *left == id) {
+            if !drain(&mut self.left[at].1) {
+                self.left.remove(at);
+            }
         }
     }
 
@@ -190,9 +202,15 @@ impl Runner {
             match running.child.try_wait() {
                 Ok(None) => continue,
                 Ok(Some(status)) => {
-                    // What it left running would hold nothing up, but is no part of the job either.
-                    running.kill();
                     running.read();
+                    // What it left running in the background, a service that it started, goes on. Where that inherited the
+                    // pipe, closing it would end the service at its next word (SIGPIPE).
+                    if let Some(output) = running.output.take() {
+                        self.left.push_back((id, output));
+                    }
+                    if self.left.len() > LEFT {
+                        self.left.pop_front();
+                    }
                     let result = match (running.late, status.code(), status.signal()) {
                         (true, ..) => Err(format!("killed after {} s", running.time.as_secs())),
                         (_, Some(0), _) => Ok(()),
@@ -271,6 +289,29 @@ impl Drop for Runner {
     }
 }
 
+/// Reads what a service wrote, and throws it away; whether there may be more to come.
+fn drain(output: &mut File) -> bool {
+    let mut buffer = [0; 4096];
+    for _ in 0..READS {
+        match output.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+    true
+}
+
+/// As much of a text as fits, up to the end of a line; half a line could be taken for a whole one.
+fn whole_lines(text: &[u8], room: usize) -> &[u8] {
+    if text.len() <= room {
+        return text;
+    }
+    let end = text[..room].iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    &text[..end]
+}
+
 /// A pipe of which our end does not wait.
 fn pipe() -> std::io::Result<(File, OwnedFd)> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
@@ -319,6 +360,46 @@ mod tests {
         let ended = ended(&mut runner, Monotonic(0));
 
         assert_eq!((ended.output.as_str(), ended.result), ("in there\nbad", Err("exit code 3".into())));
+    }
+
+    /// F106: a service that a program started with `&` was killed when the program exited with 0.
+    #[test]
+    fn a_service_that_a_job_started_outlives_it_and_may_still_print() {
+        let dir = std::env::temp_dir().join(format!("owsync-runner-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (go, done) = (dir.join("go"), dir.join("done"));
+        nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let service = format!("(read x <{0}; echo one; echo two; echo >{1}) &", go.display(), done.display());
+        let mut runner = Runner::default();
+        runner.start(Monotonic(0), shell(&service)).unwrap();
+        assert_eq!(ended(&mut runner, Monotonic(0)).result, Ok(()));
+
+        // The job is over; its service waits to be told, prints, and leaves a file.
+        std::fs::write(&go, "now\n").unwrap();
+
+        while !done.exists() {
+            let mut poller = Poller::new();
+            for (id, fd) in runner.fds() {
+                poller.add(id, fd, Interest::Read);
+            }
+            for id in poller.wait(Duration::from_millis(10)) {
+                runner.handle_output(id);
+            }
+        }
+        // It closed the pipe when it ended, and nothing of it is left.
+        while runner.fds().count() > 0 {
+            let ids: Vec<JobId> = runner.fds().map(|(id, _)| id).collect();
+            ids.into_iter().for_each(|id| runner.handle_output(id));
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// F102: input that did not fit into the pipe ended with half a path, which is another path.
+    #[test]
+    fn only_whole_lines_are_given_to_a_job() {
+        assert_eq!(whole_lines(b"ab\ncd\n", 7), b"ab\ncd\n");
+        assert_eq!(whole_lines(b"ab\ncd\n", 5), b"ab\n");
+        assert_eq!(whole_lines(b"abcdef", 5), b"");
     }
 
     #[test]

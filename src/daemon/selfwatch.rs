@@ -11,7 +11,8 @@ use std::time::Duration;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use sha2::{Digest, Sha256};
 
-use crate::model::Monotonic;
+use crate::fs::local;
+use crate::model::{Monotonic, limits};
 
 /// Quiet time before the file is read: LuCI commits several packages, one after the other.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -69,7 +70,7 @@ impl SelfWatch {
 
 /// What a file holds; one that cannot be read holds nothing.
 fn digest(file: &Path) -> [u8; 32] {
-    Sha256::digest(std::fs::read(file).unwrap_or_default()).into()
+    Sha256::digest(local::read(file, limits::UCI_FILE_MAX).unwrap_or_default()).into()
 }
 
 #[cfg(test)]

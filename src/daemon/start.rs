@@ -160,9 +160,9 @@ pub fn mode(place: &Place, config: &Config) -> Result<Mode, String> {
             identity: place.identity()?,
         })),
         _ => {
-            // Without a key nothing is dialled or let in, unless plain mode was chosen; so this mode is harmless.
             let _ = place;
-            Ok(Mode::Plain)
+            // Plain mode is only ever what the configuration says, never what is left where a key is missing.
+            Ok(if config.settings.plain_mode { Mode::Plain } else { Mode::Closed })
         }
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod apply;
 pub mod form;
+pub mod local;
 mod owners;
 pub mod scan;
 pub mod stage;

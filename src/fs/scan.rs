@@ -165,7 +165,10 @@ impl<R: Root> Scan<R> {
     }
 
     fn look(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, path: RelPath, found: Found, deep: bool) {
-        let held = rules.filter.holds(&path);
+        let held = match &found {
+            Found::Synced(stat) => rules.filter.holds_as(&path, stat.kind),
+            Found::Special(_) => rules.filter.holds(&path),
+        };
         let stat = match found {
             Found::Special(word) => {
                 if held {
@@ -183,6 +186,10 @@ impl<R: Root> Scan<R> {
             }
         }
         if !held {
+            if stat.kind == Kind::Symlink && index.below(&path).next().is_some() {
+                // A directory that no pattern names was replaced by a symlink: what was in it was not deleted.
+                self.pass_over(index, path, Reason::SymlinkIgnored);
+            }
             return;
         }
         if rules.withheld.contains(&path) {
@@ -360,7 +367,7 @@ impl<R: Root> Scan<R> {
             let covers = |dir: &RelPath| path == dir || path.is_below(dir);
             let blocked = self.blocked.iter().find(|(dir, _)| covers(dir)).map(|&(_, sleep)| sleep);
             let blocked = blocked.or_else(|| rules.withheld.contains(path).then_some(Sleep::Withheld));
-            let why = if rules.filter.holds(path) { blocked } else { Some(Sleep::Filtered) };
+            let why = if rules.filter.holds_as(path, record.entry.kind) { blocked } else { Some(Sleep::Filtered) };
             match (why, record.sleep) {
                 (Some(sleep), now) if now != Some(sleep) => outcome.asleep.push((path.clone(), sleep)),
                 (Some(_), _) => {}

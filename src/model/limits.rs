@@ -99,7 +99,7 @@ pub const DIAL_TIME: Duration = Duration::from_secs(10);
 
 /// How much older than the last scan the written time of it may be: it is only written with something else, and at the end.
 pub const SCAN_NOTED: Duration = Duration::from_secs(600);
-/// Longest time that changes settle before they are offered, however busy the share is.
+/// Longest time that changes settle before they are offered, however busy the share is, where `settle_max` is not set.
 pub const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// A file changed this recently may change again without a new time: kernels stamp files with the tick of the clock.
 pub const YOUNG: Duration = Duration::from_millis(50);
@@ -193,6 +193,8 @@ pub const UNDO_CREATED: usize = 256;
 pub const HISTORY_ITEMS: usize = 20_000;
 /// Life of a join text's token.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
+/// How long a join text that expired is remembered, so that whoever shows it is told so.
+pub const TOKEN_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// Tokens that are valid at a time.
 pub const TOKENS_MAX: usize = 16;
 /// Peers remembered, met or waiting.
@@ -282,6 +284,10 @@ pub const GAPS_LISTED: usize = 64;
 /// Recent events kept for status.
 pub const EVENTS_KEPT: usize = 64;
 
+/// Largest file with a key, a token or the like that is read, in bytes.
+pub const KEY_FILE_MAX: u64 = 4096;
+/// Largest config file or file of a time zone that is read, in bytes.
+pub const CONF_FILE_MAX: u64 = 1024 * 1024;
 /// Largest UCI package, or file of changes to one, that is read, in bytes.
 pub const UCI_FILE_MAX: u64 = LOOK_AGAIN;
 /// Packages of one directory whose uncommitted changes are looked at.

@@ -42,9 +42,9 @@ pub enum Trouble {
     /// It is the C program, owsync 1.x.
     Predecessor,
     /// It does not know this node yet; a person must accept it there.
-    NotAcceptedThere,
+    NotAcceptedThere(JoinText),
     /// This node does not know it yet; a person must accept it here.
-    NotAcceptedHere,
+    NotAcceptedHere(JoinText),
     /// It shows another public key than it is pinned to here.
     IdentityRefusedHere,
     /// This node shows another public key than it is pinned to there.
@@ -87,6 +87,31 @@ pub enum Trouble {
     Other(String),
 }
 
+/// What a node that is not accepted showed of the join text that it was set up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinText {
+    /// It showed none.
+    None,
+    /// Another node joined with the same text.
+    Used,
+    /// Its time is over.
+    Expired,
+    /// Nothing is known of it here: it was made by another node, or long ago.
+    Unknown,
+}
+
+impl JoinText {
+    /// What is wrong with it, for people; `None` where none was shown.
+    fn word(self) -> Option<&'static str> {
+        match self {
+            JoinText::None => None,
+            JoinText::Used => Some("was used already"),
+            JoinText::Expired => Some("expired"),
+            JoinText::Unknown => Some("was not made by this reference, or expired long ago"),
+        }
+    }
+}
+
 impl Trouble {
     /// The word that scripts test.
     pub fn code(&self) -> &'static str {
@@ -98,8 +123,8 @@ impl Trouble {
             Trouble::ClockSkew(_) => "clock_skew",
             Trouble::Version { .. } => "version",
             Trouble::Predecessor => "predecessor",
-            Trouble::NotAcceptedThere => "not_accepted_there",
-            Trouble::NotAcceptedHere => "not_accepted",
+            Trouble::NotAcceptedThere(_) => "not_accepted_there",
+            Trouble::NotAcceptedHere(_) => "not_accepted",
             Trouble::IdentityRefusedHere | Trouble::IdentityRefusedThere => "identity_changed",
             Trouble::SameIdentity => "same_identity",
             Trouble::TwoMachines => "two_machines",
@@ -137,8 +162,14 @@ impl fmt::Display for Trouble {
             Trouble::Version { min, max } if min == max => write!(f, "it speaks version {min} of the protocol, which this node does not: update owsync on the older one"),
             Trouble::Version { min, max } => write!(f, "it speaks versions {min} to {max} of the protocol, which this node does not: update owsync on the older one"),
             Trouble::Predecessor => f.write_str("it runs owsync 1.x, which speaks another protocol: update owsync there"),
-            Trouble::NotAcceptedThere => f.write_str("waiting to be accepted there: run `owsync accept` on it"),
-            Trouble::NotAcceptedHere => f.write_str("waiting to be accepted here: run `owsync accept`"),
+            Trouble::NotAcceptedThere(text) => match text.word() {
+                None => f.write_str("waiting to be accepted there: run `owsync accept` on it"),
+                Some(word) => write!(f, "the join text {word}: run `owsync invite` there and join with the new text, or run `owsync accept` there"),
+            },
+            Trouble::NotAcceptedHere(text) => match text.word() {
+                None => f.write_str("waiting to be accepted here: run `owsync accept`"),
+                Some(word) => write!(f, "its join text {word}: run `owsync accept` if it belongs to the cluster, or give it a new text (`owsync invite`)"),
+            },
             Trouble::IdentityRefusedHere => f.write_str("it shows another identity than it had: if it was reinstalled, run `owsync accept` for it, else somebody else has the key"),
             Trouble::IdentityRefusedThere => f.write_str("it expects another identity of this node: if this node was reinstalled, run `owsync accept` there"),
             Trouble::SameIdentity => f.write_str("same identity: it is a copy of this node; run `owsync identity --new` on one of the two"),
@@ -168,7 +199,7 @@ impl fmt::Display for Trouble {
 pub enum Reason {
     /// A device, socket or fifo.
     Special(&'static str),
-    /// A symlink where `symlinks` is `ignore`.
+    /// A symlink where `symlinks` is `ignore`, or a path at or below one.
     SymlinkIgnored,
     /// A symlink whose target leaves the share.
     SymlinkOutside,
@@ -361,7 +392,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Special(what) => write!(f, "skipped: it is a {what}"),
-            Reason::SymlinkIgnored => f.write_str("skipped: it is a symlink, and this share has symlinks ignore"),
+            Reason::SymlinkIgnored => f.write_str("skipped: there is a symlink, and this share has symlinks ignore"),
             Reason::SymlinkOutside => f.write_str("skipped: it is a symlink whose target lies outside the share"),
             Reason::TooLarge { size, max } => write!(f, "too large: {size} bytes, max_file_size is {max}"),
             Reason::Unreadable(error) => write!(f, "unreadable: {error}"),

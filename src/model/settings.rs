@@ -154,6 +154,23 @@ impl FirstSync {
     }
 }
 
+/// How long changes on disk settle before they are offered to peers.
+///
+/// Editors and `uci commit` write a file in several steps; offering the first would send a torn file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settle {
+    /// Quiet time after the last change.
+    pub quiet: Duration,
+    /// Longest time after the first change, however busy the share is; never below `quiet`.
+    pub most: Duration,
+}
+
+impl Default for Settle {
+    fn default() -> Settle {
+        Settle { quiet: Duration::from_millis(200), most: limits::SETTLE_MAX }
+    }
+}
+
 /// A host to dial: name or address, port, and the address to dial from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -163,6 +180,24 @@ pub struct Address {
     pub port: u16,
     /// Local address to connect from.
     pub source: Option<std::net::IpAddr>,
+}
+
+impl Address {
+    /// The address, where the host is one; without the zone of a link-local one (`fe80::1%eth0`).
+    pub fn ip(&self) -> Option<std::net::IpAddr> {
+        zoned(&self.host).map(|(ip, _)| ip)
+    }
+}
+
+/// An address and its zone: `fe80::1%eth0` is an address on the link of one interface (RFC 4007, section 11).
+pub fn zoned(host: &str) -> Option<(std::net::IpAddr, Option<&str>)> {
+    match host.split_once('%') {
+        None => host.parse().ok().map(|ip| (ip, None)),
+        Some((ip, zone)) if !zone.is_empty() => {
+            ip.parse::<std::net::Ipv6Addr>().ok().map(|ip| (std::net::IpAddr::V6(ip), Some(zone)))
+        }
+        Some(_) => None,
+    }
 }
 
 impl fmt::Display for Address {
@@ -238,7 +273,7 @@ pub struct Settings {
     /// Time between two safety-net rescans.
     pub poll_interval: Duration,
     /// Quiet time after which a change is offered.
-    pub settle: Duration,
+    pub settle: Settle,
     /// Largest difference between two clocks; zero: any.
     pub max_clock_skew: Duration,
     /// How much of the past is kept.
@@ -267,7 +302,7 @@ impl Settings {
             accept: Accept::Key,
             first_sync: FirstSync::Newest,
             poll_interval: Duration::from_secs(60),
-            settle: Duration::from_millis(200),
+            settle: Settle::default(),
             max_clock_skew: Duration::from_secs(60),
             history: HistoryBounds::default(),
             release: None,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::fs::Fs;
-use crate::model::reason::Trouble;
+use crate::model::reason::{JoinText, Trouble};
 use crate::model::settings::Accept;
 use crate::model::{NodeId, Now, PeerName, ShareName, WallTime, limits};
 use crate::node::api::{Event, Level, Tree};
@@ -46,7 +46,7 @@ impl<F: Fs> Node<F> {
         match self.admit(now, id, node, &hello) {
             Ok(section) => self.let_in(now, id, node, hello, section),
             Err(trouble) => {
-                if matches!(trouble, Trouble::NotAcceptedHere | Trouble::IdentityRefusedHere) {
+                if matches!(trouble, Trouble::NotAcceptedHere(_) | Trouble::IdentityRefusedHere) {
                     self.note_waiting(now, node, &hello, remote, public_key, trouble.clone());
                 }
                 self.say_bye(now, id, trouble);
@@ -80,12 +80,13 @@ impl<F: Fs> Node<F> {
         }
         let section = self.section_of(link, node);
         let public_key = link.public_key;
-        let invited = public_key.is_some() && self.use_token(now, hello);
+        let shown = if public_key.is_some() { self.use_token(now, hello) } else { Err(JoinText::None) };
+        let invited = shown.is_ok();
         if let Some(link) = self.links.get_mut(&id) {
             link.invited = invited;
         }
-        if self.is_forgotten(node) && !invited {
-            return Err(Trouble::NotAcceptedHere);
+        if self.is_forgotten(node) {
+            shown.map_err(Trouble::NotAcceptedHere)?;
         }
         if let Some(name) = &section {
             let Some(peer) = self.peer_settings(name) else {
@@ -114,10 +115,12 @@ impl<F: Fs> Node<F> {
             if (pinned_to_other && public_key.is_some()) || known_other {
                 return Err(Trouble::IdentityRefusedHere);
             }
+        } else if let Some(pause) = self.pause_of_node(node) {
+            return Err(Trouble::PausedHere(pause.to_string()));
         } else if self.settings.accept == Accept::Known && public_key.is_some() {
             let known = self.store.state().peers.get(&node).is_some_and(|known| known.accepted);
-            if !known && !invited {
-                return Err(Trouble::NotAcceptedHere);
+            if !known {
+                shown.map_err(Trouble::NotAcceptedHere)?;
             }
         }
         if let Some(other) = self.other_link_of(id, node) {
@@ -136,7 +139,7 @@ impl<F: Fs> Node<F> {
         let dialled = || link.dialled_for.as_ref().and_then(|name| self.peer_settings(name));
         let remote = link.remote.to_canonical();
         let here = |peer: &&crate::model::settings::PeerSettings| {
-            let literal = peer.address.as_ref().and_then(|address| address.host.parse::<IpAddr>().ok());
+            let literal = peer.address.as_ref().and_then(crate::model::settings::Address::ip);
             // Two sections may share an address behind one router: then only the key can tell.
             peer.public_key.is_none() && literal.is_some_and(|ip| ip.to_canonical() == remote)
         };
@@ -144,16 +147,24 @@ impl<F: Fs> Node<F> {
         pinned.or_else(dialled).or_else(remembered).or_else(from).map(|peer| peer.name.clone())
     }
 
-    /// Whether the Hello shows a token that is valid, which is then used up.
-    fn use_token(&mut self, now: Now, hello: &Hello) -> bool {
-        let Some(shown) = hello.token else { return false };
-        let tokens = self.store.state().tokens.clone();
-        let valid = tokens.iter().any(|token| token.token == shown && now.wall < token.expires);
-        if valid {
-            let rest = tokens.into_iter().filter(|token| token.token != shown).collect();
-            self.store.change(Change::Tokens(rest));
+    /// Lets the Hello's token in if it is valid, which uses it up.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn use_token(&mut self, now: Now, hello: &Hello) -> Result<(), JoinText> {
+        let Some(shown) = hello.token else { return Err(JoinText::None) };
+        let mut tokens = self.store.state().tokens.clone();
+        match tokens.iter_mut().find(|token| token.token == shown) {
+            None => Err(JoinText::Unknown),
+            Some(token) if token.used => Err(JoinText::Used),
+            Some(token) if now.wall >= token.expires => Err(JoinText::Expired),
+            Some(token) => {
+                // It stays known, so that a second node that shows it can be told why it may not enter.
+                token.used = true;
+                self.store.change(Change::Tokens(tokens));
+                Ok(())
+            }
         }
-        valid
     }
 
     fn other_link_of(&self, id: LinkId, node: NodeId) -> Option<LinkId> {
@@ -321,6 +332,7 @@ impl<F: Fs> Node<F> {
             let oldest = self.waiting.iter().min_by_key(|(_, waiting)| waiting.since).map(|(node, _)| *node);
             oldest.and_then(|node| self.waiting.remove(&node));
         }
+        let changed = self.waiting.get(&node).is_some_and(|known| known.trouble != trouble);
         let since = self.waiting.get(&node).map_or(now.wall, |known| known.since);
         self.waiting.insert(
             node,
@@ -333,7 +345,7 @@ impl<F: Fs> Node<F> {
                 addresses: seen_at(remote, hello),
             },
         );
-        if news && trouble != Trouble::Duplicate {
+        if (news || changed) && trouble != Trouble::Duplicate {
             self.log(Level::Warning, format!("{} ({remote}): {trouble}", hello.name));
             let details = Tree::map()
                 .with("peer", hello.name.clone())

@@ -166,6 +166,15 @@ pub enum Command {
 pub enum Former {
     /// The one with this number in `log`.
     Number(u64),
+    /// The one with this number, which must be of this path.
+    At {
+        /// The share; the only one, if there is one.
+        share: Option<ShareName>,
+        /// The path.
+        path: RelPath,
+        /// Its number in `log`.
+        number: u64,
+    },
     /// The newest one of a path.
     Newest {
         /// The share; the only one, if there is one.

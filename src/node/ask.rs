@@ -37,8 +37,10 @@ impl<F: Fs> Node<F> {
         let mut entries = Vec::new();
         let mut size = 0;
         for path in paths {
-            let held = share.is_some_and(|share| share.filter.holds(&path));
-            let record = state.filter(|_| held).and_then(|state| state.index.get(&path)).filter(|record| {
+            let record = state.and_then(|state| state.index.get(&path)).filter(|record| {
+                if !share.is_some_and(|share| share.filter.holds_as(&path, record.entry.kind)) {
+                    return false;
+                }
                 let shown = match offers {
                     Offers::All => true,
                     Offers::Relayed => !record.entry.version.is_unversioned(),

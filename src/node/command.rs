@@ -1,7 +1,7 @@
 //! What people ask for, sorted to whoever does it.
 
 use crate::fs::Fs;
-use crate::model::{Now, ShareName};
+use crate::model::{Now, PeerName, ShareName};
 use crate::node::api::{Command, Fault, Reply, Tree};
 use crate::node::compare::Ours;
 use crate::node::lists::Wanted;
@@ -12,34 +12,44 @@ use crate::node::{CommandId, Node, Output};
 impl<F: Fs> Node<F> {
     /// Does what somebody asks.
     pub(crate) fn command(&mut self, now: Now, id: CommandId, command: Command) {
-        let reply = match command {
+        let reply = match self.with_peer_meant(command) {
+            Err(reply) => reply,
+            Ok(command) => match self.obey(now, id, command) {
+                Some(reply) => reply,
+                // The answer comes when it is done.
+                None => return,
+            },
+        };
+        self.outputs.push_back(Output::Reply { id, reply });
+    }
+
+    /// The same command, with the peer that its word means.
+    fn with_peer_meant(&self, command: Command) -> Result<Command, Reply> {
+        Ok(match command {
+            Command::Sync { peer, share, dry_run, wait } => {
+                Command::Sync { peer: self.peer_meant(peer)?, share, dry_run, wait }
+            }
+            Command::DiffPeer { peer, share, path, number } => {
+                Command::DiffPeer { peer: PeerName(self.who(&peer.0)?.label.into()), share, path, number }
+            }
+            other => other,
+        })
+    }
+
+    fn obey(&mut self, now: Now, id: CommandId, command: Command) -> Option<Reply> {
+        Some(match command {
             Command::Status => Reply::Done(self.status(now)),
             Command::Peers => Reply::Done(Tree::map().with("peers", self.peers_tree(now))),
             Command::Shares => Reply::Done(Tree::map().with("shares", self.shares_tree(now))),
             Command::Files { share, from } => self.with_share(share, |node, name| node.files(&name, from.as_ref())),
             Command::Sync { peer, share, dry_run: true, .. } => {
-                match self.preview(now, id, share.as_ref(), Of::Sync { peer }) {
-                    Some(reply) => reply,
-                    None => return,
-                }
+                self.preview(now, id, share.as_ref(), Of::Sync { peer })?
             }
             Command::Approve { share, path, pick, dry_run: true } => {
-                match self.preview_one(now, id, share, Of::Approve { path, pick }) {
-                    Some(reply) => reply,
-                    None => return,
-                }
+                self.preview_one(now, id, share, Of::Approve { path, pick })?
             }
-            Command::Reject { share, path, dry_run: true } => {
-                match self.preview_one(now, id, share, Of::Reject { path }) {
-                    Some(reply) => reply,
-                    None => return,
-                }
-            }
-            Command::Sync { peer, share, wait, .. } => match self.sync(now, id, peer, share, wait) {
-                Some(reply) => reply,
-                // The answer comes when it is done.
-                None => return,
-            },
+            Command::Reject { share, path, dry_run: true } => self.preview_one(now, id, share, Of::Reject { path })?,
+            Command::Sync { peer, share, wait, .. } => self.sync(now, id, peer, share, wait)?,
             Command::Pause { peer, share, reason, seconds } => self.pause(now, &Wish { peer, share }, reason, seconds),
             Command::Resume { peer, share } => self.resume(now, &Wish { peer, share }),
             Command::Approve { share, path, pick, .. } => {
@@ -61,30 +71,18 @@ impl<F: Fs> Node<F> {
                     Ok(share) => self.compare_with_peer(now, id, Ours { share, path, number }, &peer),
                     Err(reply) => Some(reply),
                 };
-                match begun {
-                    Some(reply) => reply,
-                    None => return,
-                }
+                begun?
             }
             Command::Restore { version } => {
                 let begun = match self.former(&version) {
                     Ok(item) => self.restore(now, id, &item),
                     Err(reply) => Some(reply),
                 };
-                match begun {
-                    Some(reply) => reply,
-                    None => return,
-                }
+                begun?
             }
             Command::Confirm { share } => self.confirm(share.as_ref()),
-            Command::Rollback { share } => match self.roll_back(now, id, share.as_ref()) {
-                Some(reply) => reply,
-                None => return,
-            },
-            Command::Undo { run } => match self.undo_run(now, id, run) {
-                Some(reply) => reply,
-                None => return,
-            },
+            Command::Rollback { share } => self.roll_back(now, id, share.as_ref())?,
+            Command::Undo { run } => self.undo_run(now, id, run)?,
             Command::Forget { share, path } => self.with_share(share, |node, name| node.forget(&name, &path)),
             Command::Accept { peer } => self.accept(now, peer.as_deref()),
             Command::ForgetPeer { peer } => self.forget_peer(now, &peer),
@@ -92,8 +90,7 @@ impl<F: Fs> Node<F> {
             Command::Init => self.init(now),
             Command::Identity => Reply::Done(self.identity_tree()),
             Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
-        };
-        self.outputs.push_back(Output::Reply { id, reply });
+        })
     }
 
     fn preview_one(&mut self, now: Now, id: CommandId, share: Option<ShareName>, of: Of) -> Option<Reply> {

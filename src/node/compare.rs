@@ -67,7 +67,10 @@ impl<F: Fs> Node<F> {
         }
         let id = *id;
         let ours = match number {
-            Some(number) => self.text_of(&self.former(&Former::Number(number))?)?,
+            Some(number) => {
+                let (share, path) = (Some(share.clone()), path.clone());
+                self.text_of(&self.former(&Former::At { share, path, number })?)?
+            }
             None => self.current_text(&share, &path)?,
         };
         let busy = || Reply::failed(Fault::State, "too many comparisons are being made at this moment: try again");

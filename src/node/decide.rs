@@ -187,7 +187,7 @@ impl<F: Fs> Node<F> {
         for (path, pending) in batch.offers.iter() {
             let record = index.get(path);
             let same_content = record.is_some_and(|record| record.entry.same_content(&pending.entry));
-            if !share.filter.holds(path) {
+            if !share.filter.holds_as(path, pending.entry.kind) {
                 // Another filter came into force while it was on its way.
                 known.push(path.clone());
                 continue;

@@ -11,7 +11,6 @@ use crate::node::{LinkId, Node, mesh};
 use crate::proto::frame::Alert;
 use crate::proto::message::{Hello, Message, Patterns, ShareHello};
 use crate::proto::{self, Event as SessionEvent};
-use crate::store::state::KnownPeer;
 
 impl<F: Fs> Node<F> {
     /// Somebody connected: whether there is room for a stranger, and in plain mode whether its address is known.
@@ -71,11 +70,9 @@ impl<F: Fs> Node<F> {
 
     pub(crate) fn is_configured_address(&self, remote: IpAddr) -> bool {
         let remote = remote.to_canonical();
-        let literal = |host: &str| host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == remote);
-        self.settings
-            .peers
-            .iter()
-            .any(|peer| peer.enabled && peer.address.as_ref().is_some_and(|address| literal(&address.host)))
+        let literal =
+            |address: &crate::model::settings::Address| address.ip().is_some_and(|ip| ip.to_canonical() == remote);
+        self.settings.peers.iter().any(|peer| peer.enabled && peer.address.as_ref().is_some_and(literal))
             || self.links.values().any(|link| {
                 !link.over && link.dialled_for.is_some() && link.connected && link.remote.to_canonical() == remote
             })
@@ -244,25 +241,6 @@ impl<F: Fs> Node<F> {
                     self.stirred = true;
                 }
             }
-        }
-    }
-
-    /// What people call the peer of a session.
-    pub(crate) fn peer_label(&self, id: LinkId) -> String {
-        let Some(link) = self.links.get(&id) else { return "?".into() };
-        match (&link.section, &link.hello) {
-            (Some(section), _) => section.to_string(),
-            (None, Some(hello)) if !hello.name.is_empty() => hello.name.clone(),
-            _ => link.node.map_or_else(|| link.remote.to_string(), |node| node.to_string()),
-        }
-    }
-
-    /// What people call a node.
-    pub(crate) fn node_label(&self, node: NodeId) -> String {
-        match self.store.state().peers.get(&node) {
-            Some(KnownPeer { section: Some(section), .. }) => section.clone(),
-            Some(peer) if !peer.name.is_empty() => peer.name.clone(),
-            _ => node.to_string(),
         }
     }
 }

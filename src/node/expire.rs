@@ -60,7 +60,7 @@ impl<F: Fs> Node<F> {
             self.bound_tombstones(&name);
         }
         let tokens: Vec<_> =
-            self.store.state().tokens.iter().filter(|token| now.wall < token.expires).cloned().collect();
+            self.store.state().tokens.iter().filter(|token| token.is_remembered(now.wall)).cloned().collect();
         if tokens.len() < self.store.state().tokens.len() {
             self.store.change(Change::Tokens(tokens));
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::fs::Fs;
-use crate::model::reason::Trouble;
+use crate::model::reason::{JoinText, Trouble};
 use crate::model::{Now, WallTime, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::{LinkId, Node, Output};
@@ -40,7 +40,10 @@ impl<F: Fs> Node<F> {
             Trouble::Version { .. } => {
                 (ByeCode::Version, i64::from(proto::VERSIONS.0) << 16 | i64::from(proto::VERSIONS.1), String::new())
             }
-            Trouble::NotAcceptedHere => (ByeCode::NotAccepted, 0, String::new()),
+            Trouble::NotAcceptedHere(text) => {
+                let number = JOIN_TEXTS.iter().find(|(known, _)| known == text).map_or(0, |(_, number)| *number);
+                (ByeCode::NotAccepted, number, String::new())
+            }
             Trouble::IdentityRefusedHere => (ByeCode::IdentityRefused, 0, String::new()),
             Trouble::SameIdentity => (ByeCode::SameIdentity, 0, String::new()),
             Trouble::TwoMachines => (ByeCode::TwoMachines, 0, String::new()),
@@ -124,10 +127,7 @@ impl<F: Fs> Node<F> {
         }
         let remote = remote.to_canonical();
         let literal = |peer: &&crate::model::settings::PeerSettings| {
-            peer.address
-                .as_ref()
-                .and_then(|a| a.host.parse::<IpAddr>().ok())
-                .is_some_and(|ip| ip.to_canonical() == remote)
+            peer.address.as_ref().and_then(|a| a.ip()).is_some_and(|ip| ip.to_canonical() == remote)
         };
         if let Some(peer) = self.settings.peers.iter().find(literal) {
             if let Some(dial) = self.dials.get_mut(&peer.name).filter(|dial| dial.link.is_none()) {
@@ -175,12 +175,19 @@ impl<F: Fs> Node<F> {
     }
 }
 
+/// The numbers that go with [`ByeCode::NotAccepted`]: what the reference knows of the join text that was shown to it.
+const JOIN_TEXTS: [(JoinText, i64); 4] =
+    [(JoinText::None, 0), (JoinText::Used, 1), (JoinText::Expired, 2), (JoinText::Unknown, 3)];
+
 /// What the other side's reason means here.
 pub(crate) fn trouble_of(bye: Bye) -> Trouble {
     match bye.code {
         ByeCode::ClockSkew => Trouble::ClockSkew(bye.number),
         ByeCode::Version => Trouble::Version { min: (bye.number >> 16) as u16, max: bye.number as u16 },
-        ByeCode::NotAccepted => Trouble::NotAcceptedThere,
+        ByeCode::NotAccepted => {
+            let text = JOIN_TEXTS.iter().find(|(_, number)| *number == bye.number);
+            Trouble::NotAcceptedThere(text.map_or(JoinText::None, |(text, _)| *text))
+        }
         ByeCode::IdentityRefused => Trouble::IdentityRefusedThere,
         ByeCode::SameIdentity => Trouble::SameIdentity,
         ByeCode::TwoMachines => Trouble::TwoMachines,

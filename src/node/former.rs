@@ -21,6 +21,20 @@ impl<F: Fs> Node<F> {
     pub(crate) fn former(&self, former: &Former) -> Result<Item, Reply> {
         let (found, what) = match former {
             Former::Number(number) => (self.history.item(*number), format!("there is no version {number}")),
+            Former::At { share, path, number } => {
+                let name = self.named_or_only(share.as_ref())?;
+                match self.history.item(*number) {
+                    // Numbers are typed by hand: the wrong one must not bring back another file.
+                    Some(item) if item.share != name || item.path != *path => {
+                        let text = format!(
+                            "version {number} is one of {}:{}, not of {name}:{path}: `owsync log {name}:{path}` lists those",
+                            item.share, item.path
+                        );
+                        return Err(Reply::failed(Fault::Argument, text));
+                    }
+                    item => (item, format!("there is no version {number} of {path}")),
+                }
+            }
             Former::Newest { share, path } => {
                 let name = self.named_or_only(share.as_ref())?;
                 let newest = self

@@ -126,7 +126,7 @@ impl<F: Fs> Node<F> {
         let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else {
             return Sorted::LeftOut;
         };
-        if !share.filter.holds(path) {
+        if !share.filter.holds_as(path, entry.kind) {
             return Sorted::LeftOut;
         }
         let record = state.index.get(path);
@@ -218,12 +218,17 @@ impl<F: Fs> Node<F> {
             Kind::File if max > 0 && entry.size > max => Some(Reason::TooLarge { size: entry.size, max }),
             Kind::Symlink if share.settings.symlinks == Symlinks::Ignore => Some(Reason::SymlinkIgnored),
             _ => {
-                // An ignored symlink, or a fifo, that no scan made an entry of can lie there too.
+                let ignored = |path: &RelPath| share.skipped.get(path) == Some(&Reason::SymlinkIgnored);
+                if ignored(path) || path.ancestors().any(|dir| ignored(&dir)) {
+                    // Left out by choice, as the symlink itself.
+                    return Some(Reason::SymlinkIgnored);
+                }
+                // A fifo, say, that no scan made an entry of can be there too.
                 share
                     .skipped
                     .get(path)
                     .map(|reason| match reason {
-                        Reason::SymlinkIgnored | Reason::SymlinkOutside => Reason::InTheWay("symlink"),
+                        Reason::SymlinkOutside => Reason::InTheWay("symlink"),
                         Reason::Special(word) => Reason::InTheWay(word),
                         other => other.clone(),
                     })

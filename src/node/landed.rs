@@ -215,7 +215,7 @@ impl<F: Fs> Node<F> {
             }
             if let Some(id) = batch_id {
                 if let Some(batch) = share.batches.get_mut(&id) {
-                    batch.not_before = now.mono.plus(self.settings.settle * 2);
+                    batch.not_before = now.mono.plus(self.settings.settle.quiet * 2);
                 }
                 share.batches.retain(|_, batch| !batch.offers.is_empty());
             }

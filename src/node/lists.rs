@@ -1,9 +1,10 @@
 //! Long answers: the paths of a share, former versions.
 
 use crate::fs::Fs;
-use crate::model::{Kind, RelPath, ShareName, limits};
+use crate::model::{Kind, NodeId, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
+use crate::node::who::Who;
 use crate::store::history::Item;
 use crate::store::state::Why;
 
@@ -39,15 +40,21 @@ impl<F: Fs> Node<F> {
     /// Former versions, the newest last.
     pub(crate) fn log_tree(&self, wanted: &Wanted, limit: usize) -> Reply {
         let Wanted { share, path, why, node } = wanted;
-        let by = |item: &Item, name: &str| match item.by {
-            None => name == self.settings.name || self.identity.id.to_hex().starts_with(name),
-            Some(by) => self.node_label(by) == name || by.to_hex().starts_with(name),
+        let author = match node.as_deref().map(|text| self.author(text)).transpose() {
+            Ok(author) => author,
+            Err(reply) => return reply,
+        };
+        let by = |item: &Item, author: &Author| match (item.by, author) {
+            (None, author) => *author == Author::Me,
+            (Some(by), Author::Node(node)) => by == *node,
+            (Some(by), Author::Gone(id)) => by.to_hex().starts_with(id),
+            (Some(_), Author::Me) => false,
         };
         let covers = |item: &&Item| {
             share.as_ref().is_none_or(|name| *name == item.share)
                 && path.as_ref().is_none_or(|path| item.path == *path || item.path.is_below(path))
                 && why.is_none_or(|why| why == item.why)
-                && node.as_ref().is_none_or(|name| by(item, name))
+                && author.as_ref().is_none_or(|author| by(item, author))
         };
         let mut items: Vec<Tree> = self
             .history
@@ -59,6 +66,29 @@ impl<F: Fs> Node<F> {
             .collect();
         items.reverse();
         Reply::Done(Tree::map().with("versions", items))
+    }
+
+    /// Whose changes a word means.
+    fn author(&self, text: &str) -> Result<Author, Reply> {
+        let is_me = text == self.settings.name || (text.len() >= 4 && self.identity.id.to_hex().starts_with(text));
+        match (self.who(text), is_me) {
+            (Err(Reply::Failed { fault: Fault::NotFound, .. }), true) => Ok(Author::Me),
+            (_, true) => {
+                let me = self.identity.id;
+                let text =
+                    format!("'{text}' means this node ({me}) and another one: use the id that `owsync peers -v` shows");
+                Err(Reply::failed(Fault::Argument, text))
+            }
+            (Ok(Who { node: Some(node), .. }), false) => Ok(Author::Node(node)),
+            (Ok(who), false) => Err(Reply::failed(Fault::NotFound, format!("{} has never connected", who.label))),
+            // It was forgotten, and history still has its changes.
+            (Err(Reply::Failed { fault: Fault::NotFound, .. }), false)
+                if text.len() >= 4 && text.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
+                Ok(Author::Gone(text.to_ascii_lowercase()))
+            }
+            (Err(reply), false) => Err(reply),
+        }
     }
 
     pub(crate) fn item_tree(&self, item: &Item) -> Tree {
@@ -77,6 +107,15 @@ impl<F: Fs> Node<F> {
             .with("digest", item.digest.to_hex())
             .with("run", item.run)
     }
+}
+
+/// Whose change replaced a version.
+#[derive(PartialEq)]
+enum Author {
+    Me,
+    Node(NodeId),
+    /// One that is not known any more, by the start of its id.
+    Gone(String),
 }
 
 /// Which former versions are listed.

@@ -5,35 +5,41 @@ use crate::model::reason::Trouble;
 use crate::model::{NodeId, Now, RelPath, ShareName, escape, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Reply, Tree};
+use crate::node::who::{self, Who};
 use crate::store::state::{Change, KnownPeer, Mesh, ShareMeta, Token};
 
 impl<F: Fs> Node<F> {
     pub(crate) fn accept(&mut self, now: Now, peer: Option<&str>) -> Reply {
-        let matches = |node: &NodeId, waiting: &crate::node::admit::Waiting| match peer {
-            None => true,
-            Some(text) => {
-                waiting.name == text
-                    || waiting.remote.to_canonical().to_string() == text
-                    || node.to_hex().starts_with(text)
-                    || waiting.public_key.is_some_and(|key| text.len() >= 8 && escape::hex(&key).starts_with(text))
-            }
-        };
-        let found: Vec<NodeId> = self
-            .waiting
-            .iter()
-            .filter(|(node, waiting)| waiting.trouble != Trouble::Duplicate && matches(node, waiting))
-            .map(|(node, _)| *node)
+        let waiting = self.waiting.iter().filter(|(_, waiting)| waiting.trouble != Trouble::Duplicate);
+        let waiting: Vec<Who> = waiting
+            .map(|(node, waiting)| Who {
+                label: waiting.name.clone(),
+                section: None,
+                node: Some(*node),
+                public_key: waiting.public_key,
+                name: waiting.name.clone(),
+                addresses: vec![waiting.remote.to_canonical().to_string()],
+            })
             .collect();
-        let [node] = found[..] else {
-            return match found.len() {
-                0 => {
-                    Reply::failed(Fault::NotFound, "no peer like that waits to be accepted: `owsync peers` lists them")
-                }
-                _ => Reply::failed(
-                    Fault::Argument,
-                    "several peers wait to be accepted: name one of those that `owsync peers` lists",
-                ),
-            };
+        let found = match (peer, &waiting[..]) {
+            (None, [only]) => Ok(only.clone()),
+            (None, []) => Err(Reply::failed(Fault::NotFound, "no peer is waiting to be accepted")),
+            (None, _) => Err(Reply::failed(
+                Fault::Argument,
+                "several peers wait to be accepted: name one of those that `owsync peers` lists",
+            )),
+            (Some(text), _) => who::choose(waiting, text),
+        };
+        let node = match found {
+            Ok(Who { node: Some(node), .. }) => node,
+            Ok(_) => return Reply::failed(Fault::NotFound, "no such peer is waiting to be accepted"),
+            Err(Reply::Failed { fault: Fault::NotFound, .. }) if peer.is_some() => {
+                return Reply::failed(
+                    Fault::NotFound,
+                    "no such peer is waiting to be accepted: `owsync peers` lists them",
+                );
+            }
+            Err(reply) => return reply,
         };
         let Some(waiting) = self.waiting.remove(&node) else { return Reply::failed(Fault::NotFound, "it left") };
         let remote = waiting.remote.to_canonical();
@@ -43,11 +49,7 @@ impl<F: Fs> Node<F> {
             .iter()
             .find(|peer| {
                 peer.public_key.is_none()
-                    && peer
-                        .address
-                        .as_ref()
-                        .and_then(|a| a.host.parse::<std::net::IpAddr>().ok())
-                        .is_some_and(|ip| ip.to_canonical() == remote)
+                    && peer.address.as_ref().and_then(|a| a.ip()).is_some_and(|ip| ip.to_canonical() == remote)
             })
             .map(|peer| peer.name.0.to_string());
         if let Some(section) = &section {
@@ -88,27 +90,10 @@ impl<F: Fs> Node<F> {
     }
 
     pub(crate) fn forget_peer(&mut self, now: Now, peer: &str) -> Reply {
-        let matches = |node: &NodeId, known: &KnownPeer| {
-            known.name == peer
-                || known.section.as_deref() == Some(peer)
-                || (peer.len() >= 8 && node.to_hex().starts_with(peer))
-        };
-        let found: Vec<NodeId> = self
-            .store
-            .state()
-            .peers
-            .iter()
-            .filter(|(node, known)| matches(node, known))
-            .map(|(node, _)| *node)
-            .collect();
-        let [node] = found[..] else {
-            return match found.len() {
-                0 => Reply::failed(Fault::NotFound, "no such peer was ever met"),
-                _ => Reply::failed(
-                    Fault::Argument,
-                    "several peers have that name: give the start of the node id that `owsync peers` shows",
-                ),
-            };
+        let node = match self.who(peer) {
+            Ok(Who { node: Some(node), .. }) if self.store.state().peers.get(&node).is_some() => node,
+            Ok(who) => return Reply::failed(Fault::NotFound, format!("{} has never connected", who.label)),
+            Err(reply) => return reply,
         };
         let label = self.node_label(node);
         self.forget_member(now, node);
@@ -121,8 +106,10 @@ impl<F: Fs> Node<F> {
         let mut token = [0; 16];
         token.copy_from_slice(&self.rng.bytes32()[..16]);
         let mut tokens: Vec<Token> =
-            self.store.state().tokens.iter().filter(|token| now.wall < token.expires).cloned().collect();
-        tokens.push(Token { token, expires: now.wall.plus(limits::TOKEN_LIFE) });
+            self.store.state().tokens.iter().filter(|token| token.is_remembered(now.wall)).cloned().collect();
+        tokens.push(Token { token, expires: now.wall.plus(limits::TOKEN_LIFE), used: false });
+        // What lets nobody in any more goes first.
+        tokens.sort_by_key(|token| (token.is_valid(now.wall), token.expires));
         let excess = tokens.len().saturating_sub(limits::TOKENS_MAX);
         tokens.drain(..excess);
         self.store.change(Change::Tokens(tokens));

@@ -11,7 +11,6 @@ use std::time::Duration;
 use crate::fs::Fs;
 use crate::model::{Map, Now, ShareName, WallTime, escape};
 use crate::node::Node;
-use crate::node::status::away_label;
 
 /// How a peer stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,14 +103,12 @@ impl<F: Fs> Node<F> {
                     *peer = Peer { up: true, in_sync, last_in_sync: last_in_sync.or(peer.last_in_sync) };
                 }
                 None => {
-                    let label = distinct(&peers, self.peer_label(*id), link.node.map(|node| node.to_string()));
-                    peers.insert(label, Peer { up: true, in_sync, last_in_sync });
+                    peers.insert(self.peer_label(*id), Peer { up: true, in_sync, last_in_sync });
                 }
             }
         }
-        for (node, known) in self.away().filter(|(_, known)| self.is_missed(known)) {
-            let label = distinct(&peers, away_label(node, known), Some(node.to_string()));
-            peers.insert(label, Peer::default());
+        for (node, _) in self.away().filter(|(_, known)| self.is_missed(known)) {
+            peers.insert(self.node_label(node), Peer::default());
         }
         peers
     }
@@ -141,14 +138,6 @@ impl<F: Fs> Node<F> {
             owed: state.owed.len() as u64,
             held_paths: state.owed.values().filter(|owed| owed.reason.needs_user()).count() as u64,
         }
-    }
-}
-
-/// A label that no other peer has: many routers are called OpenWrt.
-fn distinct(peers: &Map<String, Peer>, label: String, node: Option<String>) -> String {
-    match node {
-        Some(node) if peers.contains_key(&label) => format!("{label} ({node})"),
-        _ => label,
     }
 }
 

@@ -76,6 +76,7 @@ mod timers;
 mod trial;
 mod undo;
 pub mod verdict;
+mod who;
 mod would;
 
 use std::collections::VecDeque;

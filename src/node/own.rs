@@ -104,7 +104,7 @@ impl<F: Fs> Node<F> {
         let me = self.store.state().me.clone();
         let gone = || other("the directory of its share cannot be opened");
         let share = self.shares.get_mut(name).ok_or_else(gone)?;
-        if !share.filter.holds(&item.path) {
+        if !share.filter.holds_as(&item.path, item.kind) {
             return Err(other("the filter of this share leaves it out"));
         }
         let root = share.root.as_ref().ok_or_else(gone)?;

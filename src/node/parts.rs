@@ -116,7 +116,7 @@ impl Identity {
     /// The identity that a mode gives; `plain_id` is what the state keeps for plain mode.
     pub fn of(mode: Mode, plain_id: NodeId) -> Identity {
         match &mode {
-            Mode::Plain => Identity { mode, id: plain_id, public_key: None },
+            Mode::Plain | Mode::Closed => Identity { mode, id: plain_id, public_key: None },
             #[cfg(feature = "encryption")]
             Mode::Encrypted(credentials) => {
                 let public_key = handshake::public_key(&credentials.identity);

@@ -4,8 +4,9 @@
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
-use crate::model::{Monotonic, Now, PeerName, ShareName, escape, limits};
+use crate::model::{Monotonic, NodeId, Now, PeerName, ShareName, escape, limits};
 use crate::node::api::{Fault, Level, Reply, Tree};
+use crate::node::who::Who;
 use crate::node::{LinkId, Node};
 use crate::proto::message::Message;
 use crate::store::state::{Change, Pause, Paused};
@@ -70,14 +71,23 @@ impl<F: Fs> Node<F> {
 
     /// Everything that a wish means: what it names, or all there is.
     fn subjects(&self, wish: &Wish) -> Result<Vec<Paused>, Reply> {
-        let known_peer = |name: &PeerName| self.dials.contains_key(name);
-        if wish.peer.as_ref().is_some_and(|name| !known_peer(name))
-            || wish.share.as_ref().is_some_and(|name| !self.shares.contains_key(name))
-        {
-            return Err(Reply::failed(Fault::NotFound, "there is no such peer or share"));
+        if let Some(name) = wish.share.as_ref().filter(|name| !self.shares.contains_key(name)) {
+            return Err(Reply::failed(Fault::NotFound, format!("there is no share {name}")));
         }
-        let peers = self.dials.keys().filter(|name| match (&wish.peer, &wish.share) {
-            (Some(only), _) => only == *name,
+        let meant = match &wish.peer {
+            None => None,
+            Some(text) => Some(self.who(&text.0)?),
+        };
+        let named = match &meant {
+            Some(Who { section: Some(section), .. }) if !self.dials.contains_key(section) => {
+                return Err(Reply::failed(Fault::State, format!("{section} is disabled in the configuration")));
+            }
+            Some(Who { section: None, node: Some(node), .. }) => Some(Paused::Peer(node.to_hex())),
+            _ => None,
+        };
+        let section = meant.as_ref().and_then(|who| who.section.as_ref());
+        let peers = self.dials.keys().filter(|name| match (&meant, &wish.share) {
+            (Some(_), _) => section == Some(*name),
             (None, share) => share.is_none(),
         });
         let shares = self.shares.keys().filter(|name| match (&wish.share, &wish.peer) {
@@ -85,7 +95,13 @@ impl<F: Fs> Node<F> {
             (None, peer) => peer.is_none(),
         });
         let peers = peers.map(|name| Paused::Peer(name.0.to_string()));
-        Ok(peers.chain(shares.map(|name| Paused::Share(name.clone()))).collect())
+        Ok(named.into_iter().chain(peers).chain(shares.map(|name| Paused::Share(name.clone()))).collect())
+    }
+
+    /// The pause of a node that has no section: it is paused by its id.
+    pub(crate) fn pause_of_node(&self, node: NodeId) -> Option<&Pause> {
+        let id = node.to_hex();
+        self.store.state().pauses.iter().find(|pause| matches!(&pause.of, Paused::Peer(peer) if *peer == id))
     }
 
     /// The pause of a share.
@@ -124,6 +140,13 @@ impl<F: Fs> Node<F> {
                 self.say_bye(now, id, Trouble::PausedHere(text.clone()));
             }
             self.log(Level::Notice, format!("peer {name}: {text}"));
+        }
+        let dialled_in = self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none());
+        let paused: Vec<(LinkId, String)> =
+            dialled_in.filter_map(|(id, link)| Some((*id, self.pause_of_node(link.node?)?.to_string()))).collect();
+        for (id, text) in paused {
+            self.log(Level::Notice, format!("peer {}: {text}", self.peer_label(id)));
+            self.say_bye(now, id, Trouble::PausedHere(text));
         }
         let shares: Vec<(ShareName, bool)> =
             self.shares.keys().map(|name| (name.clone(), self.pause_of_share(name).is_some())).collect();

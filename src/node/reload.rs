@@ -78,7 +78,7 @@ impl<F: Fs> Node<F> {
             share.next_poll = share.next_poll.min(now.mono.plus(self.settings.poll_interval));
         }
         if self.settings.accept == Accept::Key {
-            self.waiting.retain(|_, waiting| waiting.trouble != Trouble::NotAcceptedHere);
+            self.waiting.retain(|_, waiting| !matches!(waiting.trouble, Trouble::NotAcceptedHere(_)));
         }
         for run in &mut self.syncs {
             run.unseen.retain(|name| self.shares.contains_key(name));

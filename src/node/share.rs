@@ -1,13 +1,12 @@
 //! One share of a running node: its root, what is being looked at, what is on its way.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::fs::scan::{Hint, Rules, Scan};
 use crate::fs::stage::Staging;
 use crate::fs::{Place, Root};
 use crate::model::reason::LeftOut;
-use crate::model::settings::ShareSettings;
+use crate::model::settings::{Settle, ShareSettings};
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
 use crate::node::broken::Broken;
@@ -216,7 +215,7 @@ impl<R: Root> Share<R> {
     }
 
     /// When to look at it next. What is hinted at does not matter while the root cannot be opened.
-    pub fn look_at(&self, settle: Duration) -> Monotonic {
+    pub fn look_at(&self, settle: Settle) -> Monotonic {
         match (&self.scan, &self.root) {
             (Some(_), _) => Monotonic::NEVER,
             _ if self.leaving => Monotonic::NEVER,
@@ -226,7 +225,7 @@ impl<R: Root> Share<R> {
     }
 
     /// When this share next has something to do by itself.
-    pub fn poll_timeout(&self, settle: Duration) -> Monotonic {
+    pub fn poll_timeout(&self, settle: Settle) -> Monotonic {
         let batches = self
             .batches
             .values()
@@ -283,10 +282,10 @@ impl Hints {
     }
 
     /// When they have settled; [`Monotonic::NEVER`] when there are none.
-    pub fn due(&self, settle: Duration) -> Monotonic {
+    pub fn due(&self, settle: Settle) -> Monotonic {
         match self.first {
             None => Monotonic::NEVER,
-            Some(first) => self.last.plus(settle).min(first.plus(limits::SETTLE_MAX)),
+            Some(first) => self.last.plus(settle.quiet).min(first.plus(settle.most)),
         }
     }
 
@@ -341,14 +340,16 @@ impl Flaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn p(s: &str) -> RelPath {
         RelPath::parse(s.as_bytes()).unwrap()
     }
 
+    /// F140: a quiet time above 2 s was cut without a word.
     #[test]
     fn changes_settle_but_not_for_ever() {
-        let settle = Duration::from_millis(200);
+        let settle = Settle::default();
         let mut hints = Hints::default();
         assert_eq!(hints.due(settle), Monotonic::NEVER);
         hints.add(Monotonic(1000), Hint { path: p("a"), deep: false });
@@ -358,6 +359,9 @@ mod tests {
             hints.add(Monotonic(at), Hint { path: p("b"), deep: false });
         }
         assert_eq!(hints.due(settle), Monotonic(3000));
+        let slow = Settle { quiet: Duration::from_secs(60), most: Duration::from_secs(90) };
+        assert_eq!(hints.due(slow), Monotonic(3950 + 60_000));
+        assert_eq!(hints.due(Settle { most: Duration::from_secs(60), ..slow }), Monotonic(61_000));
         let taken = hints.take().unwrap().unwrap();
         assert_eq!(taken, [Hint { path: p("a"), deep: true }, Hint { path: p("b"), deep: false }]);
         assert!(hints.take().is_none());

@@ -20,19 +20,6 @@ pub(crate) const AWAY: &str =
 /// Why a configured peer is not dialled, and what to do.
 const FORGOTTEN: &str = "forgotten by a user: remove its section from the configuration, or invite it anew";
 
-/// A label that no other peer in the tree has: many routers are called OpenWrt.
-fn distinct(tree: &Tree, label: String, node: Option<NodeId>) -> String {
-    match node {
-        Some(node) if tree.get(&label).is_some() => format!("{label} ({node})"),
-        _ => label,
-    }
-}
-
-/// What people call a node that is away.
-pub(crate) fn away_label(node: NodeId, known: &KnownPeer) -> String {
-    if known.name.is_empty() { node.to_string() } else { known.name.clone() }
-}
-
 impl<F: Fs> Node<F> {
     /// Whoever was met, is not configured and not here: its state still counts for deletions.
     pub(crate) fn away(&self) -> impl Iterator<Item = (NodeId, &KnownPeer)> {
@@ -141,23 +128,29 @@ impl<F: Fs> Node<F> {
             tree = tree.with(&*peer.name.0, one);
         }
         for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
-            let label = distinct(&tree, self.peer_label(*id), link.node);
             tree = tree.with(
-                label,
+                self.peer_label(*id),
                 self.linked_tree(now, *id, link)
                     .with("address", link.remote.to_canonical().to_string())
                     .with("configured", false),
             );
         }
         for (node, known) in self.away() {
+            let pause = self.pause_of_node(node);
             let mut one = Tree::map()
-                .with("state", "away")
+                .with("state", if pause.is_some() { "paused" } else { "away" })
                 .with("node", node.to_hex())
                 .with("met", known.met)
                 .with("configured", false)
                 .with("connected", false);
-            let label = distinct(&tree, away_label(node, known), Some(node));
-            if self.is_missed(known) {
+            let label = self.node_label(node);
+            if let Some(pause) = pause {
+                one = one
+                    .with("in_sync", false)
+                    .with("reason", "paused")
+                    .with("message", pause.to_string())
+                    .with("paused", pause_tree(pause));
+            } else if self.is_missed(known) {
                 one = one.with("in_sync", false).with("reason", "away").with("message", AWAY);
             }
             tree = tree.with(label, one);
@@ -406,6 +399,18 @@ impl<F: Fs> Node<F> {
             }
             if share.filter.is_empty() {
                 one = one.with("warning", NO_INCLUDE);
+            }
+            // A new node has nothing yet that could match.
+            if share.ready && files > 0 {
+                let idle: Vec<Tree> = share
+                    .filter
+                    .idle_includes(&state.index)
+                    .take(limits::REPLY_PATHS)
+                    .map(|pattern| Tree::Text(escape::escape(pattern)))
+                    .collect();
+                if !idle.is_empty() {
+                    one = one.with("includes_without_match", idle);
+                }
             }
             one = one
                 .with("detector", if share.watched { "inotify" } else { "poll" })

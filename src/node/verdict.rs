@@ -22,7 +22,7 @@ use crate::model::reason::{Choice, LeftOut};
 use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime};
 use crate::node::link::Link;
 use crate::node::offer::may_go;
-use crate::node::status::{AWAY, away_label};
+use crate::node::status::AWAY;
 use crate::node::{LinkId, Node};
 
 /// How useful a gap is to know first: what blocks everything, what the user must decide, what has a cause to be
@@ -256,12 +256,16 @@ impl<F: Fs> Node<F> {
             let moving = dial.link.is_some() || dial.at <= now.mono;
             gaps.push(Gap::new(Urgency::Apart, code, text).of_peer(&*name.0).moving(moving));
         }
-        for (node, known) in self.away().filter(|(_, known)| peer.is_none() && self.is_missed(known)) {
-            let label = away_label(node, known);
-            // Another machine may have its name by now.
-            let same = self.knows_peer(&PeerName(label.as_str().into()));
-            let label = if same { format!("{label} ({node})") } else { label };
-            gaps.push(Gap::new(Urgency::Apart, "away", AWAY).of_peer(label));
+        let named = |node: NodeId| peer.is_some_and(|only| *only.0 == *self.node_label(node));
+        let away =
+            self.away().filter(|(node, known)| if peer.is_none() { self.is_missed(known) } else { named(*node) });
+        for (node, _) in away {
+            // Another machine may have its name by now: then the label has its id.
+            let label = self.node_label(node);
+            gaps.push(match self.pause_of_node(node) {
+                Some(pause) => Gap::new(Urgency::Asked, "paused", pause.to_string()).of_peer(label),
+                None => Gap::new(Urgency::Apart, "away", AWAY).of_peer(label),
+            });
         }
         for (id, link) in &links {
             gaps.extend(self.link_gaps(*id, link, share));
@@ -551,6 +555,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn knows_peer(&self, name: &PeerName) -> bool {
         self.dials.contains_key(name)
             || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
+            || self.away().any(|(node, _)| *self.node_label(node) == *name.0)
     }
 }
 

@@ -7,16 +7,19 @@ use crate::model::Key;
 pub enum Mode {
     /// Not at all.
     Plain,
+    /// There is no session: a key is needed, and this node has none.
+    Closed,
     /// With a key and an identity.
     #[cfg(feature = "encryption")]
     Encrypted(Credentials),
 }
 
 impl Mode {
-    /// Whether sessions are encrypted and authenticated.
+    /// Whether sessions are, or would be, encrypted and authenticated.
     pub fn is_encrypted(&self) -> bool {
         match self {
             Mode::Plain => false,
+            Mode::Closed => true,
             #[cfg(feature = "encryption")]
             Mode::Encrypted(_) => true,
         }
@@ -34,6 +37,7 @@ impl Mode {
             }
             #[cfg(feature = "encryption")]
             (Mode::Plain, Mode::Encrypted(_)) | (Mode::Encrypted(_), Mode::Plain) => false,
+            (Mode::Closed, _) | (_, Mode::Closed) => false,
         }
     }
 }

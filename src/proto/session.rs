@@ -264,6 +264,7 @@ impl Session {
                 }
                 self.open(Seal::Plain, None);
             }
+            Mode::Closed => self.end(Trouble::Other("this node has no key".into())),
             #[cfg(feature = "encryption")]
             Mode::Encrypted(credentials) => {
                 let handshake = self.begun.take().unwrap_or_else(|| {

@@ -8,7 +8,7 @@
 //! Why not the `glob` crate? It matches `str` only, and file names are bytes. Matching here takes
 //! `O(pattern * path)` at worst, without recursion, so that no pattern can make a scan hang.
 
-use crate::model::{Digest, Hasher, RelPath, limits};
+use crate::model::{Digest, Hasher, Index, Kind, Record, RelPath, escape, limits};
 
 /// Names that never travel, whatever the patterns say.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +37,44 @@ pub struct Filter {
     include: Vec<Vec<u8>>,
     exclude: Vec<Vec<u8>>,
     reserved: Vec<Reserved>,
+    /// Patterns of the directories on the way to what an include names: `vpn` of `vpn/*.conf`.
+    ways: Vec<Vec<u8>>,
 }
 
 impl Filter {
     /// A filter of these patterns, which never lets `reserved` names pass.
     pub fn new(include: &[Vec<u8>], exclude: &[Vec<u8>], reserved: &[Reserved]) -> Filter {
-        let trimmed = |patterns: &[Vec<u8>]| patterns.iter().map(|pattern| trim_slashes(pattern).to_vec()).collect();
-        Filter { include: trimmed(include), exclude: trimmed(exclude), reserved: reserved.to_vec() }
+        let trimmed =
+            |patterns: &[Vec<u8>]| patterns.iter().map(|pattern| trim_slashes(pattern).to_vec()).collect::<Vec<_>>();
+        let include = trimmed(include);
+        let ways = include.iter().flat_map(|pattern| ways_to(pattern)).collect();
+        Filter { include, exclude: trimmed(exclude), reserved: reserved.to_vec(), ways }
+    }
+
+    /// Whether the share holds `path` as something of this kind: as [`Filter::holds`], and a directory also where an
+    /// include names something in it, as `vpn` for `vpn/*.conf`. Its mode and owner protect what is in it, so they travel
+    /// with it; whatever else is in it does not. A tombstone may be one of such a directory.
+    pub fn holds_as(&self, path: &RelPath, kind: Kind) -> bool {
+        let is_way = || match kind {
+            Kind::Dir | Kind::Tombstone => self.ways.iter().any(|way| matches(way, path.as_bytes())),
+            Kind::File | Kind::Symlink => false,
+        };
+        self.holds(path) || (is_way() && !self.excludes(path))
+    }
+
+    /// The includes that match none of these paths, so that a mistake in one can be seen.
+    pub fn idle_includes<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = &'a [u8]> {
+        self.include.iter().map(Vec::as_slice).filter(|pattern| {
+            let literal = literal_prefix(pattern);
+            let live = |record: &Record| record.entry.is_live();
+            if let (Ok(path), true) = (RelPath::parse(pattern), literal.len() == pattern.len()) {
+                return !index.get(&path).is_some_and(live) && !index.below(&path).any(|(_, record)| live(record));
+            }
+            // What a pattern matches begins with its literal part, so few paths need more than a glance.
+            let pattern = [pattern.to_vec()];
+            let fits = |path: &RelPath| path.as_bytes().starts_with(literal) && covers_any(&pattern, path);
+            !index.iter().any(|(path, record)| live(record) && fits(path))
+        })
     }
 
     /// Whether the share holds `path`.
@@ -139,6 +170,32 @@ fn is_libuci_temporary(name: &[u8]) -> bool {
         && name[0] == b'.'
         && name[at..].starts_with(b".uci-")
         && name[at + 5..].iter().all(u8::is_ascii_alphanumeric)
+}
+
+/// Whether a pattern covers a path: matches it, or a directory above it.
+pub fn covers(pattern: &[u8], path: &RelPath) -> bool {
+    covers_any(&[trim_slashes(pattern).to_vec()], path)
+}
+
+/// Patterns of the directories above what a pattern names, outermost first. A pattern that begins with a wildcard has none:
+/// what it matches can be anywhere, and then every directory would be one.
+fn ways_to(pattern: &[u8]) -> Vec<Vec<u8>> {
+    let first = pattern.iter().position(|&b| b == b'/').unwrap_or(0);
+    if literal_prefix(pattern).len() < first {
+        return Vec::new();
+    }
+    let mut ways = Vec::new();
+    let mut at = 0;
+    while at < pattern.len() {
+        match pattern[at] {
+            b'\\' => at += 1,
+            b'[' => at = set_end(pattern, at + 1).map_or(at, |(end, _)| end - 1),
+            b'/' => ways.push(pattern[..at].to_vec()),
+            _ => {}
+        }
+        at += 1;
+    }
+    ways
 }
 
 fn covers_any(patterns: &[Vec<u8>], path: &RelPath) -> bool {
@@ -247,18 +304,197 @@ fn match_set(pattern: &[u8], mut p: usize, byte: u8) -> Option<(bool, usize)> {
     }
 }
 
-/// Whether a pattern can never match because of its form; the text says why.
-pub fn pattern_error(pattern: &[u8]) -> Option<&'static str> {
+/// What is wrong with the form of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// It can never match what was meant: taking it would leave out, or send, something else than the user believes.
+    Wrong(String),
+    /// It may be right, and is more likely a mistake.
+    Odd(String),
+}
+
+/// What is wrong with a pattern by its form alone, if something is; the text follows the pattern, and says what is right.
+///
+/// A backslash before the character in question says that it is meant, and is part of the name.
+pub fn doubt(pattern: &[u8]) -> Option<Doubt> {
+    let wrong = |text: &str| Some(Doubt::Wrong(text.into()));
     if pattern.is_empty() {
-        return Some("is empty");
+        return wrong("is empty");
     }
     if pattern.len() > limits::PATTERN_MAX {
-        return Some("is longer than 1024 bytes");
+        return wrong("is longer than 1024 bytes");
     }
     if pattern.contains(&0) {
-        return Some("contains a NUL byte");
+        return wrong("contains a NUL byte");
+    }
+    let show = |bytes: &[u8]| escape::escape(bytes);
+    if let [quote @ (b'"' | b'\''), inner @ .., last] = pattern {
+        if quote == last {
+            return Some(Doubt::Wrong(format!("has quotes, which would belong to the name: write {}", show(inner))));
+        }
+    }
+    let bare = trim_slashes(pattern);
+    let tidy = tidied(bare);
+    if bare != tidy {
+        return Some(Doubt::Wrong(format!(
+            "can never match, because no path has '.', '..' or nothing between slashes: write '{}'",
+            show(&tidy)
+        )));
+    }
+    let mut braces: Option<(usize, bool)> = None;
+    let mut at = 0;
+    let mut comma = false;
+    while at < pattern.len() {
+        match pattern[at] {
+            b'\\' => at += 1,
+            b'[' => match set_end(pattern, at + 1) {
+                None => {
+                    return wrong(
+                        "has a '[' that is not closed: write ']' after it, or '\\[' for the character itself",
+                    );
+                }
+                Some((_, true)) => {
+                    return wrong("has a range that ends before it begins, as '[z-a]': nothing is in it");
+                }
+                Some((end, false)) => {
+                    at = end;
+                    continue;
+                }
+            },
+            b'{' => braces = Some((at, false)),
+            b'}' => {
+                if let Some((open, true)) = braces {
+                    return Some(Doubt::Wrong(format!(
+                        "has braces, which are not expanded: write {} as patterns of their own ('\\{{' is the character itself)",
+                        expanded(pattern, open, at)
+                    )));
+                }
+            }
+            b',' => {
+                comma = true;
+                braces = braces.map(|(open, _)| (open, true));
+            }
+            b'#' if at > 0 && pattern[at - 1].is_ascii_whitespace() => {
+                let meant = pattern[..at].trim_ascii_end();
+                return Some(Doubt::Wrong(format!(
+                    "has a comment in it, which needs a line of its own: write '{}'",
+                    show(meant)
+                )));
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let odd = |text: String| Some(Doubt::Odd(text));
+    if comma {
+        let parts: Vec<String> =
+            pattern.split(|&b| b == b',').map(|part| format!("'{}'", show(part.trim_ascii()))).collect();
+        return odd(format!(
+            "has a comma, which belongs to the name: if several are meant, write {} one by one",
+            parts.join(" and ")
+        ));
+    }
+    if pattern.starts_with(b"!") {
+        return odd(format!(
+            "begins with '!', which belongs to the name: if '{}' is to be left out, exclude it",
+            show(&pattern[1..])
+        ));
+    }
+    if pattern.starts_with(b"~/") {
+        return odd(
+            "begins with '~', which is not expanded: patterns are relative to the directory of the share".into()
+        );
+    }
+    if pattern.trim_ascii().len() < pattern.len() {
+        return odd(format!(
+            "has white space at an end, which belongs to the name: if not, write '{}'",
+            show(pattern.trim_ascii())
+        ));
     }
     None
+}
+
+/// What an absolute path as a pattern means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absolute {
+    /// It is below the root of the share: this is the pattern that was meant.
+    Inside(Vec<u8>),
+    /// It looks like a path of the machine that is not in the share. It is taken below the root, as every pattern.
+    Outside,
+}
+
+/// Whether a pattern that begins with a slash is an absolute path, in a share with this root; `None` where the slash only
+/// says that the pattern begins at the root of the share.
+pub fn absolute(pattern: &[u8], root: &[u8]) -> Option<Absolute> {
+    /// Directories of every Linux: whoever writes one of these at the start means the machine's.
+    const TOP: [&[u8]; 22] = [
+        b"bin", b"boot", b"dev", b"etc", b"home", b"lib", b"lib64", b"media", b"mnt", b"opt", b"overlay", b"proc",
+        b"rom", b"root", b"run", b"sbin", b"srv", b"sys", b"tmp", b"usr", b"var", b"www",
+    ];
+    if !pattern.starts_with(b"/") || root == b"/" {
+        return None;
+    }
+    let (bare, root) = (trim_slashes(pattern), trim_slashes(root));
+    match bare.strip_prefix(root) {
+        Some([]) => return Some(Absolute::Inside(b"*".to_vec())),
+        Some([b'/', rest @ ..]) => {
+            let meant = trim_slashes(rest);
+            return Some(Absolute::Inside(if meant.is_empty() { b"*".to_vec() } else { meant.to_vec() }));
+        }
+        _ => {}
+    }
+    let first = bare.split(|&b| b == b'/').next().unwrap_or_default();
+    (TOP.contains(&first) && bare.contains(&b'/')).then_some(Absolute::Outside)
+}
+
+/// A pattern without the components that no path has.
+fn tidied(pattern: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut from = 0;
+    let mut at = 0;
+    while at <= pattern.len() {
+        match pattern.get(at) {
+            Some(b'\\') if at + 1 < pattern.len() => at += 1,
+            // A slash in a set is none between components.
+            Some(b'[') => at = set_end(pattern, at + 1).map_or(at, |(end, _)| end - 1),
+            Some(b'/') | None => {
+                match &pattern[from..at.min(pattern.len())] {
+                    b"" | b"." => {}
+                    b".." => drop(kept.pop()),
+                    component => kept.push(component),
+                }
+                from = at + 1;
+            }
+            Some(_) => {}
+        }
+        at += 1;
+    }
+    kept.join(&b'/')
+}
+
+/// Where the set that begins at `pattern[p]` ends, after its `]`, and whether a range in it is empty; `None` when it never
+/// ends.
+fn set_end(pattern: &[u8], mut p: usize) -> Option<(usize, bool)> {
+    let (_, end) = match_set(pattern, p, 0)?;
+    let mut empty = false;
+    while p + 2 < end {
+        empty |= pattern[p + 1] == b'-'
+            && pattern[p + 2] != b']'
+            && pattern[p] != b'\\'
+            && pattern[p] > pattern[p + 2]
+            && !matches!(pattern[p], b'!' | b'^');
+        p += 1;
+    }
+    Some((end, empty))
+}
+
+/// The patterns that braces were meant to be, as a list for people.
+fn expanded(pattern: &[u8], open: usize, close: usize) -> String {
+    let one = |part: &[u8]| {
+        let whole = [&pattern[..open], part.trim_ascii(), &pattern[close + 1..]].concat();
+        format!("'{}'", escape::escape(&whole))
+    };
+    pattern[open + 1..close].split(|&b| b == b',').map(one).collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
@@ -320,6 +556,105 @@ mod tests {
         assert!(!f.holds(&p("network")) && !f.holds(&p("network/x")) && !f.holds(&p("ssl/private/key")));
         assert!(filter(&["ssl"], &[]).holds(&p("ssl/a/b")));
         assert!(!filter(&["d/*"], &[]).holds(&p("d")));
+    }
+
+    /// F99: patterns that can never match as they are written were taken without a word.
+    #[test]
+    fn a_pattern_that_cannot_be_meant_is_named_with_what_is() {
+        let wrong = |pattern: &str| match doubt(pattern.as_bytes()) {
+            Some(Doubt::Wrong(text)) => text,
+            other => panic!("{pattern}: {other:?}"),
+        };
+        for (pattern, meant) in [
+            ("./x", "'x'"),
+            ("a/./b", "'a/b'"),
+            ("a//b", "'a/b'"),
+            ("../x", "'x'"),
+            ("a/../b/*", "'b/*'"),
+            ("{dhcp,network}", "'dhcp' and 'network'"),
+            ("a/{b, c}.conf", "'a/b.conf' and 'a/c.conf'"),
+            ("\"dhcp\"", "write dhcp"),
+            ("'*.conf'", "write *.conf"),
+            ("[z", "not closed"),
+            ("x[a-", "not closed"),
+            ("[z-a]x", "nothing is in it"),
+            ("dhcp # the leases", "write 'dhcp'"),
+            ("dhcp\t#x", "write 'dhcp'"),
+        ] {
+            assert!(wrong(pattern).contains(meant), "{pattern}: {}", wrong(pattern));
+        }
+        for (pattern, meant) in [("a,b", "'a' and 'b'"), ("!x", "'x'"), ("~/x", "not expanded"), (" x", "write 'x'")] {
+            let text = match doubt(pattern.as_bytes()) {
+                Some(Doubt::Odd(text)) => text,
+                other => panic!("{pattern}: {other:?}"),
+            };
+            assert!(text.contains(meant), "{pattern}: {text}");
+        }
+        for fine in [
+            "dhcp",
+            "/dhcp",
+            "ssl/private/",
+            "*.conf",
+            "**",
+            "[a-z]",
+            "[!a-z]*",
+            "[]]",
+            "[^]x]",
+            "[./]x",
+            "a\\,b",
+            "\\{a\\,b\\}",
+            "{a}",
+            "\\[z",
+            "a#b",
+            "#x",
+            "a\\ \\#b",
+            "...",
+            ".hidden",
+            "a..b",
+            "it's",
+            "[a-]",
+            "[--9]",
+            "x\\",
+        ] {
+            assert_eq!(doubt(fine.as_bytes()), None, "{fine}");
+        }
+    }
+
+    /// F99: an absolute path as a pattern.
+    #[test]
+    fn an_absolute_pattern_is_compared_with_the_root_of_the_share() {
+        let of = |pattern: &str| absolute(pattern.as_bytes(), b"/etc/config");
+        let inside = |meant: &str| Some(Absolute::Inside(meant.as_bytes().to_vec()));
+        assert_eq!(of("/etc/config/dhcp"), inside("dhcp"));
+        assert_eq!(of("/etc/config/vpn/*.key"), inside("vpn/*.key"));
+        assert_eq!((of("/etc/config/"), of("/etc/config")), (inside("*"), inside("*")));
+        for outside in ["/etc/openvpn/key", "/etc/config2/x", "/usr/x"] {
+            assert_eq!(of(outside), Some(Absolute::Outside), "{outside}");
+        }
+        for fine in ["/dhcp", "dhcp", "/etc", "etc/config/dhcp", "/vpn/key"] {
+            assert_eq!(of(fine), None, "{fine}");
+        }
+        assert_eq!(absolute(b"/etc/passwd", b"/"), None);
+    }
+
+    /// F103: the directory of `vpn/*.conf` was made with another mode than it has.
+    #[test]
+    fn a_directory_on_the_way_to_an_include_is_held_and_nothing_else_in_it() {
+        let f = filter(&["vpn/*.conf", "a/b/c", "ssl/*/cert", "*.key", "*/x", "plain"], &["a/b"]);
+        for (path, held) in [
+            ("vpn", true),
+            ("vpn/sub", false),
+            ("a", true),
+            ("ssl", true),
+            ("ssl/site", true),
+            ("other", false),
+            ("a/b", false),
+        ] {
+            assert_eq!(f.holds_as(&p(path), Kind::Dir), held, "{path}");
+            assert_eq!(f.holds_as(&p(path), Kind::Tombstone), held, "{path}");
+            assert!(!f.holds_as(&p(path), Kind::File) && !f.holds(&p(path)), "{path}");
+        }
+        assert!(f.holds_as(&p("vpn/a.conf"), Kind::File) && !f.holds_as(&p("vpn/a.txt"), Kind::File));
     }
 
     #[test]

@@ -154,6 +154,8 @@ pub(crate) struct LinePaid {
 pub(crate) struct LineToken {
     token: String,
     expires: i64,
+    #[serde(skip_serializing_if = "is_default", default)]
+    used: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -239,7 +241,10 @@ impl From<&Change> for Line {
             Change::Forgotten(node, one) => Line::Forgotten { node: node.to_hex(), round: one.round, at: one.at.0 },
             Change::Recalled(node) => Line::Recalled { node: node.to_hex() },
             Change::Tokens(tokens) => Line::Tokens(
-                tokens.iter().map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0 }).collect(),
+                tokens
+                    .iter()
+                    .map(|t| LineToken { token: escape::hex(&t.token), expires: t.expires.0, used: t.used })
+                    .collect(),
             ),
             Change::Pauses(pauses) => Line::Pauses(pauses.iter().map(LinePause::from).collect()),
         }
@@ -363,6 +368,7 @@ impl Line {
                         Ok(Token {
                             token: escape::unhex(&t.token).ok_or(BadLine("token"))?,
                             expires: WallTime(t.expires),
+                            used: t.used,
                         })
                     })
                     .collect::<Result<_, BadLine>>()?,

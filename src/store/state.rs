@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use crate::model::reason::Hold;
 use crate::model::{
     Digest, Direction, Entry, Index, Map, NodeId, Reason, Record, RelPath, ShareName, StateId, Version, WallTime,
+    limits,
 };
 
 pub use why::Why;
@@ -31,7 +32,7 @@ pub struct State {
     pub peers: Map<NodeId, KnownPeer>,
     /// The nodes that users removed from the cluster.
     pub forgotten: Map<NodeId, Forgotten>,
-    /// The tokens of join texts that were printed and not used.
+    /// The tokens of join texts that were printed.
     pub tokens: Vec<Token>,
     /// What a person switched off for a while.
     pub pauses: Vec<Pause>,
@@ -259,6 +260,20 @@ pub struct Token {
     pub token: [u8; 16],
     /// Until when.
     pub expires: WallTime,
+    /// A node joined with it.
+    pub used: bool,
+}
+
+impl Token {
+    /// Whether it lets a node in.
+    pub fn is_valid(&self, now: WallTime) -> bool {
+        !self.used && now < self.expires
+    }
+
+    /// Whether it is still known, so that whoever shows it can be told what is wrong with it.
+    pub fn is_remembered(&self, now: WallTime) -> bool {
+        now < self.expires.plus(limits::TOKEN_REMEMBERED)
+    }
 }
 
 /// One change of the state.

@@ -327,3 +327,80 @@ fn a_router_becomes_the_reference_with_what_uci_says() {
     assert!(run.err.contains("no include pattern"), "{}", run.err);
     assert_eq!(mode(&bench, "router/key"), 0o600);
 }
+
+/// Everything that a key file can hold instead of a key, with what is said of it.
+fn spoiled(bench: &Bench, file: &str) -> Vec<(&'static str, &'static str)> {
+    fs::create_dir_all(Path::new(&bench.path(file)).parent().unwrap()).unwrap();
+    vec![("", "is empty"), ("\n", "is empty"), ("5a5a", "does not hold a key"), ("fifo", "not a regular file")]
+}
+
+/// F130: an empty or half-written key file gave a join text without a key, and whoever used it joined unencrypted.
+#[test]
+fn a_key_file_without_a_key_is_an_error_for_every_command() {
+    let bench = Bench::new();
+    router(&bench);
+    let key_file = bench.path("router/key");
+    for (text, words) in spoiled(&bench, "router/key") {
+        let _ = fs::remove_file(&key_file);
+        if text == "fifo" {
+            nix::unistd::mkfifo(key_file.as_str(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        } else {
+            bench.write("router/key", text);
+        }
+        for command in ["init", "invite"] {
+            let run = bench.run(&[command, "--address", "192.0.2.1"]);
+            assert_eq!((run.code, run.out.as_str()), (1, ""), "{command} {words}: {}", run.err);
+            assert!(run.err.contains(words), "{command} {words}: {}", run.err);
+        }
+        for command in ["check", "identity"] {
+            let run = bench.run(&[command]);
+            assert!(run.err.contains(words), "{command} {words}: {}", run.err);
+        }
+        assert!(text == "fifo" || fs::read_to_string(&key_file).unwrap() == text, "nothing is put in its place");
+        assert!(!bench.exists("router/owsync.db"), "no token was made");
+    }
+    fs::remove_file(&key_file).unwrap();
+    let missing = bench.run(&["invite", "--address", "192.0.2.1"]);
+    assert_eq!((missing.code, missing.out.as_str()), (1, ""), "{}", missing.err);
+    assert!(missing.err.contains("does not exist"), "{}", missing.err);
+    // A name that leads nowhere is no missing file: it is on a disk that is not there.
+    std::os::unix::fs::symlink("/nonexistent/stick/key", &key_file).unwrap();
+    let dangling = bench.run(&["init", "--address", "192.0.2.1"]);
+    assert_eq!((dangling.code, dangling.out.as_str()), (1, ""), "{}", dangling.err);
+}
+
+/// F130: a join text without a key switched the node that used it to plain mode.
+#[test]
+fn a_join_text_never_changes_the_mode() {
+    let bench = Bench::new();
+    let keyed = init(&bench).out;
+    let keyless = JoinText { secret: None, ..JoinText::parse(&keyed).unwrap() }.encode();
+    let conf = bench.path("two/owsync.conf");
+    let to_file = ["join", "-c", &conf, "--dir", &bench.path("two/tree"), "--db", &bench.path("two/owsync.db")];
+    fs::create_dir_all(bench.path("two/tree")).unwrap();
+    router(&bench);
+    let tree = bench.path("router/tree");
+    let to_uci = ["join", "--dir", &tree];
+    let package = || fs::read_to_string(bench.path("root/etc/config/owsync")).unwrap();
+    let before = package();
+
+    for words in [&to_file[..], &to_uci] {
+        let refused = bench.run_with(words, &keyless);
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
+        assert!(refused.err.contains("holds no key") && refused.err.contains("--plain"), "{}", refused.err);
+        let mixed = bench.run_with(&[words, &["--plain"]].concat(), &keyed);
+        assert_eq!((mixed.code, mixed.out.as_str()), (1, ""), "{}", mixed.err);
+        assert!(mixed.err.contains("set to plain mode"), "{}", mixed.err);
+    }
+    assert!(!bench.exists("two/owsync.conf") && package() == before);
+
+    // Said on this side too, it is the user's choice.
+    for words in [&to_file[..], &to_uci] {
+        let chosen = bench.run_with(&[words, &["--plain"]].concat(), &keyless);
+        assert_eq!(chosen.code, 0, "{}", chosen.err);
+        assert!(chosen.out.contains("plain_mode"), "{}", chosen.out);
+    }
+    bench.write("root/etc/config/owsync", &format!("{before}\toption plain_mode '1'\n"));
+    let set_before = bench.run_with(&to_uci, &keyless);
+    assert_eq!(set_before.code, 0, "{}", set_before.err);
+}

@@ -38,7 +38,7 @@ fn goes_on(disk: &Disk) -> Vec<News> {
     let (mut store, news) = load(disk);
     let number = store.next_number(NOW);
     assert!(number > 0);
-    store.change(Change::Tokens(vec![Token { token: [1; 16], expires: NOW }]));
+    store.change(Change::Tokens(vec![Token { token: [1; 16], expires: NOW, used: true }]));
     store.commit().expect("a disk that works");
     let (again, second) = load(disk);
     assert_eq!(kept(again.state()), kept(store.state()));

@@ -10,7 +10,7 @@ use owsync::daemon::joining::text::JoinText;
 use owsync::daemon::{control as control_socket, json, request};
 use owsync::model::settings::ShareSettings;
 use owsync::model::{Digest, RelPath, Settings, ShareName, escape as escaping, limits};
-use owsync::reconcile::filter::{Filter, matches, pattern_error};
+use owsync::reconcile::filter::{Doubt, Filter, absolute, doubt, matches};
 use owsync::uci as packages;
 
 use super::Source;
@@ -56,16 +56,18 @@ pub fn filter(data: &[u8]) -> bool {
     let (mut include, mut exclude, mut paths) = (Vec::new(), Vec::new(), Vec::new());
     for line in data.split(|&b| b == b'\n').take(20) {
         match line.split_first() {
-            Some((b'+', pattern)) if pattern_error(pattern).is_none() => include.push(pattern.to_vec()),
-            Some((b'-', pattern)) if pattern_error(pattern).is_none() => exclude.push(pattern.to_vec()),
+            Some((b'+', pattern)) if !matches!(doubt(pattern), Some(Doubt::Wrong(_))) => include.push(pattern.to_vec()),
+            Some((b'-', pattern)) if !matches!(doubt(pattern), Some(Doubt::Wrong(_))) => exclude.push(pattern.to_vec()),
             _ => paths.extend(RelPath::parse(line)),
         }
     }
+    data.split(|&b| b == b'\n').for_each(|line| drop(absolute(line, b"/etc/config")));
     let filter = Filter::new(&include, &exclude, &[]);
     let wider = Filter::new(&include, &[], &[]);
     assert_eq!(filter.is_empty(), include.is_empty());
     for path in &paths {
         let holds = filter.holds(path);
+        assert!(!holds || filter.holds_as(path, owsync::model::Kind::Dir));
         assert!(!holds || wider.holds(path), "an exclude took {path} in");
         assert!(!holds || path.ancestors().all(|dir| filter.may_hold_below(&dir)), "no scan would find {path}");
         for pattern in include.iter().chain(&exclude) {

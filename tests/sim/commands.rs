@@ -197,6 +197,8 @@ fn the_log_is_searched_by_path_reason_and_node() {
     assert_eq!(logged(&mut world, Some("gone"), None, Some("m0")), [one("gone", "created"), one("gone", "deleted")]);
     assert_eq!(logged(&mut world, None, Some(Why::Replaced), Some("m0")).len(), 2);
     assert_eq!(logged(&mut world, None, Some(Why::Conflict), None), []);
-    assert_eq!(logged(&mut world, None, None, Some("m7")), []);
+    let stranger = Command::Log { share: None, path: None, why: None, node: Some("m7".into()), limit: 9 };
+    assert!(matches!(world.command(1, stranger), Reply::Failed { fault: Fault::NotFound, .. }));
+    assert_eq!(logged(&mut world, None, None, Some("0123456789abcdef")), [], "a node that was forgotten");
     assert!(Why::ALL.into_iter().all(|why| Why::from_word(&why.word().replace(' ', "-")) == Some(why)));
 }

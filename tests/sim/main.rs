@@ -19,6 +19,7 @@ mod manual;
 #[cfg(feature = "encryption")]
 mod mesh;
 mod metrics;
+mod names;
 mod paused;
 mod previews;
 mod reload;

@@ -77,7 +77,7 @@ fn intervals_and_bounds_apply_without_ending_a_session() {
     let mut world = three(2);
     world.machines[0].inotify = false;
     let settings = &mut world.machines[0].settings;
-    settings.settle = Duration::from_millis(10);
+    settings.settle.quiet = Duration::from_millis(10);
     settings.poll_interval = Duration::from_secs(3);
     settings.max_clock_skew = Duration::from_secs(5);
     settings.accept = Accept::Known;

@@ -202,6 +202,17 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
     if !share.text("warning").is_empty() {
         notes.push(share.text("warning").into());
     }
+    let idle: Vec<String> =
+        share.list("includes_without_match").iter().filter_map(said).map(|one| format!("'{one}'")).collect();
+    if !idle.is_empty() {
+        let shown = if look.verbose { idle.len() } else { SHOWN.min(idle.len()) };
+        let more = if shown < idle.len() {
+            format!(" and {} more (-v shows them)", idle.len() - shown)
+        } else {
+            String::new()
+        };
+        notes.push(format!("nothing matches include {}{more}", idle[..shown].join(", ")));
+    }
     if share.text("detector") == "poll" {
         let next = share.number("next_scan").unwrap_or(0);
         notes.push(format!("not watched by inotify: looked at by the poll interval, next in {next} s"));

@@ -117,6 +117,7 @@ a share lies here, where that is not where it lies on the reference; -i and -e a
             Opt::Database,
             Opt::Host,
             Opt::Port,
+            Opt::Plain,
             Opt::Json,
             Opt::Quiet,
         ],

@@ -38,12 +38,14 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> Result<(), String> {
     };
     let write = || -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-        let written = new.write_all(bytes).and_then(|()| new.sync_all());
-        if written.is_err() {
-            // Half a key is worse than none; the first error is the one to tell.
-            let _ = std::fs::remove_file(file);
-        }
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(format!(".new-{}", std::process::id()));
+        let beside = Path::new(&beside);
+        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
+        // The name appears with the whole content or not at all: a power cut must not leave an empty key file behind.
+        let written = new.write_all(bytes).and_then(|()| new.sync_all()).and_then(|()| name_new(beside, file));
+        // Nothing where it was renamed; the first error is the one to report.
+        let _ = std::fs::remove_file(beside);
         written?;
         File::open(directory)?.sync_all()
     };
@@ -51,6 +53,16 @@ pub fn write_new(file: &Path, bytes: &[u8]) -> Result<(), String> {
         io::ErrorKind::AlreadyExists => format!("{} exists and is not overwritten", file.display()),
         _ => format!("cannot write {}: {}", file.display(), plain(&error)),
     })
+}
+
+/// Gives a file its name, which nothing may have; some filesystems have no links.
+fn name_new(beside: &Path, file: &Path) -> io::Result<()> {
+    match std::fs::hard_link(beside, file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if file.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => std::fs::rename(beside, file),
+        Ok(()) => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +79,7 @@ mod tests {
 
         let again = write_key(&file, &Key::new([2; 32])).unwrap_err();
 
+        assert_eq!(std::fs::read_dir(dir.join("below")).unwrap().count(), 1, "nothing is left beside it");
         assert!(again.ends_with("key exists and is not overwritten"), "{again}");
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         assert_eq!(std::fs::metadata(dir.join("below")).unwrap().mode() & 0o777, 0o700);

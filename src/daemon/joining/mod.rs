@@ -39,6 +39,12 @@ pub fn reachable_at(told: &[String], config: &Config) -> Result<Vec<Address>, St
     let any = ["::", "0.0.0.0", "*"].contains(&config.bind_host.as_str());
     let hosts: Vec<String> = if any {
         addresses::own().iter().map(ToString::to_string).take(ADDRESSES_MAX).collect()
+    } else if config.bind_host.contains('%') {
+        // What is this node's interface is another one's on another machine.
+        return Err(
+            "this node listens on a link-local address, which others reach by their own interface: name one (address)"
+                .into(),
+        );
     } else {
         vec![config.bind_host.clone()]
     };
@@ -71,7 +77,9 @@ pub fn invitation(config: &Config, answer: &Tree, addresses: Vec<Address>, now: 
             public_key: escape::unhex(said("public_key")).ok_or_else(|| missing("public key"))?,
             token: escape::unhex(said("token")).ok_or_else(|| missing("token"))?,
         }),
-        None => None,
+        None if config.settings.plain_mode => None,
+        // A text without a key says that the cluster runs in plain mode, so a key that is missing must never make one.
+        None => return Err(config.key_problem.clone().unwrap_or_else(|| "there is no key".into())),
     };
     let shares: Vec<_> = config.settings.shares.iter().filter(|share| share.enabled).cloned().collect();
     if shares.is_empty() {
@@ -84,6 +92,26 @@ pub fn invitation(config: &Config, answer: &Tree, addresses: Vec<Address>, now: 
         expires: now.plus(limits::TOKEN_LIFE),
         shares,
     })
+}
+
+/// Whether a text may be used by a node that was, or was not, set to plain mode: a text never changes the mode.
+///
+/// # Errors
+/// It belongs to a cluster of the other mode; the text says what to do.
+pub fn check_mode(text: &JoinText, plain_mode: bool) -> Result<(), String> {
+    match (&text.secret, plain_mode) {
+        (Some(_), false) | (None, true) => Ok(()),
+        (None, false) => Err(format!(
+            "the join text of {0} holds no key: {0} runs in plain mode, without encryption and authentication. Give {0} a key \
+             (remove plain_mode there, then run `owsync init`); or, if plain mode is what you want here too, set plain_mode \
+             on this node (`owsync join --plain`)",
+            text.name
+        )),
+        (Some(_), true) => Err(format!(
+            "this node is set to plain mode, and the join text of {} holds a key: remove plain_mode here first",
+            text.name
+        )),
+    }
 }
 
 /// Whether the key is there already.

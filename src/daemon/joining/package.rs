@@ -49,9 +49,6 @@ pub fn change(package: &mut Package, text: &JoinText, node: &[(String, Vec<u8>)]
         for (option, value) in node {
             main.set(option, value)?;
         }
-        if text.secret.is_none() {
-            main.set("plain_mode", b"1")?;
-        }
         if !has_main {
             // Without a pattern it would only be a share that nobody else has.
             main.set("dir", b"")?;

@@ -276,8 +276,9 @@ fn share_from(wire: WireShare) -> Option<ShareSettings> {
     }
     let patterns = |list: Vec<ByteVec>| -> Option<Vec<Vec<u8>>> {
         let list: Vec<Vec<u8>> = list.into_iter().map(Vec::from).collect();
-        (list.len() <= limits::PATTERNS_MAX && list.iter().all(|one| filter::pattern_error(one).is_none()))
-            .then_some(list)
+        (list.len() <= limits::PATTERNS_MAX
+            && list.iter().all(|one| !matches!(filter::doubt(one), Some(filter::Doubt::Wrong(_)))))
+        .then_some(list)
     };
     let standard = defaults(&name);
     Some(ShareSettings {

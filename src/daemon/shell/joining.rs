@@ -1,6 +1,6 @@
 //! `init`, `invite` and `join` as the running daemon does them: LuCI has no terminal to paste into.
 
-use crate::config::{Flavour, values};
+use crate::config::{Flavour, finish, values};
 use crate::daemon::env;
 use crate::daemon::joining::text::JoinText;
 use crate::daemon::joining::{self, keys, package};
@@ -46,11 +46,18 @@ impl Shell {
     fn make_key(&mut self) -> Result<(), Reply> {
         let config = &self.p.config;
         let wanted = config.flavour == Flavour::Uci && !config.settings.plain_mode && config.settings.key.is_none();
-        if !wanted || config.key_file.exists() {
+        if !wanted {
             return Ok(());
         }
-        let made = keys::new_key().and_then(|key| keys::write_key(&config.key_file, &key));
-        made.map_err(|reason| Reply::failed(Fault::System, reason))?;
+        match finish::read_key(&config.key_file, &mut Vec::new()) {
+            // It was put there since the configuration was read.
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let made = keys::new_key().and_then(|key| keys::write_key(&config.key_file, &key));
+                made.map_err(|reason| Reply::failed(Fault::System, reason))?;
+            }
+            Err(reason) => return Err(Reply::failed(Fault::State, reason)),
+        }
         match self.reload() {
             Reply::Done(_) => Ok(()),
             failed => Err(failed),
@@ -82,6 +89,7 @@ impl Shell {
         if text.secret.is_some() && !cfg!(feature = "encryption") {
             return Err(state("this owsync was built without encryption, and the cluster has a key".into()));
         }
+        joining::check_mode(&text, self.p.config.settings.plain_mode).map_err(state)?;
         if !told.is_empty() {
             let port = text.addresses.first().map_or(crate::config::PORT, |address| address.port);
             let read = told.iter().map(|one| values::address(one, port)).collect::<Result<Vec<_>, _>>();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Hold, Reason, Trouble};
+use super::{Hold, JoinText, Reason, Trouble};
 use crate::model::{RelPath, Release};
 
 /// What has no text of its own: the peer's, or one that a session's end carries.
@@ -22,8 +22,11 @@ fn troubles() -> Vec<Trouble> {
         Trouble::Version { min: 2, max: 2 },
         Trouble::Version { min: 2, max: 3 },
         Trouble::Predecessor,
-        Trouble::NotAcceptedThere,
-        Trouble::NotAcceptedHere,
+        Trouble::NotAcceptedThere(JoinText::None),
+        Trouble::NotAcceptedHere(JoinText::None),
+        Trouble::NotAcceptedThere(JoinText::Used),
+        Trouble::NotAcceptedHere(JoinText::Expired),
+        Trouble::NotAcceptedHere(JoinText::Unknown),
         Trouble::IdentityRefusedHere,
         Trouble::IdentityRefusedThere,
         Trouble::SameIdentity,

@@ -20,7 +20,7 @@ pub struct Pause {
 /// What can be switched off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paused {
-    /// A configured peer, by its name.
+    /// A configured peer, by its name; any other, by its id in hexadecimal digits.
     Peer(String),
     /// A share.
     Share(ShareName),

@@ -136,7 +136,7 @@ impl Story {
             world.encrypt();
         }
         if dice.chance(20) {
-            world.set_all(|settings| settings.settle = Duration::from_millis(50));
+            world.set_all(|settings| settings.settle.quiet = Duration::from_millis(50));
         }
         let mut story = Story {
             world,

@@ -1,7 +1,8 @@
 //! Keys that change.
 
-use owsync::model::Key;
 use owsync::model::settings::Accept;
+use owsync::model::{Key, Map};
+use owsync::proto::session::Mode;
 
 use super::{World, ends, forget_logs, three};
 
@@ -56,4 +57,19 @@ fn a_cluster_goes_from_plain_mode_to_keys() {
     world.settle();
     assert_eq!(world.read(2, "network").as_deref(), Some("behind keys"));
     world.assert_equal();
+}
+
+/// F130: where plain mode ends and the key is missing, sessions go on in plain mode.
+#[test]
+fn a_node_that_lacks_its_key_keeps_no_session_and_opens_none() {
+    let mut world = three(73);
+    let settings = world.machines[0].settings.clone();
+
+    world.with(0, |node, now| node.reconfigure(now, settings, Mode::Closed, Map::new()));
+
+    world.write(1, "network", "not for everybody");
+    world.run_ms(20_000);
+    assert!(ends(&world, 0, 1) > 0 && ends(&world, 0, 2) > 0);
+    assert_eq!(world.read(0, "network"), None);
+    assert_eq!(world.read(2, "network").as_deref(), Some("not for everybody"));
 }

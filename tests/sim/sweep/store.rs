@@ -67,7 +67,9 @@ fn live(store: &mut Store<SimRoot>, mut committed: impl FnMut(&State)) {
         store.change(record(step, number));
         match step % 4 {
             0 => store.change(Change::Drop(main(), path("file 3"))),
-            1 => store.change_lazily(Change::Tokens(vec![Token { token: [step as u8; 16], expires: NOW }])),
+            1 => {
+                store.change_lazily(Change::Tokens(vec![Token { token: [step as u8; 16], expires: NOW, used: false }]));
+            }
             _ => {}
         }
         // A fold comes in between, as at shutdown and when the journal outgrows the document.
