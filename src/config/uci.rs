@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 50] = [
+    const OTHER: [(&str, &str); 51] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -332,6 +332,7 @@ mod tests {
         ("address", "10.0.0.9"),
         ("source_address", "10.0.0.9"),
         ("public_key", "abababababababababababababababababababababababababababababababab"),
+        ("introducer", "1"),
         ("share", "s"),
         ("direction", "send"),
         ("dir", "/other"),
@@ -362,9 +363,10 @@ mod tests {
 
     #[test]
     fn every_option_is_read_under_each_of_its_names_wherever_it_may_stand() {
+        // Only a peer with a public key can be an introducer.
         let sections = [
             "config owsync main\n option dir /m\n",
-            "config peer p\n option address 10.0.0.1\n",
+            "config peer p\n option address 10.0.0.1\n option public_key cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\n",
             "config share s\n option dir /s\n",
         ];
         let with = |place: usize, option: &str| {

@@ -62,19 +62,6 @@ pub fn messages() -> Seeds {
     let mut all = vec![
         ("hello", Message::Hello(hello)),
         ("bye", Message::Bye(Bye { code: ByeCode::ClockSkew, number: -60_001, text: "skew".into() })),
-        (
-            "introduce",
-            Message::Introduce(Introduction {
-                members: 3,
-                nodes: vec![Introduced {
-                    public_key: [3; 32],
-                    name: "r3".into(),
-                    round: 1,
-                    addresses: vec!["10.0.0.3:4321".parse().unwrap(), "[fd00::3]:4321".parse().unwrap()],
-                }],
-                forgotten: vec![(NodeId([4; 16]), 2)],
-            }),
-        ),
         ("want", Message::Want { share: share(), state: StateId(1 << 63), since: 24, round: 7 }),
         ("index", Message::Index(index)),
         (
@@ -111,6 +98,19 @@ pub fn messages() -> Seeds {
         ("not-few-ids", Message::Index(many)),
     ];
     all.extend(reasons.map(|reason| ("unavailable", Message::Unavailable { id: 9, reason })).into_iter().take(2));
+    all.push((
+        "introduce",
+        Message::Introduce(Introduction {
+            members: 3,
+            nodes: vec![Introduced {
+                public_key: [3; 32],
+                name: "r3".into(),
+                round: 1,
+                addresses: vec!["10.0.0.3:4321".parse().unwrap(), "[fd00::3]:4321".parse().unwrap()],
+            }],
+            forgotten: vec![(NodeId([4; 16]), 2)],
+        }),
+    ));
     let written = |(n, (name, message)): (usize, (&str, Message))| {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
