@@ -63,7 +63,7 @@ function moved(before, after) {
 	if (applied + edited === 0)
 		return _('Nothing had changed.');
 
-	return N_(landed, '%d file was received, %d had changed here.', '%d files were received, %d had changed here.')
+	return N_(applied, '%d file was received, %d had changed here.', '%d files were received, %d had changed here.')
 		.format(applied, edited);
 }
 
