@@ -61,6 +61,33 @@ pub const SEND_HIGH: usize = 512 * 1024;
 pub const SEND_MAX: usize = 16 * 1024 * 1024;
 /// Entries in one Index message at most; a message is also bounded by [`MESSAGE_MAX`].
 pub const INDEX_CHUNK: usize = 512;
+/// Changes of a share that a peer may have sent and that are not acknowledged: it waits before it sends more, and one
+/// that does not is disconnected. Bounds what one input can bring, and with it the work that follows from it.
+pub const INDEX_WINDOW: usize = 2 * INDEX_CHUNK;
+/// Batches of one peer and share that are prepared for being applied at a time. What else was received waits in its
+/// order, so that the work per input does not grow with what a peer sends.
+pub const QUEUE_BATCHES: usize = 32;
+/// Bytes of the changes of one peer and share, as a message counts them, that are received and neither applied nor
+/// pending, above which no more are acknowledged: about twice that in memory.
+pub const QUEUE_BYTES: usize = 4 * 1024 * 1024;
+/// Changes that were received from one peer in one share and are pending, on disk: above that no more are acknowledged
+/// until some are resolved. About 250 bytes each on a flash of 8 MiB.
+pub const PENDING_ROWS: usize = 10_000;
+/// Bytes of such changes, as a message counts them.
+pub const PENDING_BYTES: usize = 3 * 1024 * 1024;
+/// Times within [`RENEWALS_TIME`] that the database gets a new id because of what a peer says, which ends every session:
+/// above that the peer is disconnected instead.
+pub const RENEWALS_MAX: usize = 3;
+/// As [`RENEWALS_MAX`].
+pub const RENEWALS_TIME: Duration = Duration::from_secs(3600);
+/// Log lines within [`LINES_TIME`] about connections of nodes that are not accepted; more are counted.
+pub const STRANGER_LINES: u32 = 20;
+/// Log lines within [`LINES_TIME`] about what one peer sends; more are counted. logd keeps 64 KiB, about 600 lines.
+pub const PEER_LINES: u32 = 200;
+/// As [`STRANGER_LINES`] and [`PEER_LINES`].
+pub const LINES_TIME: Duration = Duration::from_secs(600);
+/// Peers whose lines are counted one by one; those of others are counted as those of strangers.
+pub const LINES_PEERS: usize = SESSIONS_MAX;
 /// Requests that may be outstanding at one peer.
 pub const REQUESTS_MAX: usize = 1024;
 /// Paths in one question what a peer has there, and their bytes together: the answer is one message, or a few.
@@ -120,9 +147,11 @@ pub const STEP_PATHS: usize = 64;
 pub const BATCH_FILES: usize = 2048;
 /// Bytes in one batch of a first contact; one larger file is a batch of its own.
 pub const BATCH_BYTES: u64 = 8 * 1024 * 1024;
-/// Paths in any batch: bounds what is staged, journaled and recovered as one.
-pub const BATCH_MAX: usize = 50_000;
-/// Batches of one peer that are being fetched at a time: the next is fetched while one lands.
+/// Paths in any batch: bounds what is staged, journaled and recovered as one, and what a peer can leave open.
+pub const BATCH_MAX: usize = 10_000;
+/// Bytes of the changes in any batch, as a message counts them.
+pub const BATCH_CHANGES: usize = 8 * 1024 * 1024;
+/// Batches of one peer whose content is being fetched at a time: the next is fetched while one lands.
 pub const BATCHES_OPEN: usize = 8;
 /// A peer that owes content for this long lets others supply the same content.
 pub const FETCH_PATIENCE: Duration = Duration::from_secs(2);

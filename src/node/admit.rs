@@ -214,7 +214,7 @@ impl<F: Fs> Node<F> {
         let me = self.store.state().me.state;
         if hello.state == me {
             // Somebody copied a database: both of us go on under ids of our own.
-            self.renew_state(now, "another node shows the same state id");
+            self.renew_for(now, id, "another node shows the same state id");
             return;
         }
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -243,13 +243,14 @@ impl<F: Fs> Node<F> {
             self.note_dial_success(name, id);
         }
         let name = self.peer_label(id);
-        self.log(Level::Notice, format!("peer {name}: connected ({hello_name})"));
-        self.tell(Event {
-            name: "owsync.peer",
-            at: now.wall,
-            text: format!("{name} connected"),
-            details: Tree::map().with("peer", name).with("up", true),
-        });
+        if self.log_of_peer(now, node, Level::Notice, format!("peer {name}: connected ({hello_name})")) {
+            self.tell(Event {
+                name: "owsync.peer",
+                at: now.wall,
+                text: format!("{name} connected"),
+                details: Tree::map().with("peer", name).with("up", true),
+            });
+        }
         self.clock.confirm(now);
         self.begin_exchanges(now, id);
     }
@@ -346,7 +347,9 @@ impl<F: Fs> Node<F> {
             },
         );
         if (news || changed) && trouble != Trouble::Duplicate {
-            self.log(Level::Warning, format!("{} ({remote}): {trouble}", hello.name));
+            if !self.log_of_stranger(now, Level::Warning, format!("{} ({remote}): {trouble}", hello.name)) {
+                return;
+            }
             let details = Tree::map()
                 .with("peer", hello.name.clone())
                 .with("up", false)

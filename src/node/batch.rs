@@ -7,6 +7,7 @@ use crate::fs::stage::Incoming;
 use crate::model::{Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::node::check::Checks;
+use crate::proto::message::offer_size;
 use crate::reconcile::FirstContact;
 use crate::store::state::Owed;
 
@@ -113,6 +114,11 @@ impl<R: Root> Batch<R> {
     /// Whether everything it needs is here.
     pub fn is_complete(&self) -> bool {
         self.offers.values().all(|pending| matches!(pending.content, Content::Unneeded | Content::Staged(_)))
+    }
+
+    /// Bytes of its changes, as a message counts them.
+    pub fn bytes(&self) -> usize {
+        self.offers.iter().map(|(path, pending)| offer_size(path, &pending.entry)).sum()
     }
 
     /// The lowest number of its changes that only the session's memory knows of.

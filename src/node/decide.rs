@@ -29,12 +29,19 @@ impl<F: Fs> Node<F> {
             {
                 return;
             }
+            // The peers have their turns: one that sends ten thousand batches delays the others by one of them each.
+            let last = share.last_from;
             let next = share
                 .batches
                 .iter()
-                .find(|(_, batch)| batch.is_complete() && batch.not_before <= now.mono && !batch.checks.are_under_way())
-                .map(|(id, _)| *id);
-            let Some(id) = next else { return };
+                .filter(|(_, batch)| batch.not_before <= now.mono && !batch.checks.are_under_way())
+                .filter(|(_, batch)| batch.is_complete())
+                .min_by_key(|(id, batch)| (Some(batch.from.node) <= last, batch.from.node, **id))
+                .map(|(id, batch)| (*id, batch.from.node));
+            let Some((id, from)) = next else { return };
+            if let Some(share) = self.shares.get_mut(name) {
+                share.last_from = Some(from);
+            }
             if !self.decide(now, name, id) {
                 return;
             }

@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::node::Node;
 use crate::node::api::Level;
+use crate::proto::message::offer_size;
 use crate::store::state::Change;
 
 /// A change that a scan noticed at a path.
@@ -27,6 +28,8 @@ pub(crate) struct Edit {
     batch: Option<u64>,
     files: usize,
     bytes: u64,
+    /// Bytes of its changes, as a message counts them.
+    offered: usize,
     pub count: u64,
     /// A person rejected what differs here: it has no claim, and the peers' state is taken.
     pub giving_up: bool,
@@ -34,7 +37,7 @@ pub(crate) struct Edit {
 
 impl Edit {
     pub(crate) fn new(past: bool, started: WallTime) -> Edit {
-        Edit { past, started, batch: None, files: 0, bytes: 0, count: 0, giving_up: false }
+        Edit { past, started, batch: None, files: 0, bytes: 0, offered: 0, count: 0, giving_up: false }
     }
 }
 
@@ -117,7 +120,7 @@ impl<F: Fs> Node<F> {
             }
             let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
             if awake {
-                self.number(now, name, &mut record, edit);
+                self.number(now, name, &path, &mut record, edit);
                 // What a peer changed while it slept is owed for that reason alone.
                 self.reconsider(name, &path);
             }
@@ -206,7 +209,7 @@ impl<F: Fs> Node<F> {
             if let Some(share) = self.shares.get(name) {
                 record.seen = share.generation;
             }
-            self.number(now, name, &mut record, edit);
+            self.number(now, name, &path, &mut record, edit);
             self.reconsider(name, &path);
             if self.verbose {
                 self.log(
@@ -229,19 +232,23 @@ impl<F: Fs> Node<F> {
     }
 
     /// Gives a record its place among the changes of this settle.
-    fn number(&mut self, now: Now, name: &ShareName, record: &mut Record, edit: &mut Edit) {
+    fn number(&mut self, now: Now, name: &ShareName, path: &RelPath, record: &mut Record, edit: &mut Edit) {
         record.seq = self.store.next_seq(now.wall);
         // A first contact goes in batches that a small router can stage; what changes later lands as it changed.
         let full = !edit.past
             && edit.batch.is_some()
             && (edit.files >= limits::BATCH_FILES
                 || edit.bytes.saturating_add(record.entry.size) > limits::BATCH_BYTES);
-        if edit.batch.is_none() || full || edit.files >= limits::BATCH_MAX {
+        let size = offer_size(path, &record.entry);
+        let most = edit.files >= limits::BATCH_MAX || edit.offered + size > limits::BATCH_CHANGES;
+        if edit.batch.is_none() || full || most {
             edit.batch = Some(record.seq);
             edit.files = 0;
             edit.bytes = 0;
+            edit.offered = 0;
         }
         edit.files += 1;
+        edit.offered += size;
         edit.bytes = edit.bytes.saturating_add(record.entry.size);
         record.batch = edit.batch.unwrap_or(record.seq);
         record.from = None;

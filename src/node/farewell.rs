@@ -73,21 +73,23 @@ impl<F: Fs> Node<F> {
         self.outputs.push_back(Output::Close { link: id, linger: trouble == Trouble::Predecessor });
         self.drop_exchanges(now, id);
         self.stirred = true;
-        if node.is_some() {
+        if let Some(node) = node {
             let label = self.peer_label(id);
             if trouble != Trouble::Duplicate {
-                self.log(Level::Notice, format!("peer {label}: disconnected: {trouble}"));
+                let said = self.log_of_peer(now, node, Level::Notice, format!("peer {label}: disconnected: {trouble}"));
                 let details = Tree::map()
                     .with("peer", label.clone())
                     .with("up", false)
                     .with("reason", trouble.code())
                     .with("message", trouble.to_string());
-                self.tell(Event {
-                    name: "owsync.peer",
-                    at: now.wall,
-                    text: format!("{label} disconnected: {trouble}"),
-                    details,
-                });
+                if said {
+                    self.tell(Event {
+                        name: "owsync.peer",
+                        at: now.wall,
+                        text: format!("{label} disconnected: {trouble}"),
+                        details,
+                    });
+                }
             }
         } else if dialled_for.is_none() {
             // A stranger: one line, and only a debug one for what is no owsync at all, like a port scan.
@@ -102,7 +104,7 @@ impl<F: Fs> Node<F> {
                 Trouble::Misbehaved(_) if !opened => Level::Debug,
                 _ => Level::Warning,
             };
-            self.log(level, format!("{remote}: {trouble}"));
+            self.log_of_stranger(now, level, format!("{remote}: {trouble}"));
             self.note_trouble_at(now, remote, &trouble);
         }
         let replaced = trouble == Trouble::Duplicate;

@@ -20,11 +20,8 @@ impl<F: Fs> Node<F> {
     pub(crate) fn fetch(&mut self, now: Now) {
         let names: Vec<ShareName> = self.shares.keys().cloned().collect();
         for name in names {
-            let ids: Vec<u64> = self
-                .shares
-                .get(&name)
-                .map(|share| share.batches.keys().copied().take(limits::BATCHES_OPEN * limits::SESSIONS_MAX).collect())
-                .unwrap_or_default();
+            let ids: Vec<u64> =
+                self.shares.get(&name).map(|share| share.batches.keys().copied().collect()).unwrap_or_default();
             let mut open: Map<LinkId, usize> = Default::default();
             for id in ids {
                 let Some(batch) = self.shares.get(&name).and_then(|share| share.batches.get(&id)) else { continue };

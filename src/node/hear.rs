@@ -7,7 +7,7 @@ use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
 use crate::node::link::Link;
 use crate::node::{LinkId, Node};
-use crate::proto::message::{IndexPart, Offer};
+use crate::proto::message::{self, IndexPart, Offer};
 use crate::reconcile::{self, FirstContact, Source, Verdict};
 use crate::store::state::{Change, Owed};
 
@@ -19,7 +19,10 @@ impl<F: Fs> Node<F> {
         if link.session.is_ended() {
             return;
         }
-        let (Some(life), name) = (link.life(), part.share) else { return };
+        if link.node.is_none() {
+            return;
+        }
+        let name = part.share;
         let Some(exchange) = link.exchanges.get_mut(&name) else {
             self.misbehaved(now, id, format!("entries of the share {name}, which nobody asked for"));
             return;
@@ -34,32 +37,66 @@ impl<F: Fs> Node<F> {
             return;
         }
         exchange.heard = part.upto;
+        exchange.unacked.add(part.upto, part.entries.len());
+        if exchange.unacked.is_exceeded() {
+            let most = limits::INDEX_WINDOW;
+            self.misbehaved(now, id, format!("more than {most} changes were sent that were not acknowledged"));
+            return;
+        }
         exchange.their_top = exchange.their_top.max(part.upto);
         exchange.heard_all |= part.last;
-        let mut whole = Vec::new();
-        for offer in part.entries {
-            if exchange.partial.last().is_some_and(|before| before.batch != offer.batch) {
-                whole.push(std::mem::take(&mut exchange.partial));
-            }
-            exchange.partial.push(offer);
-        }
-        if part.last && !exchange.partial.is_empty() {
-            whole.push(std::mem::take(&mut exchange.partial));
-        }
-        if exchange.partial.len() > limits::BATCH_MAX {
-            self.misbehaved(now, id, "a batch without an end".into());
-            return;
-        }
         let me = self.store.state().me.clone();
         let ahead = |version: &Version| version.number(me.state) > me.number;
-        if whole.iter().flatten().any(|offer| ahead(&offer.entry.version)) {
-            self.renew_state(now, "a peer has edits of this node that its database does not know");
+        let is_ahead = part.entries.iter().any(|offer| ahead(&offer.entry.version));
+        let mut too_much = false;
+        for offer in part.entries {
+            if exchange.partial.last().is_some_and(|before| before.batch != offer.batch) {
+                exchange.end_partial();
+            }
+            exchange.partial_bytes += message::offer_size(&offer.path, &offer.entry);
+            exchange.partial.push(offer);
+            too_much |= exchange.partial.len() > limits::BATCH_MAX || exchange.partial_bytes > limits::BATCH_CHANGES;
+        }
+        if part.last {
+            exchange.end_partial();
+        }
+        if too_much {
+            let (paths, mib) = (limits::BATCH_MAX, limits::BATCH_CHANGES >> 20);
+            self.misbehaved(now, id, format!("a batch of more than {paths} paths or {mib} MiB"));
             return;
         }
-        for offers in whole {
-            self.open_batch(now, id, life, &name, offers);
+        if is_ahead {
+            self.renew_for(now, id, "a peer has edits of this node that its database does not know");
+            return;
         }
+        self.open_waiting(now, id, &name);
         self.stirred = true;
+    }
+
+    /// Prepares the next batches that a peer sent, as far as its queue has room and this input has done little. The rest
+    /// has its turn when some of them are applied.
+    pub(crate) fn open_waiting(&mut self, now: Now, id: LinkId, name: &ShareName) {
+        let Some(life) = self.links.get(&id).and_then(Link::life) else { return };
+        let mut offers = 0;
+        loop {
+            let Some(share) = self.shares.get(name) else { return };
+            let open = share.batches.values().filter(|batch| batch.from == life).count();
+            let link = self.links.get_mut(&id).filter(|link| !link.session.is_ended());
+            let Some(exchange) = link.and_then(|link| link.exchanges.get_mut(name)) else { return };
+            if exchange.waiting.is_empty() || open >= limits::QUEUE_BATCHES {
+                return;
+            }
+            if offers >= limits::INDEX_CHUNK {
+                // Others have their turn first.
+                self.stirred = true;
+                return;
+            }
+            let Some(next) = exchange.waiting.pop_front() else { return };
+            let bytes: usize = next.iter().map(|offer| message::offer_size(&offer.path, &offer.entry)).sum();
+            exchange.waiting_bytes = exchange.waiting_bytes.saturating_sub(bytes);
+            offers += next.len();
+            self.open_batch(now, id, life, name, next);
+        }
     }
 
     /// Sorts one batch of offers: known, owed, or on its way.

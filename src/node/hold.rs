@@ -34,7 +34,7 @@ impl<F: Fs> Node<F> {
         for link in self.links.values_mut() {
             if let Some(exchange) = link.exchanges.get_mut(name) {
                 exchange.listening = false;
-                exchange.partial.clear();
+                exchange.forget_received();
                 if news {
                     link.say(Message::ShareNews { share: name.clone(), held: Some(hold.to_string()) });
                 }

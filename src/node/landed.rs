@@ -256,7 +256,13 @@ impl<F: Fs> Node<F> {
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
         let more = landed.len().saturating_sub(some.len());
         let list = if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") };
-        self.log(Level::Notice, format!("share {name}: {list} {how}"));
+        let line = format!("share {name}: {list} {how}");
+        match from {
+            Some(node) => {
+                self.log_of_peer(now, node, Level::Notice, line);
+            }
+            None => self.log(Level::Notice, line),
+        }
         let paths: Vec<Tree> = landed.iter().take(limits::OWED_TOLD).map(|path| Tree::Text(path.to_text())).collect();
         let details = Tree::map()
             .with("share", name.to_string())
@@ -314,7 +320,12 @@ impl<F: Fs> Node<F> {
         let text = format!(
             "share {name}: conflict: {path} was changed on two nodes before they saw each other; {stays}, {what}"
         );
-        self.log(Level::Warning, text.clone());
+        match from {
+            Some(node) => {
+                self.log_of_peer(now, node, Level::Warning, text.clone());
+            }
+            None => self.log(Level::Warning, text.clone()),
+        }
         let details = Tree::map()
             .with("share", name.to_string())
             .with("path", path.to_text())

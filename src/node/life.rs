@@ -50,6 +50,9 @@ impl<F: Fs> Node<F> {
             counters: api::Counters::default(),
             stirred: true,
             again: false,
+            renewals: VecDeque::new(),
+            peer_lines: Map::new(),
+            stranger_lines: Default::default(),
         };
         node.next_run = node.history.items().map(|item| item.run).max().unwrap_or(0) + 1;
         let set_back = parts.news.iter().any(|news| matches!(news, News::SetBack));

@@ -120,6 +120,21 @@ pub(crate) struct Exchange {
     pub their_top: u64,
     /// Offers of a batch that has not ended.
     pub partial: Vec<Offer>,
+    /// Whole batches that were received and are not prepared yet, in their order.
+    pub waiting: VecDeque<Vec<Offer>>,
+    /// Bytes of `partial` and of `waiting`, as a message counts them.
+    pub partial_bytes: usize,
+    pub waiting_bytes: usize,
+    /// Offers received above what was acknowledged.
+    pub unacked: Window,
+    /// The greatest number that was acknowledged as received.
+    pub acked: u64,
+    /// No more are acknowledged: as many as are kept for one peer are pending.
+    pub full: bool,
+    /// The same there.
+    pub full_there: bool,
+    /// Offers sent above what the peer acknowledged.
+    pub in_flight: Window,
     /// How long that takes.
     pub pace: Pace,
     /// What the peer was last told.
@@ -127,6 +142,46 @@ pub(crate) struct Exchange {
     pub completed: bool,
     /// Since when nothing is missing in either direction.
     pub in_sync_since: Option<WallTime>,
+}
+
+/// Offers that were sent in one direction and not acknowledged, message by message.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    sent: VecDeque<(u64, usize)>,
+    offers: usize,
+}
+
+impl Window {
+    /// A message with so many offers went by, and with it everything up to a number.
+    pub fn add(&mut self, upto: u64, offers: usize) {
+        if offers > 0 {
+            self.sent.push_back((upto, offers));
+            self.offers += offers;
+        }
+    }
+
+    /// Everything up to a number is acknowledged.
+    pub fn acknowledge(&mut self, upto: u64) {
+        while let Some(&(_, offers)) = self.sent.front().filter(|(number, _)| *number <= upto) {
+            self.offers -= offers;
+            self.sent.pop_front();
+        }
+    }
+
+    /// Forgets what went by: a new Want begins anew.
+    pub fn clear(&mut self) {
+        *self = Window::default();
+    }
+
+    /// Whether a full message may go by.
+    pub fn has_room(&self) -> bool {
+        self.offers + limits::INDEX_CHUNK <= limits::INDEX_WINDOW
+    }
+
+    /// Whether more went by than may.
+    pub fn is_exceeded(&self) -> bool {
+        self.offers > limits::INDEX_WINDOW
+    }
 }
 
 /// What a peer was told of how far this node has come with it.
@@ -139,6 +194,7 @@ pub(crate) struct Told {
     pub left_out: LeftOut,
     pub unreleased: u32,
     pub unconfirmed: u32,
+    pub full: bool,
 }
 
 /// How many paths were left out by choice when that was last counted.
@@ -336,6 +392,31 @@ impl<R: Root> Link<R> {
 }
 
 impl Exchange {
+    /// Forgets what was received and is not prepared: it is received again.
+    pub fn forget_received(&mut self) {
+        self.partial = Vec::new();
+        self.waiting = VecDeque::new();
+        (self.partial_bytes, self.waiting_bytes) = (0, 0);
+    }
+
+    /// The batch that was being received has ended.
+    pub fn end_partial(&mut self) {
+        if !self.partial.is_empty() {
+            self.waiting.push_back(std::mem::take(&mut self.partial));
+            self.waiting_bytes += std::mem::take(&mut self.partial_bytes);
+        }
+    }
+
+    /// The lowest number that was received and is not prepared.
+    pub fn lowest_waiting(&self) -> Option<u64> {
+        self.waiting.front().and_then(|offers| offers.first()).or(self.partial.first()).map(|offer| offer.seq)
+    }
+
+    /// Whether the peer's catch-up has ended and all of it was taken up.
+    pub fn has_heard_all(&self) -> bool {
+        self.heard_all && self.waiting.is_empty()
+    }
+
     pub fn new(theirs: ShareHello, direction: Direction, offers: Offers, heard: u64) -> Exchange {
         Exchange {
             their_top: theirs.seq,
@@ -365,6 +446,14 @@ impl Exchange {
             heard,
             heard_all: false,
             partial: Vec::new(),
+            waiting: VecDeque::new(),
+            partial_bytes: 0,
+            waiting_bytes: 0,
+            unacked: Window::default(),
+            acked: heard,
+            full: false,
+            full_there: false,
+            in_flight: Window::default(),
             pace: Pace::default(),
             told: None,
             completed: false,

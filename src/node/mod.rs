@@ -62,6 +62,7 @@ mod parts;
 mod past;
 mod pause;
 mod preview;
+mod quiet;
 mod release;
 mod reload;
 mod run;
@@ -148,6 +149,11 @@ pub struct Node<F: Fs> {
     previews: Vec<preview::Preview>,
     comparisons: Vec<compare::Comparison>,
     counters: api::Counters,
+    /// When peers made the database begin another life, lately.
+    renewals: VecDeque<Monotonic>,
+    /// Lines about single peers, and about nodes that are not accepted.
+    peer_lines: Map<NodeId, quiet::Lines>,
+    stranger_lines: quiet::Lines,
     /// Set by everything that may have changed what peers must be told; cleared by `settle`.
     stirred: bool,
     /// The last `settle` had more to do than fits one.
@@ -306,7 +312,9 @@ impl<F: Fs> Node<F> {
             !link.over
                 && !link.is_full()
                 && (!link.serving.is_empty()
-                    || link.exchanges.iter().any(|(name, exchange)| !exchange.queue.is_empty() && self.may_offer(name)))
+                    || link.exchanges.iter().any(|(name, exchange)| {
+                        !exchange.queue.is_empty() && exchange.in_flight.has_room() && self.may_offer(name)
+                    }))
         };
         self.again || shares || self.links.values().any(serves)
     }

@@ -133,9 +133,11 @@ impl<F: Fs> Node<F> {
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node));
         exchange.heard = ledger.map_or(0, |ledger| ledger.heard);
+        exchange.acked = exchange.heard;
+        exchange.unacked.clear();
         exchange.listening = true;
         exchange.heard_all = false;
-        exchange.partial.clear();
+        exchange.forget_received();
         exchange.round = exchange.round.wrapping_add(1);
         let (since, round) = (exchange.heard, exchange.round);
         link.say(Message::Want { share: name.clone(), state, since, round });
@@ -158,7 +160,7 @@ impl<F: Fs> Node<F> {
         }
         if since > me.seq {
             // It has heard numbers that we do not know of: the database is older than it was.
-            self.renew_state(now, "a peer knows more of this node than its database does");
+            self.renew_for(now, id, "a peer knows more of this node than its database does");
             return;
         }
         let Some(link) = self.links.get(&id) else { return };
@@ -184,6 +186,7 @@ impl<F: Fs> Node<F> {
         exchange.offered = Some(since);
         exchange.their_round = round;
         exchange.queue.clear();
+        exchange.in_flight.clear();
         exchange.catch_up = None;
         let acked = self
             .store
@@ -264,6 +267,10 @@ impl<F: Fs> Node<F> {
                 return;
             }
             let Some(exchange) = link.exchanges.get_mut(name) else { return };
+            if !exchange.queue.is_empty() && !exchange.in_flight.has_room() {
+                // Goes on when the peer acknowledged some of it.
+                return;
+            }
             let mut entries = Vec::new();
             let mut size = 0;
             while entries.len() < limits::INDEX_CHUNK {
@@ -297,6 +304,7 @@ impl<F: Fs> Node<F> {
                 exchange.queue = VecDeque::new();
                 exchange.catch_up.get_or_insert(upto);
             }
+            exchange.in_flight.add(upto, entries.len());
             let round = exchange.their_round;
             link.say(Message::Index(IndexPart { share: name.clone(), round, wall: now.wall, upto, last, entries }));
             if last {
@@ -318,6 +326,8 @@ impl<F: Fs> Node<F> {
             return;
         }
         let offers = exchange.offers;
+        exchange.in_flight.acknowledge(progress.heard);
+        exchange.full_there = progress.full;
         exchange.their_heard = progress.heard;
         exchange.their_applied = progress.applied;
         exchange.their_settled = settled;

@@ -28,6 +28,11 @@ impl<F: Fs> Node<F> {
         {
             groups.get_or_default((*node, owed.batch)).push((path.clone(), Owed::clone(owed)));
         }
+        // What a check refused holds up the rest of its batch, also where only a part of the batch is tried.
+        let mut refused_of: Map<(NodeId, u64), RelPath> = Default::default();
+        for ((owner, path), owed) in state.owed.iter().filter(|(_, owed)| matches!(owed.reason, Reason::Refused(_))) {
+            refused_of.get_or_insert_with((*owner, owed.batch), || path.clone());
+        }
         for ((node, of), items) in groups {
             let link = self
                 .links
@@ -51,15 +56,7 @@ impl<F: Fs> Node<F> {
             let mut batch: Batch<F::Root> = Batch::new(life, link, contact, now.mono);
             batch.by_person = by_person;
             let refused = |owed: &Owed| matches!(owed.reason, Reason::Refused(_));
-            // Also where only a part of the batch is tried: what a check refused holds up the rest.
-            let mut still = self.store.state().shares.get(name).and_then(|state| {
-                let of_batch = |(owner, _): &(NodeId, RelPath), owed: &Owed| *owner == node && owed.batch == of;
-                state
-                    .owed
-                    .iter()
-                    .find(|(key, owed)| of_batch(key, owed) && refused(owed))
-                    .map(|((_, path), _)| path.clone())
-            });
+            let mut still = refused_of.get(&(node, of)).cloned();
             for (path, owed) in items {
                 // A person who lets a path pass knows where it comes from.
                 let long_away = owed.reason == Reason::LongAway && !by_person;
@@ -144,8 +141,9 @@ impl<F: Fs> Node<F> {
             let label = self.node_label(node);
             let waits = matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual | Reason::ReleaseDiffers { .. });
             let level = if owed.reason.is_choice() || waits { Level::Debug } else { Level::Warning };
-            self.log(level, format!("share {name}: {path} from {label}: {}", owed.reason));
-            if owed.reason.needs_user() {
+            let said =
+                self.log_of_peer(now, node, level, format!("share {name}: {path} from {label}: {}", owed.reason));
+            if said && owed.reason.needs_user() {
                 let details = Tree::map()
                     .with("share", name.to_string())
                     .with("path", path.to_text())

@@ -37,7 +37,7 @@ impl<F: Fs> Node<F> {
         let (their_rank, life) = (hello.rank, Life { node, state: hello.state });
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let heard_by_them = exchange.catch_up.is_some_and(|upto| exchange.their_heard >= upto);
-        if exchange.completed || !exchange.heard_all || !heard_by_them {
+        if exchange.completed || !exchange.has_heard_all() || !heard_by_them {
             return;
         }
         exchange.completed = true;

@@ -175,7 +175,7 @@ impl<F: Fs> Node<F> {
             if paused {
                 if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) {
                     exchange.listening = false;
-                    exchange.partial.clear();
+                    exchange.forget_received();
                 }
             } else if ready && self.hold_of(name).is_none() {
                 self.listen(id, name);

@@ -9,8 +9,8 @@ use crate::model::{Direction, Now, Reason, RelPath, ShareName, Sleep, WallTime, 
 use crate::node::api::Level;
 use crate::node::link::{Exchange, LeftOutCount, Told};
 use crate::node::{LinkId, Node};
-use crate::proto::message::{Message, Progress};
-use crate::store::state::{Change, Ledger, ShareMeta};
+use crate::proto::message::{self, Message, Progress};
+use crate::store::state::{Change, Ledger, Owed, ShareMeta};
 
 impl<F: Fs> Node<F> {
     /// Brings everything that follows from the latest input to an end.
@@ -21,6 +21,14 @@ impl<F: Fs> Node<F> {
                 break;
             }
             let names: Vec<ShareName> = self.shares.keys().cloned().collect();
+            let exchanging: Vec<(LinkId, ShareName)> = self
+                .links
+                .iter()
+                .flat_map(|(id, link)| link.exchanges.keys().map(|name| (*id, name.clone())))
+                .collect();
+            for (id, name) in exchanging {
+                self.open_waiting(now, id, &name);
+            }
             for name in &names {
                 self.end_waits(now, name);
                 self.try_land(now, name);
@@ -167,26 +175,32 @@ impl<F: Fs> Node<F> {
             let Some(link) = self.links.get_mut(&id) else { continue };
             let (Some(life), Some(exchange)) = (link.life(), link.exchanges.get_mut(name)) else { continue };
             let node = life.node;
-            let partial = exchange.partial.first().map(|offer| offer.seq);
+            let partial = exchange.lowest_waiting();
             let batches = || share.batches.values().filter(|batch| batch.from == life);
             let below = |lowest: Option<u64>| lowest.map_or(u64::MAX, |seq| seq.saturating_sub(1));
             // What a restart would hear again: everything that is only in memory.
             let in_memory = batches().filter_map(|batch| batch.lowest_unowed()).chain(partial).min();
             let heard = exchange.heard.min(below(in_memory));
             let owed_to = || state.owed.iter().filter(|((owner, _), _)| *owner == node);
-            let outstanding = batches()
-                .filter_map(|batch| batch.lowest())
-                .chain(partial)
-                .chain(owed_to().map(|(_, owed)| owed.seq))
-                .min();
+            let sums = owed_to().fold(Sums::default(), |sums, ((_, path), owed)| sums.with(path, owed));
+            let outstanding = batches().filter_map(|batch| batch.lowest()).chain(partial).chain(sums.lowest).min();
+            exchange.full = sums.rows > limits::PENDING_ROWS || sums.bytes > limits::PENDING_BYTES;
+            let queued: usize = batches().map(|batch| batch.bytes()).sum();
+            let busy = exchange.waiting.len() >= limits::QUEUE_BATCHES
+                || exchange.waiting_bytes + queued > limits::QUEUE_BYTES;
+            if !exchange.full && !busy {
+                // The peer goes on once it knows.
+                exchange.acked = exchange.heard;
+                exchange.unacked.acknowledge(exchange.acked);
+            }
             let observes = !exchange.direction.takes() && exchange.direction != Direction::Send;
-            let applied = if observes { 0 } else { exchange.heard.min(below(outstanding)) };
+            let applied = if observes { 0 } else { exchange.acked.min(below(outstanding)) };
             let unsettled = batches()
                 .filter_map(|batch| batch.lowest())
                 .chain(partial)
                 .chain(owed_to().filter(|(_, owed)| !owed.reason.is_choice()).map(|(_, owed)| owed.seq))
                 .min();
-            let settled = exchange.heard.min(below(unsettled));
+            let settled = exchange.acked.min(below(unsettled));
             if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
                 changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
             }
@@ -205,7 +219,8 @@ impl<F: Fs> Node<F> {
             let pending = owed_to().filter(|(_, owed)| !owed.reason.is_choice()).count();
             let pending = count_of(pending + waiting().count() + unreadable_more);
             let left_out = exchange.left_out.map(|left_out| left_out.count).unwrap_or_default();
-            let told = Told { heard: exchange.heard, applied, settled, pending, left_out, unreleased, unconfirmed };
+            let (heard, full) = (exchange.acked, exchange.full);
+            let told = Told { heard, applied, settled, pending, left_out, unreleased, unconfirmed, full };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
                 let mut paths: Vec<(RelPath, Reason)> =
@@ -226,6 +241,7 @@ impl<F: Fs> Node<F> {
                     paths,
                     unreleased,
                     unconfirmed,
+                    full,
                 }));
             }
         }
@@ -275,6 +291,20 @@ impl<F: Fs> Node<F> {
         }
     }
 
+    /// A peer says what only another life of this database can explain. A peer can say that at any time, and every time it
+    /// costs every session: so after a few times it is disconnected instead.
+    pub(crate) fn renew_for(&mut self, now: Now, id: LinkId, why: &str) {
+        while self.renewals.front().is_some_and(|&at| now.mono.since(at) >= limits::RENEWALS_TIME) {
+            self.renewals.pop_front();
+        }
+        if self.renewals.len() >= limits::RENEWALS_MAX {
+            self.misbehaved(now, id, format!("{why}, again and again"));
+            return;
+        }
+        self.renewals.push_back(now.mono);
+        self.renew_state(now, why);
+    }
+
     /// Begins another life of the database: every session starts anew, so that every peer hears of it.
     pub(crate) fn renew_state(&mut self, now: Now, why: &str) {
         self.log(Level::Warning, format!("the database goes on under a new state id: {why}"));
@@ -293,4 +323,23 @@ fn count_of(count: usize) -> u32 {
 
 fn owned((path, reason): (&RelPath, &Reason)) -> (RelPath, Reason) {
     (path.clone(), reason.clone())
+}
+
+/// What is pending from one peer.
+#[derive(Default)]
+struct Sums {
+    rows: usize,
+    bytes: usize,
+    /// The lowest of its numbers.
+    lowest: Option<u64>,
+}
+
+impl Sums {
+    fn with(self, path: &RelPath, owed: &Owed) -> Sums {
+        Sums {
+            rows: self.rows + 1,
+            bytes: self.bytes + message::offer_size(path, &owed.entry),
+            lowest: Some(self.lowest.map_or(owed.seq, |lowest| lowest.min(owed.seq))),
+        }
+    }
 }

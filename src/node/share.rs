@@ -47,6 +47,8 @@ pub(crate) struct Share<R: Root> {
     pub relook: Vec<RelPath>,
     pub relook_at: Monotonic,
     pub batches: Map<u64, Batch<R>>,
+    /// Whose batch was last applied, or given up.
+    pub last_from: Option<NodeId>,
     /// Which batch asks for a content, so that no two do.
     pub fetching: Map<(RelPath, Digest), u64>,
     pub sending: Sending,
@@ -109,6 +111,7 @@ impl<R: Root> Share<R> {
             relook: Vec::new(),
             relook_at: Monotonic::NEVER,
             batches: Map::new(),
+            last_from: None,
             fetching: Map::new(),
             sending: Sending::default(),
             broken: Map::new(),

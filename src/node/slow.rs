@@ -39,7 +39,7 @@ impl<F: Fs> Node<F> {
             if !exchange.listening {
                 continue;
             }
-            if coming || !exchange.heard_all {
+            if coming || !exchange.has_heard_all() {
                 exchange.pace.since.get_or_insert(now.mono);
             } else {
                 exchange.pace = Pace::default();
@@ -68,7 +68,7 @@ impl<F: Fs> Node<F> {
         if hard.is_some_and(|hard| taken >= hard) {
             let stops = exchange.pace.stops.saturating_add(1);
             exchange.listening = false;
-            exchange.partial.clear();
+            exchange.forget_received();
             let at = now.mono.plus(self.settings.poll_interval);
             exchange.pace = Pace { stopped: Some(at), stops, ..Pace::default() };
             self.break_off(now, name, id);

@@ -407,6 +407,16 @@ impl<F: Fs> Node<F> {
         let exchange = self.links.get(&id)?.exchanges.get(name)?;
         let share = self.shares.get(name)?;
         let node = self.links.get(&id)?.node?;
+        if exchange.full {
+            let text = "as many of its changes are pending here as are kept for one peer; no more are received until some \
+                        are resolved";
+            return Some(Gap::new(Urgency::Cause, "full", text));
+        }
+        if exchange.full_there {
+            let text = "as many changes are pending there as are kept for one peer; it receives no more until some are \
+                        resolved there";
+            return Some(Gap::new(Urgency::Cause, "full_there", text));
+        }
         if exchange.late {
             let text = "it has not confirmed a change for 10 s";
             return Some(Gap::new(Urgency::Cause, "late", text).moving(true));
@@ -415,12 +425,13 @@ impl<F: Fs> Node<F> {
             let text = format!("stopped by hard_max_time ({} times); resumes automatically", exchange.pace.stops);
             return Some(Gap::new(Urgency::Cause, "stopped", text));
         }
-        if !exchange.listening || !exchange.heard_all || !exchange.completed {
+        if !exchange.listening || !exchange.has_heard_all() || !exchange.completed {
             return Some(Gap::new(Urgency::Moving, "exchanging", "the indexes are being exchanged"));
         }
         let coming: usize =
             share.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
-        let coming = coming + exchange.partial.len();
+        let waiting: usize = exchange.waiting.iter().map(Vec::len).sum();
+        let coming = coming + exchange.partial.len() + waiting;
         if coming > 0 {
             return Some(Gap::new(Urgency::Moving, "receiving", format!("receiving {}", paths(coming as u64))));
         }

@@ -252,6 +252,8 @@ pub struct Progress {
     pub unreleased: u32,
     /// Paths applied there that await confirmation and may be rolled back.
     pub unconfirmed: u32,
+    /// As many changes are pending as it keeps for one peer: it receives no more until some are resolved.
+    pub full: bool,
 }
 
 /// Why bytes are no message of this protocol: the peer's fault.

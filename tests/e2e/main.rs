@@ -23,6 +23,7 @@ mod wait;
 mod words;
 
 mod basics;
+mod budgets;
 mod disks;
 mod dropin;
 mod dropin_daemon;

@@ -38,7 +38,11 @@ impl Stranger {
 
     /// Connects in plain mode, up to where messages begin.
     pub fn dial(node: &Node) -> Stranger {
-        let stream = connect_from(Stranger::IP, node.address()).unwrap();
+        Stranger::dial_at(node.address())
+    }
+
+    fn dial_at(address: SocketAddr) -> Stranger {
+        let stream = connect_from(Stranger::IP, address).unwrap();
         let session = Session::dial(Monotonic(0), Mode::Plain, false, [0; 32]);
         let mut stranger = Stranger { stream, session, state: StateId(0), round: 0 };
         let event = stranger.event();
@@ -48,7 +52,12 @@ impl Stranger {
 
     /// As [`Stranger::dial`], and both said Hello; ours may be changed.
     pub fn meet(node: &Node, change: impl FnOnce(&mut Hello)) -> Stranger {
-        let mut stranger = Stranger::dial(node);
+        Stranger::meet_at(node.address(), change)
+    }
+
+    /// As [`Stranger::meet`], for a thread that has no node.
+    pub fn meet_at(address: SocketAddr, change: impl FnOnce(&mut Hello)) -> Stranger {
+        let mut stranger = Stranger::dial_at(address);
         let mut hello = hello(now());
         change(&mut hello);
         stranger.say(&Message::Hello(hello));
@@ -122,10 +131,16 @@ impl Stranger {
     /// Waits to be asked for its index, and offers these.
     #[track_caller]
     pub fn offers(&mut self, entries: Vec<Offer>) {
+        self.until_wanted();
+        self.offers_more(entries);
+    }
+
+    /// Waits to be asked for its index.
+    #[track_caller]
+    pub fn until_wanted(&mut self) {
         if let Message::Want { round, .. } = self.until("a Want", |message| matches!(message, Message::Want { .. })) {
             self.round = round;
         }
-        self.offers_more(entries);
     }
 
     /// Offers these as well.

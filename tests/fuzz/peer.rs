@@ -268,6 +268,7 @@ impl Story<'_> {
                         paths: vec![(path("dhcp"), Reason::Busy)],
                         unreleased: 0,
                         unconfirmed: 1,
+                        full: false,
                     }),
                 };
                 self.say(&message);

@@ -87,6 +87,7 @@ pub fn messages() -> Seeds {
                 paths: reasons.iter().map(|reason| (path("x"), reason.clone())).collect(),
                 unreleased: 0,
                 unconfirmed: 4,
+                full: false,
             }),
         ),
         ("ping", Message::Ping(WALL)),

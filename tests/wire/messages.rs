@@ -428,8 +428,9 @@ fn progress() {
             paths: vec![(path("a"), Reason::Busy)],
             unreleased: 3,
             unconfirmed: 4,
+            full: true,
         }),
-        "08 a9 00 64 6d61696e   # share
+        "08 aa 00 64 6d61696e   # share
          01 19 012c             # heard
          02 19 012b             # applied
          03 02                  # pending paths
@@ -438,7 +439,8 @@ fn progress() {
          05 03                  # not released there
          06 19 012c             # applied, or left out by choice
          07 89 02 01 00 00 00 00 00 00 00 # left out: 2 by filter, 1 too large
-         08 04                  # await confirmation there",
+         08 04                  # await confirmation there
+         09 f5                  # it receives no more",
     );
     // What is 0 takes no bytes.
     both_ways(
@@ -452,6 +454,7 @@ fn progress() {
             paths: Vec::new(),
             unreleased: 0,
             unconfirmed: 0,
+            full: false,
         }),
         "08 a6 00 64 6d61696e 01 01 02 01 03 00 04 80 06 01",
     );
@@ -516,7 +519,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     };
     let longest = |n: usize| {
         // No byte of it is text, so that what shows it is four times as long.
-        let mut path = vec![0xff; limits::PATH_MAX];
+        let mut path = vec![0xff; limits::PATH_MAX - 1];
         (limits::NAME_MAX..limits::PATH_MAX - 1).step_by(limits::NAME_MAX + 1).for_each(|at| path[at] = b'/');
         path[0] = 128 + u8::try_from(n % 100).unwrap();
         RelPath::parse(&path).unwrap()
@@ -582,6 +585,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
             paths,
             unreleased: u32::MAX,
             unconfirmed: u32::MAX,
+            full: true,
         };
         all.extend([Message::Progress(progress), Message::Unavailable { id: u32::MAX, reason }]);
     }

@@ -1,5 +1,6 @@
 //! Every way a message can be wrong, each told by its own words.
 
+use owsync::model::limits;
 use owsync::proto::Message;
 
 use crate::bytes::{C, b, hex, t};
@@ -97,7 +98,7 @@ fn every_refusal_of_a_hello() {
 fn every_refusal_of_an_entry() {
     let version = |numbers: &[u64]| file().with(3, C::A(numbers.iter().map(|n| C::U(*n)).collect()));
     let lost = |numbers: &[u64]| file().with(12, C::A(numbers.iter().map(|n| C::U(*n)).collect()));
-    let many: Vec<u64> = (1..=257).flat_map(|id| [id, 1]).collect();
+    let many: Vec<u64> = (1..=1 + limits::VERSION_IDS_JOINED as u64).flat_map(|id| [id, 1]).collect();
     let dir = || {
         C::M(vec![
             (0, b(b"d")),
@@ -112,9 +113,15 @@ fn every_refusal_of_an_entry() {
     let link = |size: u64| file().with(2, C::U(2)).with(8, None).with(9, None).with(7, C::U(size));
     let gone = || dir().with(2, C::U(3)).with(9, None);
     let owner = |user: &str, group: &str| file().with(10, t(user)).with(11, t(group));
-    for good in
-        [dir(), link(1), link(4096), gone(), owner("root", "1000"), version(&many[..512]), file().with(13, C::U(5))]
-    {
+    for good in [
+        dir(),
+        link(1),
+        link(4096),
+        gone(),
+        owner("root", "1000"),
+        version(&many[..2 * limits::VERSION_IDS_JOINED]),
+        file().with(13, C::U(5)),
+    ] {
         assert!(Message::decode(&index(vec![good.clone()]).message(4)).is_ok(), "{good:?}");
     }
     for (entry, reason) in [

@@ -97,7 +97,7 @@ impl<F: Fs> Node<F> {
             life: link.life()?,
             link: Some(id),
             kept: here.or(there),
-            is_heard: exchange.listening && exchange.heard_all && exchange.theirs.held.is_none(),
+            is_heard: exchange.listening && exchange.has_heard_all() && exchange.theirs.held.is_none(),
             contact: self.contact_at(link),
             offers: exchange.offers,
             applied: exchange.their_applied,

@@ -77,6 +77,9 @@ impl TryFrom<WireIndex> for IndexPart {
     type Error = BadMessage;
 
     fn try_from(wire: WireIndex) -> Result<IndexPart, BadMessage> {
+        if wire.entries.len() > limits::INDEX_CHUNK {
+            return Err(BadMessage("too many entries in one message".into()));
+        }
         let entries: Vec<Offer> = wire.entries.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?;
         if entries.windows(2).any(|pair| pair[0].seq >= pair[1].seq)
             || entries.last().is_some_and(|offer| offer.seq > wire.upto)

@@ -152,6 +152,8 @@ pub(super) struct WireProgress {
     left_out: Option<Vec<u32>>,
     #[n(8)]
     unconfirmed: Option<u32>,
+    #[n(9)]
+    full: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -174,6 +176,7 @@ impl From<&Progress> for WireProgress {
             left_out: Some(progress.left_out.counts().to_vec()).filter(|_| progress.left_out.total() > 0),
             unreleased: Some(progress.unreleased).filter(|&count| count > 0),
             unconfirmed: Some(progress.unconfirmed).filter(|&count| count > 0),
+            full: Some(progress.full).filter(|&full| full),
             paths: progress
                 .paths
                 .iter()
@@ -205,6 +208,7 @@ impl TryFrom<WireProgress> for Progress {
             paths,
             unreleased: wire.unreleased.unwrap_or(0),
             unconfirmed: wire.unconfirmed.unwrap_or(0),
+            full: wire.full.unwrap_or(false),
         })
     }
 }

@@ -169,17 +169,33 @@ impl Stranger {
         panic!("instead of {what}: {:?}", self.ended);
     }
 
-    /// Waits to be asked for its index, and offers these.
+    /// The next message that the node said.
+    pub fn hear(&mut self) -> Option<Message> {
+        self.said.pop_front()
+    }
+
+    /// Waits to be asked for its index.
     #[track_caller]
-    pub fn offers(&mut self, world: &mut World, entries: Vec<Offer>) {
+    pub fn until_wanted(&mut self, world: &mut World) {
         if let Message::Want { round, .. } =
             self.until(world, "a Want", |message| matches!(message, Message::Want { .. }))
         {
             self.round = round;
         }
+    }
+
+    /// Waits to be asked for its index, and offers these.
+    #[track_caller]
+    pub fn offers(&mut self, world: &mut World, entries: Vec<Offer>) {
+        self.until_wanted(world);
+        self.offers_more(world, entries, true);
+    }
+
+    /// Offers these as well; `last`: no more of their batch follow.
+    pub fn offers_more(&mut self, world: &mut World, entries: Vec<Offer>, last: bool) {
         let upto = entries.iter().map(|offer| offer.seq).max().unwrap_or(0);
         let wall = world.wall(self.to);
-        let part = IndexPart { share: main(), round: self.round, wall, upto, last: true, entries };
+        let part = IndexPart { share: main(), round: self.round, wall, upto, last, entries };
         self.say(world, &Message::Index(part));
     }
 
