@@ -255,7 +255,9 @@ fn a_reference_that_is_gone_can_be_forgotten_by_all() {
         assert!(!knows(&world, id, 0));
         assert_eq!(world.of_peer(id, 0, "state").as_deref(), Some("forgotten"));
     }
-    // It does not come back by itself.
+    // It does not come back by itself, although it dials nodes whose configuration still has its key.
+    world.peer(0, 1);
+    world.peer(0, 2);
     world.start(0);
     world.run_ms(120_000);
     assert_eq!(sessions(&mut world, 1), [2]);
