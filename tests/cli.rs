@@ -132,6 +132,7 @@ fn a_directory_that_may_not_be_read_is_named_with_the_reason() {
     assert!(run.err.contains(&format!("cannot read {dir}: permission denied")), "{}", run.err);
 }
 
+/// F112: without a daemon the exit code is 3, and with `--json` standard output is JSON all the same.
 #[test]
 fn a_command_without_a_daemon_says_where_it_looked_and_how_to_start_one() {
     let bench = Bench::new();
@@ -139,7 +140,10 @@ fn a_command_without_a_daemon_says_where_it_looked_and_how_to_start_one() {
     for words in [&["status"][..], &["sync"], &["approve", "main"], &["log"], &["accept"], &["peers", "forget", "r2"]] {
         let run = bench.run(&[words, &["--db", &database]].concat());
 
-        assert_eq!((run.code, run.out.as_str()), (1, ""), "{words:?}");
+        assert_eq!((run.code, run.out.as_str()), (3, ""), "{words:?}");
+        let json = bench.run(&[words, &["--db", &database, "--json"]].concat());
+        let answer: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+        assert_eq!((json.code, answer["error"]["code"].as_str()), (3, Some("not_running")), "{words:?}");
         assert!(run.err.contains(&format!("no owsync runs with the database {database}")), "{}", run.err);
         assert!(run.err.contains(".sock") && run.err.contains("owsync daemon -c FILE"), "{}", run.err);
     }

@@ -292,6 +292,16 @@ pub const DIFF_WORK: usize = 2_000_000;
 pub const OWED_TOLD: usize = 32;
 /// Bytes of a Hello that the patterns of filters take at most: those of shares beyond that are not sent.
 pub const PATTERNS_TOLD: usize = 16 * 1024;
+/// Nodes behind a peer that it tells of.
+pub const AROUND_TOLD: usize = 16;
+/// How often what is told of a node is passed on: longer chains are not built of routers.
+pub const AROUND_HOPS: u8 = 4;
+/// How long a peer is out of sync before others are told, where it may resolve by itself: a change takes less.
+pub const AROUND_AFTER: Duration = Duration::from_secs(3);
+/// Changes of this node, per share, of which it is told when they reached the peers.
+pub const DELIVERIES: usize = 16;
+/// Paths of such a change that are named.
+pub const SENT_PATHS: usize = 4;
 /// How often what a peer's filter leaves out is counted anew while files change: each count reads the whole index.
 pub const LEFT_OUT_EVERY: Duration = Duration::from_secs(5);
 /// Longest reason of a pause, in bytes.

@@ -46,7 +46,10 @@ impl<F: Fs> Node<F> {
         match self.admit(now, id, node, &hello) {
             Ok(section) => self.let_in(now, id, node, hello, section),
             Err(trouble) => {
-                if matches!(trouble, Trouble::NotAcceptedHere(_) | Trouble::IdentityRefusedHere) {
+                if matches!(
+                    trouble,
+                    Trouble::NotAcceptedHere(_) | Trouble::IdentityRefusedHere | Trouble::TooManySessions
+                ) {
                     self.note_waiting(now, node, &hello, remote, public_key, trouble.clone());
                 }
                 self.say_bye(now, id, trouble);
@@ -125,6 +128,10 @@ impl<F: Fs> Node<F> {
         }
         if let Some(other) = self.other_link_of(id, node) {
             self.settle_duplicate(now, id, other, node, hello)?;
+        } else if section.is_none()
+            && self.links.values().filter(|link| link.is_admitted()).count() >= limits::SESSIONS_MAX
+        {
+            return Err(Trouble::TooManySessions);
         }
         Ok(section)
     }
@@ -358,7 +365,10 @@ impl<F: Fs> Node<F> {
             self.tell(Event {
                 name: "owsync.peer",
                 at: now.wall,
-                text: format!("{} waits to be accepted", hello.name),
+                text: match trouble {
+                    Trouble::TooManySessions => format!("{} turned away: {trouble}", hello.name),
+                    _ => format!("{} is waiting to be accepted", hello.name),
+                },
                 details,
             });
         }

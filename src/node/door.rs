@@ -40,7 +40,9 @@ impl<F: Fs> Node<F> {
                 return;
             }
         }
-        if self.links.values().filter(|link| !link.over).count() > limits::SESSIONS_MAX && !configured {
+        // Whoever holds the key is turned away by name, after its Hello.
+        let most = limits::SESSIONS_MAX + limits::STRANGERS_MAX;
+        if self.links.values().filter(|link| !link.over).count() > most && !configured {
             self.refuse(now, id, Alert::Full, Trouble::TooManySessions);
         }
     }
@@ -226,6 +228,7 @@ impl<F: Fs> Node<F> {
             (Message::Progress(progress), true) => self.handle_progress(now, id, progress),
             (Message::Ask { id: number, share, paths }, true) => self.handle_ask(id, number, &share, paths),
             (Message::Tell { id: number, last, entries }, true) => self.handle_tell(now, id, number, last, entries),
+            (Message::Around(nodes), true) => self.handle_around(id, nodes),
             (Message::Ping(wall), true) => {
                 link.say(Message::Pong(now.wall));
                 self.check_clock(now, id, wall);

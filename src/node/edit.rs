@@ -31,13 +31,25 @@ pub(crate) struct Edit {
     /// Bytes of its changes, as a message counts them.
     offered: usize,
     pub count: u64,
+    /// Some of the paths that are offered, and how many there are.
+    pub to_send: (Vec<RelPath>, u64),
     /// A person rejected what differs here: it has no claim, and the peers' state is taken.
     pub giving_up: bool,
 }
 
 impl Edit {
     pub(crate) fn new(past: bool, started: WallTime) -> Edit {
-        Edit { past, started, batch: None, files: 0, bytes: 0, offered: 0, count: 0, giving_up: false }
+        Edit {
+            past,
+            started,
+            batch: None,
+            files: 0,
+            bytes: 0,
+            offered: 0,
+            count: 0,
+            to_send: (Vec::new(), 0),
+            giving_up: false,
+        }
     }
 }
 
@@ -223,6 +235,13 @@ impl<F: Fs> Node<F> {
                         record.entry.version
                     ),
                 );
+            }
+            if !record.pending && record.sleep.is_none() && !receives {
+                let (paths, count) = &mut edit.to_send;
+                *count += 1;
+                if paths.len() < limits::SENT_PATHS {
+                    paths.push(path.clone());
+                }
             }
             self.store.change(Change::Record(name.clone(), path, record));
         } else {

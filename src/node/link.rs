@@ -11,7 +11,7 @@ use crate::model::{
     Digest, Direction, Entry, Life, Map, Monotonic, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime, limits,
 };
 use crate::node::slow::Pace;
-use crate::proto::message::{Hello, Introduction, Message, Offer, Piece, ShareHello};
+use crate::proto::message::{Around, Hello, Introduction, Message, Offer, Piece, ShareHello};
 use crate::proto::{Event, Session};
 use crate::reconcile::filter::Filter;
 
@@ -66,6 +66,11 @@ pub(crate) struct Link<R: Root> {
     pub invited: bool,
     /// What the peer was last told of the cluster's members.
     pub introduced: Introduction,
+    /// Nodes that are not in sync with the peer, as it says, and what it was told of such.
+    pub around: Vec<Around>,
+    pub around_told: Vec<Around>,
+    /// Since when it is not in sync.
+    pub out_since: Option<Monotonic>,
     /// The session is over and only waits to be forgotten.
     pub over: bool,
 }
@@ -284,6 +289,9 @@ impl<R: Root> Link<R> {
             token_shown: false,
             invited: false,
             introduced: Introduction::default(),
+            around: Vec::new(),
+            around_told: Vec::new(),
+            out_since: None,
             over: false,
         }
     }

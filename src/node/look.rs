@@ -311,6 +311,10 @@ impl<F: Fs> Node<F> {
             // A person's sync found all there is to find, or the share waits for nobody any more.
             self.let_go(now, name);
         }
+        if meta.past {
+            let (paths, count) = std::mem::take(&mut edit.to_send);
+            self.begin_delivery(now, name, paths, count);
+        }
         if edit.count > 0 {
             self.counters.edited += edit.count;
             self.log(Level::Debug, format!("share {name}: {} paths changed here", edit.count));

@@ -3,7 +3,7 @@
 
 use crate::fs::Fs;
 use crate::model::settings::Mode;
-use crate::model::{Now, Record, RelPath, ShareName};
+use crate::model::{Now, Record, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::store::Store;
 use crate::store::state::Change;
@@ -29,7 +29,10 @@ impl<F: Fs> Node<F> {
         let pending = state.index.iter().filter(|(_, record)| record.pending);
         let mut waiting: Vec<(u64, RelPath)> = pending.map(|(path, record)| (record.seq, path.clone())).collect();
         waiting.sort_unstable();
+        let (count, some) = (waiting.len() as u64, waiting.iter().take(limits::SENT_PATHS));
+        let some = some.map(|(_, path)| path.clone()).collect();
         self.renumber(now, name, waiting.into_iter().map(|(_, path)| path), |_, record| record.pending = false);
+        self.begin_delivery(now, name, some, count);
     }
 
     /// Gives records new numbers in this order, under which everybody hears them; what was one batch stays one.

@@ -26,6 +26,7 @@
 mod admit;
 pub mod api;
 mod approve;
+mod around;
 mod ask;
 mod batch;
 mod broken;
@@ -33,6 +34,7 @@ mod check;
 mod command;
 mod compare;
 mod decide;
+mod delivery;
 mod dial;
 mod diff;
 mod door;

@@ -77,6 +77,8 @@ impl<F: Fs> Node<F> {
         }
         self.drop_the_deaf(now);
         self.note_sync_times(now);
+        self.note_deliveries(now);
+        self.tell_around(now);
         self.note_paces(now);
         self.time_runs(now);
     }

@@ -10,6 +10,7 @@ use crate::model::settings::{Settle, ShareSettings};
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
 use crate::node::broken::Broken;
+use crate::node::delivery::{Delivery, Sent};
 use crate::node::land::Landing;
 use crate::node::send::Sending;
 use crate::node::trial::Proving;
@@ -63,6 +64,10 @@ pub(crate) struct Share<R: Root> {
     /// Skipped paths beyond those that are listed: by choice, and those that cannot be read.
     pub skipped_more: LeftOut,
     pub unreadable_more: u32,
+    /// Changes made here that are on their way to the peers.
+    pub deliveries: VecDeque<Delivery>,
+    /// Those that last reached a peer.
+    pub last_sent: Option<Sent>,
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
@@ -121,6 +126,8 @@ impl<R: Root> Share<R> {
             skipped: Map::new(),
             skipped_more: LeftOut::default(),
             unreadable_more: 0,
+            deliveries: VecDeque::new(),
+            last_sent: None,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             flapping: Set::new(),

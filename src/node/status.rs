@@ -7,10 +7,12 @@ use crate::model::{
     Direction, Entry, Index, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
 };
 use crate::node::api::Tree;
+use crate::node::delivery::Sent;
 use crate::node::link::{Exchange, Link};
 use crate::node::pause::pause_tree;
 use crate::node::verdict::{Gap, NO_INCLUDE, Urgency};
 use crate::node::{LinkId, Node};
+use crate::proto::message::Around;
 use crate::store::state::{KnownPeer, Owed, Pause};
 
 /// Why nothing is known of a node that connects by itself, and what to do.
@@ -209,6 +211,7 @@ impl<F: Fs> Node<F> {
             .with_some("since", since.filter(|_| gaps.is_empty()))
             .with_some("reason", gaps.first().map(|gap| gap.code))
             .with_some("message", gaps.first().map(|gap| gap.text.clone()))
+            .with_some("behind", Some(self.behind(Some(id))).filter(|all| !all.is_empty()).map(behind_tree))
             .with_some("only_here", names(only_here).filter(|names| !names.is_empty()))
             .with_some("only_there", names(only_there).filter(|names| !names.is_empty()))
             .with("connected_for", up)
@@ -376,6 +379,7 @@ impl<F: Fs> Node<F> {
                         .with("needs_user", hold.needs_user()),
                 );
             }
+            one = one.with_some("last_sent", share.last_sent.as_ref().map(Sent::tree));
             one = one.with_some("paused", self.pause_of_share(name).map(pause_tree));
             one = one.with_some("unconfirmed", self.trial_tree(now, name));
             if share.settings.mode == Mode::Manual {
@@ -495,6 +499,15 @@ fn gap_tree(gap: &Gap) -> Tree {
         .with("reason", gap.code)
         .with("message", gap.text.clone())
         .with("needs_user", gap.urgency == Urgency::Decision)
+}
+
+/// Nodes behind a peer that are not in sync.
+fn behind_tree(behind: Vec<(String, Around)>) -> Vec<Tree> {
+    let tree = |(_, one): (String, Around)| {
+        let node = one.node.map(NodeId::to_hex);
+        Tree::map().with("name", one.name).with_some("node", node).with("reason", one.reason)
+    };
+    behind.into_iter().map(tree).collect()
 }
 
 /// How many paths are left out by choice, by its code; `None` where there are none.

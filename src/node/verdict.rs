@@ -18,8 +18,10 @@
 //! either, and are named in it.
 
 use crate::fs::Fs;
-use crate::model::reason::{Choice, LeftOut};
-use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime};
+use crate::model::reason::{Choice, LeftOut, Trouble};
+use crate::model::{
+    Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime, limits,
+};
 use crate::node::link::Link;
 use crate::node::offer::may_go;
 use crate::node::status::AWAY;
@@ -97,6 +99,10 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
     /// Paths that differ by choice.
     pub left_out: LeftOut,
+    /// Nodes that are known not to be in sync with a peer: the peer's name, and theirs.
+    pub behind: Vec<(String, String)>,
+    /// Nodes that were turned away because there are too many sessions.
+    pub turned_away: Vec<String>,
     /// Since when it is, if it is.
     pub since: Option<WallTime>,
 }
@@ -122,6 +128,14 @@ impl Verdict {
         let mut clauses = Vec::new();
         if self.left_out.total() > 0 {
             clauses.push(self.left_out.to_string());
+        }
+        clauses.extend(self.behind.iter().take(3).map(|(peer, node)| format!("{node}, behind {peer}, is not")));
+        if self.behind.len() > 3 {
+            clauses.push(format!("nor are {} more nodes behind peers", self.behind.len() - 3));
+        }
+        if !self.turned_away.is_empty() {
+            let names = few(self.turned_away.iter().cloned());
+            clauses.push(format!("turned away, because {} sessions are open: {names}", limits::SESSIONS_MAX));
         }
         clauses
     }
@@ -167,6 +181,17 @@ impl<F: Fs> Node<F> {
                 since = since.max(exchange.in_sync_since);
                 verdict.left_out.add_all(&self.left_out_between(*id, name));
             }
+        }
+        if share.is_none() {
+            let of_peer = |id: LinkId| self.is_meant(id, peer);
+            let links: Vec<LinkId> = self.links.keys().copied().filter(|id| of_peer(*id)).collect();
+            let only = if peer.is_some() { links.first().copied() } else { None };
+            let behind = self.behind(only).into_iter().map(|(peer, one)| (peer, one.name));
+            verdict.behind = behind.collect();
+        }
+        if peer.is_none() {
+            let turned_away = self.waiting.values().filter(|one| one.trouble == Trouble::TooManySessions);
+            verdict.turned_away = turned_away.map(|one| one.name.clone()).collect();
         }
         verdict.since = since.filter(|_| verdict.is_in_sync());
         verdict
@@ -361,13 +386,13 @@ impl<F: Fs> Node<F> {
             .iter()
             .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !share.is_coming(node, path))
             .map(|((_, path), owed)| (path, &owed.reason));
-        if let Some(gap) = first_of("pending", "pending here", pending) {
+        if let Some(gap) = first_of("pending", "pending here", 0, pending) {
             return Some(gap);
         }
         if let Some((path, _)) = self.flapping(name).next() {
             return Some(Gap::new(Urgency::Decision, "held", format!("held here: {path}: {}", Reason::Flapping)));
         }
-        if let Some(gap) = first_of("unreadable", "here", self.unreadable(name)) {
+        if let Some(gap) = first_of("unreadable", "here", share.unreadable_more.into(), self.unreadable(name)) {
             return Some(gap);
         }
         let withheld = self.withheld(name).count();
@@ -377,7 +402,9 @@ impl<F: Fs> Node<F> {
         }
         let there =
             exchange.paths_there.iter().filter(|(_, reason)| !reason.is_choice()).map(|(path, reason)| (path, reason));
-        if let Some(gap) = first_of("pending_there", "pending there", there) {
+        let named = exchange.paths_there.iter().filter(|(_, reason)| !reason.is_choice()).count() as u64;
+        let more = u64::from(exchange.pending_there).saturating_sub(named);
+        if let Some(gap) = first_of("pending_there", "pending there", more, there) {
             return Some(gap);
         }
         if exchange.pending_there > 0 {
@@ -578,9 +605,14 @@ fn held_gap(hold: &crate::model::reason::Hold) -> Gap {
     Gap::new(urgency, "held", format!("held here: {hold}"))
 }
 
-/// The gap that paths with their reasons are: the cause first, the others counted.
-fn first_of<'a>(code: &'static str, lead: &str, all: impl Iterator<Item = (&'a RelPath, &'a Reason)>) -> Option<Gap> {
-    let mut count = 0u64;
+/// The gap that paths with their reasons are: the cause first, the others counted, and `more` that are not known by name.
+fn first_of<'a>(
+    code: &'static str,
+    lead: &str,
+    more: u64,
+    all: impl Iterator<Item = (&'a RelPath, &'a Reason)>,
+) -> Option<Gap> {
+    let mut count = more;
     let mut first: Option<(&RelPath, &Reason)> = None;
     for (path, reason) in all {
         count += 1;

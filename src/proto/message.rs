@@ -4,6 +4,7 @@
 //! both ways. Decoding checks every bound before anything is believed: a message that decodes is well-formed, and one
 //! that does not is the peer's fault, with the reason named. Unknown types and unknown fields are skipped.
 
+mod around;
 mod ask;
 mod bye;
 mod content;
@@ -22,6 +23,7 @@ use crate::model::{
     Digest, Direction, Entry, NodeId, Reason, RelPath, Release, ShareName, StateId, WallTime, escape, limits,
 };
 
+use around::WireAround;
 use ask::{WireAsk, WireTell};
 use bye::WireBye;
 use content::{WireChunk, WireData, WirePiece, WireRequest, WireUnavailable};
@@ -102,6 +104,8 @@ pub enum Message {
     },
     /// Who belongs to the cluster, as far as the sender vouches for it.
     Introduce(Introduction),
+    /// Which of the sender's other peers are not in sync with it; replaces what it said before.
+    Around(Vec<Around>),
     /// A type of a later version.
     Unknown(u8),
 }
@@ -173,6 +177,19 @@ impl Patterns {
     pub fn size(&self) -> usize {
         self.include.iter().chain(&self.exclude).map(|pattern| pattern.len() + 3).sum()
     }
+}
+
+/// A node that is not in sync with a peer of the sender's, or with the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// What the node that is connected with it calls it.
+    pub name: String,
+    /// Its id, where it was met.
+    pub node: Option<NodeId>,
+    /// Why it is not in sync: a word.
+    pub reason: String,
+    /// Nodes that passed this on.
+    pub hops: u8,
 }
 
 /// Part of an index.
@@ -321,6 +338,7 @@ impl Message {
             Message::Ask { id, share, paths } => put(bytes, 12, &WireAsk::new(*id, share, paths)),
             Message::Tell { id, last, entries } => put(bytes, 13, &WireTell::new(*id, *last, entries)),
             Message::Introduce(introduction) => put(bytes, 14, &WireIntroduction::from(introduction)),
+            Message::Around(nodes) => put(bytes, 20, &WireAround::new(nodes)),
             Message::Unknown(number) => bytes.push(*number),
         }
     }
@@ -379,6 +397,7 @@ impl Message {
             12 => take::<WireAsk>("Ask", body)?.try_into()?,
             13 => take::<WireTell>("Tell", body)?.try_into()?,
             14 => Message::Introduce(take::<WireIntroduction>("Introduce", body)?.try_into()?),
+            20 => Message::Around(take::<WireAround>("Around", body)?.try_into()?),
             other => Message::Unknown(other),
         })
     }
@@ -411,7 +430,12 @@ fn take<'b, T: Decode<'b, ()>>(name: &str, body: &'b [u8]) -> Result<T, BadMessa
 
 /// The first [`limits::TEXT_MAX`] bytes of a text, in whole characters.
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(limits::TEXT_MAX);
+    cut_to(text, limits::TEXT_MAX)
+}
+
+/// The beginning of a text, at most so many bytes of it.
+fn cut_to(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -32,12 +32,13 @@
 //! | 5 | Request | 0 share, 1 pieces: id, path, digest, offset, length |
 //! | 6 | Data | 0 pieces: id, offset, bytes |
 //! | 7 | Unavailable | 0 id, 1 reason |
-//! | 8 | Progress | 0 share, 1 heard, 2 applied, 3 number of owed paths, 4 some of them with reasons, 5 paths changed there that wait for a person |
+//! | 8 | Progress | 0 share, 1 received up to, 2 applied up to, 3 number of pending paths, 4 some paths with reasons, 5 paths changed there and not released, 6 settled up to (applied, or left out by choice), 7 paths left out by choice, a number for each choice, 8 paths awaiting confirmation there |
 //! | 9 | Ping | 0 wall clock ms |
 //! | 10 | Pong | 0 wall clock ms |
 //! | 11 | ShareNews | 0 share, 1 why it is held |
 //! | 12 | Ask | 0 share, 1 id, 2 paths: what do you have there? |
 //! | 13 | Tell | 0 id of the Ask, 1 nothing more follows, 2 entries as in Index |
+//! | 20 | Around | 0 nodes behind the sender that are not in sync: 0 name, 1 id, 2 a word why, 3 how often it was passed on |
 //!
 //! Both sides send Hello first. Then, per share that both have: Want, answered by Index messages up to the end of the
 //! catch-up; from there on each local change is pushed as Index. Content is only ever pulled: Request names path, digest

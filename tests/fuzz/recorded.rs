@@ -10,7 +10,8 @@ use owsync::model::{
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
-    Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress, ShareHello,
+    Around, Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress,
+    ShareHello,
 };
 
 use crate::disk::User;
@@ -89,6 +90,15 @@ pub fn messages() -> Seeds {
                 unconfirmed: 4,
                 full: false,
             }),
+        ),
+        (
+            "around",
+            Message::Around(vec![Around {
+                name: "r3".into(),
+                node: Some(NodeId([9; 16])),
+                reason: "away".into(),
+                hops: 1,
+            }]),
         ),
         ("ping", Message::Ping(WALL)),
         ("pong", Message::Pong(WallTime(i64::MIN))),

@@ -24,6 +24,7 @@ mod paused;
 mod previews;
 mod reload;
 mod scenarios;
+mod status;
 mod sweep;
 mod trials;
 mod undoing;

@@ -9,7 +9,8 @@ use owsync::model::{
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
-    Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress, ShareHello,
+    Around, Bye, ByeCode, Chunk, Hello, IndexPart, Introduced, Introduction, Offer, Patterns, Piece, Progress,
+    ShareHello,
 };
 
 use crate::bytes::hex;
@@ -461,6 +462,24 @@ fn progress() {
 }
 
 #[test]
+fn nodes_behind_a_peer() {
+    let node = |node| Around { name: "r3".into(), node, reason: "away".into(), hops: 1 };
+    both_ways(
+        &Message::Around(vec![node(Some(NodeId([0xab; 16]))), node(None)]),
+        "14 a1 00 82                             # two nodes
+           a4 00 62 7233 01 50 abababababababababababababababab 02 64 61776179 03 01 # r3, its id, away, passed on once
+           a3 00 62 7233 02 64 61776179 03 01    # one that was never met",
+    );
+    both_ways(&Message::Around(Vec::new()), "14 a1 00 80");
+    // No more than fit, however many there are.
+    let many = vec![node(None); limits::AROUND_TOLD + 1];
+    let mut bytes = Vec::new();
+    Message::Around(many).encode(&mut bytes);
+    let Message::Around(told) = Message::decode(&bytes).unwrap() else { panic!("nodes") };
+    assert_eq!(told.len(), limits::AROUND_TOLD);
+}
+
+#[test]
 fn ping_pong_and_news() {
     both_ways(&Message::Ping(WALL), "09 a1 00 1b 000001a1f806614b");
     both_ways(&Message::Pong(WallTime(i64::MIN)), "0a a1 00 3b 7fffffffffffffff");
@@ -569,7 +588,11 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     let mut all = vec![
         Message::Hello(hello),
         Message::Bye(Bye { code: ByeCode::Misbehaved, number: i64::MIN, text: text.clone() }),
-        Message::ShareNews { share: share.clone(), held: Some(text) },
+        Message::ShareNews { share: share.clone(), held: Some(text.clone()) },
+        Message::Around(vec![
+            Around { name: text.clone(), node: Some(NodeId([0xff; 16])), reason: text, hops: 255 };
+            100
+        ]),
     ];
     for reason in reasons {
         // Pending paths: as many as fit, and at least one.

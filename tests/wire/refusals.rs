@@ -206,6 +206,7 @@ fn every_message_is_refused_when_it_is_cut_or_goes_on() {
         ("Ask", hex("0c a3 00 61 61 01 07 02 81 41 61")),
         ("Tell", hex("0d a3 00 07 01 f5 02 80")),
         ("Introduce", hex("0e a3 00 02 01 80 02 80")),
+        ("Around", hex("14 a1 00 81 a3 00 62 7233 02 61 61 03 00")),
     ] {
         assert!(Message::decode(&golden).is_ok(), "{name}");
         for end in 1..golden.len() {

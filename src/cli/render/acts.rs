@@ -89,6 +89,14 @@ fn sync(answer: &Tree, look: &Look) -> (String, u8) {
 mod tests {
     use super::*;
 
+    /// F112: status ends with 0 only where everything is in sync.
+    #[test]
+    fn the_exit_code_of_status_is_its_verdict() {
+        let code = |in_sync: bool| done(Verb::Status, &Tree::map().with("in_sync", in_sync), &Look::default()).1;
+        assert_eq!((code(true), code(false)), (0, 1));
+        assert_eq!(done(Verb::Status, &Tree::map(), &Look::default()).1, 1);
+    }
+
     #[test]
     fn what_was_done_is_said_in_a_line_and_not_at_all_when_quiet() {
         for (verb, answer, text) in [

@@ -199,6 +199,13 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
             "run {run} will be rolled back{left} unless {peer} responds: `owsync confirm` keeps it, `owsync rollback` rolls it back now"
         ));
     }
+    if let Some(sent) = share.get("last_sent") {
+        let names = |key: &str| sent.list(key).iter().filter_map(said).collect::<Vec<_>>().join(", ");
+        let more = sent.number("files").unwrap_or(0) - i64::try_from(sent.list("paths").len()).unwrap_or(0);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let at = sent.number("time").map(|at| look.since(at)).unwrap_or_default();
+        notes.push(format!("last sent {at}: {}{more} to {}", names("paths"), names("peers")));
+    }
     if !share.text("warning").is_empty() {
         notes.push(share.text("warning").into());
     }

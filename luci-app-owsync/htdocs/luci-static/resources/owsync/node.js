@@ -12,6 +12,7 @@
 
 const EVENTS = {
 	'owsync.synced': _('synced'),
+	'owsync.sent': _('sent'),
 	'owsync.conflict': _('conflict'),
 	'owsync.hold': _('stopped'),
 	'owsync.rollback': _('taken back'),
@@ -22,6 +23,7 @@ const TONES = {
 	'owsync.conflict': 'warning',
 	'owsync.hold': 'important owsync-bad',
 	'owsync.rollback': 'warning',
+	'owsync.sent': 'success',
 	'owsync.synced': 'success'
 };
 

@@ -87,9 +87,13 @@ return baseclass.extend({
 			} },
 			{ title: _('State'), make: this.makeState, update: this.updateState },
 			{ title: _('Last change'), update: function(cell, row) {
-				const last = page.last[row.name];
+				const sent = row.share.last_sent;
+				const kept = page.last[row.name];
+				const last = sent && (!kept || kept.time < sent.time) ? sent : kept;
 
-				live.text(cell, last ? _('%s: %s by %s').format(amounts.ago(last.time), last.path, last.node) : '–');
+				live.text(cell, !last ? '–' : last === sent
+					? _('%s: %s sent to %s').format(amounts.ago(sent.time), sent.paths.join(', '), sent.peers.join(', '))
+					: _('%s: %s by %s').format(amounts.ago(last.time), last.path, last.node));
 				live.attribute(cell, 'title', last ? amounts.time(last.time) : null);
 			} }
 		];

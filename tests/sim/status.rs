@@ -1,0 +1,314 @@
+//! "In sync" is said only where it is true, with what it leaves out; everything else has a reason, the most useful first.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use owsync::model::settings::{Mode, ShareSettings};
+use owsync::model::{Direction, ShareName};
+use owsync::node::api::{Command, Tree};
+
+use super::world::{MachineId, World, main, path};
+
+/// Two machines in sync.
+fn couple(seed: u64) -> World {
+    let mut world = World::new(seed, 2);
+    world.pair(0, 1);
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.settle();
+    world
+}
+
+fn of_share<'a>(status: &'a Tree, key: &str) -> Option<&'a Tree> {
+    status.get("shares")?.get("main")?.get(key)
+}
+
+fn paths_of(world: &mut World, id: MachineId, key: &str) -> Vec<String> {
+    let status = world.status(id);
+    let Some(Tree::List(list)) = of_share(&status, key) else { return Vec::new() };
+    let path = |one: &Tree| match one.get("path") {
+        Some(Tree::Text(text)) => text.clone(),
+        other => panic!("no path: {other:?}"),
+    };
+    list.iter().map(path).collect()
+}
+
+fn is_in_sync(world: &mut World, id: MachineId) -> bool {
+    world.status(id).get("in_sync") == Some(&Tree::Bool(true))
+}
+
+/// F85: shares are common by their names; without a common one nothing is in sync, and both are named.
+#[test]
+fn without_a_common_share_nobody_is_in_sync() {
+    let mut world = World::new(700, 2);
+    world.pair(0, 1);
+    world.share_settings(1).name = ShareName::parse("mian").unwrap();
+    world.start_all();
+    world.run(Duration::from_secs(30));
+    for (id, other) in [(0, 1), (1, 0)] {
+        assert!(!is_in_sync(&mut world, id));
+        assert_eq!(world.of_peer(id, other, "reason").as_deref(), Some("no_common_share"));
+        let summary = world.summary(id);
+        assert!(summary.contains("main") && summary.contains("mian"), "{summary}");
+    }
+    let answer = world.done(0, Command::Sync { peer: None, share: None, dry_run: false, wait: true });
+    assert_eq!(answer.get("in_sync"), Some(&Tree::Bool(false)));
+}
+
+/// F85: a share that no connected peer has is not in sync, although another one is.
+#[test]
+fn a_share_that_nobody_else_has_is_named() {
+    let mut world = World::new(701, 2);
+    world.pair(0, 1);
+    for (id, name) in [(0, "vpn"), (1, "vpm")] {
+        let mut share = ShareSettings::new(ShareName::parse(name).unwrap(), PathBuf::from("/vpn"));
+        share.include = vec![b"*".to_vec()];
+        share.min_free = 64 * 1024;
+        world.machines[id].settings.shares.push(share);
+        world.machines[id].disk.add_root("/vpn");
+    }
+    world.start_all();
+    world.run(Duration::from_secs(30));
+    let summary = world.summary(0);
+    assert!(summary.contains("share vpn: no connected peer has this share"), "{summary}");
+}
+
+/// F85: without an include pattern at one end nothing is synced, and both ends say so.
+#[test]
+fn a_missing_include_is_a_reason_on_both_sides() {
+    let mut world = World::new(702, 2);
+    world.pair(0, 1);
+    world.share_settings(1).include = Vec::new();
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("no_include_there"));
+    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("no_include"));
+    assert!(!is_in_sync(&mut world, 0) && !is_in_sync(&mut world, 1));
+}
+
+/// F85: what filters, sizes and kinds leave out is counted in the sentence on both sides, and changes no verdict.
+#[test]
+fn what_differs_by_choice_is_counted_on_both_sides() {
+    let mut world = couple(703);
+    world.share_settings(1).exclude = vec![b"*.key".to_vec()];
+    world.share_settings(1).max_file_size = 10;
+    world.reload(1);
+    world.settle();
+    world.write(0, "a.key", "secret");
+    world.write(0, "b.key", "secret");
+    world.write(0, "large", "more than ten bytes");
+    world.settle();
+    world.run(Duration::from_secs(70));
+    for id in [0, 1] {
+        assert_eq!(world.summary(id), "in sync; 3 paths left out: 2 by filter, 1 too large", "m{id}");
+    }
+    // What is changed behind a path that is left out is not in sync before it has arrived.
+    world.write(0, "dhcp", "two");
+    let seen = world.run_until(Duration::from_secs(5), |world| !is_in_sync(world, 0));
+    assert!(seen, "the change is offered and not settled there");
+    world.settle();
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("two"));
+    let (me, them) = (world.node(0).id(), world.node(1).id());
+    let names: Vec<String> = world.node(0).left_out(them, &main()).keys().map(|path| path.to_text()).collect();
+    assert_eq!(names, ["a.key", "b.key", "large"]);
+    assert!(
+        world.node(1).verdict_with(me).is_some_and(|verdict| verdict.is_in_sync() && verdict.left_out.total() == 3)
+    );
+}
+
+/// F85: a share that is paused at the other end is a reason here, too.
+#[test]
+fn a_share_that_is_paused_there_is_not_in_sync_here() {
+    let mut world = couple(704);
+    let pause = Command::Pause { peer: None, share: Some(main()), reason: Some("moving".into()), seconds: None };
+    world.done(1, pause);
+    world.write(1, "dhcp", "two");
+    world.run(Duration::from_secs(5));
+    assert!(!is_in_sync(&mut world, 0));
+    assert!(world.of_peer(0, 1, "message").unwrap().contains("moving"));
+    world.done(1, Command::Resume { peer: None, share: Some(main()) });
+    world.settle();
+    assert_eq!(world.read(0, "dhcp").as_deref(), Some("two"));
+}
+
+/// F86: of nodes behind a peer it is said which is not in sync; not for a moment's change, and not when it is over.
+#[test]
+fn a_node_behind_a_peer_that_is_not_in_sync_is_named() {
+    let mut world = World::new(705, 4);
+    (0..3).for_each(|id| world.pair(id, id + 1));
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.settle();
+    assert!(world.summary(0).starts_with("in sync"), "{}", world.summary(0));
+    assert!(!world.summary(0).contains("behind"), "{}", world.summary(0));
+    world.share_settings(2).min_free = 1 << 40;
+    world.reload(2);
+    world.settle();
+    world.write(0, "dhcp", "two");
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.summary(0), "in sync; m2, behind m1, is not");
+    world.share_settings(2).min_free = 64 * 1024;
+    world.reload(2);
+    world.settle();
+    world.stop(3);
+    world.run(Duration::from_secs(30));
+    // Two nodes away, and said by the one between.
+    assert_eq!(world.summary(0), "in sync; m3, behind m1, is not");
+    world.start(3);
+    world.settle();
+    assert_eq!(world.summary(0), "in sync");
+}
+
+/// F86: a peer that is one too many is named where it was turned away.
+#[test]
+fn a_peer_that_is_turned_away_is_named() {
+    let count = owsync::model::limits::SESSIONS_MAX + 2;
+    let mut world = World::new(706, count);
+    world.slowest = 1;
+    (1..count).for_each(|id| world.peer(id, 0));
+    world.start_all();
+    world.run(Duration::from_secs(40));
+    let summary = world.summary(0);
+    assert!(summary.contains("turned away, because 64 sessions are open: m"), "{summary}");
+    let Some(Tree::List(waiting)) = world.status(0).get("waiting").cloned() else { panic!("a list") };
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].get("reason"), Some(&Tree::from("too_many_sessions")));
+    let away = (1..count).filter(|id| world.of_peer(*id, 0, "reason").as_deref() == Some("too_many_sessions"));
+    assert_eq!(away.collect::<Vec<_>>().len(), 1);
+}
+
+/// F87: what was changed in a share that only receives is listed, and counted by its peer.
+#[test]
+fn local_deviations_of_a_receiver_are_listed() {
+    let mut world = couple(707);
+    world.write(0, "f1", "one");
+    world.write(0, "f2", "one");
+    world.settle();
+    world.share_settings(1).direction = Direction::Receive;
+    world.reload(1);
+    world.settle();
+    assert_eq!(world.summary(1), "in sync");
+    world.remove(1, "f1");
+    world.write(1, "f2", "local");
+    world.write(1, "own", "local");
+    world.run(Duration::from_secs(130));
+    assert_eq!(paths_of(&mut world, 1, "deviations"), ["f1", "f2", "own"]);
+    for id in [0, 1] {
+        assert_eq!(world.summary(id), "in sync; 3 paths left out: 3 by direction", "m{id}");
+    }
+    // The next version of the peer ends it.
+    world.write(0, "f2", "two");
+    world.settle();
+    assert_eq!(world.read(1, "f2").as_deref(), Some("two"));
+    assert_eq!(paths_of(&mut world, 1, "deviations"), ["f1", "own"]);
+}
+
+/// F95: the cause is named first, however many paths wait for it, on both sides.
+#[test]
+fn the_cause_of_what_is_pending_comes_first() {
+    let mut world = couple(708);
+    world.machines[1].settings.shares[0].validate = Some("/usr/libexec/validate".into());
+    world.machines[1].programs.dislikes = Some(("bad", "line 1: no such target"));
+    world.reload(1);
+    world.settle();
+    for n in 0..40 {
+        world.write(0, &format!("a{n:02}"), "good");
+    }
+    world.write(0, "zbig", "bad");
+    world.run(Duration::from_secs(20));
+    assert_eq!(paths_of(&mut world, 1, "pending")[0], "zbig");
+    for id in [0, 1] {
+        let summary = world.summary(id);
+        assert!(
+            summary.contains("zbig: refused by a check: line 1") && summary.contains("and 40 more paths"),
+            "{summary}"
+        );
+    }
+}
+
+/// F97: every hold that approve or reject ends says that it needs the user.
+#[test]
+fn a_hold_that_approve_ends_needs_the_user() {
+    let mut world = couple(709);
+    (0..20).for_each(|n| world.write(0, &format!("d{n}"), "x"));
+    world.settle();
+    for n in 0..20 {
+        world.user(0).remove(&path(&format!("d{n}")));
+    }
+    world.tell(0, Command::Sync { peer: None, share: None, dry_run: false, wait: false });
+    world.run(Duration::from_secs(60));
+    let status = world.status(0);
+    let hold = of_share(&status, "hold").expect("it is held");
+    assert_eq!(hold.get("needs_user"), Some(&Tree::Bool(true)), "{hold:?}");
+    world.done(0, Command::Approve { share: None, path: None, pick: None, dry_run: false });
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.hold(0), None, "and approve ends it");
+}
+
+/// F134: a change that reached the peers is told where it was made: as event, in the log and in status.
+#[test]
+fn what_was_sent_is_told_where_it_was_made() {
+    let mut world = World::new(710, 3);
+    world.mesh();
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.settle();
+    world.write(0, "dhcp", "two");
+    world.settle();
+    let sent = |world: &World, id: MachineId| {
+        let events = world.machines[id].events.iter().filter(|(name, _)| *name == "owsync.sent");
+        events.map(|(_, text)| text.clone()).collect::<Vec<_>>()
+    };
+    let told = sent(&world, 0);
+    assert_eq!(told.len(), 1, "one event for a change: {told:?}");
+    assert!(
+        told[0].starts_with("main: dhcp sent to m1 and m2 in 0.")
+            || told[0].starts_with("main: dhcp sent to m2 and m1 in 0."),
+        "{told:?}"
+    );
+    assert!(world.log_has(0, "dhcp sent to m"));
+    let status = world.status(0);
+    let last = of_share(&status, "last_sent").expect("the last change");
+    assert_eq!(last.get("files"), Some(&Tree::Int(1)));
+    assert_eq!(sent(&world, 1), [] as [String; 0], "who relays did not make it");
+    // Nobody is there: it is told when somebody has it.
+    world.stop(1);
+    world.stop(2);
+    world.write(0, "dhcp", "three");
+    world.run(Duration::from_secs(60));
+    assert_eq!(sent(&world, 0).len(), 1);
+    world.start(1);
+    world.run(Duration::from_secs(90));
+    assert!(sent(&world, 0)[1].starts_with("main: dhcp sent to m1 in "), "{:?}", sent(&world, 0));
+    // A share whose changes wait for the user: told once they are released and have arrived.
+    world.start(2);
+    world.share_settings(0).mode = Mode::Manual;
+    world.reload(0);
+    world.settle();
+    let before = sent(&world, 0).len();
+    world.write(0, "dhcp", "four");
+    world.run(Duration::from_secs(30));
+    assert_eq!(sent(&world, 0).len(), before);
+    world.done(0, Command::Sync { peer: None, share: None, dry_run: false, wait: true });
+    world.settle();
+    assert_eq!(sent(&world, 0).len(), before + 1);
+}
+
+/// F135: the author of a change says that a peer has it, awaiting confirmation, and not that all is in sync.
+#[test]
+fn a_change_that_is_unconfirmed_there_is_not_in_sync_here() {
+    let mut world = couple(711);
+    world.share_settings(1).confirm = Some(60);
+    world.reload(1);
+    world.settle();
+    world.write(0, "network", "new");
+    let seen = world.run_until(Duration::from_secs(5), |world| {
+        world.of_peer(0, 1, "reason").as_deref() == Some("unconfirmed_there")
+    });
+    assert!(seen, "{}", world.summary(0));
+    assert_eq!(world.of_peer(0, 1, "message").as_deref(), Some("m1 has 1 path awaiting confirmation there"));
+    world.done(1, Command::Confirm { share: None });
+    world.settle();
+    assert_eq!(world.summary(0), "in sync");
+}
