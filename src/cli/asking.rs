@@ -16,7 +16,7 @@ use crate::cli::{Done, Failure, NO_DAEMON, setup};
 use crate::daemon::place::{self, Place};
 use crate::daemon::{env, json};
 use crate::fs::local;
-use crate::model::escape;
+use crate::model::{Digest, escape};
 use crate::node::api::Tree;
 
 /// Asks the running daemon what a command wants to know, or wants done.
@@ -119,8 +119,12 @@ fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
     let path = Place::new(database).directory().join(std::ffi::OsString::from_vec(named));
     // The content of a symlink, its text, lies in history as a file too.
     let read = local::read(&path, u64::MAX - 1);
-    read.map(Done::text)
-        .map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))
+    let bytes =
+        read.map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))?;
+    if matches!(answer.get("digest"), Some(Tree::Text(digest)) if *digest != Digest::of(&bytes).to_hex()) {
+        return Err(Failure::failed(format!("{} is damaged: its digest differs", path.display())));
+    }
+    Ok(Done::text(bytes))
 }
 
 /// How answers look to whoever started this command.

@@ -67,6 +67,8 @@ impl ConfText {
         let size = share.max_file_size;
         unless_standard("max_file_size", size.to_string(), size == standard.max_file_size);
         unless_standard("allow_setuid", bit(share.allow_setuid), !share.allow_setuid);
+        let approvals = share.propagate_approvals;
+        unless_standard("propagate_approvals", bit(approvals), approvals);
         let guard = share.delete_guard;
         unless_standard("delete_guard", guard.to_string(), guard == standard.delete_guard);
         unless_standard("min_free", share.min_free.to_string(), share.min_free == standard.min_free);

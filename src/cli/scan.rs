@@ -40,8 +40,13 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
     if filter.is_empty() {
         notes.push("warning: no include pattern, so nothing is synced: add -i PATTERN, as -i '*'".into());
     }
-    let rules =
-        Rules { filter: &filter, symlinks: share.symlinks, max_file_size: share.max_file_size, withheld: &Set::new() };
+    let rules = Rules {
+        filter: &filter,
+        symlinks: share.symlinks,
+        max_file_size: share.max_file_size,
+        withheld: &Set::new(),
+        packages: false,
+    };
 
     let failed = |error: crate::fs::FsError| Failure::failed(format!("{}: {error}", dir.display()));
     let root = UnixFs::new().open(&dir).map_err(failed)?;

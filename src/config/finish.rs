@@ -114,6 +114,9 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         let reason = format!("the share {} is inside owsync's own history ({})", share.name, history.display());
         errors.push(problem("dir", &reason));
     }
+    if !told.has_history_size {
+        settings.history.size = default_history_size(flavour, &database);
+    }
     let own: Vec<&Path> = [around.file.as_deref(), Some(key_file.as_path()), told.previous_key_file.as_deref()]
         .into_iter()
         .flatten()
@@ -252,6 +255,28 @@ fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
     }
 }
 
+/// Bytes of history where nothing was said: 1 MiB on a router, whose flash is small, and elsewhere a twentieth of the
+/// filesystem that the database is on, from 1 MiB to 1 GiB.
+pub fn default_history_size(flavour: Flavour, database: &Path) -> u64 {
+    const LEAST: u64 = 1024 * 1024;
+    const MOST: u64 = 1024 * 1024 * 1024;
+    if flavour == Flavour::Uci || is_var_volatile() {
+        return LEAST;
+    }
+    // The directory may not be there yet: then it will be on the filesystem of what is.
+    let mut places = database.ancestors().skip(1);
+    let size = places.find_map(|dir| nix::sys::statvfs::statvfs(dir).ok());
+    let size = size.map_or(0, |stat| u64::from(stat.blocks()).saturating_mul(u64::from(stat.fragment_size())));
+    (size / 20).clamp(LEAST, MOST)
+}
+
+/// Whether a reboot clears /var, as on OpenWrt.
+fn is_var_volatile() -> bool {
+    nix::sys::statfs::statfs("/var/lib")
+        .or_else(|_| nix::sys::statfs::statfs("/var"))
+        .is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
+}
+
 /// Whether this user may keep files in the directory, which need not be there yet.
 fn is_usable(dir: &Path) -> bool {
     let access = |dir: &Path| nix::unistd::access(dir, AccessFlags::W_OK | AccessFlags::X_OK).is_ok();
@@ -268,15 +293,10 @@ fn user_state(state_home: Option<OsString>, home: Option<OsString>) -> Option<Pa
 
 /// /var/lib/owsync, unless a reboot clears that; of a user who may not write there, the directory for that user's state.
 pub fn default_database(flavour: Flavour) -> PathBuf {
-    let volatile = || {
-        nix::sys::statfs::statfs("/var/lib")
-            .or_else(|_| nix::sys::statfs::statfs("/var"))
-            .is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::TMPFS_MAGIC)
-    };
     if flavour == Flavour::Uci {
         return Path::new(ETC).join("owsync.db");
     }
-    let system = if volatile() { Path::new(ETC).to_path_buf() } else { PathBuf::from("/var/lib/owsync") };
+    let system = if is_var_volatile() { Path::new(ETC).to_path_buf() } else { PathBuf::from("/var/lib/owsync") };
     let state =
         if is_usable(&system) { None } else { user_state(env::variable("XDG_STATE_HOME"), env::variable("HOME")) };
     state.unwrap_or(system).join("owsync.db")

@@ -59,6 +59,11 @@ pub const KNOWN: &[Known] = &[
         places: MAIN | SHARE,
         meaning: "program that must like the machine before it is confirmed",
     },
+    Known {
+        names: &["propagate_approvals"],
+        places: MAIN | SHARE,
+        meaning: "whether an approval spares the same question on other nodes",
+    },
     Known { names: &["propagate_deletions"], places: MAIN | SHARE, meaning: "both, send, receive, none" },
     Known { names: &["soft_max_time"], places: MAIN | SHARE, meaning: "time after which a long exchange is warned of" },
     Known { names: &["hard_max_time"], places: MAIN | SHARE, meaning: "time after which a long exchange is stopped" },

@@ -133,6 +133,8 @@ pub struct Told {
     pub mdns: bool,
     /// The share `main` was given a directory.
     pub has_main_dir: bool,
+    /// The size of the history was given; the default depends on the machine.
+    pub has_history_size: bool,
 }
 
 impl Told {

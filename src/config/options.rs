@@ -35,6 +35,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         networks: Vec::new(),
         mdns: false,
         has_main_dir: false,
+        has_history_size: false,
     };
     if flavour == Flavour::Uci {
         told.settings.accept = Accept::Known;
@@ -69,6 +70,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 | "validate"
                 | "probe"
                 | "propagate_deletions"
+                | "propagate_approvals"
                 | "soft_max_time"
                 | "hard_max_time"
                 | "release_guard"),
@@ -391,6 +393,7 @@ impl Reader {
             "history_size" => {
                 if let Some(value) = self.one(raw, "a size, as 1048576 or 1M", values::size) {
                     settings.history.size = value;
+                    told.has_history_size = true;
                 }
             }
             "history_days" => {

@@ -93,6 +93,11 @@ impl Reader {
                     share.max_file_size = value;
                 }
             }
+            "propagate_approvals" => {
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    share.propagate_approvals = value;
+                }
+            }
             "allow_setuid" => {
                 if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
                     share.allow_setuid = value;

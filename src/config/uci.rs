@@ -346,6 +346,7 @@ mod tests {
         ("validate", "/v"),
         ("probe", "/p"),
         ("propagate_deletions", "none"),
+        ("propagate_approvals", "0"),
         ("soft_max_time", "5m"),
         ("hard_max_time", "1h"),
         ("allow_setuid", "1"),

@@ -91,6 +91,7 @@ impl Call {
             ("owsync.conflict", _) => "conflict",
             ("owsync.hold", _) => "hold",
             ("owsync.rollback", _) => "rollback",
+            ("owsync.rejected", _) => "rejected",
             ("owsync.peer", Some(Tree::Bool(true))) => "peer-up",
             // A node that only knocks was never up.
             ("owsync.peer", Some(Tree::Bool(false))) if details.get("waiting").is_none() => "peer-down",

@@ -225,9 +225,17 @@ pub trait Root {
     fn rename(&self, from: &RelPath, to: &RelPath, how: Rename) -> Result<(), FsError>;
     /// Gives a file a second name; nothing may lie there.
     fn link(&self, from: &RelPath, to: &RelPath) -> Result<(), FsError>;
-    /// Moves a file in from another directory, over what lies at `to`; `false` when that lies on another filesystem, or
-    /// the file has other names that would change with it.
+    /// Moves a file in from another directory, over what is at `to`; `false` when that is on another filesystem, when the
+    /// file has other names, or when a program may have it open for writing: it must be copied then, because nothing that
+    /// is done to the file later may change what was moved in.
     fn adopt(&self, from: &Self, path: &RelPath, to: &RelPath) -> Result<bool, FsError>;
+    /// Gives the file `to` what the file `from` carries besides content and attributes and what does not travel: extended
+    /// attributes, access control lists among them. Whether all of it could be given; the file's mode may have changed.
+    ///
+    /// What vouches for the content that is replaced (file capabilities, IMA and EVM) is left out.
+    fn keep_extended(&self, _from: &RelPath, _to: &RelPath) -> Result<bool, FsError> {
+        Ok(true)
+    }
     /// Takes the lock that libuci takes (flock, exclusive), without waiting.
     ///
     /// # Errors

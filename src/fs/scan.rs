@@ -14,6 +14,8 @@ use crate::fs::{Found, FsError, Root};
 use crate::model::settings::Symlinks;
 use crate::model::{Digest, Hasher, Index, Kind, Map, Now, Reason, Record, RelPath, Set, Sleep, WallTime, limits};
 
+use crate::uci::{PackageName, SectionCounter};
+
 pub use finding::{Finding, Hint, Rules, Scanned, is_young};
 
 /// A scan in progress.
@@ -44,6 +46,8 @@ struct Hashing<R: Root> {
     path: RelPath,
     content: Content<R>,
     hasher: Hasher,
+    /// Of a UCI package.
+    sections: Option<SectionCounter>,
 }
 
 /// What remains of a step's allowance, in bytes; everything looked at costs something.
@@ -216,9 +220,6 @@ impl<R: Root> Scan<R> {
             self.skip(path, Reason::TooLarge { size: stat.size, max: rules.max_file_size });
             return;
         }
-        if stat.kind != Kind::Dir {
-            self.outcome.counts.present += 1;
-        }
         let full = index.len() + self.outcome.found.len() >= limits::INDEX_MAX;
         match index.get_mut(&path) {
             Some(record) => {
@@ -242,11 +243,15 @@ impl<R: Root> Scan<R> {
             None => {}
         }
         if stat.kind == Kind::Dir {
-            self.outcome.found.insert(path, Finding { stat, digest: Digest::NONE, young: false });
+            self.outcome.found.insert(path, Finding { stat, digest: Digest::NONE, young: false, sections: 0 });
             return;
         }
         match Content::open(root, &path, stat.kind) {
-            Ok(content) => self.hashing = Some(Hashing { path, content, hasher: Hasher::new() }),
+            Ok(content) => {
+                let package = rules.packages && stat.kind == Kind::File && PackageName::at(&path).is_some();
+                let sections = package.then(SectionCounter::default);
+                self.hashing = Some(Hashing { path, content, hasher: Hasher::new(), sections });
+            }
             Err(error) => self.could_not_read(index, path, &error),
         }
     }
@@ -260,6 +265,9 @@ impl<R: Root> Scan<R> {
                 Ok(0) => break hashing.content.stat_now(root),
                 Ok(count) => {
                     hashing.hasher.update(&self.buffer[..count]);
+                    if let Some(counter) = &mut hashing.sections {
+                        counter.feed(&self.buffer[..count]);
+                    }
                     allowance.spend(count);
                     // A short read is the end, or the disk's way of saying that the file shrinks.
                     if count < self.buffer.len() {
@@ -276,7 +284,9 @@ impl<R: Root> Scan<R> {
         match outcome {
             Ok(stat) if stat == hashing.content.stat() && stat.size == hashing.hasher.fed() => {
                 let young = is_young(&stat, now.wall);
-                self.outcome.found.insert(hashing.path, Finding { stat, digest: hashing.hasher.finish(), young });
+                let sections = hashing.sections.map_or(0, |counter| counter.count());
+                let digest = hashing.hasher.finish();
+                self.outcome.found.insert(hashing.path, Finding { stat, digest, young, sections });
             }
             Ok(_) => self.outcome.restless.push(hashing.path),
             Err(error) => self.could_not_read(index, hashing.path, &error),
@@ -371,8 +381,8 @@ impl<R: Root> Scan<R> {
             match (why, record.sleep) {
                 (Some(sleep), now) if now != Some(sleep) => outcome.asleep.push((path.clone(), sleep)),
                 (Some(_), _) => {}
-                // It flapped, and is gone for now: it still waits for a person.
-                (None, Some(Sleep::Flapping)) => {}
+                // It is held, and is gone for now: it still waits for the user.
+                (None, Some(sleep)) if sleep.is_held() => {}
                 (None, Some(_)) => outcome.dropped.push(path.clone()),
                 (None, None) if record.entry.is_live() && !outcome.restless.iter().any(covers) => {
                     outcome.counts.gone += u64::from(record.entry.has_content());

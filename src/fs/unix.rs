@@ -229,6 +229,58 @@ fn sync_filesystem(fd: &OwnedFd) -> io::Result<()> {
     if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Extended attributes that say something of a content, and not of the file that holds it.
+const OF_THE_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
+
+/// Gives a file the extended attributes of another; whether it has all of them now. A filesystem without any has none.
+fn copy_extended(from: &std::fs::File, to: &std::fs::File) -> bool {
+    // The kernel gives no more than this (limits.h, XATTR_LIST_MAX and XATTR_SIZE_MAX).
+    const MOST: usize = 65_536;
+    // SAFETY: a null buffer of no bytes asks for the size; the descriptor is open as long as `from`.
+    let size = unsafe { libc::flistxattr(from.as_raw_fd(), std::ptr::null_mut(), 0) };
+    if size <= 0 {
+        return size == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EOPNOTSUPP);
+    }
+    let mut names = vec![0u8; MOST];
+    // SAFETY: the buffer has the length that is given.
+    let size = unsafe { libc::flistxattr(from.as_raw_fd(), names.as_mut_ptr().cast(), names.len()) };
+    let Ok(size) = usize::try_from(size) else { return false };
+    let mut value = vec![0u8; MOST];
+    let mut all = true;
+    for name in names[..size.min(MOST)].split_inclusive(|&b| b == 0) {
+        let Ok(name) = CStr::from_bytes_with_nul(name) else { continue };
+        if OF_THE_CONTENT.contains(&name.to_bytes()) {
+            continue;
+        }
+        // SAFETY: the name ends with NUL, the buffers have the lengths that are given, both descriptors are open.
+        let given = unsafe {
+            match libc::fgetxattr(from.as_raw_fd(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) {
+                -1 => false,
+                size => {
+                    libc::fsetxattr(to.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), size.unsigned_abs(), 0) == 0
+                }
+            }
+        };
+        all &= given;
+    }
+    all
+}
+
+/// Whether the kernel gives a read lease on a file: only while nobody has it open for writing or mapped so.
+fn takes_read_lease(file: &std::fs::File) -> bool {
+    /// Linux, include/uapi/asm-generic/fcntl.h; the libc crate does not have it for every C library.
+    const F_SETSIG: libc::c_int = 10;
+    let fd = file.as_raw_fd();
+    // A program that opens the file within the next microseconds breaks the lease. That is told by a signal, and the usual
+    // one would end this process; this one is ignored.
+    // SAFETY: fcntl with these commands takes a descriptor that is open as long as `file`, and numbers.
+    unsafe {
+        libc::fcntl(fd, F_SETSIG, libc::SIGURG) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) == 0
+            && libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) == 0
+    }
+}
+
 // The fields of `stat` have other widths on other architectures.
 
 /// A path without NUL, which [`RelPath`] guarantees, as a C string.

@@ -63,9 +63,43 @@ pub struct Entry {
     pub version: Version,
     /// When it was written, for ordering entries that have not seen each other.
     pub stamp: Stamp,
-    /// The edits that this entry's version includes although its author never saw their content: they lost a conflict
-    /// somewhere. Who still has one of them keeps its content as a loser. See [`Entry::has_lost`].
-    pub lost: Option<Box<Version>>,
+    /// The edits that this entry's version includes although its author did not replace their content knowingly. Who
+    /// still has one of them keeps its content as a loser. See [`Entry::has_lost`].
+    pub lost: Option<Box<Lost>>,
+}
+
+/// Edits that gave way, and what the latest of them gave way to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The edits.
+    pub edits: Version,
+    /// To what the latest of them gave way.
+    pub by: LostBy,
+}
+
+/// To what an edit gave way. The order is the one in which two of them are merged: the greater stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LostBy {
+    /// It was not confirmed where it was applied, or the user rolled it back there.
+    Rollback,
+    /// The user rejected it, or picked another version.
+    Rejection,
+    /// An edit of another node that had not seen it.
+    Conflict,
+}
+
+impl LostBy {
+    /// All of them.
+    pub const ALL: [LostBy; 3] = [LostBy::Rollback, LostBy::Rejection, LostBy::Conflict];
+
+    /// The word on disk.
+    pub fn word(self) -> &'static str {
+        match self {
+            LostBy::Rollback => "rollback",
+            LostBy::Rejection => "rejection",
+            LostBy::Conflict => "conflict",
+        }
+    }
 }
 
 impl Entry {
@@ -108,24 +142,24 @@ impl Entry {
             && self.owner == other.owner
     }
 
-    /// Whether what `other` holds lost a conflict on the way to this entry, so that nobody replaced it knowingly.
+    /// Whether what `other` holds gave way on the way to this entry, so that nobody replaced it knowingly; and to what.
     ///
     /// A version alone cannot tell: after a conflict it includes both edits, and so does every later one, although the
     /// loser's content may lie on a single node that was away meanwhile.
-    pub fn has_lost(&self, other: &Entry) -> bool {
+    pub fn has_lost(&self, other: &Entry) -> Option<LostBy> {
         // Whoever knows of the loss holds what won, not what lost.
-        let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.number(id) == number);
-        self.lost.as_ref().is_some_and(|lost| {
-            lost.pairs().iter().any(|&(id, number)| other.version.number(id) == number && !known(id, number))
-        })
+        let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.edits.number(id) == number);
+        let lost = self.lost.as_ref()?;
+        let gave_way = |&(id, number): &(_, u64)| other.version.number(id) == number && !known(id, number);
+        lost.edits.pairs().iter().any(gave_way).then_some(lost.by)
     }
 
-    /// Whether this entry tells of a conflict that `known` does not tell of.
-    pub fn tells_more_than(&self, known: Option<&Entry>) -> bool {
+    /// Whether this entry tells of edits that gave way of which `known` does not tell; and to what they did.
+    pub fn tells_more_than(&self, known: Option<&Entry>) -> Option<LostBy> {
         let known = known.and_then(|entry| entry.lost.as_ref());
-        self.lost.as_ref().is_some_and(|lost| {
-            lost.pairs().iter().any(|&(id, number)| known.is_none_or(|known| known.number(id) < number))
-        })
+        let lost = self.lost.as_ref()?;
+        let is_news = |&(id, number): &(_, u64)| known.is_none_or(|known| known.edits.number(id) < number);
+        lost.edits.pairs().iter().any(is_news).then_some(lost.by)
     }
 
     /// The total order by which a conflict is decided: stamp, digest, then every remaining field.

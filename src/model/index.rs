@@ -64,6 +64,15 @@ pub enum Sleep {
     Flapping,
     /// Somebody else's unconfirmed change: it may be taken back, and then nobody must have seen it.
     Withheld,
+    /// The UCI package lost most of its sections at once and waits for the user; the entry is the one from before.
+    SectionsLost,
+}
+
+impl Sleep {
+    /// Whether only the user ends it.
+    pub fn is_held(self) -> bool {
+        matches!(self, Sleep::Flapping | Sleep::SectionsLost)
+    }
 }
 
 /// One path of an index.
@@ -93,6 +102,11 @@ pub struct Record {
     pub young: bool,
     /// The scan that last saw it. Not kept.
     pub seen: u32,
+    /// Sections of a UCI package; 0 for everything else.
+    pub sections: u32,
+    /// The user approved this very version, here or at a peer that is trusted with it, where a guard held it: no other node
+    /// needs to ask again.
+    pub approved: bool,
 }
 
 impl Record {
@@ -110,6 +124,8 @@ impl Record {
             from: None,
             young: false,
             seen: 0,
+            sections: 0,
+            approved: false,
         }
     }
 

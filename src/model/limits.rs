@@ -179,6 +179,9 @@ pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
 pub const DELETE_GUARD_FILES: u64 = 10;
 /// Deletions within this time count as one for the guard.
 pub const DELETE_GUARD_TIME: Duration = Duration::from_secs(60);
+/// A UCI package with at least this many sections is held when it loses more than half of them at once; with fewer, when
+/// it loses all.
+pub const SECTIONS_GUARD: u32 = 4;
 /// A share of which fewer files than this were known is never held as "replaced".
 pub const REPLACED_FILES: u64 = 3;
 /// Changes of one path in [`FLAP_TIME`], here and from a peer in turn, that hold it.
@@ -218,6 +221,8 @@ pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
 pub const TRIAL_GRACE: Duration = Duration::from_secs(10);
 /// Paths of a landing up to which history notes what it created, so that it can be undone.
 pub const UNDO_CREATED: usize = 256;
+/// Previous versions that were not kept and that status names.
+pub const NOT_KEPT_TOLD: usize = 16;
 /// Versions listed in history altogether: bounds its index in memory.
 pub const HISTORY_ITEMS: usize = 20_000;
 /// Life of a join text's token.

@@ -250,6 +250,13 @@ pub enum Reason {
     LongAway,
     /// It changed back and forth between nodes.
     Flapping,
+    /// The UCI package would lose most of its sections at once, or all of them.
+    SectionsLost {
+        /// Sections before.
+        had: u64,
+        /// Sections afterwards.
+        has: u64,
+    },
     /// A change here touches it that is not confirmed yet and may be taken back.
     Unconfirmed,
     /// A check of this node's did not like it; the text is the check's.
@@ -298,6 +305,7 @@ impl Reason {
             Reason::MassDeletion { .. } => "mass_deletion",
             Reason::LongAway => "long_away",
             Reason::Flapping => "flapping",
+            Reason::SectionsLost { .. } => "sections_lost",
             Reason::Unconfirmed => "unconfirmed",
             Reason::Refused(_) => "refused",
             Reason::Manual => "manual",
@@ -318,6 +326,7 @@ impl Reason {
                 | Reason::MassDeletion { .. }
                 | Reason::LongAway
                 | Reason::Flapping
+                | Reason::SectionsLost { .. }
                 | Reason::Refused(_)
         )
     }
@@ -346,6 +355,7 @@ impl Reason {
             | Reason::MassDeletion { .. }
             | Reason::LongAway
             | Reason::Flapping
+            | Reason::SectionsLost { .. }
             | Reason::Unconfirmed
             | Reason::Refused(_)
             | Reason::Manual
@@ -410,6 +420,7 @@ impl fmt::Display for Reason {
             Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` deletes them here too, `owsync reject` brings them back there"),
             Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it, `owsync reject` deletes it there"),
             Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
+            Reason::SectionsLost { had, has } => write!(f, "held: this UCI package goes from {had} sections to {has} at once; `owsync approve` accepts that, `owsync reject` brings the others back"),
             Reason::Unconfirmed => {
                 f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")
             }

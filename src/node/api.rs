@@ -305,6 +305,10 @@ pub struct Counters {
     pub edited: u64,
     /// Content bytes received.
     pub received: u64,
+    /// Content bytes that were found on this machine and did not need to travel.
+    pub reused: u64,
+    /// Files whose content was found on this machine.
+    pub reused_files: u64,
     /// Content bytes supplied.
     pub supplied: u64,
     /// Files of which the beginning was supplied.
@@ -313,8 +317,10 @@ pub struct Counters {
     pub conflicts: u64,
     /// Shares and paths that began to wait.
     pub holds: u64,
-    /// Trials taken back.
+    /// Changes rolled back, here or at a peer that had them from here.
     pub rollbacks: u64,
+    /// Changes of this node that the user rejected on another node.
+    pub rejections: u64,
     /// Landings whose end was told, and the time that they took together.
     pub applied: u64,
     /// From the decision until it was in place and written down.

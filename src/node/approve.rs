@@ -2,9 +2,11 @@
 
 use crate::fs::Fs;
 use crate::fs::scan::Hint;
+use crate::model::reason::Hold;
 use crate::model::{Entry, Map, NodeId, Now, Reason, Record, RelPath, Set, ShareName, Sleep, Stamp, Version, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Level, Pick, Reply, Tree};
+use crate::node::share::Answer;
 use crate::reconcile;
 use crate::store::state::{Change, Owed, ShareState};
 
@@ -15,12 +17,11 @@ impl<F: Fs> Node<F> {
         if let Some(pick) = pick {
             done += self.pick(now, name, path, pick);
         } else if path.is_none() && self.hold_of(name).is_some() {
-            let Some(share) = self.shares.get_mut(name) else { return Reply::failed(Fault::NotFound, "no such share") };
-            share.approved = true;
-            share.next_poll = now.mono;
-            share.scan = None;
+            if let Err(reply) = self.answer_hold(now, name, false) {
+                return reply;
+            }
             done += 1;
-            self.log(Level::Notice, format!("share {name}: approved by a person"));
+            self.log(Level::Notice, format!("share {name}: the hold was approved by the user"));
         }
         done += self.forgive(now, name, path);
         let Some(state) = self.store.state().shares.get(name) else {
@@ -52,22 +53,54 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    /// Paths that flapped may go on.
+    /// The user answers the hold of a share: the next scan carries that out, if it finds what was answered.
+    ///
+    /// # Errors
+    /// The reply, where no answer would change anything.
+    fn answer_hold(&mut self, now: Now, name: &ShareName, rejects: bool) -> Result<(), Reply> {
+        let hold = self.hold_of(name).cloned();
+        let share = self.shares.get_mut(name).ok_or_else(|| Reply::failed(Fault::NotFound, "no such share"))?;
+        match hold {
+            None => return Err(Reply::failed(Fault::State, format!("the share {name} is not held"))),
+            // Nothing was compared with anything: an answer now would be one to whatever appears there later.
+            Some(hold @ Hold::RootMissing(_)) => {
+                return Err(Reply::failed(Fault::State, format!("there is nothing to decide yet: {hold}")));
+            }
+            Some(hold) => share.answer = Some(Answer::new(hold, share.held_content, rejects)),
+        }
+        share.next_poll = now.mono;
+        share.scan = None;
+        Ok(())
+    }
+
+    /// Paths that are held may go on.
     fn forgive(&mut self, now: Now, name: &ShareName, path: Option<&RelPath>) -> u64 {
         let Some(state) = self.store.state().shares.get(name) else { return 0 };
         let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
-        let flapping: Vec<(RelPath, Record)> = state
+        let held: Vec<(RelPath, Record)> = state
             .index
             .iter()
-            .filter(|(other, record)| record.sleep == Some(Sleep::Flapping) && covers(other))
+            .filter(|(other, record)| record.sleep.is_some_and(Sleep::is_held) && covers(other))
             .map(|(path, record)| (path.clone(), record.clone()))
             .collect();
-        let count = flapping.len() as u64;
-        for (path, record) in flapping {
+        let count = held.len() as u64;
+        for (path, record) in held {
+            if record.sleep == Some(Sleep::SectionsLost) {
+                let share = self.shares.get_mut(name);
+                // The answer is to what was found, and to nothing that is there later.
+                if let Some((share, shrunk)) = share.and_then(|share| {
+                    let shrunk = share.shrunk.get(&path).copied()?;
+                    Some((share, shrunk))
+                }) {
+                    share.let_through.insert(path.clone(), shrunk.digest);
+                    share.hints.add(now.mono, Hint { path, deep: false });
+                    continue;
+                }
+            }
             let seq = self.store.next_seq(now.wall);
             if let Some(share) = self.shares.get_mut(name) {
                 share.flaps.forgive(&path);
-                share.flapping.remove(&path);
+                share.held_paths.remove(&path);
                 share.top = seq;
                 share.hints.add(now.mono, Hint { path: path.clone(), deep: false });
             }
@@ -130,7 +163,8 @@ impl<F: Fs> Node<F> {
         let count = held.len() as u64;
         // Whoever decides for everybody is the reference from here on.
         let me = self.store.state().me.clone();
-        self.store.change(Change::Me(crate::store::state::Me { rank: 1, ..me }));
+        self.store.change(Change::Me(crate::store::state::Me { rank: 1, reference: true, ..me }));
+        let mut together = Together::default();
         for (path, offers) in held {
             let local = self.store.state().shares.get(name).and_then(|state| state.index.get(&path)).cloned();
             let Some(Choice { node, best, mine }) = self.choice(local.as_ref(), pick, &offers) else { continue };
@@ -141,7 +175,7 @@ impl<F: Fs> Node<F> {
             let entry = reconcile::decided(chosen, &seen, self.store.state().me.state, number, 1);
             match local {
                 Some(record) if mine => {
-                    self.record_decided(now, name, &path, Record { entry, ..record });
+                    self.record_decided(now, name, &path, Record { entry, ..record }, &mut together);
                     for (node, _) in offers {
                         self.store.change(Change::Paid(name.clone(), node, path.clone()));
                     }
@@ -175,9 +209,16 @@ impl<F: Fs> Node<F> {
     }
 
     /// Records this node's state of a path as a decision above everything seen.
-    fn record_decided(&mut self, now: Now, name: &ShareName, path: &RelPath, mut record: Record) {
+    fn record_decided(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        path: &RelPath,
+        mut record: Record,
+        together: &mut Together,
+    ) {
         record.seq = self.store.next_seq(now.wall);
-        record.batch = record.seq;
+        record.batch = together.batch(record.seq);
         record.draft = None;
         record.from = None;
         record.recorded = now.wall;
@@ -192,24 +233,37 @@ impl<F: Fs> Node<F> {
         let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));
         let mut done = 0u64;
         if path.is_none() && self.hold_of(name).is_some() {
-            let Some(share) = self.shares.get_mut(name) else { return Reply::failed(Fault::NotFound, "no such share") };
-            share.approved = true;
-            share.taking_back = true;
-            share.next_poll = now.mono;
-            share.scan = None;
+            if let Err(reply) = self.answer_hold(now, name, true) {
+                return reply;
+            }
             done += 1;
-            self.log(Level::Notice, format!("share {name}: rejected by a person: the other nodes' state is taken"));
+            self.log(
+                Level::Notice,
+                format!("share {name}: the hold was rejected by the user: the peers' state is taken"),
+            );
         }
         let Some(state) = self.store.state().shares.get(name) else {
             return Reply::failed(Fault::NotFound, "no such share");
         };
+        let shrunk =
+            state.index.iter().filter(|(other, record)| record.sleep == Some(Sleep::SectionsLost) && covers(other));
+        let shrunk: Vec<RelPath> = shrunk.map(|(path, _)| path.clone()).collect();
         let owed: Vec<(NodeId, RelPath, Owed)> = state
             .owed
             .iter()
             .filter(|((_, other), owed)| covers(other) && owed.reason.needs_user())
             .map(|((node, path), owed)| (*node, path.clone(), Owed::clone(owed)))
             .collect();
+        for path in shrunk {
+            // What is here has no claim any more: the scan records it as such, and what the peers have is taken.
+            if let Some(share) = self.shares.get_mut(name) {
+                share.given_up.insert(path.clone());
+                share.hints.add(now.mono, Hint { path, deep: false });
+                done += 1;
+            }
+        }
         done += self.pick(now, name, path, Pick::Theirs);
+        let mut together = Together::default();
         for (node, path, owed) in owed {
             if !is_refused_by_reject(&owed.reason) {
                 continue;
@@ -223,13 +277,31 @@ impl<F: Fs> Node<F> {
             let unheard = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: i64::MIN });
             let record = record.unwrap_or_else(|| Record::new(unheard, None));
             let entry = reconcile::decided(&record.entry, &[&owed.entry], me.state, number, rank);
-            self.record_decided(now, name, &path, Record { entry, ..record });
+            self.record_decided(now, name, &path, Record { entry, ..record }, &mut together);
             self.store.change(Change::Paid(name.clone(), node, path));
         }
         match done {
             0 => Reply::failed(Fault::State, "nothing here waits for a person"),
             count => Reply::Done(Tree::map().with("share", name.to_string()).with("rejected", count)),
         }
+    }
+}
+
+/// Decisions that the user made with one command travel together, so that other nodes tell of them together.
+#[derive(Default)]
+struct Together {
+    batch: Option<u64>,
+    paths: usize,
+}
+
+impl Together {
+    /// The batch of the next path, whose number is `seq`.
+    fn batch(&mut self, seq: u64) -> u64 {
+        if self.paths >= limits::BATCH_FILES {
+            *self = Together::default();
+        }
+        self.paths += 1;
+        *self.batch.get_or_insert(seq)
     }
 }
 
@@ -245,7 +317,8 @@ pub(crate) struct Choice {
 /// Whether what is owed for this reason goes on when a person approves it, by its path or with everything else.
 pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareState) -> bool {
     let is_refused = |other: &RelPath| {
-        state.owed.iter().any(|((_, path), owed)| path == other && matches!(owed.reason, Reason::Refused(_)))
+        let stops = |reason: &Reason| matches!(reason, Reason::Refused(_) | Reason::SectionsLost { .. });
+        state.owed.iter().any(|((_, path), owed)| path == other && stops(&owed.reason))
     };
     match reason {
         Reason::FirstContact => false,
@@ -258,5 +331,5 @@ pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareStat
 
 /// Whether a reject of what is owed for this reason keeps this node's state.
 pub(crate) fn is_refused_by_reject(reason: &Reason) -> bool {
-    matches!(reason, Reason::MassDeletion { .. } | Reason::LongAway)
+    matches!(reason, Reason::MassDeletion { .. } | Reason::LongAway | Reason::SectionsLost { .. })
 }

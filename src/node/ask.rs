@@ -55,7 +55,13 @@ impl<F: Fs> Node<F> {
                 size = 0;
             }
             size += more;
-            entries.push(Offer { path, entry: record.entry.clone(), seq: record.seq, batch: record.seq });
+            entries.push(Offer {
+                path,
+                entry: record.entry.clone(),
+                seq: record.seq,
+                batch: record.seq,
+                approved: false,
+            });
         }
         link.say(Message::Tell { id: number, last: true, entries });
     }

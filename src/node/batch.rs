@@ -7,6 +7,7 @@ use crate::fs::stage::Incoming;
 use crate::model::{Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::node::check::Checks;
+use crate::node::local::Copying;
 use crate::proto::message::offer_size;
 use crate::reconcile::FirstContact;
 use crate::store::state::Owed;
@@ -33,6 +34,10 @@ pub(crate) struct Batch<R: Root> {
     pub busy_since: Option<Monotonic>,
     /// What this machine's own checks said.
     pub checks: Checks,
+    /// What it wants was looked for on this machine.
+    pub sought: bool,
+    /// Paths whose content is copied from elsewhere on this machine, in turn.
+    pub copies: VecDeque<RelPath>,
 }
 
 /// One path of a batch.
@@ -49,6 +54,8 @@ pub(crate) struct Pending<R: Root> {
     pub owed: bool,
     /// The entry is this node's decision, made by a person, and not what the peer has.
     pub decided: bool,
+    /// A user approved this very version where a guard held it, at a peer that is trusted with that.
+    pub approved: bool,
 }
 
 impl<R: Root> Pending<R> {
@@ -57,7 +64,15 @@ impl<R: Root> Pending<R> {
         if let Some(root) = root {
             self.content.discard(root);
         }
-        Owed { entry: self.entry, seq: self.seq, batch: self.batch, reason, since, decided: self.decided }
+        Owed {
+            entry: self.entry,
+            seq: self.seq,
+            batch: self.batch,
+            reason,
+            since,
+            decided: self.decided,
+            approved: self.approved,
+        }
     }
 }
 
@@ -69,6 +84,8 @@ pub(crate) enum Content<R: Root> {
     Wanted,
     /// On its way.
     Arriving(Box<Arriving<R>>),
+    /// Being copied from elsewhere on this machine.
+    Copying(Box<Copying<R>>),
     /// Staged and verified.
     Staged(RelPath),
 }
@@ -97,6 +114,8 @@ impl<R: Root> Batch<R> {
             unasked: VecDeque::new(),
             busy_since: None,
             checks: Checks::default(),
+            sought: false,
+            copies: VecDeque::new(),
         }
     }
 
@@ -104,8 +123,10 @@ impl<R: Root> Batch<R> {
     pub fn add(&mut self, path: RelPath, mut pending: Pending<R>, wanted: bool, arrived: Option<Content<R>>) {
         if wanted {
             pending.content = arrived.unwrap_or(Content::Wanted);
-            if matches!(pending.content, Content::Wanted) {
-                self.unasked.push_back(path.clone());
+            match pending.content {
+                Content::Wanted => self.unasked.push_back(path.clone()),
+                Content::Copying(_) => self.copies.push_back(path.clone()),
+                Content::Unneeded | Content::Arriving(_) | Content::Staged(_) => {}
             }
         }
         self.offers.insert(path, pending);
@@ -138,6 +159,7 @@ impl<R: Root> Content<R> {
         match self {
             Content::Unneeded | Content::Wanted => {}
             Content::Arriving(arriving) => arriving.incoming.discard(root),
+            Content::Copying(copying) => copying.discard(root),
             // What cannot be removed now is removed at the next start.
             Content::Staged(path) => drop(root.remove(&path)),
         }

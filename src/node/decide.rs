@@ -2,12 +2,13 @@
 
 use crate::fs::Fs;
 use crate::fs::apply;
-use crate::model::{DiskStat, Entry, Kind, Map, Now, Reason, Record, RelPath, ShareName, limits};
+use crate::model::{DiskStat, Entry, Index, Kind, LostBy, Map, Now, Reason, Record, RelPath, Set, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
 use crate::node::keep::Lost;
 use crate::node::land::{Landing, attributes_of, seen_in};
+use crate::node::moved::moved;
 use crate::node::op::Outcome;
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source, Verdict};
@@ -67,9 +68,19 @@ impl<F: Fs> Node<F> {
             });
             return true;
         }
+        let shrinking = if by_person { Map::new() } else { self.shrinking(name, id, &steps) };
+        if let Some((first, _)) = shrinking.iter().next() {
+            self.owe_batch(now, name, id, |path| {
+                shrinking.get(path).cloned().unwrap_or_else(|| Reason::WaitsFor(first.clone()))
+            });
+            return true;
+        }
+        let Some(share) = self.shares.get_mut(name) else { return false };
         let lately = share.deleted_lately(now.mono);
-        let live = self.store.state().shares.get(name).map_or(0, |state| state.index.live_files().0);
-        let deletions = Deletions { live, lately, guard: share.settings.delete_guard };
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let live = index.map_or(0, |index| index.live_files().0);
+        let renamed = index.map_or(0, |index| moved_by(index, &steps, lately));
+        let deletions = Deletions { live, lately, moved: renamed, guard: share.settings.delete_guard };
         let plan = match safety::approve(steps, deletions, by_person) {
             Ok(plan) => plan,
             Err((reason, _)) => {
@@ -161,6 +172,7 @@ impl<F: Fs> Node<F> {
         let untouched: Vec<bool> = seen.iter().map(Option::is_none).collect();
         let mut landing = Landing::new(&record, seen.into_iter().map(Option::flatten).collect(), Some(id));
         landing.begun = Some(now.mono);
+        landing.moved = renamed;
         for (op, untouched) in landing.ops.iter_mut().zip(untouched) {
             if untouched {
                 // Only what is known of it changes.
@@ -213,7 +225,9 @@ impl<F: Fs> Node<F> {
                         missing.push(path.clone());
                     } else {
                         let replaces_content = record.is_some_and(|record| record.entry.has_content());
-                        steps.push(Step { path: path.clone(), entry, source, loser, set_back, replaces_content });
+                        let approved = pending.approved;
+                        let path = path.clone();
+                        steps.push(Step { path, entry, source, loser, set_back, replaces_content, approved });
                     }
                 }
             }
@@ -335,9 +349,10 @@ impl<F: Fs> Node<F> {
                 path: path.clone(),
                 entry: dir,
                 source: Source::There,
-                loser: replaces_content.then_some(Loser::Conflict),
+                loser: replaces_content.then_some(Loser::Unseen(LostBy::Conflict)),
                 set_back: false,
                 replaces_content,
+                approved: false,
             };
             match steps.iter_mut().find(|known| known.path == path) {
                 Some(known) => *known = step,
@@ -364,10 +379,24 @@ impl<F: Fs> Node<F> {
     }
 }
 
+/// How many deletions of a batch leave a content that is still in the share. The index is walked only where
+/// that can decide something.
+fn moved_by(index: &Index, steps: &[Step], lately: u64) -> u64 {
+    let goes = |step: &&Step| step.deletes_content() && !step.approved;
+    let gone: Set<&RelPath> = steps.iter().filter(goes).map(|step| &step.path).collect();
+    if gone.is_empty() || (gone.len() as u64).saturating_add(lately) < limits::DELETE_GUARD_FILES {
+        return 0;
+    }
+    let after = steps.iter().filter(|step| step.entry.has_content() && step.source == Source::There);
+    moved(index, &gone, &after.map(|step| (&step.path, step.entry.digest)).collect())
+}
+
 /// Why a step's old content goes to history.
 fn why_of(step: &Step) -> Why {
     match step.loser {
-        Some(Loser::Conflict) => Why::Conflict,
+        Some(Loser::Unseen(LostBy::Conflict)) => Why::Conflict,
+        Some(Loser::Unseen(LostBy::Rejection)) => Why::Rejected,
+        Some(Loser::Unseen(LostBy::Rollback)) => Why::RolledBack,
         Some(Loser::FirstContact) => Why::FirstContact,
         Some(Loser::Seen) | None if !step.entry.is_live() => Why::Deleted,
         Some(Loser::Seen) | None => Why::Replaced,

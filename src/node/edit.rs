@@ -7,6 +7,7 @@ use crate::model::{
 };
 use crate::node::Node;
 use crate::node::api::Level;
+use crate::node::shrunk::Passage;
 use crate::proto::message::offer_size;
 use crate::store::state::Change;
 
@@ -19,6 +20,10 @@ struct Noticed {
     disk: Option<DiskStat>,
     /// Another write may hide behind the same time.
     young: bool,
+    /// Of a UCI package.
+    sections: u32,
+    /// The user approved it.
+    approved: bool,
 }
 
 /// What the edits of one settle have in common.
@@ -35,6 +40,8 @@ pub(crate) struct Edit {
     pub to_send: (Vec<RelPath>, u64),
     /// A person rejected what differs here: it has no claim, and the peers' state is taken.
     pub giving_up: bool,
+    /// A guard held what went, and the user approved it.
+    pub approved: bool,
 }
 
 impl Edit {
@@ -49,6 +56,7 @@ impl Edit {
             count: 0,
             to_send: (Vec::new(), 0),
             giving_up: false,
+            approved: false,
         }
     }
 }
@@ -76,7 +84,13 @@ impl<F: Fs> Node<F> {
             .and_then(|root| dir_mtime(root, parent.as_ref()));
         let when = dir_time.filter(|time| *time > last_seen && *time <= now.wall).unwrap_or(last_seen);
         let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: when.0 });
-        self.record_edit(now, name, path, Noticed { old: Some(old), entry, disk: None, young: false }, edit);
+        self.record_edit(
+            now,
+            name,
+            path,
+            Noticed { old: Some(old), entry, disk: None, young: false, sections: 0, approved: edit.approved },
+            edit,
+        );
     }
 
     /// Looks after deleted directories that had to stay because something lay in them. Empty by now: it goes. Something
@@ -104,7 +118,13 @@ impl<F: Fs> Node<F> {
         }
         let mut edit = Edit::new(past, now.wall);
         for (path, stat) in alive.into_iter().filter(|(_, stat)| stat.kind == Kind::Dir) {
-            self.record_found(now, name, path, Finding { stat, digest: Digest::NONE, young: false }, &mut edit);
+            self.record_found(
+                now,
+                name,
+                path,
+                Finding { stat, digest: Digest::NONE, young: false, sections: 0 },
+                &mut edit,
+            );
             self.stirred = true;
         }
     }
@@ -118,7 +138,7 @@ impl<F: Fs> Node<F> {
         finding: Finding,
         edit: &mut Edit,
     ) {
-        let Finding { stat, young, .. } = finding;
+        let Finding { stat, young, sections, .. } = finding;
         let old = self.record_of(name, &path);
         let (entry, same) = self.entry_of(old.as_ref(), &finding);
         if let Some(record) = old.as_ref().filter(|_| same) {
@@ -130,7 +150,7 @@ impl<F: Fs> Node<F> {
                 }
                 return;
             }
-            let mut record = Record { disk: Some(stat), sleep: None, young, ..record.clone() };
+            let mut record = Record { disk: Some(stat), sleep: None, young, sections, ..record.clone() };
             if awake {
                 self.number(now, name, &path, &mut record, edit);
                 // What a peer changed while it slept is owed for that reason alone.
@@ -140,7 +160,15 @@ impl<F: Fs> Node<F> {
             self.stirred |= awake;
             return;
         }
-        self.record_edit(now, name, path, Noticed { old, entry, disk: Some(stat), young }, edit);
+        let passage = match &old {
+            Some(old) if !edit.giving_up => self.holds_back(name, &path, old, &finding),
+            _ => Passage::Free,
+        };
+        if passage == Passage::Held {
+            return;
+        }
+        let approved = passage == Passage::Approved;
+        self.record_edit(now, name, path, Noticed { old, entry, disk: Some(stat), young, sections, approved }, edit);
     }
 
     /// What lies somewhere as an entry, without version; and whether it is what is recorded, so that nobody edited it.
@@ -191,7 +219,7 @@ impl<F: Fs> Node<F> {
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.
     fn record_edit(&mut self, now: Now, name: &ShareName, path: RelPath, noticed: Noticed, edit: &mut Edit) {
-        let Noticed { old, mut entry, disk, young } = noticed;
+        let Noticed { old, mut entry, disk, young, sections, approved } = noticed;
         let Some(share) = self.shares.get_mut(name) else { return };
         let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
         let flapping = content && share.flaps.note(now.mono, &path, true);
@@ -212,11 +240,18 @@ impl<F: Fs> Node<F> {
         }
         if !edit.giving_up || entry.is_live() {
             let pending = !self.crosses(name);
-            let mut record =
-                Record { recorded: now.wall, draft: Some(base), pending, young, ..Record::new(entry, disk) };
+            let mut record = Record {
+                recorded: now.wall,
+                draft: Some(base),
+                pending,
+                young,
+                sections,
+                approved,
+                ..Record::new(entry, disk)
+            };
             if flapping {
                 record.sleep = Some(Sleep::Flapping);
-                self.report_flapping(now, name, &path);
+                self.report_flapping(name, &path);
             }
             if let Some(share) = self.shares.get(name) {
                 record.seen = share.generation;

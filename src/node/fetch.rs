@@ -40,6 +40,7 @@ impl<F: Fs> Node<F> {
 
     /// Asks for what one batch needs, as far as the window allows.
     fn fetch_for(&mut self, now: Now, name: &ShareName, batch_id: u64, link_id: LinkId) {
+        self.seek_locally(name, batch_id);
         let mut pieces = Vec::new();
         // Pieces of what is arriving already come first.
         let arriving: Vec<RelPath> = match self.shares.get(name).and_then(|share| share.batches.get(&batch_id)) {
@@ -130,7 +131,7 @@ impl<F: Fs> Node<F> {
         let need: u64 = batch
             .offers
             .values()
-            .filter(|p| matches!(p.content, Content::Wanted | Content::Arriving(_)))
+            .filter(|p| matches!(p.content, Content::Wanted | Content::Arriving(_) | Content::Copying(_)))
             .map(|p| p.entry.size)
             .fold(0, u64::saturating_add);
         let Some(pending) = batch.offers.get_mut(path) else { return false };

@@ -55,7 +55,10 @@ impl<F: Fs> Node<F> {
             return Reply::failed(Fault::State, format!("nothing lay at {} then", item.path));
         }
         match self.history.object(item.digest) {
-            Ok(object) => Reply::Done(self.item_tree(item).with("object", object.to_text())),
+            Ok(object) => {
+                let tree = self.item_tree(item).with("object", object.to_text());
+                Reply::Done(tree.with("digest", item.digest.to_hex()))
+            }
             Err(error) => Reply::failed(Fault::System, error.to_string()),
         }
     }
@@ -117,6 +120,11 @@ impl<F: Fs> Node<F> {
         // The content of a symlink, its text, lies in history as a file too.
         let content = FormContent::open(self.history.root(), &object, Kind::File).map_err(failed)?;
         let text = read_text(self.history.root(), &content).map_err(failed)?;
+        if let Text::Whole(bytes) = &text {
+            if Digest::of(bytes) != item.digest {
+                return Err(Reply::failed(Fault::System, format!("{name}: {DAMAGED}")));
+            }
+        }
         Ok(Named { name, digest: Some(item.digest), text })
     }
 
@@ -182,6 +190,9 @@ impl<F: Fs> Node<F> {
         }
     }
 }
+
+/// What is said of a content of history that is no longer what its digest says.
+const DAMAGED: &str = "its content in the history is damaged: its digest differs";
 
 /// One side of a comparison, read.
 pub(crate) struct Named {

@@ -1,7 +1,7 @@
 //! Taking in what peers tell: entries become batches, or are owed, or were known.
 
 use crate::fs::{Fs, Root};
-use crate::model::settings::{FirstSync, Symlinks};
+use crate::model::settings::{Accept, FirstSync, Symlinks};
 use crate::model::{Direction, Entry, Kind, Life, Now, Reason, RelPath, ShareName, Sleep, Version, limits};
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
@@ -116,11 +116,13 @@ impl<F: Fs> Node<F> {
             .is_some_and(|ledger| ledger.away);
         let release = self.links.get(&id).and_then(|link| self.release_gap(link, name));
         let terms = Terms { contact, direction, long_away, release, by_person: false };
+        let trusted = self.trusts_approvals(id, name);
         let number = self.next_batch;
         self.next_batch += 1;
         let mut batch: Batch<F::Root> = Batch::new(life, id, contact, now.mono);
         for offer in offers {
-            let Offer { path, entry, seq, batch: their_batch } = offer;
+            let Offer { path, entry, seq, batch: their_batch, approved } = offer;
+            let approved = approved && trusted;
             // A later word on a path replaces the earlier one; content that is on its way may be the same.
             let arrived = self.supersede(name, life, &path, &entry, number);
             let unknown = self.store.state().shares.get(name).is_some_and(|state| state.index.get(&path).is_none());
@@ -145,17 +147,38 @@ impl<F: Fs> Node<F> {
                     name,
                     life,
                     path,
-                    Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false },
+                    Owed { entry, seq, batch: their_batch, reason, since: now.wall, decided: false, approved },
                 ),
                 Sorted::Take { wanted } => batch.add(
                     path,
-                    Pending { entry, seq, batch: their_batch, content: Content::Unneeded, owed: false, decided: false },
+                    Pending {
+                        entry,
+                        seq,
+                        batch: their_batch,
+                        content: Content::Unneeded,
+                        owed: false,
+                        decided: false,
+                        approved,
+                    },
                     wanted,
                     arrived,
                 ),
             }
         }
         self.add_batch(name, number, batch);
+    }
+
+    /// Whether an approval of a peer's user counts here: only from an identity that was accepted. With `accept key` that is
+    /// one that is pinned, and in plain mode nobody shows one.
+    fn trusts_approvals(&self, id: LinkId, name: &ShareName) -> bool {
+        let Some(link) = self.links.get(&id) else { return false };
+        let pinned = || {
+            let section = link.section.as_ref();
+            let peer = self.settings.peers.iter().find(|peer| Some(&peer.name) == section);
+            peer.is_some_and(|peer| peer.public_key.is_some() && peer.public_key == link.public_key)
+        };
+        let propagates = self.shares.get(name).is_some_and(|share| share.settings.propagate_approvals);
+        propagates && link.public_key.is_some() && (self.settings.accept == Accept::Known || pinned())
     }
 
     /// What becomes of an offer, as things stand now.
@@ -435,5 +458,6 @@ fn asleep(sleep: Sleep) -> Reason {
         Sleep::Unreadable => Reason::Unreadable("what lies there cannot be read".into()),
         Sleep::Flapping => Reason::Flapping,
         Sleep::Withheld => Reason::Unconfirmed,
+        Sleep::SectionsLost => Reason::Other("the change that was made here is held".into()),
     }
 }

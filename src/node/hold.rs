@@ -4,6 +4,7 @@ use crate::fs::Fs;
 use crate::model::reason::Hold;
 use crate::model::{Now, Reason, Record, RelPath, ShareName, Sleep};
 use crate::node::api::{Event, Level, Tree};
+use crate::node::shrunk::Shrunk;
 use crate::node::{LinkId, Node};
 use crate::proto::message::Message;
 use crate::store::state::{Change, ShareMeta};
@@ -24,6 +25,10 @@ impl<F: Fs> Node<F> {
     pub(crate) fn hold_share(&mut self, now: Now, name: &ShareName, hold: Hold) {
         let meta = self.store.state().shares.get(name).map(|state| state.meta.clone()).unwrap_or_default();
         let before = meta.hold.as_ref().map(|(hold, _)| hold.code());
+        if let Some(share) = self.shares.get_mut(name) {
+            // Whatever was answered was another hold.
+            share.answer = None;
+        }
         if meta.hold.as_ref().is_some_and(|(known, _)| *known == hold) {
             return;
         }
@@ -58,7 +63,11 @@ impl<F: Fs> Node<F> {
             return;
         }
         self.store.change(Change::Share(name.clone(), ShareMeta { hold: None, ..meta }));
-        self.log(Level::Notice, format!("share {name} goes on"));
+        if let Some(share) = self.shares.get_mut(name) {
+            share.answer = None;
+            share.held_content = None;
+        }
+        self.log(Level::Notice, format!("share {name} is no longer held"));
         let links: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.exchanges.contains_key(name)).map(|(id, _)| *id).collect();
         let ready = self.shares.get(name).is_some_and(|share| share.ready);
@@ -74,26 +83,34 @@ impl<F: Fs> Node<F> {
         self.stirred = true;
     }
 
-    /// The paths of a share that are held because they changed back and forth.
-    pub(crate) fn flapping(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
+    /// The paths of a share that are held, each with its reason.
+    pub(crate) fn held_paths(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record, Reason)> {
         let index = self.store.state().shares.get(name).map(|state| &state.index);
-        let paths = self.shares.get(name).into_iter().flat_map(|share| share.flapping.iter());
-        paths
-            .filter_map(move |path| Some((path, index?.get(path)?)))
-            .filter(|(_, record)| record.sleep == Some(Sleep::Flapping))
+        let share = self.shares.get(name);
+        let paths = share.into_iter().flat_map(|share| share.held_paths.iter());
+        paths.filter_map(move |path| {
+            let record = index?.get(path)?;
+            Some((path, record, held_reason(record, share?.shrunk.get(path))?))
+        })
     }
 
     /// A path is held because it changed back and forth.
-    pub(crate) fn report_flapping(&mut self, now: Now, name: &ShareName, path: &RelPath) {
+    pub(crate) fn report_flapping(&mut self, name: &ShareName, path: &RelPath) {
         if let Some(share) = self.shares.get_mut(name) {
-            share.flapping.insert(path.clone());
+            share.held_paths.insert(path.clone());
         }
-        let text = format!("share {name}: {path}: {}", Reason::Flapping);
-        self.log(Level::Error, text.clone());
-        let details = Tree::map()
-            .with("share", name.to_string())
-            .with("path", path.to_text())
-            .with("reason", Reason::Flapping.code());
-        self.tell(Event { name: "owsync.hold", at: now.wall, text, details });
+        self.note_held(name, path, &Reason::Flapping, None);
+    }
+}
+
+/// Why a record is held, if it is.
+pub(crate) fn held_reason(record: &Record, shrunk: Option<&Shrunk>) -> Option<Reason> {
+    match record.sleep? {
+        Sleep::Flapping => Some(Reason::Flapping),
+        Sleep::SectionsLost => {
+            let has = shrunk.map_or(0, |shrunk| shrunk.has.into());
+            Some(Reason::SectionsLost { had: record.sections.into(), has })
+        }
+        Sleep::Filtered | Sleep::TooLarge | Sleep::Unreadable | Sleep::Skipped | Sleep::Withheld => None,
     }
 }

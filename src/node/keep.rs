@@ -26,7 +26,7 @@ impl<F: Fs> Node<F> {
         let Some(root) = &share.root else { return Ok(()) };
         let min_free = share.settings.min_free;
         let index = self.store.state().shares.get(name).map(|state| &state.index);
-        let mut dropped = Vec::new();
+        let (mut dropped, mut changed) = (Vec::new(), Vec::new());
         // A first exchange is nothing that anybody undoes.
         let small = landing.ops.len() <= limits::UNDO_CREATED;
         for op in &landing.ops {
@@ -74,17 +74,35 @@ impl<F: Fs> Node<F> {
                 root.remove(aside)?;
                 dropped.push((op.step.path.clone(), stat.size));
             } else {
-                self.history.keep(root, aside, item_of(self.noted(now), &lost(&entry, why)))?;
+                let (_, kept) = self.history.keep(root, aside, item_of(self.noted(now), &lost(&entry, why)))?;
+                if kept != digest {
+                    changed.push(op.step.path.clone());
+                }
             }
         }
         self.history.commit()?;
-        for (path, size) in dropped {
+        for path in changed {
             self.log(
-                Level::Notice,
+                Level::Warning,
                 format!(
-                    "share {name}: the former {path} ({size} bytes) does not fit into history_size and was not kept"
+                    "share {name}: a program wrote into {path} after it was replaced: the history has what it wrote, not \
+                     the version before"
                 ),
             );
+        }
+        for (path, size) in dropped {
+            self.log(
+                Level::Warning,
+                format!(
+                    "share {name}: the previous version of {path} ({size} bytes) was not kept: it does not fit into \
+                     history_size; raise that to keep such versions"
+                ),
+            );
+            self.not_kept_count += 1;
+            if self.not_kept.len() >= limits::NOT_KEPT_TOLD {
+                self.not_kept.pop_front();
+            }
+            self.not_kept.push_back(NotKept { share: name.clone(), path, size, at: now.wall });
         }
         Ok(())
     }
@@ -98,6 +116,16 @@ impl<F: Fs> Node<F> {
             self.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));
         }
     }
+}
+
+/// A previous version that did not fit into the history.
+#[derive(Debug, Clone)]
+pub(crate) struct NotKept {
+    pub share: ShareName,
+    pub path: RelPath,
+    /// Bytes.
+    pub size: u64,
+    pub at: WallTime,
 }
 
 /// What lies somewhere, as an entry of which nothing else is known.

@@ -41,6 +41,8 @@ pub(crate) struct Landing {
     /// Paths that were asked for and changed since, so they are left alone.
     pub left: Vec<RelPath>,
     pub ops: Vec<Op>,
+    /// Of its deletions, how many leave a content that is still in the share; 0 after a crash.
+    pub moved: u64,
     next: usize,
     pub phase: Phase,
     /// The next attempt, after something failed that may succeed later.
@@ -65,6 +67,7 @@ impl Landing {
                 ready: None,
                 made: Vec::new(),
                 in_place: false,
+                lost_extended: false,
             })
             .collect();
         Landing {
@@ -77,6 +80,7 @@ impl Landing {
             command: None,
             left: Vec::new(),
             ops,
+            moved: 0,
             next: 0,
             phase: Phase::Applying,
             retry_at: Monotonic(0),

@@ -1,13 +1,14 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
 use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, Map, Monotonic, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::model::{Entry, Kind, LostBy, Map, Monotonic, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
 use crate::node::land::{Landing, Phase};
 use crate::node::op::{Op, Outcome};
+use crate::node::told::LostNews;
 use crate::node::{Node, Output};
-use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep};
+use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep, Why};
 
 impl<F: Fs> Node<F> {
     /// Goes on with a share's landing.
@@ -109,18 +110,20 @@ impl<F: Fs> Node<F> {
         self.answer_own(name, &landing);
         let mut trial = Vec::new();
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
-        let (run, confirm, begun) = (landing.run, landing.confirm, landing.begun);
+        let (run, confirm, begun, moved) = (landing.run, landing.confirm, landing.begun, landing.moved);
         let life = batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).map(|batch| batch.from);
         // Its peer's database may have begun anew since: then nobody else has what it brought.
         let is_over = life.is_some_and(|life| !self.goes_on(name, life));
-        let offered: Map<RelPath, (Option<Entry>, Option<u64>)> =
+        let offered: Map<RelPath, (Option<Entry>, Option<u64>, bool)> =
             match batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)) {
                 Some(batch) => batch
                     .offers
                     .iter()
                     .map(|(path, pending)| {
                         let owed = pending.owed.then_some(pending.seq);
-                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), owed))
+                        // What this node's user let pass needs no answer elsewhere either.
+                        let approved = pending.approved || batch.by_person;
+                        (path.clone(), ((!pending.decided).then(|| pending.entry.clone()), owed, approved))
                     })
                     .collect(),
                 None => Map::new(),
@@ -129,8 +132,16 @@ impl<F: Fs> Node<F> {
         let mut landed = Vec::new();
         let mut deleted = 0;
         let mut again = Vec::new();
+        let mut news = LostNews::default();
+        let mut first_sync = false;
         for op in landing.ops {
-            let Op { step, outcome, disk, in_place, .. } = op;
+            let Op { step, outcome, disk, in_place, lost_extended, .. } = op;
+            if lost_extended && outcome == Outcome::Done {
+                let path = &step.path;
+                let text =
+                    format!("share {name}: {path}: its extended attributes (access control list) could not be kept");
+                self.log(Level::Warning, text);
+            }
             if !matches!(outcome, Outcome::Done | Outcome::Noted) {
                 match batch_id {
                     Some(_) => self.want_again(name, batch_id, &step.path, step.staged.as_ref()),
@@ -143,7 +154,7 @@ impl<F: Fs> Node<F> {
             let before = self.store.state().shares.get(name).and_then(|state| state.index.get(&step.path)).cloned();
             let seq = self.store.next_seq(now.wall);
             let first = *number.get_or_insert(seq);
-            let as_offered = offered.get(&step.path).is_some_and(|(entry, _)| entry.as_ref() == Some(&step.entry));
+            let as_offered = offered.get(&step.path).is_some_and(|(entry, _, _)| entry.as_ref() == Some(&step.entry));
             let mut record = Record {
                 seq,
                 batch: first,
@@ -152,7 +163,12 @@ impl<F: Fs> Node<F> {
                 pending: (matches!(cause, Cause::Restored | Cause::Undone) && !self.crosses(name))
                     || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
+                approved: offered.get(&step.path).is_some_and(|(_, _, approved)| *approved),
                 ..Record::new(step.entry, disk)
+            };
+            record.sections = match &before {
+                Some(before) if before.entry.same_content(&record.entry) => before.sections,
+                _ => self.sections_at(name, &step.path, &record),
             };
             if let Some(share) = self.shares.get_mut(name) {
                 record.seen = share.generation;
@@ -170,6 +186,7 @@ impl<F: Fs> Node<F> {
                     record.sleep = Some(Sleep::Flapping);
                 }
             }
+            first_sync |= step.why == Some(Why::FirstContact);
             if confirm > 0 && outcome == Outcome::Done {
                 let was = before.as_ref().map_or_else(
                     || Entry::tombstone(Default::default(), Default::default()),
@@ -179,7 +196,7 @@ impl<F: Fs> Node<F> {
             }
             // What goes back here was told of when it began.
             if cause != Cause::TakenBack {
-                self.note_landed(now, name, from, &step.path, before.as_ref(), &record);
+                self.note_landed(name, &step.path, before.as_ref(), &record, &mut news);
             }
             deleted += u64::from(
                 before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
@@ -188,7 +205,7 @@ impl<F: Fs> Node<F> {
                 landed.push(step.path.clone());
             }
             self.store.change(Change::Record(name.clone(), step.path.clone(), record));
-            if let (Some((_, Some(seq))), Some(node)) = (offered.get(&step.path), from) {
+            if let (Some((_, Some(seq), _)), Some(node)) = (offered.get(&step.path), from) {
                 self.pay(name, node, &step.path, *seq);
             }
             if let Some(node) = life.map(|life| life.node).filter(|_| is_over) {
@@ -198,8 +215,14 @@ impl<F: Fs> Node<F> {
             self.reconsider(name, &step.path);
         }
         self.store.change(Change::Landed(name.clone()));
+        self.tell_lost(now, name, from, news);
         if let Some(from) = from {
-            self.begin_trial(now, name, Trial { run, from, secs: confirm, steps: trial }, batch_id.is_none());
+            self.begin_trial(
+                now,
+                name,
+                Trial { run, from, secs: confirm, first: first_sync, steps: trial },
+                batch_id.is_none(),
+            );
         } else if cause == Cause::TakenBack {
             self.went_back(name, again.first());
         }
@@ -207,7 +230,7 @@ impl<F: Fs> Node<F> {
             batch_id.and_then(|id| self.shares.get(name)?.batches.get(&id)).is_some_and(|batch| batch.by_person);
         if let Some(share) = self.shares.get_mut(name) {
             if !by_person && cause == Cause::Offered {
-                share.note_deletions(now.mono, deleted);
+                share.note_deletions(now.mono, deleted.saturating_sub(moved));
             }
             for path in again {
                 // Look at it first, then decide again.
@@ -245,7 +268,7 @@ impl<F: Fs> Node<F> {
             Cause::Offered => None,
             Cause::Restored => Some("restored by a person"),
             Cause::Undone => Some("as before, undone by a person"),
-            Cause::TakenBack => Some("as before, taken back"),
+            Cause::TakenBack => Some("as before, rolled back"),
         };
         let peer = from.map(|node| self.node_label(node));
         let how = match (own, &peer) {
@@ -273,65 +296,24 @@ impl<F: Fs> Node<F> {
         self.tell(Event { name: "owsync.synced", at: now.wall, text: format!("{name}: {list}"), details });
     }
 
-    /// Reports conflicts, once per conflict and node, and losers.
+    /// Notes what a landed path says of changes that gave way, once per change and node.
     fn note_landed(
         &mut self,
-        now: Now,
         name: &ShareName,
-        from: Option<NodeId>,
         path: &RelPath,
         before: Option<&Record>,
         record: &Record,
+        news: &mut LostNews,
     ) {
         if record.sleep == Some(Sleep::Flapping) {
-            self.report_flapping(now, name, path);
+            self.report_flapping(name, path);
         }
-        if !record.entry.tells_more_than(before.map(|before| &before.entry)) {
-            return;
-        }
-        let lost_here = before.is_some_and(|before| record.entry.has_lost(&before.entry) && before.entry.is_live());
-        let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
-        // Just later than what it replaces, and not for a person's edit: it went back there, unconfirmed.
-        let next = |before: &Record| {
-            let (stamp, was) = (record.entry.stamp, before.entry.stamp);
-            stamp.rank == was.rank && stamp.ms == was.ms.saturating_add(1)
-        };
-        if lost_here && before.is_some_and(next) {
-            let text = format!(
-                "share {name}: {path} was taken back by {peer}, where it was not confirmed; this node's version is in history: \
-                 `owsync log` shows it, `owsync restore` brings it back"
-            );
-            self.log(Level::Warning, text.clone());
-            let details = Tree::map()
-                .with("share", name.to_string())
-                .with("peer", peer)
-                .with("reason", "it was not confirmed there")
-                .with("paths", vec![Tree::Text(path.to_text())]);
-            return self.tell(Event { name: "owsync.rollback", at: now.wall, text, details });
-        }
-        self.counters.conflicts += 1;
-        let what = if lost_here {
-            "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back"
-        } else {
-            "the other version is in the history of the node that had it"
-        };
+        let Some(by) = record.entry.tells_more_than(before.map(|before| &before.entry)) else { return };
+        let gave_way = before.filter(|before| record.entry.has_lost(&before.entry).is_some());
+        // A deletion that was rejected gave way as well.
+        let lost_here = gave_way.is_some_and(|before| before.entry.is_live() || by == LostBy::Rejection);
         let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);
-        let stays = if by_rank { "the reference's stays" } else { "the newer one stays" };
-        let text = format!(
-            "share {name}: conflict: {path} was changed on two nodes before they saw each other; {stays}, {what}"
-        );
-        match from {
-            Some(node) => {
-                self.log_of_peer(now, node, Level::Warning, text.clone());
-            }
-            None => self.log(Level::Warning, text.clone()),
-        }
-        let details = Tree::map()
-            .with("share", name.to_string())
-            .with("path", path.to_text())
-            .with("peer", peer)
-            .with("lost_here", lost_here);
-        self.tell(Event { name: "owsync.conflict", at: now.wall, text, details });
+        news.get_or_default((by, lost_here, by_rank)).add(path);
     }
 
     /// A path is decided again; if its content is no longer staged, it must come again.

@@ -3,10 +3,11 @@
 use crate::fs::scan::{Hint, Scan, Scanned};
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::{Hold, LeftOut};
-use crate::model::{Now, Reason, Record, RelPath, ShareName, WallTime, limits};
+use crate::model::{Digest, Hasher, Kind, Now, Reason, Record, RelPath, Set, ShareName, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::edit::Edit;
 use crate::node::land::Landing;
+use crate::node::moved::moved;
 use crate::node::{LinkId, Node, Output};
 use crate::reconcile::safety::{self, ScanCounts};
 use crate::store::state::{Change, Ledger, ShareMeta};
@@ -172,12 +173,14 @@ impl<F: Fs> Node<F> {
     }
 
     /// A scan is over: through the guards with it, then into the index.
-    fn take_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime) {
+    fn take_scan(&mut self, now: Now, name: &ShareName, mut scanned: Scanned, started: WallTime) {
+        scanned.counts.moved = self.moved_within(now, name, &scanned);
         let held = self.guard(now, name, scanned.counts);
         let Some(share) = self.shares.get_mut(name) else { return };
         let unseen = share.unseen;
         // Nothing that is absent from another directory was deleted, and nothing in it overwrites what others have.
-        let approved = std::mem::take(&mut share.approved) || share.moved;
+        let other_dir = share.moved;
+        let answer = share.answer.take();
         let before = self.hold_of(name).cloned();
         let held = match (held, &before) {
             // What vanished while owsync was running did not vanish while it was not.
@@ -191,10 +194,21 @@ impl<F: Fs> Node<F> {
         // What is written into an emptied share brings nothing back.
         let still_gone = scanned.counts.gone == scanned.counts.known && matches!(before, Some(Hold::Emptied { .. }));
         let waits = still_gone || before.as_ref().is_some_and(|hold| !hold.ends_by_itself());
-        if !approved {
-            if let Some(hold) = held.or(before.filter(|_| waits)) {
-                // What was found is found again when a person has decided, or the files are back.
+        let mut answered = None;
+        if let Some(hold) = held.or(before.filter(|_| waits)).filter(|_| !other_dir) {
+            let content = self.held_content(name, &scanned);
+            let covering = answer.as_ref().filter(|answer| answer.covers(&hold, content));
+            answered = covering.map(|answer| answer.rejects);
+            if covering.is_none() {
+                if answer.is_some() {
+                    let text = format!(
+                        "share {name}: the hold changed since it was answered, so it needs a new answer: {hold}"
+                    );
+                    self.log(Level::Warning, text);
+                }
+                // What was found is found again when the user has decided, or the files are back.
                 if let Some(share) = self.shares.get_mut(name) {
+                    share.held_content = Some(content);
                     share.scan = None;
                     if scanned.full {
                         share.next_poll = now.mono.plus(self.settings.poll_interval.min(limits::LOCK_TIME));
@@ -217,21 +231,59 @@ impl<F: Fs> Node<F> {
                 ),
             );
         }
-        self.record_scan(now, name, scanned, started);
+        self.record_scan(now, name, scanned, started, answered);
         if self.hold_of(name).is_some() {
             self.release_share(name);
         }
         self.become_ready(now, name);
     }
 
-    /// What a scan found becomes entries.
-    fn record_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime) {
+    /// How many of the files that a scan missed are still in the share under another path.
+    ///
+    /// The index is walked only where the number can decide something.
+    pub(crate) fn moved_within(&mut self, now: Now, name: &ShareName, scanned: &Scanned) -> u64 {
+        let counts = scanned.counts;
+        let Some(share) = self.shares.get_mut(name) else { return 0 };
+        let many = counts.gone.saturating_add(share.deleted_lately(now.mono)) >= limits::DELETE_GUARD_FILES;
+        if counts.gone == 0 || !(many || counts.gone == counts.known || share.unseen) {
+            return 0;
+        }
+        let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return 0 };
+        let gone: Set<&RelPath> = scanned.gone.iter().collect();
+        let found = scanned.found.iter().filter(|(_, finding)| finding.stat.kind != Kind::Dir);
+        moved(index, &gone, &found.map(|(path, finding)| (path, finding.digest)).collect())
+    }
+
+    /// A digest of which paths a hold of what a scan found concerns, and what was found there.
+    fn held_content(&self, name: &ShareName, scanned: &Scanned) -> Digest {
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let mut hasher = Hasher::new();
+        let mut add = |path: &RelPath, digest: Digest| {
+            hasher.update(path.as_bytes());
+            hasher.update(&[0]);
+            hasher.update(&digest.0);
+        };
+        for path in scanned.gone.iter().collect::<Set<&RelPath>>().iter() {
+            add(path, Digest::NONE);
+        }
+        for (path, finding) in scanned.found.iter() {
+            let was = index.and_then(|index| index.get(path)).filter(|record| record.is_awake_and_live());
+            if was.is_some_and(|was| was.entry.has_content() && was.entry.digest != finding.digest) {
+                add(path, finding.digest);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// What a scan found becomes entries. `answered`: a guard held it, and the user rejected (`true`) or approved it.
+    fn record_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime, answered: Option<bool>) {
+        let lost = scanned.counts.lost();
         let Scanned { found, gone, asleep, dropped, skipped, restless, full, .. } = scanned;
         let Some(share) = self.shares.get_mut(name) else { return };
         let place = share.place.filesystem.clone();
         let dir = share.settings.dir.clone();
         let moved = std::mem::take(&mut share.moved);
-        let deleted = if moved { 0 } else { gone.len() as u64 };
+        let deleted = !moved && !gone.is_empty();
         if full {
             // Notes on paths that did land, and only their owner did not, outlive a scan.
             share.skipped.retain(|_, reason| matches!(reason, Reason::UnknownOwner(_)));
@@ -260,7 +312,7 @@ impl<F: Fs> Node<F> {
         for path in restless {
             share.hints.add(now.mono, Hint { path, deep: true });
         }
-        share.note_deletions(now.mono, deleted);
+        share.note_deletions(now.mono, if moved { 0 } else { lost });
         for (path, reason) in told {
             let level = if reason.is_choice() { Level::Notice } else { Level::Warning };
             self.log(level, format!("share {name}: {path}: {reason}"));
@@ -274,7 +326,8 @@ impl<F: Fs> Node<F> {
             self.note_looked(name);
         }
         let mut edit = Edit::new(meta.past, started);
-        edit.giving_up = self.shares.get_mut(name).is_some_and(|share| std::mem::take(&mut share.taking_back)) || moved;
+        edit.giving_up = answered == Some(true) || moved;
+        edit.approved = answered == Some(false);
         for path in dropped {
             self.store.change_lazily(Change::Drop(name.clone(), path));
         }
@@ -286,16 +339,24 @@ impl<F: Fs> Node<F> {
         // Only hooks are told which paths that were.
         let has_hook = self.has_hook(name);
         let mut changed = Vec::new();
+        let given_up = match self.shares.get_mut(name) {
+            Some(share) => std::mem::take(&mut share.given_up),
+            None => Set::new(),
+        };
+        let all = edit.giving_up;
         for path in gone {
             let (before, told) = (edit.count, has_hook.then(|| path.clone()));
+            edit.giving_up = all || given_up.contains(&path);
             self.record_gone(now, name, path, &mut edit);
             changed.extend(told.filter(|_| edit.count > before));
         }
         for (path, finding) in found {
             let (before, told) = (edit.count, has_hook.then(|| path.clone()));
+            edit.giving_up = all || given_up.contains(&path);
             self.record_found(now, name, path, finding, &mut edit);
             changed.extend(told.filter(|_| edit.count > before));
         }
+        edit.giving_up = all || !given_up.is_empty();
         self.tell_before_send(name, changed);
         if let Some(share) = self.shares.get_mut(name).filter(|_| full) {
             // Only now: what is gone went since the scan before this one.
@@ -304,7 +365,7 @@ impl<F: Fs> Node<F> {
         if edit.giving_up {
             self.hear_again(name);
         }
-        if full || deleted > 0 {
+        if full || deleted {
             self.settle_kept_dirs(now, name);
         }
         if full && self.crosses(name) {

@@ -119,7 +119,7 @@ impl<F: Fs> Node<F> {
     /// Declares this node the reference.
     pub(crate) fn init(&mut self, now: Now) -> Reply {
         let me = self.store.state().me.clone();
-        self.store.change(Change::Me(crate::store::state::Me { rank: 1, ..me }));
+        self.store.change(Change::Me(crate::store::state::Me { rank: 1, reference: true, ..me }));
         let names: Vec<ShareName> = self.shares.keys().cloned().collect();
         for name in names {
             let meta = self.store.state().shares.get(&name).map(|state| state.meta.clone()).unwrap_or_default();

@@ -49,12 +49,14 @@ impl<F: Fs> Node<F> {
         for (name, help, value) in [
             ("owsync_conflicts_total", "Paths changed on two nodes before they saw each other.", c.conflicts),
             ("owsync_holds_total", "Times that a share or a path began to wait.", c.holds),
-            ("owsync_rollbacks_total", "Changes taken back because they were not confirmed.", c.rollbacks),
+            ("owsync_rollbacks_total", "Changes rolled back because they were not confirmed.", c.rollbacks),
+            ("owsync_rejections_total", "Changes of this node that the user rejected elsewhere.", c.rejections),
             ("owsync_edited_paths_total", "Paths changed on this node.", c.edited),
             ("owsync_landed_paths_total", "Paths that landed on this node.", c.landed),
             ("owsync_session_received_bytes_total", "Bytes read on sessions.", c.bytes_in),
             ("owsync_session_sent_bytes_total", "Bytes written on sessions.", c.bytes_out),
             ("owsync_content_received_bytes_total", "Content received from peers.", c.received),
+            ("owsync_content_reused_bytes_total", "Content found on this machine instead of being received.", c.reused),
             ("owsync_content_sent_bytes_total", "Content supplied to peers.", c.supplied),
         ] {
             text.one(name, "counter", help, value);

@@ -51,11 +51,13 @@ mod landed;
 mod life;
 mod link;
 mod lists;
+mod local;
 mod look;
 mod manual;
 mod members;
 mod mesh;
 mod metrics;
+mod moved;
 mod offer;
 mod op;
 mod owed;
@@ -72,10 +74,12 @@ mod send;
 mod serve;
 mod settle;
 mod share;
+mod shrunk;
 mod slow;
 mod status;
 mod summary;
 mod timers;
+mod told;
 mod trial;
 mod undo;
 pub mod verdict;
@@ -140,6 +144,11 @@ pub struct Node<F: Fs> {
     outputs: VecDeque<Output>,
     verbose: bool,
     events: VecDeque<Event>,
+    /// Previous versions that were not kept since this process started, the latest last.
+    not_kept: VecDeque<keep::NotKept>,
+    not_kept_count: u64,
+    /// Held paths that are told of at the end of this input.
+    held_news: told::HeldNews,
     /// Why the state cannot be written, and when to try again.
     store_trouble: Option<(FsError, Monotonic)>,
     next_expiry: Monotonic,
@@ -318,7 +327,7 @@ impl<F: Fs> Node<F> {
                         !exchange.queue.is_empty() && exchange.in_flight.has_room() && self.may_offer(name)
                     }))
         };
-        self.again || shares || self.links.values().any(serves)
+        self.again || shares || self.shares.keys().any(|name| self.copies(name)) || self.links.values().any(serves)
     }
 
     /// Does a little of what there is to do: about `budget` bytes read, hashed or written.
@@ -331,6 +340,7 @@ impl<F: Fs> Node<F> {
         for name in &names {
             self.land_on(now, name);
             self.look_on(now, name, budget);
+            self.copy_on(now, name, budget);
         }
         let links: Vec<LinkId> = self.links.keys().copied().collect();
         for id in links {

@@ -235,6 +235,7 @@ impl<F: Fs> Node<F> {
         let Some(exchange) = link.exchanges.get_mut(name) else { return };
         let Some(offered) = exchange.offered else { return };
         let deletions = share.settings.deletions.sends();
+        let approvals = share.settings.propagate_approvals;
         // It may have heard a number that nothing bears any more: a deletion that was forgotten since.
         let top = share.top.max(offered);
         let first = exchange.catch_up.is_none();
@@ -290,6 +291,7 @@ impl<F: Fs> Node<F> {
                         entry: record.entry.clone(),
                         seq: *seq,
                         batch: record.batch.min(*seq),
+                        approved: record.approved && approvals,
                     });
                 }
                 exchange.queue.pop_front();

@@ -33,6 +33,8 @@ pub(crate) struct Op {
     pub ready: Option<DiskStat>,
     /// Directories that had to be made above it.
     pub made: Vec<RelPath>,
+    /// Extended attributes of the old file could not be given to the new one.
+    pub lost_extended: bool,
     /// Written in place, so a write of somebody else at the same moment may hide behind our time.
     pub in_place: bool,
 }
@@ -73,6 +75,9 @@ impl Op {
                 return Ok(Outcome::Done);
             }
             (Kind::File | Kind::Symlink, old, Some(staged)) => {
+                if (entry.kind, old) == (Kind::File, Some(Kind::File)) {
+                    self.keep_extended(root, staged, attributes);
+                }
                 let ready = synced(root, staged)?.ok_or(Refusal::Changed)?;
                 self.ready = Some(ready);
                 let dir = self.seen.filter(|_| old == Some(Kind::Dir));
@@ -132,6 +137,18 @@ impl Op {
     fn take_away<R: Root>(&self, root: &R, aside: &RelPath) -> Result<(), Refusal> {
         let Some(seen) = self.seen else { return Err(Refusal::Changed) };
         apply::delete(root, &self.step.path, aside, seen)
+    }
+
+    /// What is in place carries extended attributes, access control lists among them, that do not travel: the new file gets
+    /// them before it takes its place.
+    fn keep_extended<R: Root>(&mut self, root: &R, staged: &RelPath, attributes: Attributes) {
+        let kept = root.keep_extended(&self.step.path, staged).and_then(|kept| {
+            // An access control list sets the mode, too.
+            let mode = Attributes { mode: attributes.mode, mtime: attributes.mtime, owner: None };
+            root.set_file(&root.open_file(staged)?, mode)?;
+            Ok(kept)
+        });
+        self.lost_extended = !matches!(kept, Ok(true));
     }
 
     /// Puts back what was there. Whatever somebody else put there since stays: it is newer than both.

@@ -3,7 +3,7 @@
 use crate::fs::Fs;
 use crate::model::{Life, Map, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
-use crate::node::api::{Event, Level, Tree};
+use crate::node::api::Level;
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::hear::{Sorted, Terms};
 use crate::store::state::{Change, Ledger, Owed};
@@ -84,6 +84,7 @@ impl<F: Fs> Node<F> {
                                 content: Content::Unneeded,
                                 owed: true,
                                 decided: owed.decided,
+                                approved: owed.approved,
                             },
                             wanted,
                             None,
@@ -141,20 +142,10 @@ impl<F: Fs> Node<F> {
             let label = self.node_label(node);
             let waits = matches!(owed.reason, Reason::WaitsFor(_) | Reason::Manual | Reason::ReleaseDiffers { .. });
             let level = if owed.reason.is_choice() || waits { Level::Debug } else { Level::Warning };
-            let said =
+            if owed.reason.needs_user() {
+                self.note_held(name, &path, &owed.reason, Some(node));
+            } else {
                 self.log_of_peer(now, node, level, format!("share {name}: {path} from {label}: {}", owed.reason));
-            if said && owed.reason.needs_user() {
-                let details = Tree::map()
-                    .with("share", name.to_string())
-                    .with("path", path.to_text())
-                    .with("reason", owed.reason.code())
-                    .with("peer", label);
-                self.tell(Event {
-                    name: "owsync.hold",
-                    at: now.wall,
-                    text: format!("{name}: {path}: {}", owed.reason),
-                    details,
-                });
             }
         }
         self.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));

@@ -6,7 +6,9 @@
 use crate::fs::apply::{Seen, in_turn};
 use crate::fs::form::Content;
 use crate::fs::{Attributes, Fs, FsError, Root};
-use crate::model::{Direction, Entry, Kind, Now, Reason, RelPath, ShareName, Stamp, Version, WallTime, limits};
+use crate::model::{
+    Digest, Direction, Entry, Hasher, Kind, Now, Reason, RelPath, ShareName, Stamp, Version, WallTime, limits,
+};
 use crate::node::api::{Fault, Reply, Tree};
 use crate::node::land::{Landing, attributes_of, reason_of, seen_in};
 use crate::node::op::Outcome;
@@ -141,7 +143,7 @@ impl<F: Fs> Node<F> {
             stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
             lost: before.filter(|_| versioned).and_then(|entry| match cause {
                 // Whoever made it did not give it up, so it is kept there as well.
-                Cause::TakenBack => reconcile::given_up(&entry),
+                Cause::TakenBack => reconcile::rolled_back(&entry),
                 _ => entry.lost,
             }),
         };
@@ -156,7 +158,7 @@ impl<F: Fs> Node<F> {
                 return Err(reason_of(refusal.into()));
             }
         }
-        let why = replaced.map(|_| Why::Given);
+        let why = replaced.map(|_| if cause == Cause::TakenBack { Why::RolledBack } else { Why::Given });
         let path = item.path.clone();
         Ok((LandingStep { path, entry, staged, old: replaced.map(|old| old.digest), why }, seen))
     }
@@ -201,17 +203,24 @@ fn bring<R: Root>(
     let mut buffer = vec![0; limits::STEP];
     if item.kind == Kind::Symlink {
         let count = content.read(history.root(), 0, &mut buffer)?;
+        if Digest::of(&buffer[..count]) != item.digest {
+            return Err(FsError::new("verify the digest of", Some(&item.path), libc::EIO));
+        }
         return root.make_link(staged, &buffer[..count]);
     }
     let file = root.create(staged)?;
-    let mut offset = 0;
+    let mut hasher = Hasher::new();
     loop {
-        let count = content.read(history.root(), offset, &mut buffer)?;
+        let count = content.read(history.root(), hasher.fed(), &mut buffer)?;
         if count == 0 {
             break;
         }
-        root.write(&file, offset, &buffer[..count])?;
-        offset += count as u64;
+        root.write(&file, hasher.fed(), &buffer[..count])?;
+        hasher.update(&buffer[..count]);
+    }
+    // What other nodes are told must be what is put in place here.
+    if hasher.finish() != item.digest {
+        return Err(FsError::new("verify the digest of", Some(&item.path), libc::EIO));
     }
     root.set_file(&file, attributes)?;
     root.sync(&file)

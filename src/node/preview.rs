@@ -12,6 +12,7 @@ use crate::model::{Entry, Map, Monotonic, NodeId, Now, PeerName, RelPath, Set, S
 use crate::node::api::{Fault, Pick, Reply};
 use crate::node::link::Link;
 use crate::node::{CommandId, LinkId, Node, Output};
+use crate::reconcile::safety::ScanCounts;
 
 /// A question what would happen, while it is being answered.
 pub(crate) struct Preview {
@@ -184,7 +185,8 @@ impl<F: Fs> Node<F> {
 
     /// A look at a share is over: what it saw goes to whoever asked.
     pub(crate) fn take_peek(&mut self, now: Now, name: &ShareName, scanned: &Scanned) {
-        let guard = self.guard(now, name, scanned.counts).filter(|_| self.hold_of(name).is_none());
+        let counts = ScanCounts { moved: self.moved_within(now, name, scanned), ..scanned.counts };
+        let guard = self.guard(now, name, counts).filter(|_| self.hold_of(name).is_none());
         let mut noticed = Vec::new();
         let Some(state) = self.store.state().shares.get(name) else { return };
         for path in &scanned.gone {

@@ -203,8 +203,8 @@ impl<F: Fs> Node<F> {
         if let Some(state) = self.store.state().shares.get(&name) {
             share.last_scan = state.meta.scanned;
             share.top = state.index.last_seq();
-            let flapping = state.index.iter().filter(|(_, record)| record.sleep == Some(Sleep::Flapping));
-            share.flapping = flapping.map(|(path, _)| path.clone()).collect();
+            let held = state.index.iter().filter(|(_, record)| record.sleep.is_some_and(Sleep::is_held));
+            share.held_paths = held.map(|(path, _)| path.clone()).collect();
             share.moved = !state.meta.dir.as_os_str().is_empty() && state.meta.dir != share.settings.dir;
         }
         if let Some(index) = self.store.index_mut(&name) {

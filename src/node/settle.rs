@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Direction, Now, Reason, RelPath, ShareName, Sleep, WallTime, limits};
+use crate::model::{Direction, Now, Reason, RelPath, ShareName, WallTime, limits};
 use crate::node::api::Level;
+use crate::node::hold::held_reason;
 use crate::node::link::{Exchange, LeftOutCount, Told};
 use crate::node::{LinkId, Node};
 use crate::proto::message::{self, Message, Progress};
@@ -52,6 +53,7 @@ impl<F: Fs> Node<F> {
                 self.check_completed(now, id, &name);
             }
         }
+        self.tell_held(now);
         if self.store.is_dirty() && !self.write_down(now) {
             // Nobody is told anything that a crash could take back.
             return;
@@ -206,17 +208,18 @@ impl<F: Fs> Node<F> {
             if let Some(ledger) = state.ledgers.get(&node).filter(|ledger| ledger.heard != heard) {
                 changes.push(Change::Ledger(name.clone(), node, Ledger { heard, ..ledger.clone() }));
             }
-            // What is held here for flapping waits here as well, whoever changed it last.
-            let flapping = || {
-                let paths = share.flapping.iter().filter(|path| {
-                    let sleep = state.index.get(path).and_then(|record| record.sleep);
-                    sleep == Some(Sleep::Flapping) && !state.owed.contains_key(&(node, RelPath::clone(path)))
-                });
-                paths.map(|path| (path.clone(), Reason::Flapping))
+            // What is held here waits here as well, whoever changed it last.
+            let held = || {
+                let paths = share.held_paths.iter();
+                let paths = paths.filter(|path| !state.owed.contains_key(&(node, RelPath::clone(path))));
+                paths.filter_map(|path| {
+                    let reason = held_reason(state.index.get(path)?, share.shrunk.get(path))?;
+                    Some((path.clone(), reason))
+                })
             };
             let waiting = || {
                 let withheld = withheld.iter().map(|path| (path.clone(), Reason::Unconfirmed));
-                flapping().chain(unreadable.iter().cloned()).chain(withheld)
+                held().chain(unreadable.iter().cloned()).chain(withheld)
             };
             let pending = owed_to().filter(|(_, owed)| !owed.reason.is_choice()).count();
             let pending = count_of(pending + waiting().count() + unreadable_more);

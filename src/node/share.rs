@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use crate::fs::scan::{Hint, Rules, Scan};
 use crate::fs::stage::Staging;
 use crate::fs::{Place, Root};
-use crate::model::reason::LeftOut;
-use crate::model::settings::{Settle, ShareSettings};
+use crate::model::reason::{Hold, LeftOut};
+use crate::model::settings::{Reload, Settle, ShareSettings};
 use crate::model::{Digest, Hasher, Map, Monotonic, NodeId, Reason, RelPath, Set, WallTime, limits};
 use crate::node::batch::Batch;
 use crate::node::broken::Broken;
 use crate::node::delivery::{Delivery, Sent};
 use crate::node::land::Landing;
 use crate::node::send::Sending;
+use crate::node::shrunk::Shrunk;
 use crate::node::trial::Proving;
 use crate::reconcile::filter::{Filter, Reserved};
 
@@ -36,8 +37,10 @@ pub(crate) struct Share<R: Root> {
     pub leaving: bool,
     /// It lies elsewhere than when it was last looked at.
     pub moved: bool,
-    /// A person let the next scan pass the guards.
-    pub approved: bool,
+    /// The user's answer to the hold of this share, until the next scan.
+    pub answer: Option<Answer>,
+    /// Which paths the hold of this share concerns, and how; `None` before the first scan of this process.
+    pub held_content: Option<Digest>,
     pub scan: Option<Scan<R>>,
     /// What the scan sees is told to whoever asked what would happen, and not recorded.
     pub peeks: bool,
@@ -71,8 +74,14 @@ pub(crate) struct Share<R: Root> {
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
-    /// Paths that are held because they changed back and forth, as far as they still sleep for it.
-    pub flapping: Set<RelPath>,
+    /// Paths that are held, as far as they still sleep for it.
+    pub held_paths: Set<RelPath>,
+    /// UCI packages that are held because they lost sections: what was found.
+    pub shrunk: Map<RelPath, Shrunk>,
+    /// Contents of such packages that the user lets pass.
+    pub let_through: Map<RelPath, Digest>,
+    /// Paths at which the next scan gives up what is here, because the user rejected it.
+    pub given_up: Set<RelPath>,
     /// Changes that waited for this path of this batch of this node need not wait for it any more.
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
     /// Staged files of a landing that ended: they go once it is written down that it did, because until then a restart
@@ -80,8 +89,6 @@ pub(crate) struct Share<R: Root> {
     pub litter: Vec<RelPath>,
     /// Paths that changed here and for which something is owed.
     pub reconsider: Set<RelPath>,
-    /// The next scan gives up what differs here, because a person rejected it.
-    pub taking_back: bool,
     /// When the share was last looked at as a whole.
     pub last_scan: WallTime,
     /// Owed changes are tried again at this time.
@@ -107,7 +114,8 @@ impl<R: Root> Share<R> {
             paused: false,
             leaving: false,
             moved: false,
-            approved: false,
+            answer: None,
+            held_content: None,
             scan: None,
             peeks: false,
             generation: 0,
@@ -130,11 +138,13 @@ impl<R: Root> Share<R> {
             last_sent: None,
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
-            flapping: Set::new(),
+            held_paths: Set::new(),
+            shrunk: Map::new(),
+            let_through: Map::new(),
+            given_up: Set::new(),
             waits_over: Vec::new(),
             litter: Vec::new(),
             reconsider: Set::new(),
-            taking_back: false,
             last_scan: WallTime(0),
             retry_at: Monotonic::NEVER,
             watched: false,
@@ -176,6 +186,7 @@ impl<R: Root> Share<R> {
             symlinks: self.settings.symlinks,
             max_file_size: self.settings.max_file_size,
             withheld: &self.withheld,
+            packages: self.settings.reload() == Reload::Uci,
         }
     }
 
@@ -252,6 +263,35 @@ impl<R: Root> Share<R> {
             .min(landing)
             .min(trial)
             .min(self.broken_until())
+    }
+}
+
+/// What the user answered to a hold.
+///
+/// An answer belongs to what the user was shown. It ends when the hold gets another reason, or concerns other paths: then
+/// the user is asked again.
+pub(crate) struct Answer {
+    /// The hold that was shown.
+    hold: Hold,
+    /// What it concerned, if that was known.
+    content: Option<Digest>,
+    /// The peers' state is taken; otherwise what differs here becomes this node's edits.
+    pub rejects: bool,
+}
+
+impl Answer {
+    /// An answer to this hold.
+    pub fn new(hold: Hold, content: Option<Digest>, rejects: bool) -> Answer {
+        Answer { hold, content, rejects }
+    }
+
+    /// Whether it answers a hold as a scan has just found it.
+    pub fn covers(&self, hold: &Hold, content: Digest) -> bool {
+        match self.content {
+            Some(answered) => self.hold.code() == hold.code() && answered == content,
+            // After a restart only the reason and its numbers are known.
+            None => self.hold == *hold,
+        }
     }
 }
 

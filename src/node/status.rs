@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::node::api::Tree;
 use crate::node::delivery::Sent;
+use crate::node::keep::NotKept;
 use crate::node::link::{Exchange, Link};
 use crate::node::pause::pause_tree;
 use crate::node::verdict::{Gap, NO_INCLUDE, Urgency};
@@ -88,10 +89,31 @@ impl<F: Fs> Node<F> {
             .with("applied", c.landed)
             .with("conflicts", c.conflicts)
             .with("received_bytes", c.received)
+            .with("reused_bytes", c.reused)
+            .with("reused_files", c.reused_files)
             .with("supplied_bytes", c.supplied)
             .with("sent_bytes", c.bytes_out)
             .with("history_bytes", self.history.size());
+        let not_kept = |one: &NotKept| {
+            let tree = Tree::map().with("share", one.share.to_string()).with("path", one.path.to_text());
+            tree.with("size", one.size).with("time", one.at)
+        };
+        let not_kept: Vec<Tree> = self.not_kept.iter().rev().map(not_kept).collect();
+        let tree = match not_kept.is_empty() {
+            true => tree,
+            false => tree.with("not_kept", not_kept).with("not_kept_count", self.not_kept_count),
+        };
         tree.with("waiting", waiting).with("events", events).with("counters", counters)
+    }
+
+    /// What this node is in its cluster: `reference` where the user declared it that, `member` where it exchanged with a
+    /// descendant of one, else `new`.
+    fn role(&self) -> &'static str {
+        match &self.store.state().me {
+            me if me.reference => "reference",
+            me if me.rank > 0 => "member",
+            _ => "new",
+        }
     }
 
     /// Who this node is.
@@ -103,7 +125,8 @@ impl<F: Fs> Node<F> {
             .with_some("public_key", self.identity.public_key.map(|key| escape::hex(&key)))
             .with("encryption", encrypted)
             .with_some("key_fingerprint", self.settings.key.as_ref().map(|key| key.fingerprint()))
-            .with("reference", self.store.state().me.rank == 1)
+            .with("role", self.role())
+            .with("reference", self.store.state().me.reference)
             .with_some("release", self.settings.release.as_ref().map(ToString::to_string))
     }
 
@@ -425,13 +448,13 @@ impl<F: Fs> Node<F> {
             if !skipped.is_empty() {
                 one = one.with("skipped", skipped).with("skipped_count", share.skipped_count());
             }
-            let flapping: Vec<Tree> = self
-                .flapping(name)
+            let held: Vec<Tree> = self
+                .held_paths(name)
                 .take(limits::REPLY_PATHS)
-                .map(|(path, record)| path_tree(path, &Reason::Flapping).with("since", record.recorded))
+                .map(|(path, record, reason)| path_tree(path, &reason).with("since", record.recorded))
                 .collect();
-            if !flapping.is_empty() {
-                one = one.with("held_paths", flapping);
+            if !held.is_empty() {
+                one = one.with("held_paths", held);
             }
             let mut pending: Vec<(NodeId, &RelPath, &Owed)> =
                 state.owed.iter().map(|((node, path), owed)| (*node, path, &**owed)).collect();

@@ -92,7 +92,9 @@ impl<F: Fs> Node<F> {
             return;
         }
         let (label, secs) = (self.node_label(trial.from), trial.secs);
-        self.log(Level::Notice, format!("share {name}: it goes back unless {label} is reached within {secs} s"));
+        let what = if trial.first { "the first sync" } else { "it" };
+        let text = format!("share {name}: {what} will be rolled back unless {label} responds within {secs} s");
+        self.log(Level::Notice, text);
         self.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
         if let Some(share) = self.shares.get_mut(name) {
             share.proving = Some(Proving { over: interrupted, ..Proving::new(now) });
@@ -304,7 +306,7 @@ impl<F: Fs> Node<F> {
                 if tried.is_some_and(|proving| proving.refused > 0) {
                     return None;
                 }
-                let text = format!("share {name}: run {} is taken back: {why}", trial.run);
+                let text = format!("share {name}: run {} is rolled back: {why}", trial.run);
                 self.log(Level::Error, text.clone());
                 let paths: Vec<Tree> = items.iter().map(|item| Tree::Text(item.path.to_text())).collect();
                 let details = Tree::map()
@@ -328,6 +330,7 @@ impl<F: Fs> Node<F> {
         let left = proving.map(|proving| time.saturating_sub(now.mono.since(proving.opened)).as_secs());
         let paths: Vec<Tree> = trial.steps.iter().map(|step| Tree::Text(step.path.to_text())).collect();
         let tree = Tree::map().with("run", trial.run).with("peer", self.node_label(trial.from)).with("paths", paths);
+        let tree = tree.with("first", trial.first);
         Some(tree.with_some("seconds_left", left))
     }
 }

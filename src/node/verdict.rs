@@ -368,6 +368,10 @@ impl<F: Fs> Node<F> {
             let from = self.node_label(trial.from);
             let text =
                 format!("run {} is awaiting confirmation and will be rolled back unless {from} responds", trial.run);
+            if trial.first {
+                let text = format!("first sync: applied, and {from} is being asked whether it can still be reached");
+                return Some(Gap::new(Urgency::Unconfirmed, "first_sync", text).moving(true));
+            }
             return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed", text).moving(true));
         }
         if let Some(held) = &exchange.theirs.held {
@@ -389,8 +393,8 @@ impl<F: Fs> Node<F> {
         if let Some(gap) = first_of("pending", "pending here", 0, pending) {
             return Some(gap);
         }
-        if let Some((path, _)) = self.flapping(name).next() {
-            return Some(Gap::new(Urgency::Decision, "held", format!("held here: {path}: {}", Reason::Flapping)));
+        if let Some((path, _, reason)) = self.held_paths(name).next() {
+            return Some(Gap::new(Urgency::Decision, "held", format!("held here: {path}: {reason}")));
         }
         if let Some(gap) = first_of("unreadable", "here", share.unreadable_more.into(), self.unreadable(name)) {
             return Some(gap);

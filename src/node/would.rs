@@ -8,11 +8,12 @@ mod counterpart;
 mod list;
 
 use crate::fs::Fs;
-use crate::model::{Direction, Entry, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
+use crate::model::{Direction, Entry, LostBy, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Pick, Reply};
 use crate::node::approve::{Choice, goes_on, is_refused_by_reject};
 use crate::node::link::Offers;
+use crate::node::moved::moved;
 use crate::node::offer::may_go;
 use crate::node::preview::{Noticed, Of, Preview, Seen};
 use crate::reconcile::safety::Deletions;
@@ -62,7 +63,7 @@ impl<F: Fs> Node<F> {
         let deletions = self.shares.get(name).is_none_or(|share| share.settings.deletions.sends());
         let records = index.filter(move |(_, record)| match of {
             Of::Sync { .. } => who.lacks(record) && may_go(record, who.offers, deletions, who.life),
-            Of::Approve { .. } => record.sleep == Some(Sleep::Flapping),
+            Of::Approve { .. } => record.sleep.is_some_and(Sleep::is_held),
             Of::Reject { .. } => false,
         });
         noticed.iter().map(|noticed| &noticed.path).chain(records.map(|(path, _)| path))
@@ -219,7 +220,7 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
-        for (other, record) in self.flapping(name).filter(|(other, _)| covers(other)) {
+        for (other, record, _) in self.held_paths(name).filter(|(other, _, _)| covers(other)) {
             list.waits = true;
             for who in &all {
                 let told = preview.told.get(&(who.life.node, name.clone(), other.clone()));
@@ -231,7 +232,7 @@ impl<F: Fs> Node<F> {
         }
         for ((node, other), owed) in state.owed.iter().filter(|((_, other), _)| covers(other)) {
             list.waits |= owed.reason == Reason::FirstContact;
-            let flaps = state.index.get(other).is_some_and(|record| record.sleep == Some(Sleep::Flapping));
+            let flaps = state.index.get(other).and_then(|record| record.sleep).is_some_and(Sleep::is_held);
             if flaps || !(goes_on(&owed.reason, path, state) || owed.reason == Reason::FirstContact) {
                 continue;
             }
@@ -344,9 +345,13 @@ impl<F: Fs> Node<F> {
     fn passes_no_guard(&self, name: &ShareName, noticed: &[Noticed]) -> bool {
         let Some(share) = self.shares.get(name) else { return false };
         let live = self.store.state().shares.get(name).map_or(0, |state| state.index.live_files().0);
-        let gone = |one: &&Noticed| one.before.as_ref().is_some_and(Entry::has_content) && !one.after.is_live();
-        let gone = noticed.iter().filter(gone).count() as u64;
-        Deletions { live, lately: 0, guard: share.settings.delete_guard }.check(gone).is_some()
+        let went = |one: &&Noticed| one.before.as_ref().is_some_and(Entry::has_content) && !one.after.is_live();
+        let gone: Set<&RelPath> = noticed.iter().filter(went).map(|one| &one.path).collect();
+        let after = noticed.iter().filter(|one| one.after.has_content());
+        let after = after.map(|one| (&one.path, one.after.digest)).collect();
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let gone = (gone.len() as u64).saturating_sub(index.map_or(0, |index| moved(index, &gone, &after)));
+        Deletions { live, lately: 0, moved: 0, guard: share.settings.delete_guard }.check(gone).is_some()
     }
 
     fn say_unheard(&self, name: &ShareName, who: &Counterpart, list: &mut List) {
@@ -359,7 +364,13 @@ impl<F: Fs> Node<F> {
 
 fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static str {
     match (source, loser) {
-        (Source::There, Some(Loser::Conflict)) => {
+        (Source::There, Some(Loser::Unseen(LostBy::Rejection))) => {
+            "it was rejected there: what is here goes to history"
+        }
+        (Source::There, Some(Loser::Unseen(LostBy::Rollback))) => {
+            "it was rolled back there: what is here goes to history"
+        }
+        (Source::There, Some(Loser::Unseen(LostBy::Conflict))) => {
             "both changed it and theirs is the later one: what lies here goes to history"
         }
         (Source::There, Some(Loser::FirstContact)) => "what lies here has no claim: it goes to history",
@@ -370,7 +381,7 @@ fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static st
 
 fn why_there(source: Source, loser: Option<Loser>) -> &'static str {
     match (source, loser) {
-        (Source::Here, Some(Loser::Conflict)) => {
+        (Source::Here, Some(Loser::Unseen(_))) => {
             "both changed it and this node's is the later one: what lies there goes to history"
         }
         (Source::Here, Some(Loser::FirstContact)) => "what lies there has no claim: it goes to history",

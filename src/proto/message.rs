@@ -220,6 +220,8 @@ pub struct Offer {
     pub seq: u64,
     /// The peer's number that all changes of one batch have in common; never above `seq`.
     pub batch: u64,
+    /// A user approved this very version where a guard held it.
+    pub approved: bool,
 }
 
 /// A piece of content that is wanted.
@@ -406,7 +408,7 @@ impl Message {
 /// About how many bytes an offer takes on the wire, never less than it does: for filling messages.
 pub fn offer_size(path: &RelPath, entry: &Entry) -> usize {
     let owner = entry.owner.as_ref().map_or(0, |owner| owner.user.len() + owner.group.len());
-    let pairs = entry.version.pairs().len() + entry.lost.as_ref().map_or(0, |lost| lost.pairs().len());
+    let pairs = entry.version.pairs().len() + entry.lost.as_ref().map_or(0, |lost| lost.edits.pairs().len());
     160 + path.as_bytes().len() + owner + pairs * 18
 }
 

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 
 use crate::model::settings::FirstSync;
 
-use crate::model::{Entry, Stamp, StateId, Version, WallTime, limits};
+use crate::model::{Entry, Lost, LostBy, Stamp, StateId, Version, WallTime, limits};
 pub use verdict::{FirstContact, Loser, Source, Verdict};
 
 /// Decides what this node must come to when it has `local` and a peer offers `remote`.
@@ -34,7 +34,7 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
         Some(Ordering::Greater) => Verdict::Known,
         Some(Ordering::Equal) if local.same_fields(remote) => {
             // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
-            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)) {
+            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)).is_some() {
                 agree_here(joined(local, remote))
             } else {
                 Verdict::Known
@@ -49,10 +49,8 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
             // lost a conflict on the way was not seen by whoever wrote the peer's.
             let loser = if local.version.is_unversioned() {
                 Loser::FirstContact
-            } else if remote.has_lost(local) {
-                Loser::Conflict
             } else {
-                Loser::Seen
+                remote.has_lost(local).map_or(Loser::Seen, Loser::Unseen)
             };
             Verdict::Agree {
                 entry: remote.clone(),
@@ -95,8 +93,9 @@ fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Ve
     // No increment: whoever hears of both comes to this same entry, in whatever order.
     let mut entry = joined(winner, other);
     let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
-    entry.lost = lost(entry.lost.iter().flat_map(|lost| lost.pairs().iter().copied()).chain(unseen));
-    let loser = if first_contact { Loser::FirstContact } else { Loser::Conflict };
+    let told = entry.lost.iter().flat_map(|lost| lost.edits.pairs().iter().copied());
+    entry.lost = lost(told.chain(unseen), LostBy::Conflict);
+    let loser = if first_contact { Loser::FirstContact } else { Loser::Unseen(LostBy::Conflict) };
     Verdict::Agree {
         entry,
         source: if remote_wins { Source::There } else { Source::Here },
@@ -109,35 +108,33 @@ fn agree_here(entry: Entry) -> Verdict {
     Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
 }
 
-/// The entry that stays, under a version that includes both, stamped no earlier than either, telling of every conflict
-/// of either.
+/// The entry that stays, under a version that includes both, stamped no earlier than either, telling of every edit of
+/// either that gave way.
 fn joined(stays: &Entry, other: &Entry) -> Entry {
-    let told = [stays, other]
-        .into_iter()
-        .filter_map(|entry| entry.lost.as_ref())
-        .flat_map(|lost| lost.pairs().iter().copied());
+    let both = || [stays, other].into_iter().filter_map(|entry| entry.lost.as_ref());
+    let by = both().map(|lost| lost.by).max().unwrap_or(LostBy::Conflict);
     let equals = stays.conflict_order(other) == Ordering::Equal;
     Entry {
         version: stays.version.joined(&other.version, equals, limits::VERSION_IDS_JOINED),
         stamp: stays.stamp.max(other.stamp),
-        lost: lost(told),
+        lost: lost(both().flat_map(|lost| lost.edits.pairs().iter().copied()), by),
         ..stays.clone()
     }
 }
 
 /// The lost edits that an entry tells of: the latest [`limits::LOST_IDS`] of `pairs`.
-fn lost(pairs: impl Iterator<Item = (StateId, u64)>) -> Option<Box<Version>> {
+fn lost(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<Box<Lost>> {
     let mut pairs = Version::from_pairs(pairs).pairs().to_vec();
     pairs.sort_unstable_by_key(|&(id, number)| std::cmp::Reverse((number, id)));
     pairs.truncate(limits::LOST_IDS);
-    (!pairs.is_empty()).then(|| Box::new(Version::from_pairs(pairs)))
+    (!pairs.is_empty()).then(|| Box::new(Lost { edits: Version::from_pairs(pairs), by }))
 }
 
-/// What an entry that replaces `entry` tells of as lost when nobody gave `entry` up: its latest edit, too.
-pub fn given_up(entry: &Entry) -> Option<Box<Version>> {
-    let told = entry.lost.as_ref().map(|lost| lost.pairs().to_vec()).unwrap_or_default();
+/// What an entry that rolls `entry` back tells of as lost: its latest edit, too, whose author did not give it up.
+pub fn rolled_back(entry: &Entry) -> Option<Box<Lost>> {
+    let told = entry.lost.as_ref().map(|lost| lost.edits.pairs().to_vec()).unwrap_or_default();
     let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
-    lost(told.into_iter().chain(latest))
+    lost(told.into_iter().chain(latest), LostBy::Rollback)
 }
 
 /// The stamp of an edit made at `written`, noticed at `now`, by a node of `rank`, over an entry stamped `replaced`.
@@ -159,7 +156,7 @@ pub fn edit_stamp(rank: u8, written: WallTime, now: WallTime, replaced: Option<S
 /// knowingly.
 pub fn decided(chosen: &Entry, seen: &[&Entry], author: StateId, number: u64, rank: u8) -> Entry {
     let all = || seen.iter().copied().chain([chosen]);
-    let told = all().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.pairs().iter().copied());
+    let told = all().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.edits.pairs().iter().copied());
     let other = seen.iter().filter(|entry| !entry.same_content(chosen));
     let unseen = other
         .flat_map(|entry| entry.version.pairs().iter().copied())
@@ -169,7 +166,7 @@ pub fn decided(chosen: &Entry, seen: &[&Entry], author: StateId, number: u64, ra
     Entry {
         version: version.edited(author, number, limits::VERSION_IDS),
         stamp: Stamp { rank, ms: latest.saturating_add(1) },
-        lost: lost(told.chain(unseen)),
+        lost: lost(told.chain(unseen), LostBy::Rejection),
         ..chosen.clone()
     }
 }
@@ -231,13 +228,31 @@ mod tests {
                 Some(file("x", a, 1, 10)),
                 file("y", b, 1, 11),
                 NEWEST,
-                "There Some(Conflict)",
+                "There Some(Unseen(Conflict))",
             ),
-            ("both edited, ours newer", Some(file("x", a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
+            (
+                "both edited, ours newer",
+                Some(file("x", a, 1, 12)),
+                file("y", b, 1, 11),
+                NEWEST,
+                "Here Some(Unseen(Conflict))",
+            ),
             ("both edited alike", Some(file("x", a, 1, 12)), file("x", b, 1, 11), NEWEST, "Here None"),
             ("deleted there before our edit", Some(file("x", a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
-            ("deleted there after our edit", Some(file("x", a, 1, 12)), gone(b, 1, 13), NEWEST, "There Some(Conflict)"),
-            ("deleted here after their edit", Some(gone(a, 1, 12)), file("y", b, 1, 11), NEWEST, "Here Some(Conflict)"),
+            (
+                "deleted there after our edit",
+                Some(file("x", a, 1, 12)),
+                gone(b, 1, 13),
+                NEWEST,
+                "There Some(Unseen(Conflict))",
+            ),
+            (
+                "deleted here after their edit",
+                Some(gone(a, 1, 12)),
+                file("y", b, 1, 11),
+                NEWEST,
+                "Here Some(Unseen(Conflict))",
+            ),
             ("deleted on both", Some(gone(a, 1, 12)), gone(b, 1, 11), NEWEST, "Here None"),
             (
                 "we have no past, they do, and are older",
@@ -277,14 +292,14 @@ mod tests {
                 Some(file("x", a, 0, 99)),
                 file("y", b, 1, 4),
                 ASK,
-                "There Some(Conflict)",
+                "There Some(Unseen(Conflict))",
             ),
             (
                 "one cluster, both edited",
                 Some(file("x", &[(1, 5), (3, 1)], 0, 3)),
                 file("y", &[(2, 5), (3, 1)], 0, 4),
                 ASK,
-                "There Some(Conflict)",
+                "There Some(Unseen(Conflict))",
             ),
             ("a node without a past no longer has it", Some(file("x", &[], 0, 3)), gone(&[], 0, 9), NEWEST, "known"),
             ("it was never here, and is not there any more", None, gone(&[], 0, 9), NEWEST, "known"),
@@ -294,7 +309,7 @@ mod tests {
                 Some(file("x", a, 1, 3)),
                 file("y", a, 1, 4),
                 NEWEST,
-                "There Some(Conflict) set back",
+                "There Some(Unseen(Conflict)) set back",
             ),
         ];
         for (claim, local, remote, contact, expected) in rows {
@@ -340,11 +355,14 @@ mod tests {
         let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else {
             panic!("conflict")
         };
-        assert!(entry.tells_more_than(Some(&winner)));
+        assert_eq!(entry.tells_more_than(Some(&winner)), Some(LostBy::Conflict));
         // The winner is edited before the loser's node hears of anything: it must not take "y" for seen.
         let edit = Entry { version: entry.version.edited(StateId(1), 6, 32), ..file("z", &[], 1, 12) };
         let edit = Entry { lost: entry.lost.clone(), ..edit };
-        assert!(matches!(reconcile(Some(&loser), &edit, NEWEST), Verdict::Agree { loser: Some(Loser::Conflict), .. }));
+        assert!(matches!(
+            reconcile(Some(&loser), &edit, NEWEST),
+            Verdict::Agree { loser: Some(Loser::Unseen(LostBy::Conflict)), .. }
+        ));
         // What the loser itself replaced was seen by its author.
         assert!(matches!(
             reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST),
@@ -367,7 +385,7 @@ mod tests {
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             assert_eq!(merge(order), first);
         }
-        assert_eq!(first.unwrap().lost.unwrap().pairs(), [(StateId(1), 5), (StateId(3), 5)]);
+        assert_eq!(first.unwrap().lost.unwrap().edits.pairs(), [(StateId(1), 5), (StateId(3), 5)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! scan found before any of it is recorded or offered. All of them are arithmetic over counts.
 
 use crate::model::reason::{Hold, Reason};
-use crate::model::{Entry, RelPath, limits};
+use crate::model::{Digest, Entry, Map, RelPath, limits};
 use crate::reconcile::{Loser, Source};
 
 /// One path of a batch, decided: an [`Agree`](crate::reconcile::Verdict::Agree) with its path.
@@ -22,10 +22,13 @@ pub struct Step {
     pub set_back: bool,
     /// A file or symlink lies here now.
     pub replaces_content: bool,
+    /// A user approved this very version where a guard held it.
+    pub approved: bool,
 }
 
 impl Step {
-    fn deletes_content(&self) -> bool {
+    /// Whether a content goes from this path.
+    pub fn deletes_content(&self) -> bool {
         self.replaces_content && !self.entry.is_live() && self.source == Source::There
     }
 }
@@ -53,6 +56,8 @@ pub struct Deletions {
     pub live: u64,
     /// Of those that lay here, how many went within [`limits::DELETE_GUARD_TIME`]: many small steps are one big one.
     pub lately: u64,
+    /// Of the paths that go now, how many leave a content that is still in the share.
+    pub moved: u64,
     /// The share's `delete_guard`, percent; 0 switches the guard off.
     pub guard: u8,
 }
@@ -72,12 +77,53 @@ impl Deletions {
 /// # Errors
 /// [`Reason::MassDeletion`] for the whole batch: a person must look at it.
 pub fn approve(steps: Vec<Step>, deletions: Deletions, by_person: bool) -> Result<ApprovedPlan, (Reason, Vec<Step>)> {
-    let gone = steps.iter().filter(|step| step.deletes_content()).count() as u64;
-    match deletions.check(gone) {
+    let gone = steps.iter().filter(|step| step.deletes_content() && !step.approved).count() as u64;
+    match deletions.check(gone.saturating_sub(deletions.moved)) {
         Some(known) if !by_person => {
             Err((Reason::MassDeletion { gone: gone.saturating_add(deletions.lately), known }, steps))
         }
         _ => Ok(ApprovedPlan(steps)),
+    }
+}
+
+/// Whether a UCI package with so many sections may not become one with so few unless the user says so: an interrupted
+/// write, a full flash or a power cut leaves such a file, and rarely a person.
+pub fn loses_sections(had: u32, has: u32) -> bool {
+    (has == 0 && had > 0) || (had >= limits::SECTIONS_GUARD && u64::from(has) * 2 < u64::from(had))
+}
+
+/// Contents that went from their paths, and how many of them are found at others: each explains one.
+#[derive(Debug, Default)]
+pub struct Missing {
+    unexplained: Map<Digest, u64>,
+    explained: u64,
+}
+
+impl Missing {
+    /// A path with this content went.
+    pub fn add(&mut self, digest: Digest) {
+        *self.unexplained.get_or_insert(digest, 0) += 1;
+    }
+
+    /// The content is at another path.
+    pub fn explain(&mut self, digest: Digest) {
+        if let Some(count) = self.unexplained.get_mut(&digest) {
+            *count -= 1;
+            self.explained += 1;
+            if *count == 0 {
+                self.unexplained.remove(&digest);
+            }
+        }
+    }
+
+    /// Whether everything is explained.
+    pub fn is_empty(&self) -> bool {
+        self.unexplained.is_empty()
+    }
+
+    /// How many paths are explained.
+    pub fn explained(&self) -> u64 {
+        self.explained
     }
 }
 
@@ -88,10 +134,18 @@ pub struct ScanCounts {
     pub known: u64,
     /// Of those, gone from the disk.
     pub gone: u64,
+    /// Of those, gone from their path only: their content is still in the share. Each content that is there explains one
+    /// path that went.
+    pub moved: u64,
     /// Of those, still there with another content.
     pub changed: u64,
-    /// Files there now, known or new.
-    pub present: u64,
+}
+
+impl ScanCounts {
+    /// Files whose content went as well.
+    pub fn lost(self) -> u64 {
+        self.gone.saturating_sub(self.moved)
+    }
 }
 
 /// Whether a scan may be recorded: the first guard that says no.
@@ -106,24 +160,26 @@ pub fn check_scan(
     first_since_start: bool,
     set_back: bool,
 ) -> Option<Hold> {
-    let ScanCounts { known, gone, changed, present } = counts;
+    let ScanCounts { known, gone, changed, .. } = counts;
+    let lost = counts.lost();
     if other_mount && gone > 0 {
         // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share, or
         // like one where little is left, if a program wrote something there meanwhile.
         return Some(Hold::NotMounted);
     }
-    if gone == known && present == 0 && known >= 2 {
+    // Whatever else is there by now: a root that was swapped for another directory may hold files, only not its own.
+    if gone == known && lost > 0 && known >= 2 {
         return Some(Hold::Emptied { known });
     }
-    let differing = gone.saturating_add(changed);
-    if set_back && differing > 0 {
-        return Some(Hold::SetBack { changed: differing, known });
+    if set_back && gone.saturating_add(changed) > 0 {
+        return Some(Hold::SetBack { changed: gone.saturating_add(changed), known });
     }
+    let differing = lost.saturating_add(changed);
     if first_since_start && known >= limits::REPLACED_FILES && differing.saturating_mul(10) >= known.saturating_mul(9) {
         return Some(Hold::Replaced { changed: differing, known });
     }
-    let deletions = Deletions { live: known, lately, guard };
-    deletions.check(gone).map(|known| Hold::MassDeletion { gone: gone.saturating_add(lately), known })
+    let deletions = Deletions { live: known, lately, moved: 0, guard };
+    deletions.check(lost).map(|known| Hold::MassDeletion { gone: gone.saturating_add(lately), known })
 }
 
 #[cfg(test)]
@@ -131,7 +187,7 @@ mod tests {
     use super::*;
 
     fn counts(known: u64, gone: u64, changed: u64) -> ScanCounts {
-        ScanCounts { known, gone, changed, present: known - gone }
+        ScanCounts { known, gone, moved: 0, changed }
     }
 
     fn code(counts: ScanCounts, other_mount: bool, first: bool, set_back: bool) -> &'static str {
@@ -174,6 +230,34 @@ mod tests {
             Some(Hold::MassDeletion { gone: 54, known: 99 })
         );
         assert_eq!(check_scan(counts(50, 0, 0), 50, 80, false, false, false), None);
+    }
+
+    /// F75, F91
+    #[test]
+    fn content_that_is_still_in_the_share_did_not_go() {
+        let moved =
+            |known, gone, moved| check_scan(ScanCounts { known, gone, moved, changed: 0 }, 50, 0, false, false, false);
+        for (known, gone, elsewhere, expected) in [
+            (13, 12, 12, None),
+            (12, 12, 12, None),
+            (12, 12, 11, Some(Hold::Emptied { known: 12 })),
+            (2, 2, 0, Some(Hold::Emptied { known: 2 })),
+            (30, 26, 4, Some(Hold::MassDeletion { gone: 26, known: 30 })),
+            (30, 26, 17, None),
+        ] {
+            assert_eq!(moved(known, gone, elsewhere), expected, "{known} {gone} {elsewhere}");
+        }
+    }
+
+    /// F77
+    #[test]
+    fn a_package_that_loses_most_of_its_sections_is_held() {
+        for (had, has, held) in
+            [(1, 0, true), (0, 0, false), (3, 1, false), (4, 1, true), (4, 2, false), (20, 9, true), (20, 10, false)]
+        {
+            assert_eq!(loses_sections(had, has), held, "{had} {has}");
+        }
+        assert!(!loses_sections(2, u32::MAX) && loses_sections(u32::MAX, 1));
     }
 
     #[test]

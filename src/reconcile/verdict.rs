@@ -1,7 +1,7 @@
 //! What two entries of one path come to.
 
-use crate::model::Entry;
 use crate::model::settings::FirstSync;
+use crate::model::{Entry, LostBy};
 
 /// What two nodes know of each other when neither has a claim on a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub enum Source {
 pub enum Loser {
     /// The winner's author had seen it.
     Seen,
-    /// Neither author had seen the other's.
-    Conflict,
+    /// The winner's author did not replace it knowingly: they had not seen each other, or it was rejected or rolled back.
+    Unseen(LostBy),
     /// Neither side had a claim, or this side had none.
     FirstContact,
 }

@@ -2,7 +2,8 @@
 //!
 //! `owsync.db-history/objects/<digest>` holds the contents, each once, readable by the owner only; `index` lists the
 //! versions, one checked line each, as the journal does. A content enters by moving the replaced file itself where that
-//! is possible, so keeping it writes no flash but the line.
+//! is possible, so keeping it writes no flash but the line. A file that a program still has open for writing is copied:
+//! history never shares a file with anybody. What is used of it is compared with its digest all the same.
 //!
 //! Bounds: [`HistoryBounds`]. What lost a conflict or a first contact, or was deleted by a peer, is never dropped before
 //! a day has passed; under pressure the newest version of a path goes last.
@@ -20,7 +21,7 @@ mod prune;
 use crate::fs::form::Content;
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
-use crate::model::{Digest, Kind, Map, RelPath, limits};
+use crate::model::{Digest, Hasher, Kind, Map, RelPath, limits};
 use crate::store::item::LineItem;
 use crate::store::lines;
 use crate::store::state::Why;
@@ -129,30 +130,67 @@ impl<R: Root> History<R> {
             return Room::Keep;
         }
         let fits_free = self.root.free().is_ok_and(|free| free.saturating_sub(size) >= min_free);
+        // A large one is kept where there is room for it beside the others, and makes none for itself.
+        let fits = || {
+            size <= self.bounds.size && (!self.is_large(size) || self.size().saturating_add(size) <= self.bounds.size)
+        };
         match (why.must_be_kept(), fits_free) {
             (true, true) => Room::Keep,
             (true, false) => Room::Full,
-            (false, true) if size <= self.bounds.size => Room::Keep,
+            (false, true) if fits() => Room::Keep,
             (false, _) => Room::LetGo,
         }
     }
 
-    /// Moves a replaced file in. It counts once [`History::commit`] has flushed it.
+    /// Whether a content of `size` bytes alone would take more than half of the history.
+    fn is_large(&self, size: u64) -> bool {
+        size > self.bounds.size / 2
+    }
+
+    /// Takes a replaced file in, which no program finds under a name of its own any more. It counts once
+    /// [`History::commit`] has flushed it.
+    ///
+    /// The file itself becomes the content where nobody can change it any more; a program that still has it open for
+    /// writing keeps it, and history gets a copy. Returns the number of the version, and the digest of what was taken in:
+    /// a different one from the item's when something was written into the file after it was replaced.
     ///
     /// # Errors
-    /// Of moving or copying; the file then still lies where it was.
-    pub fn keep(&mut self, from: &R, path: &RelPath, item: Item) -> Result<u64, FsError> {
+    /// Of moving or copying; the file is then still where it was.
+    pub fn keep(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<(u64, Digest), FsError> {
         self.make_dirs()?;
         let object = self.object(item.digest)?;
+        // Its mode is set by the commit: were it set here and failed, the content would be here without a line. It takes
+        // the place of an equal content that is here already: moving it costs less than trusting that one.
+        if item.kind == Kind::File && self.root.adopt(from, path, &object)? {
+            self.fresh.push(object);
+            let digest = item.digest;
+            return Ok((self.list(item), digest));
+        }
         // An object without a line came to be before a power cut, perhaps without all of its bytes.
         let listed = self.items.values().any(|known| known.digest == item.digest);
-        if listed && self.root.stat(&object)?.is_some() {
+        if listed && self.is_intact(item.digest)? {
             from.remove(path)?;
-        } else {
-            self.take_in(from, path, &object, item.kind)?;
-            self.fresh.push(object);
+            let digest = item.digest;
+            return Ok((self.list(item), digest));
         }
-        Ok(self.list(item))
+        let (digest, size) = self.copy_in(from, path, item.kind)?;
+        if digest != item.digest {
+            item = Item { digest, size, ..item };
+        }
+        self.fresh.push(self.object(digest)?);
+        Ok((self.list(item), digest))
+    }
+
+    /// Whether a content is here, byte for byte.
+    ///
+    /// # Errors
+    /// Of reading it.
+    pub fn is_intact(&self, digest: Digest) -> Result<bool, FsError> {
+        match crate::fs::apply::digest_of(&self.root, &self.object(digest)?, Kind::File) {
+            Ok(found) => Ok(found == digest),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists that nothing lay somewhere before a landing; once, however often that landing is completed.
@@ -170,7 +208,7 @@ impl<R: Root> History<R> {
             .items
             .values()
             .any(|known| known.digest == item.digest && known.path == item.path && known.share == item.share);
-        if listed || self.root.stat(&object)?.is_none() {
+        if listed || self.root.stat(&object)?.is_none() || !self.is_intact(item.digest)? {
             return Ok(listed);
         }
         self.fresh.push(object);
@@ -244,31 +282,30 @@ impl<R: Root> History<R> {
         Ok(())
     }
 
-    /// Moves the file itself in where that is possible, and copies it where it lies elsewhere.
-    fn take_in(&self, from: &R, path: &RelPath, object: &RelPath, kind: Kind) -> Result<(), FsError> {
-        // Its mode is set by the commit: were it set here and failed, the content would lie here without a line.
-        if kind == Kind::File && self.root.adopt(from, path, object)? {
-            return Ok(());
-        }
+    /// Copies a content, and removes what it was copied from; its digest, and its size in bytes.
+    fn copy_in(&self, from: &R, path: &RelPath, kind: Kind) -> Result<(Digest, u64), FsError> {
         let beside = self.file("objects/incoming")?;
         self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
-        let copy = || -> Result<(), FsError> {
+        let copy = || -> Result<(Digest, u64), FsError> {
             let content = Content::open(from, path, kind)?;
             let file = self.root.create(&beside)?;
             let mut buffer = vec![0; limits::STEP];
-            let mut offset = 0;
-            while let count @ 1.. = content.read(from, offset, &mut buffer)? {
-                self.root.write(&file, offset, &buffer[..count])?;
-                offset += count as u64;
+            let mut hasher = Hasher::new();
+            while let count @ 1.. = content.read(from, hasher.fed(), &mut buffer)? {
+                self.root.write(&file, hasher.fed(), &buffer[..count])?;
+                hasher.update(&buffer[..count]);
             }
             self.root.sync(&file)?;
-            self.root.rename(&beside, object, Rename::Replace)
+            let (size, digest) = (hasher.fed(), hasher.finish());
+            self.root.rename(&beside, &self.object(digest)?, Rename::Replace)?;
+            Ok((digest, size))
         };
-        copy().inspect_err(|_| {
+        let copied = copy().inspect_err(|_| {
             // A part of it is of no use, and takes the room of a disk that may be full.
             let _ = self.root.remove(&beside);
         })?;
-        from.remove(path)
+        from.remove(path)?;
+        Ok(copied)
     }
 
     fn make_dirs(&mut self) -> Result<(), FsError> {

@@ -84,6 +84,8 @@ pub(crate) struct LineMe {
     node: String,
     state: String,
     rank: u8,
+    #[serde(skip_serializing_if = "is_default", default)]
+    reference: bool,
     number: u64,
     seq: u64,
 }
@@ -141,6 +143,8 @@ pub(crate) struct LineOwed {
     since: i64,
     #[serde(skip_serializing_if = "is_default", default)]
     decided: bool,
+    #[serde(skip_serializing_if = "is_default", default)]
+    approved: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +173,7 @@ impl From<&Change> for Line {
                 node: me.plain_id.to_hex(),
                 state: me.state.to_hex(),
                 rank: me.rank,
+                reference: me.reference,
                 number: me.number,
                 seq: me.seq,
             }),
@@ -183,6 +188,8 @@ impl From<&Change> for Line {
                 sleep: record.sleep.map(|sleep| sleep_word(sleep).into()).unwrap_or_default(),
                 draft: record.draft,
                 pending: record.pending,
+                sections: record.sections,
+                approved: record.approved,
             })),
             Change::Drop(share, path) => Line::Drop(LinePath { share: share.to_string(), path: path.to_text() }),
             Change::Stamped(share, at) => Line::Stamped { share: share.to_string(), at: at.0 },
@@ -219,6 +226,7 @@ impl From<&Change> for Line {
                 reason: LineReason::from(&owed.reason),
                 since: owed.since.0,
                 decided: owed.decided,
+                approved: owed.approved,
             })),
             Change::Paid(share, node, path) => {
                 Line::Paid(LinePaid { share: share.to_string(), node: node.to_hex(), path: path.to_text() })
@@ -260,6 +268,7 @@ impl Line {
                 plain_id: node_id(&me.node)?,
                 state: state_id(&me.state)?,
                 rank: me.rank.min(1),
+                reference: me.reference,
                 number: me.number,
                 seq: me.seq,
             }),
@@ -274,6 +283,8 @@ impl Line {
                     sleep,
                     draft: record.draft,
                     pending: record.pending,
+                    sections: record.sections,
+                    approved: record.approved,
                     ..Record::new(entry, disk)
                 };
                 Change::Record(share_name(&record.share)?, rel_path(&record.path)?, whole)
@@ -336,6 +347,7 @@ impl Line {
                     reason: owed.reason.into(),
                     since: WallTime(owed.since),
                     decided: owed.decided,
+                    approved: owed.approved,
                 };
                 Change::Owed(share_name(&owed.share)?, node_id(&owed.node)?, rel_path(&owed.path)?, Box::new(whole))
             }

@@ -47,6 +47,8 @@ pub struct Me {
     pub state: StateId,
     /// 1 once it was declared the reference, or met a descendant of one.
     pub rank: u8,
+    /// The user declared this very node the reference, here.
+    pub reference: bool,
     /// The last number given to an edit.
     pub number: u64,
     /// The last number given to a change of an index.
@@ -125,6 +127,8 @@ pub struct Owed {
     pub since: WallTime,
     /// A person here chose their content: the entry is this node's decision, which they have not heard of.
     pub decided: bool,
+    /// A user approved this very version where a guard held it, at a peer that is trusted with that.
+    pub approved: bool,
 }
 
 /// A batch on its way into place: enough to complete it after a crash.
@@ -165,6 +169,8 @@ pub struct Trial {
     pub from: NodeId,
     /// Seconds it has.
     pub secs: u32,
+    /// It came with the first exchange, which the user asked for: nothing to be alarmed about.
+    pub first: bool,
     /// What it brought, and what was there before.
     pub steps: Vec<TrialStep>,
 }
@@ -321,7 +327,7 @@ impl State {
     /// The state of a node that remembers nothing.
     pub fn new(plain_id: NodeId, state: StateId) -> State {
         State {
-            me: Me { plain_id, state, rank: 0, number: 0, seq: 0 },
+            me: Me { plain_id, state, rank: 0, reference: false, number: 0, seq: 0 },
             shares: Map::new(),
             peers: Map::new(),
             forgotten: Map::new(),

@@ -22,6 +22,7 @@ pub mod merge;
 pub mod model;
 mod name;
 mod parse;
+mod sections;
 pub mod write;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use std::fmt;
 pub use model::{EditError, Package, Section, Value};
 pub use name::PackageName;
 pub use parse::{parse, parse_shared};
+pub use sections::SectionCounter;
 
 /// Why a text is not a UCI package, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,6 +29,8 @@ mod on_disk {
         owners_do_not_travel_for_anybody_else,
         the_owner_of_a_symlink_is_not_that_of_its_target,
         no_umask_takes_a_bit_away,
+        the_new_file_gets_the_extended_attributes_of_the_old_one_f122,
+        a_file_that_a_program_has_open_for_writing_is_not_adopted_f74,
     );
 }
 
@@ -221,4 +223,44 @@ fn no_umask_takes_a_bit_away(ground: &Ground) {
     root.make_dir(&p("dir")).unwrap();
     root.set_path(&p("dir"), Attributes { mode: Some(0o777), ..NONE }).unwrap();
     assert_eq!((root.stat_of(&p("file")).mode, root.stat_of(&p("dir")).mode), (0o666, 0o777));
+}
+
+/// Runs a program of the attr or acl package; `None` where it is not here, or the filesystem has none of that.
+fn run(program: &str, arguments: &[&str], file: &std::path::Path) -> Option<String> {
+    let output = std::process::Command::new(program).args(arguments).arg(file).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn the_new_file_gets_the_extended_attributes_of_the_old_one_f122(ground: &Ground) {
+    ground.write(&p("old"), b"old");
+    ground.write(&p("new"), b"new");
+    let root = ground.open();
+    // Without any there is nothing to keep, and that is no failure.
+    assert_eq!(root.keep_extended(&p("old"), &p("new")), Ok(true));
+    if run("setfattr", &["-n", "user.label", "-v", "local"], &ground.at(&p("old"))).is_none() {
+        return skip::not_run("no setfattr here, or a filesystem without extended attributes");
+    }
+    let acl = run("setfacl", &["-m", "u:65534:r"], &ground.at(&p("old"))).is_some();
+    assert_eq!(root.keep_extended(&p("old"), &p("new")), Ok(true));
+    let told = run("getfattr", &["-d"], &ground.at(&p("new"))).unwrap();
+    assert!(told.contains("user.label=\"local\""), "{told}");
+    if acl {
+        let told = run("getfacl", &["-cpn"], &ground.at(&p("new"))).unwrap();
+        assert!(told.contains("user:65534:r--"), "{told}");
+    }
+    assert_eq!(std::fs::read(ground.at(&p("new"))).unwrap(), b"new");
+}
+
+fn a_file_that_a_program_has_open_for_writing_is_not_adopted_f74(ground: &Ground) {
+    for (how, adopted) in [("write", false), ("read", true), ("closed", true)] {
+        ground.write(&p("file"), b"content");
+        let program = match how {
+            "write" => Some(std::fs::OpenOptions::new().read(true).write(true).open(ground.at(&p("file"))).unwrap()),
+            "read" => Some(std::fs::File::open(ground.at(&p("file"))).unwrap()),
+            _ => None,
+        };
+        let beside = ground.open_beside();
+        assert_eq!(beside.adopt(&ground.open(), &p("file"), &p("taken")), Ok(adopted), "{how}");
+        drop(program);
+    }
 }

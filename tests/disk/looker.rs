@@ -41,7 +41,7 @@ impl Looker {
         let mut scan = Scan::new(self.generation, hints, now);
         let withheld = Set::new();
         let (symlinks, max_file_size) = (self.symlinks, self.max_file_size);
-        let rules = Rules { filter: &self.filter, symlinks, max_file_size, withheld: &withheld };
+        let rules = Rules { filter: &self.filter, symlinks, max_file_size, withheld: &withheld, packages: false };
         let scanned = loop {
             // In small steps, so that every place where a scan may pause is one where this does.
             if let Some(scanned) = scan.step(root, &mut self.index, &rules, now, limits::STEP / 16).unwrap() {

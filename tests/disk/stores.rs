@@ -181,7 +181,7 @@ fn what_was_replaced_is_in_history_for_its_owner_alone_f51<M: Machine>(m: &M) {
     let (share, beside) = (m.open(), m.open_beside());
     let mut history = history(beside);
     // when it is replaced,
-    let number = history.keep(&share, &p("tool"), item("tool", b"run me", Why::Replaced)).unwrap();
+    let (number, _) = history.keep(&share, &p("tool"), item("tool", b"run me", Why::Replaced)).unwrap();
     let link = Item { kind: Kind::Symlink, ..item("link", b"tool", Why::Deleted) };
     history.keep(&share, &p("link"), link).unwrap();
     history.commit().unwrap();

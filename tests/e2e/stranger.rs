@@ -205,5 +205,5 @@ pub fn offer(name: &str, content: &[u8], mode: u32, seq: u64) -> Offer {
         stamp: Stamp { rank: 1, ms: now().0 },
         lost: None,
     };
-    Offer { path: path(name), entry, seq, batch: seq }
+    Offer { path: path(name), entry, seq, batch: seq, approved: false }
 }

@@ -152,7 +152,7 @@ pub fn history(data: &[u8]) -> bool {
     if let Some(last) = last {
         disk.user("/state").write(&path("replaced"), b"replaced");
         let item = Item { digest: Digest::of(b"replaced"), ..last.clone() };
-        let number = history.keep(&root(&disk, "/state"), &path("replaced"), item).expect("a disk that works");
+        let (number, _) = history.keep(&root(&disk, "/state"), &path("replaced"), item).expect("a disk that works");
         assert!(number > last.number, "a number given twice");
     }
     history.size();

@@ -224,7 +224,7 @@ impl Story<'_> {
         }
         let step = u64::from(self.source.byte() % 8);
         self.seq = self.seq.saturating_add(1 + step);
-        Offer { path: name, entry, seq: self.seq, batch: self.seq.saturating_sub(step / 2) }
+        Offer { path: name, entry, seq: self.seq, batch: self.seq.saturating_sub(step / 2), approved: step % 3 == 0 }
     }
 
     fn act(&mut self) {

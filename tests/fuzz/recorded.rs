@@ -5,8 +5,8 @@ use std::rc::Rc;
 use owsync::model::reason::LeftOut;
 use owsync::model::settings::FirstSync;
 use owsync::model::{
-    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId, Version, WallTime,
-    limits,
+    Digest, Direction, Entry, Kind, Lost, LostBy, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId, Version,
+    WallTime, limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
@@ -142,14 +142,20 @@ fn offers() -> Vec<Offer> {
         mtime: WallTime(-2),
         mode: 0o4755,
         owner: Some(Rc::new(Owner { user: "root".into(), group: "wheel".into() })),
-        lost: Some(Box::new(Version::from_pairs([(StateId(2), 8)]))),
+        lost: Some(Box::new(Lost { edits: Version::from_pairs([(StateId(2), 8)]), by: LostBy::Conflict })),
         ..gone.clone()
     };
     let plain = Entry { owner: None, lost: None, version: Version::UNVERSIONED, ..file.clone() };
     let dir = Entry { kind: Kind::Dir, mode: 0o755, ..gone.clone() };
     let link = Entry { kind: Kind::Symlink, digest: Digest([1; 32]), size: 4096, ..gone.clone() };
     let all = [("a", file), ("b", plain), ("d", dir), ("d/l", link), ("g", gone)];
-    let offer = |(n, (name, entry)): (u64, (&str, Entry))| Offer { path: path(name), entry, seq: 250 + n, batch: 250 };
+    let offer = |(n, (name, entry)): (u64, (&str, Entry))| Offer {
+        path: path(name),
+        entry,
+        seq: 250 + n,
+        batch: 250,
+        approved: false,
+    };
     (0..).zip(all).map(offer).collect()
 }
 

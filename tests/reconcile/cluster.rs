@@ -45,7 +45,7 @@ pub fn file(content: &str, version: Version, rank: u8, ms: i64) -> Entry {
 
 /// An entry on one line.
 pub fn short(entry: &Entry) -> String {
-    let lost = entry.lost.as_ref().map(|lost| format!(" lost {:?}", numbers(lost))).unwrap_or_default();
+    let lost = entry.lost.as_ref().map(|lost| format!(" lost {:?}", numbers(&lost.edits))).unwrap_or_default();
     let (kind, rank, ms) = (entry.kind.word(), entry.stamp.rank, entry.stamp.ms);
     format!("{kind} {:?} {:o} {:?} rank {rank} at {ms}{lost}", entry.digest, entry.mode, numbers(&entry.version))
 }
@@ -202,7 +202,7 @@ impl Cluster {
             };
             if let Some(local) = local.as_ref().filter(|local| source == Source::There && local.has_content()) {
                 // What its replacer had seen need not be kept: that is what is put to the test here.
-                if matches!(loser, Some(Loser::Conflict | Loser::FirstContact)) {
+                if matches!(loser, Some(Loser::Unseen(_) | Loser::FirstContact)) {
                     self.nodes[to].history.insert(local.digest);
                 }
             }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use owsync::model::settings::FirstSync;
-use owsync::model::{Digest, Entry, Kind, Owner, Stamp, StateId, Version, WallTime, limits};
+use owsync::model::{Digest, Entry, Kind, Lost, LostBy, Owner, Stamp, StateId, Version, WallTime, limits};
 use owsync::reconcile::{FirstContact, Loser, Source, Verdict, edit_stamp, reconcile};
 
 use crate::cluster::{Cluster, NEWEST, file, short, tree, version};
@@ -53,7 +53,7 @@ fn small_entries() -> Vec<Entry> {
             let tells = (!version.is_unversioned()).then(|| crate::cluster::version(&[(2, 1)]));
             for lost in std::iter::once(None).chain(tells.map(Some)) {
                 let stamp = Stamp { rank, ms };
-                let lost = lost.map(Box::new);
+                let lost = lost.map(|edits| Box::new(Lost { edits, by: LostBy::Conflict }));
                 let gone = Entry { lost: lost.clone(), ..Entry::tombstone(version.clone(), stamp) };
                 all.push(Entry { kind: Kind::Dir, mode: 0o755, ..gone.clone() });
                 for content in ["x", "y"] {
@@ -92,7 +92,7 @@ fn check_pair(a: &Entry, b: &Entry, contact: FirstContact) {
             // Only a version says that it was seen.
             Some(Loser::Seen) => included(&remote.version) && !local.version.is_unversioned(),
             Some(Loser::FirstContact) => no_claim(local) && (local.version.is_unversioned() || no_claim(remote)),
-            Some(Loser::Conflict) => !local.version.is_unversioned() && !remote.version.is_unversioned(),
+            Some(Loser::Unseen(_)) => !local.version.is_unversioned() && !remote.version.is_unversioned(),
         };
         assert!(fits, "{loser:?} says why: {}", story());
     }
@@ -168,7 +168,9 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                     .filter(|_| kind != Kind::Tombstone)
                     .map(|n| Owner { user: format!("u{n}").into(), group: "g".into() }.into()),
                 stamp: Stamp { rank: if version.is_unversioned() { 0 } else { rank }, ms },
-                lost: lost.filter(|lost| !lost.is_unversioned() && !version.is_unversioned()).map(Box::new),
+                lost: lost
+                    .filter(|lost| !lost.is_unversioned() && !version.is_unversioned())
+                    .map(|edits| Box::new(Lost { edits, by: LostBy::Conflict })),
                 version,
             }
         },
@@ -208,7 +210,7 @@ proptest! {
             return Err(TestCaseError::fail(format!("{taken:?}")));
         };
         prop_assert_eq!(entry, edit);
-        prop_assert!(!set_back && loser != Some(Loser::Conflict));
+        prop_assert!(!set_back && !matches!(loser, Some(Loser::Unseen(_))));
     }
 }
 

@@ -14,6 +14,7 @@ mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]
 mod disk;
+mod guards;
 mod holds;
 mod manual;
 #[cfg(feature = "encryption")]

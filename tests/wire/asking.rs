@@ -21,7 +21,7 @@ fn ask_and_tell() {
         &Message::Tell {
             id: 7,
             last: true,
-            entries: vec![Offer { path: path("g"), entry: gone, seq: 256, batch: 256 }],
+            entries: vec![Offer { path: path("g"), entry: gone, seq: 256, batch: 256, approved: false }],
         },
         "0d a3 00 07            # number of the question
          01 f5                  # nothing more follows

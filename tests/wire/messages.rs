@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use owsync::model::reason::LeftOut;
 use owsync::model::{
-    Digest, Direction, Entry, Kind, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId, Version,
-    WallTime, limits,
+    Digest, Direction, Entry, Kind, Lost, LostBy, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId,
+    Version, WallTime, limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
@@ -254,7 +254,7 @@ fn index_with_every_kind_of_entry() {
         owner: Some(owner),
         version: version.clone(),
         stamp: stamp(1000),
-        lost: Some(Box::new(Version::from_pairs([(StateId(2), 9)]))),
+        lost: Some(Box::new(Lost { edits: Version::from_pairs([(StateId(2), 9)]), by: LostBy::Conflict })),
     };
     let plain = Entry { owner: None, lost: None, mode: 0o600, version: Version::UNVERSIONED, ..file.clone() };
     let dir = Entry { kind: Kind::Dir, mode: 0o755, ..Entry::tombstone(version.clone(), stamp(0)) };
@@ -265,7 +265,7 @@ fn index_with_every_kind_of_entry() {
         ..Entry::tombstone(version.clone(), Stamp { rank: 0, ms: -1 })
     };
     let gone = Entry::tombstone(version, stamp(7));
-    let offer = |name: &str, entry: Entry, seq, batch| Offer { path: path(name), entry, seq, batch };
+    let offer = |name: &str, entry: Entry, seq, batch| Offer { path: path(name), entry, seq, batch, approved: false };
     let part = IndexPart {
         share: ShareName::main(),
         round: 1,
@@ -626,10 +626,10 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         mtime: WallTime(i64::MIN),
         mode: 0o7777,
         owner: Some(Rc::new(owner)),
-        lost: Some(Box::new(wide())),
+        lost: Some(Box::new(Lost { edits: wide(), by: LostBy::Rollback })),
         ..Entry::tombstone(wide(), Stamp { rank: 1, ms: i64::MIN })
     };
-    let offer = Offer { path: longest(0), entry, seq: u64::MAX, batch: 1 };
+    let offer = Offer { path: longest(0), entry, seq: u64::MAX, batch: 1, approved: true };
     let index = |entries| {
         let part =
             IndexPart { share: share.clone(), wall: WallTime(i64::MIN), upto: u64::MAX, last: true, entries, round: 9 };

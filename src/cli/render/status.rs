@@ -69,6 +69,7 @@ fn advice(code: &str) -> Option<&'static str> {
         "protocol" => "update owsync on the older of the two; if both are alike, please report it",
         "unreleased" => "run `owsync sync` to send them",
         "unreleased_there" => "run `owsync sync` there",
+        "first_sync" => "nothing: the first sync is being confirmed",
         "unconfirmed" => "nothing yet, or `owsync confirm` to keep the change, `owsync rollback` to take it back",
         "unconfirmed_there" => "nothing yet: it is confirmed or rolled back there within its time",
         "unreadable" => "give owsync's user the right to read it, or exclude it",
@@ -195,9 +196,13 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
         let left = unconfirmed.number("seconds_left").map(|left| format!(" in {left} s")).unwrap_or_default();
         let run = unconfirmed.number("run").unwrap_or(0);
         let peer = unconfirmed.text("peer");
-        notes.push(format!(
-            "run {run} will be rolled back{left} unless {peer} responds: `owsync confirm` keeps it, `owsync rollback` rolls it back now"
-        ));
+        notes.push(if unconfirmed.flag("first") {
+            format!("first sync: applied; it will be rolled back{left} unless {peer} responds")
+        } else {
+            format!(
+                "run {run} will be rolled back{left} unless {peer} responds: `owsync confirm` keeps it, `owsync rollback` rolls it back now"
+            )
+        });
     }
     if let Some(sent) = share.get("last_sent") {
         let names = |key: &str| sent.list(key).iter().filter_map(said).collect::<Vec<_>>().join(", ");

@@ -139,7 +139,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         short: None,
         long: &["why"],
         value: Some("REASON"),
-        meaning: "replaced, deleted, conflict, first-contact, given-up, created or on-trial: only versions that are there for this",
+        meaning: "replaced, deleted, conflict, first-contact, given-up, created, unconfirmed, rolled-back or rejected: only versions that are there for this",
         default: "whatever the reason",
     },
     OptionSpec {

@@ -15,6 +15,8 @@ pub struct Rules<'a> {
     pub max_file_size: u64,
     /// Paths of which nothing is taken up, because what lies there may be taken back.
     pub withheld: &'a Set<RelPath>,
+    /// Files at the top of the share are UCI packages: their sections are counted.
+    pub packages: bool,
 }
 
 /// Something whose stat is not the recorded one, or that is new, or that is awake again.
@@ -26,6 +28,8 @@ pub struct Finding {
     pub digest: Digest,
     /// It was written so recently that it may change again without a new time.
     pub young: bool,
+    /// Sections of a UCI package; 0 for everything else.
+    pub sections: u32,
 }
 
 /// What a finished scan saw. Paths that are as recorded do not appear.

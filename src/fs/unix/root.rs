@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::fcntl::{AtFlags, OFlag};
 use nix::sys::stat::{FileStat, Mode};
 
-use crate::fs::unix::{UnixRoot, filesystem_of, mount_id, renameat2, stat_at, stat_in, sync_filesystem};
+use crate::fs::unix::{
+    UnixRoot, copy_extended, filesystem_of, mount_id, renameat2, stat_at, stat_in, sync_filesystem, takes_read_lease,
+};
 use crate::fs::{Attributes, Found, FsError, Place, Rename, Root};
 use crate::model::{DiskStat, Kind, RelPath, WallTime, entry::MODE_BITS};
 
@@ -238,7 +240,7 @@ impl Root for UnixRoot {
     fn adopt(&self, from: &UnixRoot, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         let source = from.parent("move", path)?;
         let target = self.parent("move", to)?;
-        if stat_at(source.fd(), path.name()).is_ok_and(|stat| stat.st_nlink > 1) {
+        if stat_at(source.fd(), path.name()).is_ok_and(|stat| stat.st_nlink > 1) || from.is_written(path)? {
             return Ok(false);
         }
         match renameat2(source.fd(), path.name(), target.fd(), to.name(), Rename::Replace) {
@@ -246,6 +248,16 @@ impl Root for UnixRoot {
             Err(libc::EXDEV) => Ok(false),
             Err(errno) => Err(FsError::new("move", Some(path), errno)),
         }
+    }
+
+    fn keep_extended(&self, from: &RelPath, to: &RelPath) -> Result<bool, FsError> {
+        let (old, new) = match (self.open_file(from), self.open_file(to)) {
+            (Ok(old), Ok(new)) => (old, new),
+            // What may not be read cannot be kept.
+            (Err(error), _) | (_, Err(error)) if error.is_denied() => return Ok(false),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        Ok(copy_extended(&old, &new))
     }
 
     fn lock(&self, file: &File) -> Result<nix::fcntl::Flock<File>, FsError> {
@@ -272,6 +284,26 @@ impl Root for UnixRoot {
 }
 
 impl UnixRoot {
+    /// Whether a program may have a file open for writing, or mapped.
+    ///
+    /// The kernel gives a read lease only on a file that nobody has open for writing (fcntl(2), F_SETLEASE; on overlayfs
+    /// as well). Where it gives none for another reason, as to a user who does not own the file, the answer is yes.
+    fn is_written(&self, path: &RelPath) -> Result<bool, FsError> {
+        let file = self.open_file(path).or_else(|error| {
+            if !error.is_denied() {
+                return Err(error);
+            }
+            // Its mode keeps its owner out, too.
+            self.set_mode_unopened(path, 0o600)?;
+            self.open_file(path)
+        });
+        match file {
+            Ok(file) => Ok(!takes_read_lease(&file)),
+            Err(error) if error.is_denied() || error.errno == libc::EPERM => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sets the mode of a file that its own mode may keep from being opened.
     fn set_mode_unopened(&self, path: &RelPath, mode: u32) -> Result<(), FsError> {
         let failed = |errno| FsError::new("change the mode of", Some(path), errno);

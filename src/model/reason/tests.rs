@@ -82,6 +82,7 @@ fn reasons() -> Vec<Reason> {
         Reason::MassDeletion { gone: 9, known: 9 },
         Reason::LongAway,
         Reason::Flapping,
+        Reason::SectionsLost { had: 9, has: 1 },
         Reason::Unconfirmed,
         Reason::Refused(text()),
         Reason::Manual,

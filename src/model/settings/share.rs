@@ -45,6 +45,9 @@ pub struct ShareSettings {
     pub probe: Option<PathBuf>,
     /// Which way deletions go, within `direction`.
     pub deletions: Direction,
+    /// Whether an approval of the user's travels: other nodes then do not ask again, and this one does not ask again for
+    /// what was approved at a peer whose identity was accepted.
+    pub propagate_approvals: bool,
     /// Time after which an exchange that has not ended is warned of.
     pub soft_max_time: Option<Duration>,
     /// Time after which an exchange that has not ended is stopped, to go on later.
@@ -76,6 +79,7 @@ impl ShareSettings {
             validate: None,
             probe: None,
             deletions: Direction::Both,
+            propagate_approvals: true,
             soft_max_time: None,
             hard_max_time: None,
             release_guard: true,

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use minicbor::{Decode, Encode};
 
-use crate::model::{Digest, Entry, Kind, Owner, Stamp, StateId, Version, WallTime, entry::MODE_BITS, limits};
+use crate::model::{
+    Digest, Entry, Kind, Lost, LostBy, Owner, Stamp, StateId, Version, WallTime, entry::MODE_BITS, limits,
+};
 use crate::proto::message::{BadMessage, IndexPart, Offer, rel_path, share_name};
 
 #[derive(Encode, Decode)]
@@ -58,6 +60,12 @@ pub(super) struct WireOffer {
     /// How far the batch's number lies below `seq`.
     #[n(13)]
     batch_back: Option<u64>,
+    /// To what the lost edits gave way, when that was no conflict: 1 a rejection, 2 a rollback.
+    #[n(14)]
+    lost_by: Option<u8>,
+    /// 1: a user approved this very version where a guard held it.
+    #[n(15)]
+    approved: Option<u8>,
 }
 
 impl From<&IndexPart> for WireIndex {
@@ -118,7 +126,13 @@ impl From<&Offer> for WireOffer {
             mode: matches!(entry.kind, Kind::File | Kind::Dir).then_some(entry.mode),
             user: entry.owner.as_ref().map(|owner| owner.user.to_string()),
             group: entry.owner.as_ref().map(|owner| owner.group.to_string()),
-            lost: entry.lost.as_ref().map(|lost| flat(lost)),
+            lost: entry.lost.as_ref().map(|lost| flat(&lost.edits)),
+            lost_by: entry.lost.as_ref().and_then(|lost| match lost.by {
+                LostBy::Conflict => None,
+                LostBy::Rejection => Some(1),
+                LostBy::Rollback => Some(2),
+            }),
+            approved: offer.approved.then_some(1),
             batch_back: Some(offer.seq - offer.batch.min(offer.seq)).filter(|&back| back > 0),
         }
     }
@@ -165,7 +179,15 @@ impl TryFrom<WireOffer> for Offer {
             _ => return Err(bad("half an owner")),
         };
         let lost = match wire.lost {
-            Some(numbers) => Some(Box::new(unflat(&numbers)?)).filter(|lost| !lost.is_unversioned()),
+            Some(numbers) => {
+                let by = match wire.lost_by {
+                    Some(1) => LostBy::Rejection,
+                    Some(2) => LostBy::Rollback,
+                    // A later version may know more causes.
+                    None | Some(_) => LostBy::Conflict,
+                };
+                Some(Box::new(Lost { edits: unflat(&numbers)?, by })).filter(|lost| !lost.edits.is_unversioned())
+            }
             None => None,
         };
         let entry = Entry {
@@ -180,7 +202,7 @@ impl TryFrom<WireOffer> for Offer {
             lost,
         };
         let batch = wire.seq.checked_sub(wire.batch_back.unwrap_or(0)).ok_or_else(|| bad("a batch number below 0"))?;
-        Ok(Offer { path, entry, seq: wire.seq, batch })
+        Ok(Offer { path, entry, seq: wire.seq, batch, approved: wire.approved == Some(1) })
     }
 }
 

@@ -55,6 +55,7 @@ impl From<&Reason> for WireReason {
             Reason::KeepsDeleted => plain(26),
             // A release holds no space.
             Reason::ReleaseDiffers { from, to } => text(27, &format!("{from} {to}")),
+            Reason::SectionsLost { had, has } => numbers(28, *had, *has),
             Reason::Other(why) => text(255, why),
         }
     }
@@ -98,6 +99,7 @@ impl From<WireReason> for Reason {
                 Some((from, to)) => Reason::ReleaseDiffers { from, to },
                 None => Reason::Other("the releases of the two systems differ".into()),
             },
+            28 => Reason::SectionsLost { had: a, has: b },
             1 => match known_word(wire.text.as_deref()) {
                 Some(word) => Reason::Special(word),
                 None => Reason::Other(format!("skipped: it is a {}", text())),

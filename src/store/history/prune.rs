@@ -45,12 +45,22 @@ impl<R: Root> History<R> {
         }
         let mut size = uses.values().fold(0u64, |sum, (size, _)| sum.saturating_add(*size));
         let mut count = self.items.len() - doomed.len();
-        for last_resort in [false, true] {
+        // What is large goes first, so that one such file never takes the place of everything else.
+        for (large, last_resort) in [(true, false), (true, true), (false, false), (false, true)] {
+            if !large && !last_resort && size > self.bounds.size {
+                // What is large and must be kept for now is kept above the bound, and not instead of others.
+                let kept = uses.values().filter(|(bytes, users)| *users > 0 && self.is_large(*bytes));
+                size -= kept.fold(0u64, |sum, (bytes, _)| sum.saturating_add(*bytes)).min(size);
+            }
             for item in self.items.values() {
                 if size <= self.bounds.size && count <= limits::HISTORY_ITEMS {
                     break;
                 }
-                if doomed.contains(&item.number) || is_newest(item) != last_resort || kept_for_now(item) {
+                if doomed.contains(&item.number)
+                    || self.is_large(item.size) != large
+                    || is_newest(item) != last_resort
+                    || kept_for_now(item)
+                {
                     continue;
                 }
                 doomed.insert(item.number);

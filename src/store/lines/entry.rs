@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, DiskStat, Entry, Kind, Owner, RelPath, Sleep, Stamp, Version, WallTime};
+use crate::model::{Digest, DiskStat, Entry, Kind, Lost, LostBy, Owner, RelPath, Sleep, Stamp, Version, WallTime};
 use crate::store::lines::{BadLine, is_default, rel_path, state_id};
 use crate::store::state::{LandingStep, Why};
 
@@ -31,6 +31,9 @@ pub(super) struct LineEntry {
     pub(super) stamp: i64,
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub(super) lost: String,
+    /// To what those edits gave way.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(super) lost_by: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +54,11 @@ pub(crate) struct LineRecord {
     pub(super) draft: Option<i64>,
     #[serde(skip_serializing_if = "is_default", default)]
     pub(super) pending: bool,
+    /// Of a UCI package.
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) sections: u32,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) approved: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,7 +103,8 @@ impl From<&Entry> for LineEntry {
             version: version_text(&entry.version),
             rank: entry.stamp.rank,
             stamp: entry.stamp.ms,
-            lost: entry.lost.as_ref().map(|lost| version_text(lost)).unwrap_or_default(),
+            lost: entry.lost.as_ref().map(|lost| version_text(&lost.edits)).unwrap_or_default(),
+            lost_by: entry.lost.as_ref().map(|lost| lost.by.word().into()).unwrap_or_default(),
         }
     }
 }
@@ -106,7 +115,12 @@ impl LineEntry {
             (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
             _ => None,
         };
-        let lost = if self.lost.is_empty() { None } else { Some(Box::new(version_from(&self.lost)?)) };
+        let lost = if self.lost.is_empty() {
+            None
+        } else {
+            let by = LostBy::ALL.into_iter().find(|by| by.word() == self.lost_by).unwrap_or(LostBy::Conflict);
+            Some(Box::new(Lost { edits: version_from(&self.lost)?, by }))
+        };
         Ok(Entry {
             kind: kind_from(&self.kind)?,
             digest: if self.digest.is_empty() {
@@ -180,11 +194,13 @@ pub(super) fn sleep_word(sleep: Sleep) -> &'static str {
         Sleep::Skipped => "skipped",
         Sleep::Flapping => "flapping",
         Sleep::Withheld => "withheld",
+        Sleep::SectionsLost => "sections lost",
     }
 }
 
 pub(super) fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
-    [Sleep::Filtered, Sleep::TooLarge, Sleep::Unreadable, Sleep::Skipped, Sleep::Flapping, Sleep::Withheld]
+    use Sleep::{Filtered, Flapping, SectionsLost, Skipped, TooLarge, Unreadable, Withheld};
+    [Filtered, TooLarge, Unreadable, Skipped, Flapping, Withheld, SectionsLost]
         .into_iter()
         .find(|&sleep| sleep_word(sleep) == word)
         .ok_or(BadLine("sleep"))

@@ -36,7 +36,8 @@ impl From<&Reason> for LineReason {
             Reason::Special(what) | Reason::InTheWay(what) => line(what, 0, 0),
             Reason::TooLarge { size: a, max: b }
             | Reason::NoRoom { need: a, free: b }
-            | Reason::MassDeletion { gone: a, known: b } => line("", *a, *b),
+            | Reason::MassDeletion { gone: a, known: b }
+            | Reason::SectionsLost { had: a, has: b } => line("", *a, *b),
             Reason::Unreadable(text)
             | Reason::Unwritable(text)
             | Reason::NotSupplied(text)
@@ -72,6 +73,7 @@ impl From<LineReason> for Reason {
             "too_large" => Reason::TooLarge { size: a, max: b },
             "no_room" => Reason::NoRoom { need: a, free: b },
             "mass_deletion" => Reason::MassDeletion { gone: a, known: b },
+            "sections_lost" => Reason::SectionsLost { had: a, has: b },
             "unreadable" => Reason::Unreadable(text),
             "unwritable" => Reason::Unwritable(text),
             "not_supplied" => Reason::NotSupplied(text),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::store::lines::entry::{LineEntry, version_from, version_text};
-use crate::store::lines::{BadLine, counted, node_id, rel_path};
+use crate::store::lines::{BadLine, counted, is_default, node_id, rel_path};
 use crate::store::state::{Trial, TrialStep};
 
 #[derive(Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub(super) struct LineOpen {
     run: u64,
     from: String,
     secs: u32,
+    #[serde(skip_serializing_if = "is_default", default)]
+    first: bool,
     steps: Vec<LineTrialStep>,
 }
 
@@ -40,6 +42,7 @@ impl From<&Trial> for LineOpen {
             run: trial.run,
             from: trial.from.to_hex(),
             secs: trial.secs,
+            first: trial.first,
             steps: trial.steps.iter().map(step).collect(),
         }
     }
@@ -60,6 +63,7 @@ impl TryFrom<LineOpen> for Trial {
             run: counted(line.run)?,
             from: node_id(&line.from)?,
             secs: line.secs,
+            first: line.first,
             steps: line.steps.into_iter().map(step).collect::<Result<_, BadLine>>()?,
         })
     }

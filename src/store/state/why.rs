@@ -17,12 +17,25 @@ pub enum Why {
     Created,
     /// What came in its place must be confirmed first.
     OnTrial,
+    /// It was not confirmed, or the user rolled it back.
+    RolledBack,
+    /// The user rejected it.
+    Rejected,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 7] =
-        [Why::Replaced, Why::Deleted, Why::Conflict, Why::FirstContact, Why::Given, Why::Created, Why::OnTrial];
+    pub const ALL: [Why; 9] = [
+        Why::Replaced,
+        Why::Deleted,
+        Why::Conflict,
+        Why::FirstContact,
+        Why::Given,
+        Why::Created,
+        Why::OnTrial,
+        Why::RolledBack,
+        Why::Rejected,
+    ];
 
     /// The word that scripts and people see.
     pub fn word(self) -> &'static str {
@@ -33,7 +46,9 @@ impl Why {
             Why::FirstContact => "first contact",
             Why::Given => "given up",
             Why::Created => "created",
-            Why::OnTrial => "on trial",
+            Why::OnTrial => "unconfirmed",
+            Why::RolledBack => "rolled back",
+            Why::Rejected => "rejected",
         }
     }
 
@@ -47,7 +62,13 @@ impl Why {
     pub fn must_be_kept(self) -> bool {
         match self {
             Why::Replaced | Why::Created => false,
-            Why::Deleted | Why::Conflict | Why::FirstContact | Why::Given | Why::OnTrial => true,
+            Why::Deleted
+            | Why::Conflict
+            | Why::FirstContact
+            | Why::Given
+            | Why::OnTrial
+            | Why::RolledBack
+            | Why::Rejected => true,
         }
     }
 }

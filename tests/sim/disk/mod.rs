@@ -41,6 +41,8 @@ struct Inode {
     mtime_ns: i64,
     ctime_ns: i64,
     locked: bool,
+    /// Programs that have it open for writing.
+    writers: u32,
 }
 
 /// One change of a name: in this directory, this name now means that, or nothing.
@@ -199,7 +201,10 @@ impl Disk {
         }
         s.names = s.durable_names.clone();
         s.inodes = s.durable_inodes.clone();
-        s.inodes.values_mut().for_each(|inode| inode.locked = false);
+        s.inodes.values_mut().for_each(|inode| {
+            inode.locked = false;
+            inode.writers = 0;
+        });
         // The run directory is cleared by a boot.
         if let Some((ino, _)) = s.roots.get(Path::new("/run")).cloned() {
             s.names.insert(ino, BTreeMap::new());

@@ -348,7 +348,7 @@ impl Root for SimRoot {
         s.operate("move", Some(path))?;
         let ino = s.walk(from.ino, path).map_err(Self::error("move", path))?;
         let other_names = s.names.values().flat_map(BTreeMap::values).filter(|there| **there == ino).count() > 1;
-        if other_names || self.filesystem != from.filesystem {
+        if other_names || self.filesystem != from.filesystem || s.inodes[&ino].writers > 0 {
             return Ok(false);
         }
         let source = s.walk_parent(from.ino, path).map_err(Self::error("move", path))?;

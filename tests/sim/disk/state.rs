@@ -22,7 +22,16 @@ impl State {
         }
         self.inodes.insert(
             ino,
-            Inode { body, mode, uid: 0, gid: 0, mtime_ns: self.clock_ns, ctime_ns: self.clock_ns, locked: false },
+            Inode {
+                body,
+                mode,
+                uid: 0,
+                gid: 0,
+                mtime_ns: self.clock_ns,
+                ctime_ns: self.clock_ns,
+                locked: false,
+                writers: 0,
+            },
         );
         ino
     }

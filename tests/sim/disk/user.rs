@@ -8,6 +8,35 @@ use owsync::model::{RelPath, WallTime};
 
 use super::{Body, Disk, Ino, NameChange, State};
 
+/// A program that has a file open.
+pub struct Writer {
+    disk: Disk,
+    ino: Ino,
+}
+
+impl Writer {
+    /// It saves in place, as it always does.
+    pub fn save(&self, bytes: &[u8]) {
+        let mut s = self.disk.0.borrow_mut();
+        let now = s.clock_ns;
+        if let Some(inode) = s.inodes.get_mut(&self.ino) {
+            inode.body = Body::File(bytes.to_vec());
+            inode.mtime_ns = now;
+            inode.ctime_ns = now;
+            let inode = inode.clone();
+            s.durable_inodes.insert(self.ino, inode);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(inode) = self.disk.0.borrow_mut().inodes.get_mut(&self.ino) {
+            inode.writers = inode.writers.saturating_sub(1);
+        }
+    }
+}
+
 /// A user at the keyboard: what is done is flushed at once, never fails and is not counted.
 #[derive(Clone)]
 pub struct User {
@@ -64,6 +93,14 @@ impl User {
         let inode = inode.clone();
         s.durable_inodes.insert(ino, inode);
         true
+    }
+
+    /// A program opens a file for writing, and keeps it open whatever happens to its name.
+    pub fn open(&self, path: &RelPath) -> Option<Writer> {
+        let mut s = self.disk.0.borrow_mut();
+        let ino = s.walk(self.ino(&s), path).ok()?;
+        s.inodes.get_mut(&ino)?.writers += 1;
+        Some(Writer { disk: self.disk.clone(), ino })
     }
 
     pub fn set_mtime(&self, path: &RelPath, mtime: WallTime) {

@@ -80,7 +80,7 @@ impl World {
             stamp: Stamp { rank: 1, ms: wall.0 },
             lost: None,
         };
-        Offer { path: path(name), entry, seq, batch: seq }
+        Offer { path: path(name), entry, seq, batch: seq, approved: false }
     }
 }
 

@@ -173,6 +173,10 @@ const GROUPS = {
 		{ label: _('Leave them'), method: 'reject' }
 	],
 	flapping: [ { label: _('Let them go on'), method: 'approve' } ],
+	sections_lost: [
+		{ label: _('Bring the sections back'), method: 'reject' },
+		{ label: _('Accept the shorter package'), method: 'approve', style: 'negative' }
+	],
 	refused: [ { label: _('Let them land all the same'), method: 'approve', style: 'negative' } ],
 	waits_for: [ { label: _('Let these land without the others'), method: 'approve' } ]
 };

@@ -15,7 +15,8 @@ const EVENTS = {
 	'owsync.sent': _('sent'),
 	'owsync.conflict': _('conflict'),
 	'owsync.hold': _('stopped'),
-	'owsync.rollback': _('taken back'),
+	'owsync.rollback': _('rolled back'),
+	'owsync.rejected': _('rejected'),
 	'owsync.peer': _('router')
 };
 
@@ -24,6 +25,7 @@ const TONES = {
 	'owsync.hold': 'important owsync-bad',
 	'owsync.rollback': 'warning',
 	'owsync.sent': 'success',
+	'owsync.rejected': 'warning',
 	'owsync.synced': 'success'
 };
 
@@ -36,7 +38,8 @@ function facts(status) {
 			? _('%s (the same on every router of yours)').format(status.key_fingerprint) : null ],
 		[ _('Encryption'), status.encryption ? _('on')
 			: (verdict.keyProblem(status) ? _('not yet: there is no key') : _('off: only for links that are private already')) ],
-		[ _('Role'), status.reference ? _('a reference: its files count more than those of new routers') : null ],
+		[ _('Role'), status.role === 'reference' ? _('the reference: new routers take its files')
+			: status.role === 'member' ? _('a member: it has exchanged with the reference') : null ],
 		[ _('Version'), status.version ],
 		[ _('Running for'), amounts.duration(status.uptime || 0) ],
 		[ _('Listens on'), L.toArray(status.listen).join(', ') || _('nothing yet') ]

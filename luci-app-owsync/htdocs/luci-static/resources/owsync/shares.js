@@ -32,6 +32,9 @@ function sentence(name, share) {
 	if (share.hold)
 		return _('Because %s.').format(words.hold(name, share.hold));
 
+	if (share.unconfirmed && share.unconfirmed.first)
+		return _('The first sync with %s was applied.').format(share.unconfirmed.peer);
+
 	if (share.unconfirmed)
 		return _('A change by %s is on trial.').format(share.unconfirmed.peer);
 

@@ -82,6 +82,18 @@ function ofTrial(status, passed) {
 
 	const trial = status.shares[share].unconfirmed;
 
+	/* The first exchange is what was asked for: progress, not an alarm. */
+	if (trial.first)
+		return {
+			tone: 'success',
+			sentence: _('The first sync with %s was applied.').format(trial.peer),
+			advice: trial.seconds_left === undefined
+				? _('It is confirmed as soon as %s responds.').format(trial.peer)
+				: _('It is confirmed as soon as %s responds, and rolled back after %d s if it does not.')
+					.format(trial.peer, Math.max(0, trial.seconds_left - passed)),
+			actions: []
+		};
+
 	return {
 		tone: 'warning',
 		sentence: _('A change of %s by %s is on trial.').format((trial.paths || []).join(', '), trial.peer),

@@ -89,6 +89,7 @@ const PEER = {
 	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It goes on by itself.') ],
 	held: [ _('A share waits for you before it goes on with %s.'), _('Look at it below, and decide.') ],
 	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
+	first_sync: [ _('The first sync was applied, and %s is being asked whether it can still be reached.'), null ],
 	unconfirmed: [ _('A change awaits confirmation here before syncing with %s continues.'), null ],
 	unconfirmed_there: [ _('%s has the change, awaiting confirmation there.'), null ],
 	pending: [ _('Something from %s could not be applied here.'), _('The share below says what, and why.') ],
@@ -150,6 +151,7 @@ const PATH = {
 	other_filesystem: _('Another filesystem is mounted there.'),
 	refused: _('The check of this share refused it.'),
 	share_held: _('The share waits for a decision.'),
+	sections_lost: _('This UCI package lost most of its sections at once.'),
 	special: _('It is no regular file.'),
 	symlink_ignored: _('Symlinks are not synced in this share.'),
 	symlink_outside: _('It is a symlink that leads out of the share.'),
@@ -192,8 +194,10 @@ const WHY = {
 	'deleted': _('deleted'),
 	'first contact': _('lost at the first contact'),
 	'given up': _('given up'),
-	'on trial': _('replaced on trial'),
-	'replaced': _('replaced')
+	'rejected': _('rejected'),
+	'replaced': _('replaced'),
+	'rolled back': _('rolled back'),
+	'unconfirmed': _('replaced, not confirmed yet')
 };
 
 /* The parts of a message, each with what stands before it. */
@@ -264,7 +268,7 @@ return baseclass.extend({
 	/* Whether the daemon's message says more than the sentence for its code. */
 	hasDetails: function(one) {
 		return [ 'no_room', 'refused', 'too_large', 'unreadable', 'unwritable', 'waits_for', 'in_the_way',
-			'unknown_owner', 'not_supplied', 'mass_deletion' ].indexOf(one.reason) >= 0;
+			'unknown_owner', 'not_supplied', 'mass_deletion', 'sections_lost' ].indexOf(one.reason) >= 0;
 	},
 
 	/* The word for a state, and the classes of its label. */
