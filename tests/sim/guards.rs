@@ -587,7 +587,7 @@ fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
         let applied = |world: &mut World| world.read(1, "firewall").as_deref() == Some("of the reference");
         assert!(world.run_until(Duration::from_secs(30), applied));
         let status = world.status(1);
-        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("trial"));
+        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("unconfirmed"));
         assert_eq!(trial.and_then(|trial| trial.get("first")), Some(&Tree::Bool(true)), "{trial:?}");
         if cut {
             world.set_cut(0, 1, true);
@@ -603,7 +603,7 @@ fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
             world.run_until(Duration::from_secs(5), |world| world.read(1, "firewall").as_deref() == Some("changed"))
         );
         let status = world.status(1);
-        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("trial"));
+        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("unconfirmed"));
         assert_eq!(trial.and_then(|trial| trial.get("first")), Some(&Tree::Bool(false)), "{trial:?}");
     }
 }
