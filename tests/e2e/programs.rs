@@ -99,7 +99,7 @@ fn a_probe_that_fails_takes_the_change_back_on_both_nodes() {
     b.until_holds("network", "broken");
     b.until_holds("network", "works");
     a.until_holds("network", "works");
-    b.until_logged("is taken back: its probe failed: no route");
+    b.until_logged("is rolled back: its probe failed: no route");
     cluster.until_equal();
 }
 

@@ -165,7 +165,7 @@ fn a_probe_that_fails_takes_a_change_back_though_its_author_is_reached() {
     world.run(Duration::from_secs(70));
     world.settle();
     assert_eq!(world.read(1, "network").as_deref(), Some("works"));
-    assert!(world.log_has(1, "is taken back: its probe failed: no route"));
+    assert!(world.log_has(1, "is rolled back: its probe failed: no route"));
     world.assert_equal();
 
     world.machines[1].programs.is_broken = false;

@@ -64,7 +64,7 @@ fn what_cuts_a_machine_off_goes_back_in_time_on_both() {
     until(&mut world, "its author takes that", 70, |world| both(world, "works"));
 
     world.settle();
-    assert!(world.log_has(1, "is taken back: m0 was not reached within 60 s"), "{:?}", world.machines[1].log);
+    assert!(world.log_has(1, "is rolled back: m0 was not reached within 60 s"), "{:?}", world.machines[1].log);
     assert!(world.log_has(0, "network was rolled back by m1"));
     assert!((0..2).all(|id| !world.log_has(id, "conflict")), "nobody disagreed");
     for id in [0, 1] {
