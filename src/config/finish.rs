@@ -266,8 +266,13 @@ pub fn default_history_size(flavour: Flavour, database: &Path) -> u64 {
     // The directory may not be there yet: then it will be on the filesystem of what is.
     let mut places = database.ancestors().skip(1);
     let size = places.find_map(|dir| nix::sys::statvfs::statvfs(dir).ok());
-    let size = size.map_or(0, |stat| u64::from(stat.blocks()).saturating_mul(u64::from(stat.fragment_size())));
+    let size = size.map_or(0, |stat| wide(stat.blocks()).saturating_mul(wide(stat.fragment_size())));
     (size / 20).clamp(LEAST, MOST)
+}
+
+/// The C library's numbers have 32 bits on many routers and 64 elsewhere.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 /// Whether a reboot clears /var, as on OpenWrt.

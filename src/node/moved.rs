@@ -10,14 +10,14 @@ use crate::reconcile::safety::Missing;
 /// the digests at the paths that the changes touch.
 pub(crate) fn moved(index: &Index, gone: &Set<&RelPath>, after: &Map<&RelPath, Digest>) -> u64 {
     let mut missing = Missing::default();
-    for record in gone.iter().filter_map(|path| index.get(*path)) {
+    for record in gone.iter().filter_map(|path| index.get(path)) {
         if record.is_awake_and_live() && record.entry.has_content() {
             missing.add(record.entry.digest);
         }
     }
     for (path, digest) in after.iter() {
         // Found again is not found elsewhere.
-        let was = index.get(*path).filter(|record| record.is_awake_and_live());
+        let was = index.get(path).filter(|record| record.is_awake_and_live());
         if was.is_none_or(|was| was.entry.digest != *digest) {
             missing.explain(*digest);
         }
