@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 51] = [
+    const OTHER: [(&str, &str); 52] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
