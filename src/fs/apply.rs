@@ -173,7 +173,8 @@ pub fn make_dir<R: Root>(root: &R, path: &RelPath, attributes: Attributes) -> Re
 pub fn remove_dir<R: Root>(root: &R, path: &RelPath) -> Result<(), Refusal> {
     match root.remove_dir(path) {
         Err(error) if error.is_missing() => Ok(()),
-        Err(error) if error.is_not_empty() => Err(Refusal::DirNotEmpty),
+        // Busy: another filesystem is mounted there.
+        Err(error) if error.is_not_empty() || error.errno == libc::EBUSY => Err(Refusal::DirNotEmpty),
         result => Ok(result?),
     }
 }
@@ -319,7 +320,12 @@ pub fn finish_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath) -> R
     if root.stat(&aside)?.is_none() {
         return Ok(());
     }
-    match (root.stat(staged)?, root.stat(path)?) {
+    // Behind a symlink or a mount point that came since, something else is at the path.
+    let there = match root.stat(path) {
+        Err(error) if error.leads_elsewhere() => true,
+        found => found?.is_some(),
+    };
+    match (root.stat(staged)?, there.then_some(())) {
         (None, _) => root.rename(&aside, staged, Rename::Replace),
         (Some(_), None) => root.rename(&aside, path, Rename::Replace),
         (Some(_), Some(_)) => root.remove(&aside),

@@ -68,6 +68,11 @@ impl FsError {
         self.errno == libc::ELOOP
     }
 
+    /// The path leads out of the directory by now, over a symlink or a mount point: nothing below it is part of a share.
+    pub fn leads_elsewhere(&self) -> bool {
+        self.is_symlink() || self.crosses()
+    }
+
     /// The filesystem, or the kernel, does not know this operation.
     pub fn is_unsupported(&self) -> bool {
         matches!(self.errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)

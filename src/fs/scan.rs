@@ -156,9 +156,10 @@ impl<R: Root> Scan<R> {
     fn look_at_hint(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, hint: Hint) {
         match root.stat(&hint.path) {
             Ok(Some(found)) => self.look(root, index, rules, hint.path, found, hint.deep),
-            Ok(None) => {}
+            Ok(None) => self.outcome.absent.push(hint.path),
             // Nothing was learned of it: the next look tells.
             Err(error) if error.is_exhausted() => self.outcome.restless.push(hint.path),
+            Err(error) if error.leads_elsewhere() && self.look_above(root, &hint.path) => {}
             Err(error) => {
                 let sleep = if error.crosses() || error.is_symlink() { Sleep::Skipped } else { Sleep::Unreadable };
                 // What lies below something unreadable is as unknown as the thing itself.
@@ -168,6 +169,32 @@ impl<R: Root> Scan<R> {
         }
     }
 
+    /// A hinted path is behind a symlink or a mount point: what that is decides about it, so that is looked at, with
+    /// everything that is recorded below it. Whether there is one.
+    fn look_above(&mut self, root: &R, path: &RelPath) -> bool {
+        let mut above: Vec<RelPath> = path.ancestors().collect();
+        above.reverse();
+        let mut at = None;
+        for dir in above {
+            match root.stat(&dir) {
+                // The last directory that can be reached is the mount point, if there is no symlink.
+                Ok(Some(Found::Synced(stat))) if stat.kind == Kind::Dir => at = Some(dir),
+                Ok(Some(_)) => {
+                    at = Some(dir);
+                    break;
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let Some(path) = at else { return false };
+        let hint = Hint { path, deep: true };
+        if let Some(scope) = self.scope.as_mut().filter(|scope| !scope.contains(&hint)) {
+            scope.push(hint.clone());
+            self.todo.push(Task::Look(hint));
+        }
+        true
+    }
+
     fn look(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, path: RelPath, found: Found, deep: bool) {
         let held = match &found {
             Found::Synced(stat) => rules.filter.holds_as(&path, stat.kind),
@@ -175,7 +202,7 @@ impl<R: Root> Scan<R> {
         };
         let stat = match found {
             Found::Special(word) => {
-                if held {
+                if held || holds_below(index, &path) {
                     self.pass_over(index, path, Reason::Special(word));
                 }
                 return;
@@ -190,8 +217,8 @@ impl<R: Root> Scan<R> {
             }
         }
         if !held {
-            if stat.kind == Kind::Symlink && index.below(&path).next().is_some() {
-                // A directory that no pattern names was replaced by a symlink: what was in it was not deleted.
+            // A directory of which the share holds some paths, moved to a larger disk: none of them was deleted.
+            if stat.kind == Kind::Symlink && holds_below(index, &path) {
                 self.pass_over(index, path, Reason::SymlinkIgnored);
             }
             return;
@@ -373,6 +400,7 @@ impl<R: Root> Scan<R> {
         }
         unseen.retain(|_, record| record.seen != self.generation);
         let mut gone = Vec::new();
+        let mut slept = 0;
         for (path, record) in unseen {
             let covers = |dir: &RelPath| path == dir || path.is_below(dir);
             let blocked = self.blocked.iter().find(|(dir, _)| covers(dir)).map(|&(_, sleep)| sleep);
@@ -383,7 +411,17 @@ impl<R: Root> Scan<R> {
                 (Some(_), _) => {}
                 // It is held, and is gone for now: it still waits for the user.
                 (None, Some(sleep)) if sleep.is_held() => {}
-                (None, Some(_)) => outcome.dropped.push(path.clone()),
+                // Whoever removed it may not have known that others have it, so they are asked for it again.
+                (None, Some(Sleep::Filtered)) => outcome.dropped.push(path.clone()),
+                (None, Some(_)) if !record.entry.is_live() => outcome.awake.push(path.clone()),
+                (None, Some(_)) if outcome.restless.iter().any(covers) => {}
+                // What could not be read, was too large, or gave way to something that is not synced, and is not there
+                // any more, was deleted by a user.
+                (None, Some(_)) => {
+                    outcome.counts.gone += u64::from(record.entry.has_content());
+                    slept += u64::from(record.entry.has_content());
+                    gone.push(path.clone());
+                }
                 (None, None) if record.entry.is_live() && !outcome.restless.iter().any(covers) => {
                     outcome.counts.gone += u64::from(record.entry.has_content());
                     gone.push(path.clone());
@@ -392,7 +430,7 @@ impl<R: Root> Scan<R> {
             }
         }
         outcome.gone = gone;
-        outcome.counts.known = index.live_files().0;
+        outcome.counts.known = index.live_files().0 + slept;
         for (path, finding) in outcome.found.iter() {
             let changed = index.get(path).is_some_and(|record| {
                 record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest
@@ -401,4 +439,9 @@ impl<R: Root> Scan<R> {
         }
         outcome
     }
+}
+
+/// Whether something below `path` is recorded as being there, awake or asleep.
+fn holds_below(index: &Index, path: &RelPath) -> bool {
+    index.below(path).any(|(_, record)| record.entry.is_live())
 }

@@ -65,6 +65,11 @@ impl Staging {
         Ok(removed)
     }
 
+    /// Notices that the directory was removed by another process: the next name makes it anew.
+    pub fn check<R: Root>(&mut self, root: &R) {
+        self.made &= !matches!(root.stat(&self.dir), Ok(None));
+    }
+
     /// A name nothing lies at, in a directory that exists.
     ///
     /// # Errors

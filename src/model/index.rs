@@ -1,6 +1,6 @@
 //! What one node knows of one share: an entry per path, with what the disk looked like when it was recorded.
 
-use crate::model::{Entry, Kind, Life, Map, RelPath, WallTime};
+use crate::model::{Entry, Kind, Life, Map, RelPath, Stamp, WallTime};
 
 /// What the disk says of a path: equal stats mean that nothing was written since.
 ///
@@ -92,8 +92,10 @@ pub struct Record {
     pub sleep: Option<Sleep>,
     /// In a share whose mode is manual: changed here, and no person has said yet that it may travel.
     pub pending: bool,
-    /// `Some(ms)` until the entry was first offered: its stamp is provisional, must exceed this, and is computed anew
-    /// at the offer, so that a clock that was wrong and put right leaves no trace.
+    /// `Some(ms)` while the stamp is provisional: until the entry is first offered, or first compared with a peer's.
+    ///
+    /// `ms` is the stamp of the last entry before it that was not provisional. The stamp is computed anew when it becomes
+    /// final ([`Record::final_stamp`]), so that a clock that was wrong and put right leaves no trace.
     pub draft: Option<i64>,
     /// The life of the peer's database that this entry came from, as long as it is exactly what that life has. Not kept
     /// across a restart.
@@ -127,6 +129,25 @@ impl Record {
             sections: 0,
             approved: false,
         }
+    }
+
+    /// The entry's stamp, computed as if it became final at `now`: not later than that, and always later than the last
+    /// entry before it that was not provisional.
+    pub fn final_stamp(&self, now: WallTime) -> Stamp {
+        let stamp = self.entry.stamp;
+        match self.draft {
+            Some(base) => Stamp { ms: stamp.ms.min(now.0).max(base.saturating_add(1)), ..stamp },
+            None => stamp,
+        }
+    }
+
+    /// The draft and the stamp of an edit that replaces this record, written at `written` and noticed at `now`.
+    ///
+    /// The stamp grows along every chain of edits, also while all of them are provisional: an older time of an edit
+    /// (`cp -p`, a router without a clock) must not let an older edit of a peer win over it.
+    pub fn draft_after(&self, written: WallTime, now: WallTime) -> (i64, i64) {
+        let stamp = written.0.max(self.final_stamp(now).ms.saturating_add(1));
+        (self.draft.unwrap_or(self.entry.stamp.ms), stamp)
     }
 
     /// Whether the entry stands for something that should lie on disk here.

@@ -190,8 +190,15 @@ pub const FLAP_CHANGES: u32 = 10;
 pub const FLAP_TIME: Duration = Duration::from_secs(60);
 /// Paths watched for flapping at a time.
 pub const FLAP_PATHS: usize = 1024;
-/// Refused paths are tried again this often, when nothing else says that their reason ended.
+/// The first wait before refused paths are tried again, when nothing else says that their reason ended. It doubles with
+/// every attempt that brings none of them in place, up to [`RETRY_OWED_MAX`]: each attempt may write their content to flash.
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
+/// The longest of these waits.
+pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
+/// The longest wait before a transaction whose end the disk refused is tried again; the first is [`LOCK_TIME`].
+pub const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A file that changed during this many reads in a row is read less and less often, and status says so.
+pub const RESTLESS_READS: u32 = 5;
 
 /// A file of owsync's own is written in pieces of this many bytes, so that its size is no measure of the memory in use.
 pub const WRITE_PIECE: usize = 64 * 1024;

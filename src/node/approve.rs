@@ -161,6 +161,7 @@ impl<F: Fs> Node<F> {
             return 0;
         }
         let count = held.len() as u64;
+        self.finish_stamps(now, name, held.keys());
         // Whoever decides for everybody is the reference from here on.
         let me = self.store.state().me.clone();
         self.store.change(Change::Me(crate::store::state::Me { rank: 1, reference: true, ..me }));
@@ -262,6 +263,7 @@ impl<F: Fs> Node<F> {
                 done += 1;
             }
         }
+        self.finish_stamps(now, name, owed.iter().map(|(_, path, _)| path));
         done += self.pick(now, name, path, Pick::Theirs);
         let mut together = Together::default();
         for (node, path, owed) in owed {

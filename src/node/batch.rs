@@ -30,6 +30,8 @@ pub(crate) struct Batch<R: Root> {
     pub not_before: Monotonic,
     /// Paths whose content must be asked for, as far as they are still wanted.
     pub unasked: VecDeque<RelPath>,
+    /// How often another process removed what was staged for it.
+    pub vanished: usize,
     /// A landing found a path busy at this time first: it is tried again for a while.
     pub busy_since: Option<Monotonic>,
     /// What this machine's own checks said.
@@ -112,6 +114,7 @@ impl<R: Root> Batch<R> {
             by_person: false,
             not_before: Monotonic(0),
             unasked: VecDeque::new(),
+            vanished: 0,
             busy_since: None,
             checks: Checks::default(),
             sought: false,

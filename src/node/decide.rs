@@ -8,6 +8,7 @@ use crate::node::api::Level;
 use crate::node::batch::Content;
 use crate::node::keep::Lost;
 use crate::node::land::{Landing, attributes_of, seen_in};
+use crate::node::landed::NotBegun;
 use crate::node::moved::moved;
 use crate::node::op::Outcome;
 use crate::reconcile::safety::{self, Deletions, Step};
@@ -94,6 +95,7 @@ impl<F: Fs> Node<F> {
         let steps = apply::order(plan);
         let Some(share) = self.shares.get_mut(name) else { return false };
         let Some(root) = &share.root else { return false };
+        share.staging.check(root);
         if let Err(free) = Self::has_room(root, 0, share.settings.min_free) {
             self.owe_batch(now, name, id, |_| Reason::NoRoom { need: 0, free });
             return true;
@@ -180,8 +182,12 @@ impl<F: Fs> Node<F> {
                 op.disk = state.index.get(&op.step.path).and_then(|record| record.disk);
             }
         }
-        if on_disk && !self.journal_landing(now, name, Some(id), &record) {
-            return false;
+        if on_disk {
+            if let Err(why) = self.journal_landing(now, name, &record) {
+                let database = matches!(why, NotBegun::Database);
+                self.not_begun(now, name, id, why);
+                return !database;
+            }
         }
         if let Some(share) = self.shares.get_mut(name) {
             share.landing = Some(landing);
@@ -195,6 +201,8 @@ impl<F: Fs> Node<F> {
 
     /// The steps of a batch as things stand now; `None` when something of it must be fetched first.
     fn plan(&mut self, now: Now, name: &ShareName, id: u64) -> Option<Vec<Step>> {
+        let offered: Vec<RelPath> = self.shares.get(name)?.batches.get(&id)?.offers.keys().cloned().collect();
+        self.finish_stamps(now, name, &offered);
         let share = self.shares.get(name)?;
         let batch = share.batches.get(&id)?;
         let (node, link, contact) = (batch.from.node, batch.link, batch.contact);

@@ -129,6 +129,16 @@ impl<F: Fs> Node<F> {
         }
     }
 
+    /// A deletion that slept, because something that is not synced was at its path, is awake: nothing is there any more.
+    pub(crate) fn record_awake(&mut self, now: Now, name: &ShareName, path: RelPath, edit: &mut Edit) {
+        let Some(record) = self.record_of(name, &path) else { return };
+        let mut record = Record { disk: None, sleep: None, ..record };
+        self.number(now, name, &path, &mut record, edit);
+        self.reconsider(name, &path);
+        self.store.change_lazily(Change::Record(name.clone(), path, record));
+        self.stirred = true;
+    }
+
     /// Something on disk is new, or not as recorded.
     pub(crate) fn record_found(
         &mut self,
@@ -226,7 +236,9 @@ impl<F: Fs> Node<F> {
         let receives = share.settings.direction == Direction::Receive;
         let me = self.store.state().me.clone();
         let replaced = old.as_ref().map(|old| &old.entry);
-        let base = replaced.map_or(i64::MIN, |entry| entry.stamp.ms);
+        let written = WallTime(entry.stamp.ms);
+        let (base, ms) = old.as_ref().map_or((i64::MIN, written.0), |old| old.draft_after(written, now.wall));
+        entry.stamp.ms = ms;
         entry.stamp.rank = me.rank.max(replaced.map_or(0, |entry| entry.stamp.rank));
         // Whoever edits what has a version has seen it, past or no past.
         if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up

@@ -284,8 +284,7 @@ impl<F: Fs> Node<F> {
             Ok(()) => {}
             Err(error) => {
                 let exhausted = matches!(&error, ArrivalError::Fs(error) if error.is_exhausted());
-                let reason = self.arrival_reason(name, error);
-                self.fail_path(now, name, batch_id, path, reason);
+                self.fail_arrival(now, name, batch_id, path, error);
                 if let Some(share) = self.shares.get_mut(name).filter(|_| exhausted) {
                     // Descriptors come back with whatever ends next.
                     share.retry_at = share.retry_at.min(now.mono.plus(limits::LOCK_TIME));
@@ -322,13 +321,34 @@ impl<F: Fs> Node<F> {
             self.fail_path(now, name, batch_id, path, Reason::SymlinkOutside);
             return;
         }
+        // Also what needs no byte from the peer, as an empty file, may make its batch complete.
+        self.stirred = true;
         match arriving.incoming.finish(root, pending.entry.digest, attributes) {
             Ok(staged) => pending.content = Content::Staged(staged),
-            Err(error) => {
-                let reason = self.arrival_reason(name, error);
-                self.fail_path(now, name, batch_id, path, reason);
+            Err(error) => self.fail_arrival(now, name, batch_id, path, error),
+        }
+    }
+
+    /// A content could not be staged. Where another process removed the temporary file, or the staging area, it is asked
+    /// for once more; everything else makes its path wait.
+    fn fail_arrival(&mut self, now: Now, name: &ShareName, batch_id: u64, path: &RelPath, error: ArrivalError) {
+        let vanished = matches!(&error, ArrivalError::Fs(error) if error.is_missing());
+        if let Some(share) = self.shares.get_mut(name).filter(|_| vanished) {
+            if let (Some(root), Some(batch)) = (&share.root, share.batches.get_mut(&batch_id)) {
+                share.staging.check(root);
+                if batch.vanished < limits::BATCHES_OPEN + batch.offers.len() {
+                    batch.vanished += 1;
+                    if let Some(pending) = batch.offers.get_mut(path) {
+                        pending.content = Content::Wanted;
+                        batch.unasked.push_back(path.clone());
+                    }
+                    self.stirred = true;
+                    return;
+                }
             }
         }
+        let reason = self.arrival_reason(name, error);
+        self.fail_path(now, name, batch_id, path, reason);
     }
 
     /// A peer cannot supply what was asked for.

@@ -132,6 +132,7 @@ impl<F: Fs> Node<F> {
                 self.misbehaved(now, id, format!("more than {} paths in one share", limits::INDEX_MAX));
                 return;
             }
+            self.finish_stamps(now, name, [&path]);
             let sorted = self.sort_offer(name, &path, &entry, &terms);
             let keep = matches!(sorted, Sorted::Take { wanted: true });
             let (arrived, left) = if keep { (arrived, None) } else { (None, arrived) };
@@ -283,10 +284,10 @@ impl<F: Fs> Node<F> {
                     // Left out by choice, as the symlink itself.
                     return Some(Reason::SymlinkIgnored);
                 }
-                // A fifo, say, that no scan made an entry of can be there too.
-                share
-                    .skipped
-                    .get(path)
+                // A fifo, say, that no scan made an entry of can be there too, or above.
+                let mut at_or_above = std::iter::once(path.clone()).chain(path.ancestors());
+                at_or_above
+                    .find_map(|path| share.skipped.get(&path))
                     .map(|reason| match reason {
                         Reason::SymlinkOutside => Reason::InTheWay("symlink"),
                         Reason::Special(word) => Reason::InTheWay(word),

@@ -1,12 +1,12 @@
 //! What a landing replaced: into history, before anything else is known of it.
 
 use crate::fs::apply;
-use crate::fs::{Fs, Root};
-use crate::model::{Digest, DiskStat, Entry, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
-use crate::node::Node;
-use crate::node::api::Level;
+use crate::fs::{Attributes, Fs, FsError, Root};
+use crate::model::{Digest, DiskStat, Entry, Kind, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
+use crate::node::api::{Level, LogLine};
 use crate::node::land::Landing;
-use crate::node::op::Outcome;
+use crate::node::op::{Op, Outcome};
+use crate::node::{Node, Output};
 use crate::store::history::{Item, Room};
 use crate::store::state::Why;
 
@@ -16,71 +16,33 @@ impl<F: Fs> Node<F> {
         Noted { at: now.wall, doubtful: self.clock.is_doubtful() }
     }
 
-    pub(crate) fn keep_replaced(
-        &mut self,
-        now: Now,
-        name: &ShareName,
-        landing: &Landing,
-    ) -> Result<(), crate::fs::FsError> {
-        let Some(share) = self.shares.get(name) else { return Ok(()) };
-        let Some(root) = &share.root else { return Ok(()) };
-        let min_free = share.settings.min_free;
-        let index = self.store.state().shares.get(name).map(|state| &state.index);
+    /// Moves what a transaction replaced into history.
+    ///
+    /// # Errors
+    /// The first path whose former content could not be kept. What was moved already is in history, and stays there until
+    /// [`Node::give_back`].
+    pub(crate) fn keep_replaced(&mut self, now: Now, name: &ShareName, landing: &Landing) -> Result<(), Unkept> {
         let (mut dropped, mut changed) = (Vec::new(), Vec::new());
-        // A first exchange is nothing that anybody undoes.
-        let small = landing.ops.len() <= limits::UNDO_CREATED;
+        let mut kept = None;
         for op in &landing.ops {
             let path = &op.step.path;
-            let lost = |entry, why| Lost {
-                share: name,
-                path,
-                entry,
-                why,
-                by: landing.from,
-                run: landing.run,
-                after: Some(op.step.entry.digest),
-            };
-            let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else {
-                let before = index.and_then(|index| index.get(path)).map(|record| &record.entry);
-                if small && op.has_created(before) {
-                    let nothing = Entry::tombstone(Version::UNVERSIONED, Stamp::default());
-                    self.history.note_created(item_of(self.noted(now), &lost(&nothing, Why::Created)));
+            match self.keep_one(now, name, landing, op) {
+                Ok(Kept::Moved) => kept = kept.or(Some(path)),
+                Ok(Kept::Changed) => {
+                    kept = kept.or(Some(path));
+                    changed.push(path.clone());
                 }
-                continue;
-            };
-            let stat = match root.stat(aside)? {
-                Some(crate::fs::Found::Synced(stat)) => stat,
-                // Kept already, before a crash or a failure.
-                _ => {
-                    if op.outcome == Outcome::Done {
-                        if let Some(record) = index.and_then(|index| index.get(&op.step.path)) {
-                            let lost = lost(&record.entry, op.step.why.unwrap_or(Why::Replaced));
-                            self.history.adopt_object(item_of(self.noted(now), &lost))?;
-                        }
-                    }
-                    continue;
-                }
-            };
-            let stray = op.outcome == Outcome::Changed;
-            if stray && !op.holds_a_stray(root)? {
-                // Still the new content, waiting to be decided again.
-                continue;
-            }
-            let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
-            let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
-            let before = index.and_then(|index| index.get(&op.step.path)).map(|record| &record.entry);
-            let entry = Entry { owner: before.and_then(|entry| entry.owner.clone()), ..found(&stat, digest) };
-            if self.history.room(digest, stat.size, why, min_free) == Room::LetGo {
-                root.remove(aside)?;
-                dropped.push((op.step.path.clone(), stat.size));
-            } else {
-                let (_, kept) = self.history.keep(root, aside, item_of(self.noted(now), &lost(&entry, why)))?;
-                if kept != digest {
-                    changed.push(op.step.path.clone());
-                }
+                Ok(Kept::Dropped(size)) => dropped.push((path.clone(), size)),
+                Ok(Kept::Nothing) => {}
+                Err(error) => return Err(Unkept { path: path.clone(), error }),
             }
         }
-        self.history.commit()?;
+        match (self.history.commit(), kept) {
+            (Ok(()), _) => {}
+            (Err(error), Some(path)) => return Err(Unkept { path: path.clone(), error }),
+            // Only that nothing was there before could not be noted: that is written with the next line.
+            (Err(error), None) => self.log(Level::Warning, format!("the history cannot be written: {error}")),
+        }
         for path in changed {
             self.log(
                 Level::Warning,
@@ -107,6 +69,90 @@ impl<F: Fs> Node<F> {
         Ok(())
     }
 
+    fn keep_one(&mut self, now: Now, name: &ShareName, landing: &Landing, op: &Op) -> Result<Kept, FsError> {
+        let Some(share) = self.shares.get(name) else { return Ok(Kept::Nothing) };
+        let Some(root) = &share.root else { return Ok(Kept::Nothing) };
+        let index = self.store.state().shares.get(name).map(|state| &state.index);
+        let path = &op.step.path;
+        let record = index.and_then(|index| index.get(path));
+        let lost = |entry, why| Lost {
+            share: name,
+            path,
+            entry,
+            why,
+            by: landing.from,
+            run: landing.run,
+            after: Some(op.step.entry.digest),
+        };
+        let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else {
+            // A first exchange is nothing that anybody undoes.
+            let small = landing.ops.len() <= limits::UNDO_CREATED;
+            if small && op.has_created(record.map(|record| &record.entry)) {
+                let nothing = Entry::tombstone(Version::UNVERSIONED, Stamp::default());
+                self.history.note_created(item_of(self.noted(now), &lost(&nothing, Why::Created)));
+            }
+            return Ok(Kept::Nothing);
+        };
+        let stat = match root.stat(aside)? {
+            Some(crate::fs::Found::Synced(stat)) => stat,
+            // Kept already, before a crash or a failure.
+            _ => {
+                if let Some(record) = record.filter(|_| op.outcome == Outcome::Done) {
+                    let lost = lost(&record.entry, op.step.why.unwrap_or(Why::Replaced));
+                    self.history.adopt_object(item_of(self.noted(now), &lost))?;
+                    return Ok(Kept::Moved);
+                }
+                return Ok(Kept::Nothing);
+            }
+        };
+        let stray = op.outcome == Outcome::Changed;
+        if stray && !op.holds_a_stray(root)? {
+            // Still the new content, waiting to be decided again.
+            return Ok(Kept::Nothing);
+        }
+        let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
+        let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
+        let owner = record.and_then(|record| record.entry.owner.clone());
+        let entry = Entry { owner, ..found(&stat, digest) };
+        if self.history.room(digest, stat.size, why, share.settings.min_free) == Room::LetGo {
+            root.remove(aside)?;
+            return Ok(Kept::Dropped(stat.size));
+        }
+        match self.history.keep(root, aside, item_of(self.noted(now), &lost(&entry, why))) {
+            // As where there is no room to begin with: whoever replaced it had seen it.
+            Err(error) if error.is_full() && !why.must_be_kept() => {
+                root.remove(aside)?;
+                Ok(Kept::Dropped(stat.size))
+            }
+            result => result.map(|(_, taken)| if taken == digest { Kept::Moved } else { Kept::Changed }),
+        }
+    }
+
+    /// A transaction goes back: what history took of it already lies aside again, as far as that is possible. What is not
+    /// is in place for good, with its former content in history.
+    pub(crate) fn give_back(&mut self, name: &ShareName, landing: &Landing) {
+        let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return };
+        for op in landing.ops.iter().filter(|op| op.outcome == Outcome::Done) {
+            let (Some(aside), Some(old), Some(seen)) = (&op.step.staged, op.step.old, op.seen) else { continue };
+            if !matches!(root.stat(aside), Ok(None)) {
+                continue;
+            }
+            let attributes = Attributes {
+                mode: (seen.stat.kind == Kind::File).then_some(seen.stat.mode),
+                owner: Some((seen.stat.uid, seen.stat.gid)),
+                mtime: (seen.stat.kind == Kind::File).then_some(seen.stat.mtime()),
+            };
+            let back = self.history.give_back(root, aside, old, seen.stat.kind, attributes);
+            match back {
+                Ok(()) => self.history.forget_run(name, &op.step.path, landing.run),
+                Err(error) => self.outputs.push_back(Output::Log(LogLine {
+                    level: Level::Warning,
+                    text: format!("share {name}: {} stays as it was applied: {error}", op.step.path),
+                })),
+            }
+        }
+    }
+
     /// Keeps one staged content in history, as well as it goes.
     pub(crate) fn keep(&mut self, now: Now, staged: &RelPath, lost: &Lost<'_>) {
         let Some(root) = self.shares.get(lost.share).and_then(|share| share.root.as_ref()) else { return };
@@ -126,6 +172,24 @@ pub(crate) struct NotKept {
     /// Bytes.
     pub size: u64,
     pub at: WallTime,
+}
+
+/// What became of the former content of a path.
+enum Kept {
+    /// There is none to keep.
+    Nothing,
+    /// It is in history.
+    Moved,
+    /// So is what a program wrote into it after it was replaced.
+    Changed,
+    /// There was no room for these bytes, and whoever replaced them had seen them.
+    Dropped(u64),
+}
+
+/// A path whose former content history did not take, and why.
+pub(crate) struct Unkept {
+    pub path: RelPath,
+    pub error: FsError,
 }
 
 /// What lies somewhere, as an entry of which nothing else is known.

@@ -8,9 +8,9 @@
 use crate::fs::apply::{self, Refusal, Seen};
 use crate::fs::{Attributes, Found, Fs, FsError, Root};
 use crate::model::entry::SETID_BITS;
-use crate::model::{DiskStat, Entry, Index, Kind, Monotonic, NodeId, Reason, RelPath, Set, limits};
+use crate::model::{DiskStat, Entry, Index, Kind, Map, Monotonic, NodeId, Reason, RelPath, Set, limits};
 use crate::node::CommandId;
-use crate::node::op::{Op, Outcome};
+use crate::node::op::{Op, Outcome, synced};
 use crate::store::state::{Cause, LandingRecord};
 
 /// Where a landing is.
@@ -47,8 +47,16 @@ pub(crate) struct Landing {
     pub phase: Phase,
     /// The next attempt, after something failed that may succeed later.
     retry_at: Monotonic,
+    /// A crash interrupted it, so more of it may be done than is known.
+    resumed: bool,
+    /// How often the disk refused its end.
+    attempts: u32,
+    /// Why it is tried again, for status.
+    pub trouble: Option<String>,
     /// Directories whose names changed.
     pub touched: Set<Option<RelPath>>,
+    /// Directories whose mode forbade what had to be done in them, with that mode: they get it back at the end.
+    opened: Map<RelPath, u32>,
 }
 
 impl Landing {
@@ -84,7 +92,11 @@ impl Landing {
             next: 0,
             phase: Phase::Applying,
             retry_at: Monotonic(0),
+            resumed: false,
+            attempts: 0,
+            trouble: None,
             touched: Default::default(),
+            opened: Map::new(),
         }
     }
 
@@ -95,9 +107,28 @@ impl Landing {
     pub fn resume<R: Root>(record: &LandingRecord, root: &R, index: &Index) -> Result<Landing, FsError> {
         let seen = record.steps.iter().map(|step| seen_in(index, &step.path)).collect();
         let mut landing = Landing::new(record, seen, None);
+        landing.resumed = true;
+        landing.note_opened(root, index)?;
         for op in &mut landing.ops {
             let Some(staged) = &op.step.staged else { continue };
+            let there = synced(root, &op.step.path)?;
+            let content = there.filter(|stat| stat.kind != Kind::Dir);
+            if staged.parent().is_some_and(|area| root.stat(&area).is_ok_and(|found| found.is_none())) {
+                // The staging area was removed, or this is a different directory: only what is at the path tells.
+                let digest = match &content {
+                    Some(stat) => Some(apply::digest_of(root, &op.step.path, stat.kind)?),
+                    None => None,
+                };
+                let done = if op.step.entry.has_content() {
+                    digest == Some(op.step.entry.digest)
+                } else {
+                    digest.is_none() && op.step.entry.kind != Kind::Dir
+                };
+                op.outcome = if done { Outcome::Done } else { Outcome::Changed };
+                continue;
+            }
             apply::finish_exchange(root, staged, &op.step.path)?;
+            let there = synced(root, &op.step.path)?;
             let staged_digest = match root.stat(staged)? {
                 Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
                     Some(apply::digest_of(root, staged, stat.kind)?)
@@ -111,15 +142,15 @@ impl Landing {
                 // What went lies aside.
                 (false, Some(_)) => true,
                 // Nothing lies aside: either the old file is still where it was, or it is in history already.
-                (false, None) => match (op.step.old, root.stat(&op.step.path)?) {
+                (false, None) => match (op.step.old, there) {
                     (None, _) => false,
-                    (Some(old), Some(Found::Synced(stat))) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
+                    (Some(old), Some(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
                         apply::digest_of(root, &op.step.path, stat.kind)? != old
                     }
                     (Some(_), _) => true,
                 },
             };
-            if let (false, Some(seen), Some(Found::Synced(stat))) = (done, &mut op.seen, root.stat(&op.step.path)?) {
+            if let (false, Some(seen), Some(stat)) = (done, &mut op.seen, there) {
                 // The same file, whose time the interrupted attempt changed.
                 let access = |stat: &DiskStat| (stat.mode, stat.uid, stat.gid);
                 let same = stat.same_file(&seen.stat) && access(&stat) == access(&seen.stat);
@@ -145,9 +176,77 @@ impl Landing {
         now >= self.retry_at
     }
 
-    /// Waits before the next attempt.
-    pub fn wait(&mut self, now: Monotonic, time: std::time::Duration) {
+    /// Waits before the next attempt, twice as long each time.
+    pub fn wait(&mut self, now: Monotonic, why: &str) {
+        let time = limits::LOCK_TIME.saturating_mul(1 << self.attempts.min(8)).min(limits::RETRY_MAX);
+        self.attempts = self.attempts.saturating_add(1);
+        self.trouble = Some(why.into());
         self.retry_at = now.plus(time);
+    }
+
+    /// All paths are in place, and yet it cannot end, because of this one: everything goes back.
+    pub fn undo_all(&mut self, path: RelPath, reason: Reason) {
+        self.next = self.ops.len();
+        self.phase = Phase::Undoing(path, reason);
+    }
+
+    /// Lets this user change what is in the directory that `path` is in, where that is what its mode forbids; whether
+    /// anything is otherwise than before.
+    fn open_dirs<R: Root>(&mut self, root: &R, path: &RelPath) -> bool {
+        let mut dirs: Vec<RelPath> = path.ancestors().collect();
+        dirs.reverse();
+        let mut any = false;
+        for (at, dir) in dirs.iter().enumerate() {
+            let Ok(Some(DiskStat { kind: Kind::Dir, mode, .. })) = synced(root, dir) else { break };
+            let last = at + 1 == dirs.len()
+                || !matches!(synced(root, &dirs[at + 1]), Ok(Some(DiskStat { kind: Kind::Dir, .. })) | Err(_));
+            let needed = if last { 0o300 } else { 0o100 };
+            if mode & needed == needed {
+                continue;
+            }
+            let open = Attributes { mode: Some(mode | 0o700), ..Attributes::default() };
+            if root.set_path(dir, open).is_err() {
+                // It is not this user's.
+                return any;
+            }
+            any = true;
+            self.touched.insert(Some(dir.clone()));
+            self.opened.get_or_insert(dir.clone(), mode);
+        }
+        any
+    }
+
+    /// Gives the directories that were opened their modes back.
+    ///
+    /// # Errors
+    /// Of setting one; it can be tried again.
+    pub fn close_dirs<R: Root>(&mut self, root: &R) -> Result<(), FsError> {
+        // From the leaves: an open parent lets its children be reached.
+        let opened: Vec<(RelPath, u32)> = self.opened.iter().map(|(dir, mode)| (dir.clone(), *mode)).collect();
+        for (dir, mode) in opened.into_iter().rev() {
+            if matches!(synced(root, &dir)?, Some(DiskStat { kind: Kind::Dir, .. })) {
+                root.set_path(&dir, Attributes { mode: Some(mode), ..Attributes::default() })?;
+            }
+            self.opened.remove(&dir);
+        }
+        Ok(())
+    }
+
+    /// Finds the directories that an interrupted attempt opened.
+    fn note_opened<R: Root>(&mut self, root: &R, index: &Index) -> Result<(), FsError> {
+        let above: Set<RelPath> = self.ops.iter().flat_map(|op| op.step.path.ancestors().collect::<Vec<_>>()).collect();
+        for dir in above {
+            let Some(known) = index.get(&dir).and_then(|record| record.disk).filter(|disk| disk.kind == Kind::Dir)
+            else {
+                continue;
+            };
+            let is_open = |there: &DiskStat| there.mode == known.mode | 0o700 && there.mode != known.mode;
+            if synced(root, &dir)?.as_ref().is_some_and(is_open) {
+                self.touched.insert(Some(dir.clone()));
+                self.opened.insert(dir, known.mode);
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with at most [`limits::STEP_PATHS`] paths; whether this phase is over.
@@ -162,14 +261,29 @@ impl Landing {
                     };
                     self.next += 1;
                     if op.outcome != Outcome::Todo {
-                        self.touched.insert(op.step.path.parent());
+                        if op.outcome == Outcome::Done {
+                            self.touched.insert(op.step.path.parent());
+                        }
                         continue;
                     }
-                    match op.perform(fs, root, allow_setid) {
+                    let mut result = op.perform(fs, root, allow_setid);
+                    if matches!(&result, Err(Refusal::Fs(error)) if error.is_denied()) {
+                        let (at, path) = (self.next - 1, op.step.path.clone());
+                        if self.open_dirs(root, &path) {
+                            result = self.ops[at].perform(fs, root, allow_setid);
+                        }
+                    }
+                    let Some(op) = self.ops.get_mut(self.next - 1) else { return true };
+                    match result {
                         Ok(outcome) => {
+                            if outcome == Outcome::Done {
+                                self.touched.insert(op.step.path.parent());
+                                self.touched.extend(op.made.iter().map(RelPath::parent));
+                            }
+                            if let (Some(mode), Some(disk)) = (self.opened.get_mut(&op.step.path), op.disk) {
+                                *mode = disk.mode;
+                            }
                             op.outcome = outcome;
-                            self.touched.insert(op.step.path.parent());
-                            self.touched.extend(op.made.iter().map(RelPath::parent));
                         }
                         Err(Refusal::Changed) => op.outcome = Outcome::Changed,
                         Err(refusal) => {
@@ -185,7 +299,13 @@ impl Landing {
                     };
                     self.next = at;
                     if let Some(op) = self.ops.get_mut(at) {
+                        if self.resumed {
+                            op.suspect_done();
+                        }
                         op.undo(root);
+                        if let (Some(mode), Some(seen)) = (self.opened.get_mut(&op.step.path), op.seen) {
+                            *mode = seen.stat.mode;
+                        }
                     }
                 }
                 Phase::Undone(..) | Phase::Keeping => return true,

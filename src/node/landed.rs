@@ -1,14 +1,27 @@
 //! A landing from its first line in the journal to its last: begun, carried on, written down and told.
 
-use crate::fs::{Fs, Root};
-use crate::model::{Entry, Kind, LostBy, Map, Monotonic, NodeId, Now, Record, RelPath, ShareName, Sleep, limits};
+use crate::fs::{Fs, FsError, Root};
+use crate::model::{
+    Entry, Kind, LostBy, Map, Monotonic, NodeId, Now, Reason, Record, RelPath, ShareName, Sleep, limits,
+};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::batch::Content;
-use crate::node::land::{Landing, Phase};
+use crate::node::keep::Unkept;
+use crate::node::land::{Landing, Phase, reason_of};
 use crate::node::op::{Op, Outcome};
 use crate::node::told::LostNews;
 use crate::node::{Node, Output};
 use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep, Why};
+
+/// Why a transaction was not begun; nothing has changed then.
+pub(crate) enum NotBegun {
+    /// Staged files were removed.
+    Vanished,
+    /// The system refused to flush the content of this path.
+    Refused(RelPath, Reason),
+    /// The database cannot be written.
+    Database,
+}
 
 impl<F: Fs> Node<F> {
     /// Goes on with a share's landing.
@@ -31,74 +44,124 @@ impl<F: Fs> Node<F> {
     }
 
     /// Flushes what is staged and writes the landing down, so that a crash from here on can be completed.
+    ///
+    /// # Errors
+    /// Why nothing was begun: only trouble of the database concerns more than this batch.
     pub(crate) fn journal_landing(
         &mut self,
         now: Now,
         name: &ShareName,
-        batch: Option<u64>,
         record: &LandingRecord,
-    ) -> bool {
-        let Some(share) = self.shares.get_mut(name) else { return false };
-        let Some(root) = &share.root else { return false };
-        let staged: Vec<&RelPath> = record
+    ) -> Result<(), NotBegun> {
+        self.flush_staged(name, record)?;
+        self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));
+        self.store.commit().map_err(|error| {
+            self.store.change(Change::Landed(name.clone()));
+            self.note_store_trouble(now, error);
+            NotBegun::Database
+        })
+    }
+
+    /// Flushes the staged files of a transaction.
+    fn flush_staged(&self, name: &ShareName, record: &LandingRecord) -> Result<(), NotBegun> {
+        let Some(share) = self.shares.get(name) else { return Ok(()) };
+        let Some(root) = &share.root else { return Ok(()) };
+        let staged: Vec<(&RelPath, &RelPath)> = record
             .steps
             .iter()
             .filter(|step| step.entry.kind == Kind::File)
-            .filter_map(|step| step.staged.as_ref())
+            .filter_map(|step| step.staged.as_ref().map(|staged| (&step.path, staged)))
             .collect();
-        let flushed = if staged.len() > limits::FLUSH_EACH {
-            root.sync_all()
-        } else {
-            staged
-                .iter()
-                .try_for_each(|path| root.sync(&root.open_file(path)?))
-                // A daemon that is not root cannot open again what its mode lets nobody read; nothing else waits for that.
-                .or_else(|error| if error.is_denied() { root.sync_all() } else { Err(error) })
-                .and_then(|()| if staged.is_empty() { Ok(()) } else { root.sync_dir(Some(share.staging.dir())) })
+        let Some((first, _)) = staged.first() else { return Ok(()) };
+        let failed = |path: &RelPath, error: FsError| match error.is_missing() {
+            true => NotBegun::Vanished,
+            false => NotBegun::Refused(path.clone(), reason_of(error.into())),
         };
-        self.store.change(Change::Landing(name.clone(), Box::new(record.clone())));
-        let result = flushed.and_then(|()| self.store.commit());
-        if let Err(error) = result {
-            self.store.change(Change::Landed(name.clone()));
-            self.note_store_trouble(now, error);
-            let batch = batch.and_then(|id| self.shares.get_mut(name)?.batches.get_mut(&id));
-            if let Some(batch) = batch {
-                batch.not_before = now.mono.plus(limits::LOCK_TIME);
-            }
-            return false;
+        if staged.len() > limits::FLUSH_EACH {
+            return root.sync_all().map_err(|error| failed(first, error));
         }
-        true
+        for (path, staged) in &staged {
+            match root.open_file(staged).and_then(|file| root.sync(&file)) {
+                // A daemon that is not root cannot open again what its mode lets nobody read; nothing else waits for that.
+                Err(error) if error.is_denied() => root.sync_all().map_err(|error| failed(path, error))?,
+                result => result.map_err(|error| failed(path, error))?,
+            }
+        }
+        root.sync_dir(Some(share.staging.dir())).map_err(|error| failed(first, error))
+    }
+
+    /// A batch could not begin to be applied: only what the reason concerns waits.
+    pub(crate) fn not_begun(&mut self, now: Now, name: &ShareName, id: u64, why: NotBegun) {
+        let Some(share) = self.shares.get_mut(name) else { return };
+        match why {
+            NotBegun::Refused(path, reason) => self.fail_path(now, name, id, &path, reason),
+            NotBegun::Database => {
+                if let Some(batch) = share.batches.get_mut(&id) {
+                    batch.not_before = now.mono.plus(limits::LOCK_TIME);
+                }
+            }
+            NotBegun::Vanished => {
+                let (Some(root), Some(batch)) = (&share.root, share.batches.get_mut(&id)) else { return };
+                let reachable = batch.link.is_some();
+                batch.not_before = now.mono.plus(limits::LOCK_TIME);
+                share.staging.check(root);
+                for (path, pending) in batch.offers.iter_mut() {
+                    let Content::Staged(staged) = &pending.content else { continue };
+                    if matches!(root.stat(staged), Ok(None)) {
+                        pending.content = Content::Wanted;
+                        batch.unasked.push_back(path.clone());
+                    }
+                }
+                self.log(
+                    Level::Warning,
+                    format!("share {name}: temporary files were removed by another process; they are fetched again"),
+                );
+                if !reachable {
+                    self.owe_batch(now, name, id, |_| Reason::NotSupplied("it is not connected".into()));
+                }
+                self.stirred = true;
+            }
+        }
     }
 
     /// Everything is in place: old files to history, then the records, then everybody may know.
     fn keep_and_record(&mut self, now: Now, name: &ShareName) {
-        let Some(landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
+        let Some(mut landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
         // The new files must be there for good before the old ones are touched: a history object has another mode, and after
         // a power cut it could otherwise lie where the old file lay.
-        if let Err(error) = self.flush_dirs(name, &landing).and_then(|()| self.keep_replaced(now, name, &landing)) {
-            self.log(
-                Level::Error,
-                format!("share {name}: what was replaced cannot be kept in history: {error}; tried again"),
-            );
-            if let Some(share) = self.shares.get_mut(name) {
-                let mut landing = landing;
-                landing.wait(now.mono, limits::LOCK_TIME);
-                share.landing = Some(landing);
-            }
-            return;
+        if let Err(error) = self.flush_dirs(name, &mut landing) {
+            return self.retry_end(now, name, landing, &format!("what was applied cannot be flushed: {error}"));
         }
-        self.record_landing(now, name, landing);
+        match self.keep_replaced(now, name, &landing) {
+            Ok(()) => self.record_landing(now, name, landing),
+            Err(Unkept { path, error }) => {
+                // Nothing may replace what is kept nowhere: this batch goes back and waits, the share goes on.
+                let reason = if error.is_full() {
+                    Reason::HistoryFull
+                } else {
+                    Reason::Unwritable(format!("the history does not take what it replaces: {}", error.cause()))
+                };
+                self.give_back(name, &landing);
+                landing.undo_all(path, reason);
+                if let Some(share) = self.shares.get_mut(name) {
+                    share.landing = Some(landing);
+                }
+            }
+        }
     }
 
-    pub(crate) fn flush_dirs(&self, name: &ShareName, landing: &Landing) -> Result<(), crate::fs::FsError> {
+    pub(crate) fn flush_dirs(&self, name: &ShareName, landing: &mut Landing) -> Result<(), FsError> {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
+        landing.close_dirs(root)?;
         if landing.touched.len() > limits::FLUSH_EACH {
             return root.sync_all();
         }
         for dir in landing.touched.iter() {
             match root.sync_dir(dir.as_ref()) {
-                // It went with what was in it.
-                Err(error) if error.is_missing() => {}
+                // It went with what was in it, or is behind a symlink or a mount point by now.
+                Err(error) if error.is_missing() || error.leads_elsewhere() => {}
+                // This user may not read it.
+                Err(error) if error.is_denied() => return root.sync_all(),
                 result => result?,
             }
         }

@@ -23,6 +23,15 @@ impl<F: Fs> Node<F> {
                 if !moved {
                     return;
                 }
+                // What is staged is in the former directory, and its batches are received again.
+                let swapped = share.root.is_some();
+                if swapped {
+                    share.landing = None;
+                    share.scan = None;
+                    share.batches.clear();
+                    share.fetching.clear();
+                    share.broken.clear();
+                }
                 share.place = place;
                 let landing = self.store.state().shares.get(name).and_then(|state| state.landing.clone());
                 let keep = landing
@@ -35,16 +44,19 @@ impl<F: Fs> Node<F> {
                     match self.store.state().shares.get(name).map(|state| Landing::resume(record, &root, &state.index))
                     {
                         Some(Ok(landing)) => share.landing = Some(landing),
-                        Some(Err(error)) => self.outputs.push_back(Output::Log(crate::node::api::LogLine {
-                            level: Level::Error,
-                            text: format!("share {name}: an interrupted batch cannot be looked at: {error}"),
-                        })),
+                        // Scanned now, half of a batch would be recorded as edits of this node.
+                        Some(Err(error)) => {
+                            return self.hold_without_root(now, name, Hold::Interrupted(error.to_string()));
+                        }
                         None => {}
                     }
                 }
                 share.root = Some(root);
                 share.next_poll = now.mono;
                 self.outputs.push_back(Output::Watch { share: name.clone() });
+                if swapped && self.hold_of(name).is_none() {
+                    self.listen_to_all(name);
+                }
                 match swept {
                     Ok(0) => {}
                     Ok(count) => self.log(
@@ -61,7 +73,7 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    /// A share's root cannot be opened: nothing of it may be taken for deleted.
+    /// A share's root cannot be opened.
     fn lose_root(&mut self, now: Now, name: &ShareName, error: &FsError) {
         if let Some(share) = self.shares.get_mut(name) {
             share.scan = None;
@@ -71,13 +83,21 @@ impl<F: Fs> Node<F> {
                 share.next_poll = now.mono.plus(limits::LOCK_TIME);
                 return;
             }
+        }
+        self.hold_without_root(now, name, Hold::RootMissing(error.cause()));
+    }
+
+    /// A share's root cannot be used: nothing of it may be taken for deleted, or for an edit.
+    fn hold_without_root(&mut self, now: Now, name: &ShareName, hold: Hold) {
+        if let Some(share) = self.shares.get_mut(name) {
+            share.scan = None;
             share.root = None;
             share.landing = None;
             share.batches.clear();
             share.fetching.clear();
             share.next_poll = now.mono.plus(self.settings.poll_interval.min(limits::LOCK_TIME));
         }
-        self.hold_share(now, name, Hold::RootMissing(error.cause()));
+        self.hold_share(now, name, hold);
     }
 
     /// Begins scans that are due, and tries again what is owed.
@@ -99,7 +119,13 @@ impl<F: Fs> Node<F> {
             }
             if share.retry_at <= now.mono {
                 let owes = self.store.state().shares.get(&name).is_some_and(|state| !state.owed.is_empty());
-                share.retry_at = if owes { now.mono.plus(limits::RETRY_OWED) } else { crate::model::Monotonic::NEVER };
+                if owes {
+                    share.retry_at = now.mono.plus(share.retry_pause);
+                    share.retry_pause = share.retry_pause.saturating_mul(2).min(limits::RETRY_OWED_MAX);
+                } else {
+                    share.retry_at = crate::model::Monotonic::NEVER;
+                    share.retry_pause = limits::RETRY_OWED;
+                }
                 self.retry_owed(now, &name, false, |_, _, _| true);
             }
             let Some(share) = self.shares.get_mut(&name) else { continue };
@@ -278,7 +304,7 @@ impl<F: Fs> Node<F> {
     /// What a scan found becomes entries. `answered`: a guard held it, and the user rejected (`true`) or approved it.
     fn record_scan(&mut self, now: Now, name: &ShareName, scanned: Scanned, started: WallTime, answered: Option<bool>) {
         let lost = scanned.counts.lost();
-        let Scanned { found, gone, asleep, dropped, skipped, restless, full, .. } = scanned;
+        let Scanned { found, gone, asleep, awake, absent, dropped, skipped, restless, full, .. } = scanned;
         let Some(share) = self.shares.get_mut(name) else { return };
         let place = share.place.filesystem.clone();
         let dir = share.settings.dir.clone();
@@ -293,6 +319,7 @@ impl<F: Fs> Node<F> {
             for path in found.keys().chain(&gone) {
                 share.skipped.remove(path);
             }
+            share.skipped.retain(|path, _| !absent.iter().any(|gone| path == gone || path.is_below(gone)));
         }
         let mut told = Vec::new();
         for (path, reason) in skipped {
@@ -309,8 +336,22 @@ impl<F: Fs> Node<F> {
             share.relook.extend(young);
             share.relook_at = share.relook_at.min(now.mono.plus(if coarse { span } else { limits::YOUNG * 2 }));
         }
+        share.restless.retain(|path, _| restless.contains(path));
         for path in restless {
-            share.hints.add(now.mono, Hint { path, deep: true });
+            let reads = share.restless.get_or_insert(path.clone(), 0);
+            *reads = reads.saturating_add(1);
+            if *reads < limits::RESTLESS_READS {
+                share.hints.add(now.mono, Hint { path, deep: true });
+                continue;
+            }
+            let doublings = (*reads - limits::RESTLESS_READS).min(8);
+            let pause = limits::LOCK_TIME.saturating_mul(1 << doublings).min(limits::RETRY_MAX);
+            share.relook_at = share.relook_at.min(now.mono.plus(pause));
+            let reason = Reason::Unreadable("it changes whenever it is read".into());
+            if share.skipped.insert(path.clone(), reason.clone()).is_none() {
+                told.push((path.clone(), reason));
+            }
+            share.relook.push(path);
         }
         share.note_deletions(now.mono, if moved { 0 } else { lost });
         for (path, reason) in told {
@@ -335,6 +376,12 @@ impl<F: Fs> Node<F> {
             if let Some(record) = self.record_of(name, &path) {
                 self.store.change_lazily(Change::Record(name.clone(), path, Record { sleep: Some(sleep), ..record }));
             }
+        }
+        for path in &absent {
+            self.reconsider(name, path);
+        }
+        for path in awake {
+            self.record_awake(now, name, path, &mut edit);
         }
         // Only hooks are told which paths that were.
         let has_hook = self.has_hook(name);
@@ -391,6 +438,11 @@ impl<F: Fs> Node<F> {
             self.store.change(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
         }
         self.drop_batches(name, |_| true);
+        self.listen_to_all(name);
+    }
+
+    /// Asks every connected peer anew for what was not received of a share.
+    fn listen_to_all(&mut self, name: &ShareName) {
         let links: Vec<LinkId> = self
             .links
             .iter()

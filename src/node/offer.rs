@@ -210,6 +210,21 @@ impl<F: Fs> Node<F> {
             && self.store_trouble.is_none()
     }
 
+    /// Makes the provisional stamps of a share final when one of these paths has one, which is about to be compared with
+    /// a peer's: the two clocks were checked against each other when the session began.
+    pub(crate) fn finish_stamps<'a>(
+        &mut self,
+        now: Now,
+        name: &ShareName,
+        paths: impl IntoIterator<Item = &'a RelPath>,
+    ) {
+        let Some(state) = self.store.state().shares.get(name) else { return };
+        let is_draft = |path: &RelPath| state.index.get(path).is_some_and(|record| record.draft.is_some());
+        if paths.into_iter().any(is_draft) {
+            self.store.change(Change::Stamped(name.clone(), now.wall));
+        }
+    }
+
     /// Offers everything that is new to whoever wants to hear it. Called when the state is about to be written.
     pub(crate) fn push_offers(&mut self, now: Now) {
         let names: Vec<ShareName> = self.shares.keys().cloned().collect();

@@ -117,8 +117,8 @@ impl Op {
         Ok(match (there, self.ready) {
             (None, _) => false,
             (Some(there), Some(ready)) => !there.same_file(&ready),
-            // Nothing was staged for it, so what lies there was moved aside.
-            (Some(_), None) => !self.step.entry.has_content(),
+            // Nothing was staged for it, so what lies there was moved aside; or a crash came between, and bytes decide.
+            (Some(there), None) => !self.is_new(root, staged, &there)?,
         })
     }
 
@@ -127,11 +127,49 @@ impl Op {
         self.outcome == Outcome::Done && self.step.entry.has_content() && before.is_none_or(|entry| !entry.is_live())
     }
 
+    /// Whether what is at `path`, in place or staged, is the content that the step puts in place. A transaction that a
+    /// crash interrupted knows no stat of it.
+    fn is_new<R: Root>(&self, root: &R, path: &RelPath, there: &DiskStat) -> Result<bool, FsError> {
+        let entry = &self.step.entry;
+        if !entry.has_content() || there.kind != entry.kind {
+            return Ok(false);
+        }
+        match self.disk.or(self.ready) {
+            Some(put) => Ok(there.same_file(&put)),
+            None => Ok(apply::digest_of(root, path, there.kind)? == entry.digest),
+        }
+    }
+
+    /// Whether what it put in place is still there.
+    pub fn is_in_place<R: Root>(&self, root: &R) -> Result<bool, FsError> {
+        let there = synced(root, &self.step.path)?;
+        Ok(match (self.step.entry.kind, there) {
+            (Kind::Tombstone, there) => there.is_none(),
+            (Kind::Dir, there) => there.is_some_and(|there| there.kind == Kind::Dir),
+            (_, Some(there)) => self.is_new(root, &self.step.path, &there)?,
+            (_, None) => false,
+        })
+    }
+
     fn unmake_parents<R: Root>(&mut self, root: &R) {
         for dir in self.made.drain(..).rev() {
             // Not empty: somebody uses it by now.
             let _ = root.remove_dir(&dir);
         }
+    }
+
+    fn exchange_back<R: Root>(&self, root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
+        match root.rename(staged, path, Rename::Exchange) {
+            Err(error) if error.is_unsupported() => return root.rename(staged, path, Rename::Replace),
+            result => result?,
+        }
+        let out = synced(root, staged)?;
+        if out.is_some_and(|out| self.is_new(root, staged, &out).unwrap_or(false)) {
+            return Ok(());
+        }
+        // Another process edited the new file since: that edit stays.
+        root.rename(staged, path, Rename::Exchange)?;
+        Err(FsError::new("undo", Some(path), libc::EBUSY))
     }
 
     fn take_away<R: Root>(&self, root: &R, aside: &RelPath) -> Result<(), Refusal> {
@@ -149,6 +187,16 @@ impl Op {
             Ok(kept)
         });
         self.lost_extended = !matches!(kept, Ok(true));
+    }
+
+    /// Before a crash, a directory may have been made, removed or given its attributes: nothing staged tells, so it is
+    /// undone as if it was.
+    pub fn suspect_done(&mut self) {
+        let was_dir = self.seen.is_some_and(|seen| seen.stat.kind == Kind::Dir);
+        let is_dir = self.step.entry.kind == Kind::Dir && self.seen.is_none() || was_dir;
+        if self.outcome == Outcome::Todo && self.step.staged.is_none() && is_dir {
+            self.outcome = Outcome::Done;
+        }
     }
 
     /// Puts back what was there. Whatever somebody else put there since stays: it is newer than both.
@@ -172,7 +220,7 @@ impl Op {
                 root.set_path(path, Attributes { owner: Some((seen.stat.uid, seen.stat.gid)), ..Attributes::default() })
             }
             (Kind::File | Kind::Symlink, Some(seen), Some(staged)) if seen.stat.kind != Kind::Dir => {
-                exchange_back(root, staged, path, self.disk)
+                self.exchange_back(root, staged, path)
             }
             (Kind::File | Kind::Symlink, seen, Some(staged)) => {
                 root.rename(path, staged, Rename::New).and_then(|()| match seen {
@@ -196,26 +244,14 @@ impl Op {
     }
 }
 
-/// What lies at a path, if it can be synced.
+/// What is at a path, if it can be synced; nothing behind a symlink or a mount point can.
 pub(crate) fn synced<R: Root>(root: &R, path: &RelPath) -> Result<Option<DiskStat>, FsError> {
-    Ok(match root.stat(path)? {
-        Some(Found::Synced(stat)) => Some(stat),
-        _ => None,
-    })
-}
-
-fn exchange_back<R: Root>(root: &R, staged: &RelPath, path: &RelPath, new: Option<DiskStat>) -> Result<(), FsError> {
-    match root.rename(staged, path, Rename::Exchange) {
-        Err(error) if error.is_unsupported() => return root.rename(staged, path, Rename::Replace),
-        result => result?,
+    match root.stat(path) {
+        Ok(Some(Found::Synced(stat))) => Ok(Some(stat)),
+        Ok(_) => Ok(None),
+        Err(error) if error.leads_elsewhere() => Ok(None),
+        Err(error) => Err(error),
     }
-    let out = synced(root, staged)?;
-    if matches!((out, new), (Some(out), Some(new)) if out.same_file(&new)) {
-        return Ok(());
-    }
-    // Somebody edited the new file since: that edit stays.
-    root.rename(staged, path, Rename::Exchange)?;
-    Err(FsError::new("undo", Some(path), libc::EBUSY))
 }
 
 fn remake_dir<R: Root>(root: &R, path: &RelPath, old: DiskStat) -> Result<(), FsError> {

@@ -1,7 +1,7 @@
 //! What was heard and cannot land: written down with its reason, and tried again.
 
 use crate::fs::Fs;
-use crate::model::{Life, Map, NodeId, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Life, Map, Monotonic, NodeId, Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::{Batch, Content, Pending};
@@ -61,6 +61,7 @@ impl<F: Fs> Node<F> {
                 // A person who lets a path pass knows where it comes from.
                 let long_away = owed.reason == Reason::LongAway && !by_person;
                 let terms = Terms { contact, direction, long_away, release: release.clone(), by_person };
+                self.finish_stamps(now, name, [&path]);
                 match self.sort_offer(name, &path, &owed.entry, &terms) {
                     // The same would only be refused again.
                     Sorted::Take { .. } if refused(&owed) && !by_person => {}
@@ -120,8 +121,15 @@ impl<F: Fs> Node<F> {
             self.log(Level::Debug, format!("share {name}: {path}: its peer no longer has what it offered"));
             return;
         }
+        let known =
+            self.store.state().shares.get(name).is_some_and(|state| state.owed.contains_key(&(node, path.clone())));
         if let Some(share) = self.shares.get_mut(name) {
-            share.retry_at = share.retry_at.min(now.mono.plus(limits::RETRY_OWED));
+            if !known {
+                share.retry_pause = limits::RETRY_OWED;
+            }
+            if !known || share.retry_at == Monotonic::NEVER {
+                share.retry_at = share.retry_at.min(now.mono.plus(share.retry_pause));
+            }
         }
         let before = self.store.state().shares.get(name).and_then(|share| share.owed.get(&(node, path.clone())));
         if before.is_some_and(|before| before.seq > owed.seq) {

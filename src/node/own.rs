@@ -11,6 +11,7 @@ use crate::model::{
 };
 use crate::node::api::{Fault, Reply, Tree};
 use crate::node::land::{Landing, attributes_of, reason_of, seen_in};
+use crate::node::landed::NotBegun;
 use crate::node::op::Outcome;
 use crate::node::{CommandId, Node, Output};
 use crate::reconcile::{self, edit_stamp};
@@ -65,9 +66,16 @@ impl<F: Fs> Node<F> {
         }
         let record = LandingRecord { run: self.next_run, from: None, cause, confirm: 0, steps };
         self.next_run += 1;
-        if !self.journal_landing(now, name, None, &record) {
+        if let Err(why) = self.journal_landing(now, name, &record) {
             record.steps.iter().for_each(|step| self.litter(name, step.staged.as_ref()));
-            return Err(self.unwritable().unwrap_or_else(|| Reply::failed(Fault::System, "it cannot be written down")));
+            let reply = match why {
+                NotBegun::Database => self.unwritable(),
+                NotBegun::Refused(path, reason) => Some(Reply::failed(Fault::System, format!("{path}: {reason}"))),
+                NotBegun::Vanished => None,
+            };
+            return Err(
+                reply.unwrap_or_else(|| Reply::failed(Fault::System, "its temporary files were removed: try again"))
+            );
         }
         let mut landing = Landing::new(&record, seen, None);
         landing.begun = Some(now.mono);
@@ -99,6 +107,7 @@ impl<F: Fs> Node<F> {
         if before.is_some_and(|record| record.sleep.is_some()) {
             return Err(other("what lies there is not synced now"));
         }
+        let replaced_stamp = before.map(|record| record.final_stamp(now.wall));
         let before = before.map(|record| record.entry.clone());
         let seen = seen_in(&state.index, &item.path);
         let past = state.meta.past;
@@ -115,6 +124,7 @@ impl<F: Fs> Node<F> {
         let same = |seen: &Seen| seen.stat.kind == item.kind && seen.digest == item.digest;
         let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir && !same(seen));
         let lies_there = seen.as_ref().is_some_and(same);
+        share.staging.check(root);
         if let Some(old) = replaced {
             if self.history.room(old.digest, old.stat.size, Why::Given, settings.min_free) == Room::Full {
                 return Err(Reason::HistoryFull);
@@ -127,7 +137,7 @@ impl<F: Fs> Node<F> {
         let known = before.as_ref().map_or(Version::UNVERSIONED, |entry| entry.version.clone());
         // What goes back unconfirmed is just later than what it replaces: any correction of that is newer still.
         let written = if cause == Cause::TakenBack { WallTime(0) } else { now.wall };
-        let stamp = edit_stamp(me.rank, written, now.wall, before.as_ref().map(|entry| entry.stamp));
+        let stamp = edit_stamp(me.rank, written, now.wall, replaced_stamp);
         let entry = Entry {
             kind: item.kind,
             digest: item.digest,

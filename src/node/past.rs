@@ -44,6 +44,7 @@ impl<F: Fs> Node<F> {
         if let Some(share) = self.shares.get_mut(name) {
             // What is owed to it may land, or be known, by now.
             share.retry_at = now.mono;
+            share.retry_pause = limits::RETRY_OWED;
         }
         let Some(state) = self.store.state().shares.get(name) else { return };
         let ledger = state.ledgers.get(&node).cloned().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! One share of a running node: its root, what is being looked at, what is on its way.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::fs::scan::{Hint, Rules, Scan};
 use crate::fs::stage::Staging;
@@ -93,6 +94,10 @@ pub(crate) struct Share<R: Root> {
     pub last_scan: WallTime,
     /// Owed changes are tried again at this time.
     pub retry_at: Monotonic,
+    /// How long the next wait for that is.
+    pub retry_pause: Duration,
+    /// Paths that changed while they were read, and how many reads in a row.
+    pub restless: Map<RelPath, u32>,
     /// Whether changes on disk are announced, or must be found by looking.
     pub watched: bool,
     /// Paths that somebody else's unconfirmed change touches.
@@ -147,6 +152,8 @@ impl<R: Root> Share<R> {
             reconsider: Set::new(),
             last_scan: WallTime(0),
             retry_at: Monotonic::NEVER,
+            retry_pause: limits::RETRY_OWED,
+            restless: Map::new(),
             watched: false,
             withheld: Set::new(),
         }

@@ -403,6 +403,12 @@ impl<F: Fs> Node<F> {
                 );
             }
             one = one.with_some("last_sent", share.last_sent.as_ref().map(Sent::tree));
+            let retry_in = share.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
+            one = one.with_some(
+                "blocked",
+                self.blocked(name)
+                    .map(|why| Tree::map().with("message", why.to_string()).with_some("retry_in", retry_in)),
+            );
             one = one.with_some("paused", self.pause_of_share(name).map(pause_tree));
             one = one.with_some("unconfirmed", self.trial_tree(now, name));
             if share.settings.mode == Mode::Manual {

@@ -4,13 +4,13 @@
 //! then its only copy lies in the staging area, under a name that the next content may get.
 
 use crate::fs::{Found, Fs, FsError, Root, apply};
-use crate::model::{Kind, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Now, Reason, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::Content;
 use crate::node::keep::{Lost, found, item_of};
 use crate::node::land::Landing;
-use crate::node::op::{Op, Outcome, synced};
+use crate::node::op::{Op, Outcome};
 use crate::store::state::{Cause, Why};
 
 impl<F: Fs> Node<F> {
@@ -19,18 +19,11 @@ impl<F: Fs> Node<F> {
         let Some(mut landing) = self.shares.get_mut(name).and_then(|share| share.landing.take()) else { return };
         // What was put back must be there for good before the state says so: its staged copy goes at the next start.
         let kept = self
-            .flush_dirs(name, &landing)
+            .flush_dirs(name, &mut landing)
             .and_then(|()| self.keep_strays(now, name, &landing))
             .and_then(|()| self.look_at_stuck(name, &mut landing));
         if let Err(error) = kept {
-            self.log(
-                Level::Error,
-                format!("share {name}: what was in place already cannot be put back for good: {error}; tried again"),
-            );
-            landing.wait(now.mono, limits::LOCK_TIME);
-            if let Some(share) = self.shares.get_mut(name) {
-                share.landing = Some(landing);
-            }
+            self.retry_end(now, name, landing, &format!("what was in place already cannot be put back: {error}"));
             return;
         }
         let (stuck, back): (Vec<Op>, Vec<Op>) = std::mem::take(&mut landing.ops)
@@ -79,6 +72,17 @@ impl<F: Fs> Node<F> {
         }
     }
 
+    /// The disk refused the end of a transaction: it is tried again, less and less often, and status says why.
+    pub(crate) fn retry_end(&mut self, now: Now, name: &ShareName, mut landing: Landing, why: &str) {
+        if landing.trouble.as_deref() != Some(why) {
+            self.log(Level::Error, format!("share {name}: {why}; the share waits, and it is tried again"));
+        }
+        landing.wait(now.mono, why);
+        if let Some(share) = self.shares.get_mut(name) {
+            share.landing = Some(landing);
+        }
+    }
+
     /// A staged file that nothing needs any more, once the end of its landing is written down.
     pub(crate) fn litter(&mut self, name: &ShareName, staged: Option<&RelPath>) {
         if let Some(share) = self.shares.get_mut(name) {
@@ -90,7 +94,7 @@ impl<F: Fs> Node<F> {
     fn look_at_stuck(&self, name: &ShareName, landing: &mut Landing) -> Result<(), FsError> {
         let Some(root) = self.shares.get(name).and_then(|share| share.root.as_ref()) else { return Ok(()) };
         for op in landing.ops.iter_mut().filter(|op| op.outcome == Outcome::Stuck) {
-            op.outcome = if is_in_place(op, root)? { Outcome::Done } else { Outcome::Changed };
+            op.outcome = if op.is_in_place(root)? { Outcome::Done } else { Outcome::Changed };
         }
         Ok(())
     }
@@ -113,6 +117,9 @@ impl<F: Fs> Node<F> {
             self.history.keep(root, staged, item_of(self.noted(now), &lost))?;
             kept.push(op.step.path.clone());
         }
+        if kept.is_empty() {
+            return Ok(());
+        }
         self.history.commit()?;
         for path in kept {
             let line = format!(
@@ -122,13 +129,4 @@ impl<F: Fs> Node<F> {
         }
         Ok(())
     }
-}
-
-/// Whether what a landing put there still lies there.
-fn is_in_place<R: Root>(op: &Op, root: &R) -> Result<bool, FsError> {
-    Ok(match (op.step.entry.kind, synced(root, &op.step.path)?) {
-        (Kind::Tombstone, there) => there.is_none(),
-        (Kind::Dir, there) => there.is_some_and(|there| there.kind == Kind::Dir),
-        (_, there) => there.zip(op.disk).is_some_and(|(there, put)| there.same_file(&put)),
-    })
 }

@@ -301,6 +301,10 @@ impl<F: Fs> Node<F> {
                 if !gaps.iter().any(|gap| gap.code == "held" && gap.share.as_ref() == Some(name)) {
                     gaps.push(held_gap(hold).of_share(name));
                 }
+            } else if let Some(why) = self.blocked(name) {
+                if !gaps.iter().any(|gap| gap.code == "blocked" && gap.share.as_ref() == Some(name)) {
+                    gaps.push(Gap::new(Urgency::Broken, "blocked", format!("blocked here: {why}")).of_share(name));
+                }
             } else if one.filter.is_empty() {
                 gaps.push(Gap::new(Urgency::Broken, "no_include", NO_INCLUDE).of_share(name));
             } else if !links.is_empty() && !links.iter().any(|(_, link)| link.exchanges.contains_key(name)) {
@@ -357,6 +361,9 @@ impl<F: Fs> Node<F> {
         }
         if let Some(hold) = self.hold_of(name) {
             return Some(held_gap(hold));
+        }
+        if let Some(why) = self.blocked(name) {
+            return Some(Gap::new(Urgency::Broken, "blocked", format!("blocked here: {why}")));
         }
         if let Some(pause) = self.pause_of_share(name) {
             return Some(Gap::new(Urgency::Asked, "paused", pause.to_string()));
@@ -474,6 +481,11 @@ impl<F: Fs> Node<F> {
             return Some(Gap::new(Urgency::Moving, "sending", "changes are being sent"));
         }
         None
+    }
+
+    /// Why the disk refuses the end of a share's transaction, which is tried again.
+    pub(crate) fn blocked(&self, name: &ShareName) -> Option<&str> {
+        self.shares.get(name)?.landing.as_ref()?.trouble.as_deref()
     }
 
     /// What cannot be read here, with its reason.

@@ -21,7 +21,7 @@ mod prune;
 use crate::fs::form::Content;
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
-use crate::model::{Digest, Hasher, Kind, Map, RelPath, limits};
+use crate::model::{Digest, Hasher, Kind, Map, RelPath, ShareName, limits};
 use crate::store::item::LineItem;
 use crate::store::lines;
 use crate::store::state::Why;
@@ -156,8 +156,13 @@ impl<R: Root> History<R> {
     ///
     /// # Errors
     /// Of moving or copying; the file is then still where it was.
-    pub fn keep(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<(u64, Digest), FsError> {
+    pub fn keep(&mut self, from: &R, path: &RelPath, item: Item) -> Result<(u64, Digest), FsError> {
         self.make_dirs()?;
+        // Its directory may have been removed since: the next attempt makes it anew.
+        self.take_in(from, path, item).inspect_err(|error| self.made &= !error.is_missing())
+    }
+
+    fn take_in(&mut self, from: &R, path: &RelPath, mut item: Item) -> Result<(u64, Digest), FsError> {
         let object = self.object(item.digest)?;
         // Its mode is set by the commit: were it set here and failed, the content would be here without a line. It takes
         // the place of an equal content that is here already: moving it costs less than trusting that one.
@@ -191,6 +196,53 @@ impl<R: Root> History<R> {
             Err(error) if error.is_missing() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives a content back to where it was replaced, because that does not come about; it may leave history with it.
+    ///
+    /// # Errors
+    /// Of moving or copying; the content is still here then.
+    pub fn give_back(
+        &mut self,
+        to: &R,
+        path: &RelPath,
+        digest: Digest,
+        kind: Kind,
+        attributes: Attributes,
+    ) -> Result<(), FsError> {
+        let object = self.object(digest)?;
+        if kind == Kind::Symlink {
+            let text = crate::fs::read_whole(&self.root, &object, limits::LINK_TEXT_MAX as u64)?
+                .ok_or_else(|| FsError::new("open", Some(&object), libc::ENOENT))?;
+            to.make_link(path, &text)?;
+            return to.set_path(path, Attributes { owner: attributes.owner, ..Attributes::default() });
+        }
+        let users = self.items.values().filter(|item| item.digest == digest).count();
+        if users > 1 || !to.adopt(&self.root, &object, path)? {
+            let content = Content::open(&self.root, &object, Kind::File)?;
+            let file = to.create(path)?;
+            let mut buffer = vec![0; limits::STEP];
+            let mut offset = 0;
+            while let count @ 1.. = content.read(&self.root, offset, &mut buffer)? {
+                to.write(&file, offset, &buffer[..count]).inspect_err(|_| drop(to.remove(path)))?;
+                offset += count as u64;
+            }
+        }
+        if users <= 1 {
+            self.fresh.retain(|fresh| *fresh != object);
+            // After a copy: it is in the way of whatever waits for room. What cannot be removed now goes at the next start.
+            let _ = self.root.remove(&object);
+        }
+        let file = to.open_file(path)?;
+        to.set_file(&file, attributes)?;
+        to.sync(&file)
+    }
+
+    /// Forgets what a transaction that did not come about had listed of a path; written with the next line.
+    pub fn forget_run(&mut self, share: &ShareName, path: &RelPath, run: u64) {
+        let before = self.items.len();
+        self.items.retain(|_, item| item.run != run || item.path != *path || item.share != *share);
+        self.stale |= self.items.len() != before;
     }
 
     /// Lists that nothing lay somewhere before a landing; once, however often that landing is completed.
@@ -233,6 +285,13 @@ impl<R: Root> History<R> {
             return Ok(());
         }
         self.make_dirs()?;
+        self.write_lines().inspect_err(|error| self.made &= !error.is_missing())
+    }
+
+    fn write_lines(&mut self) -> Result<(), FsError> {
+        let fresh = std::mem::take(&mut self.fresh);
+        // What was removed behind our back cannot be flushed, and holds up nothing.
+        self.fresh = fresh.into_iter().filter(|object| !matches!(self.root.stat(object), Ok(None))).collect();
         for object in &self.fresh {
             // It had its share's mode, perhaps readable by everybody, or set-user-id; or by nobody, also not by this user.
             let own = Attributes { mode: Some(0o600), ..Attributes::default() };
@@ -256,6 +315,8 @@ impl<R: Root> History<R> {
         }
         self.fresh.clear();
         let index = self.file("index")?;
+        // A list that was removed is written as a whole: lines behind a hole would be unreadable.
+        self.stale |= self.index_size > 0 && self.root.stat(&index)?.is_none();
         if self.stale {
             let mut bytes = Vec::new();
             for item in self.items.values() {

@@ -346,10 +346,8 @@ impl State {
             }
             Change::Stamped(share, now) => {
                 for (_, record) in self.share(share).index.iter_mut() {
-                    if let Some(base) = record.draft.take() {
-                        let written = WallTime(record.entry.stamp.ms);
-                        record.entry.stamp.ms = written.0.min(now.0).max(base.saturating_add(1));
-                    }
+                    record.entry.stamp = record.final_stamp(now);
+                    record.draft = None;
                 }
             }
             Change::Share(share, meta) => self.share(share).meta = meta,

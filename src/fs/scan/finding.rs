@@ -41,8 +41,12 @@ pub struct Scanned {
     pub gone: Vec<RelPath>,
     /// Recorded, and from now on asleep.
     pub asleep: Vec<(RelPath, Sleep)>,
-    /// Asleep until now, and not there: their entries are dropped, not deleted.
+    /// Deleted, asleep until now, and nothing is there: they are awake again.
+    pub awake: Vec<RelPath>,
+    /// Left out by the filter until now, and not there: their entries are dropped, not deleted, and received again.
     pub dropped: Vec<RelPath>,
+    /// Hinted at, and nothing is there: what kept something from being there is gone, too.
+    pub absent: Vec<RelPath>,
     /// Not synced, with the reason; names of owsync's own are not listed.
     pub skipped: Vec<(RelPath, Reason)>,
     /// Changed while being read: to be looked at again.

@@ -182,7 +182,7 @@ impl Root for UnixRoot {
         }
         if attributes.mode.is_some() || attributes.mtime.is_some() {
             let dir = match self.open_below("change the mode of", path, OFlag::O_RDONLY | OFlag::O_DIRECTORY) {
-                Err(error) if error.errno == libc::ENOTDIR && attributes.mtime.is_none() => {
+                Err(error) if (error.errno == libc::ENOTDIR || error.is_denied()) && attributes.mtime.is_none() => {
                     return self.set_mode_unopened(path, attributes.mode.unwrap_or_default());
                 }
                 dir => dir?,
@@ -304,15 +304,15 @@ impl UnixRoot {
         }
     }
 
-    /// Sets the mode of a file that its own mode may keep from being opened.
+    /// Sets the mode of a file or directory that its own mode may keep from being opened.
     fn set_mode_unopened(&self, path: &RelPath, mode: u32) -> Result<(), FsError> {
         let failed = |errno| FsError::new("change the mode of", Some(path), errno);
         let handle = self.open_below("change the mode of", path, OFlag::O_PATH)?;
         let stat = nix::sys::stat::fstat(&handle).map_err(|errno| failed(errno as i32))?;
-        if !matches!(found(&stat), Found::Synced(DiskStat { kind: Kind::File, .. })) {
+        if !matches!(found(&stat), Found::Synced(DiskStat { kind: Kind::File | Kind::Dir, .. })) {
             return Err(failed(libc::ENOTDIR));
         }
-        // fchmod takes no such handle; its name in /proc means this file, whatever lies at the path by now.
+        // fchmod takes no such handle; its name in /proc means this very one, whatever is at the path by now.
         let name = format!("/proc/self/fd/{}", handle.as_raw_fd());
         let flags = nix::sys::stat::FchmodatFlags::FollowSymlink;
         nix::sys::stat::fchmodat(&self.fd, name.as_str(), mode_of(mode), flags).map_err(|errno| failed(errno as i32))

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Hold {
     /// Its root cannot be opened. Ends by itself.
     RootMissing(String),
+    /// A transaction that was interrupted cannot be completed, so what is on disk is half of it. Ends by itself.
+    Interrupted(String),
     /// Another filesystem than the known one is at its root, and files are gone. Ends by itself.
     NotMounted,
     /// Every file it should hold is gone. Ends by itself when they are back.
@@ -42,6 +44,7 @@ impl Hold {
     pub fn code(&self) -> &'static str {
         match self {
             Hold::RootMissing(_) => "root_missing",
+            Hold::Interrupted(_) => "interrupted",
             Hold::NotMounted => "not_mounted",
             Hold::Emptied { .. } => "emptied",
             Hold::Replaced { .. } => "replaced",
@@ -53,7 +56,7 @@ impl Hold {
     /// Whether `approve` or `reject` ends the hold; without its directory there is nothing to decide.
     pub fn needs_user(&self) -> bool {
         match self {
-            Hold::RootMissing(_) => false,
+            Hold::RootMissing(_) | Hold::Interrupted(_) => false,
             Hold::NotMounted
             | Hold::Emptied { .. }
             | Hold::Replaced { .. }
@@ -65,7 +68,11 @@ impl Hold {
     /// Whether the hold ends when its cause does, without the user.
     pub fn ends_by_itself(&self) -> bool {
         match self {
-            Hold::RootMissing(_) | Hold::NotMounted | Hold::Emptied { .. } | Hold::MassDeletion { .. } => true,
+            Hold::RootMissing(_)
+            | Hold::Interrupted(_)
+            | Hold::NotMounted
+            | Hold::Emptied { .. }
+            | Hold::MassDeletion { .. } => true,
             Hold::Replaced { .. } | Hold::SetBack { .. } => false,
         }
     }
@@ -75,6 +82,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}; make or mount it, and it goes on by itself"),
+            Hold::Interrupted(error) => write!(f, "a transaction was interrupted and cannot be completed: {error}; it is tried again automatically"),
             Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
             Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
             Hold::Replaced { changed, known } => write!(

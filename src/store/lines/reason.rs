@@ -120,7 +120,7 @@ pub(super) fn line_hold(hold: &Hold, since: WallTime) -> LineHold {
         since: since.0,
     };
     match hold {
-        Hold::RootMissing(text) => line(text, 0, 0),
+        Hold::RootMissing(text) | Hold::Interrupted(text) => line(text, 0, 0),
         Hold::NotMounted => line("", 0, 0),
         Hold::Emptied { known } => line("", 0, *known),
         Hold::Replaced { changed, known } | Hold::SetBack { changed, known } => line("", *changed, *known),
@@ -132,6 +132,7 @@ pub(super) fn hold_from(line: &LineHold) -> Result<Hold, BadLine> {
     let (changed, known) = (line.changed, line.known);
     Ok(match line.why.as_str() {
         "root_missing" => Hold::RootMissing(line.text.clone()),
+        "interrupted" => Hold::Interrupted(line.text.clone()),
         "not_mounted" => Hold::NotMounted,
         "emptied" => Hold::Emptied { known },
         "replaced" => Hold::Replaced { changed, known },

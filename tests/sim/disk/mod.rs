@@ -100,6 +100,14 @@ pub struct State {
     pub no_exchange: bool,
     /// A user's act between two operations: done before operation number k.
     pub intrusions: BTreeMap<u64, Intrusion>,
+    /// Nothing can be said of names below this one.
+    pub unreadable_below: Option<Vec<u8>>,
+    /// There is no room for new names below this one.
+    pub full_below: Option<Vec<u8>>,
+    /// Directories below this name cannot be flushed.
+    pub bad_below: Option<Vec<u8>>,
+    /// Directories that something is mounted on, in its place; by what is mounted there.
+    mounts: BTreeMap<Ino, (Ino, Vec<u8>, Option<Ino>)>,
     /// What those acts replaced, and by what.
     pub intruded: Vec<(RelPath, Option<Vec<u8>>, Vec<u8>)>,
 }
@@ -144,6 +152,10 @@ impl Disk {
             no_exchange: false,
             intrusions: BTreeMap::new(),
             intruded: Vec::new(),
+            unreadable_below: None,
+            full_below: None,
+            bad_below: None,
+            mounts: BTreeMap::new(),
         };
         let disk = Disk(Rc::new(RefCell::new(state)));
         for root in ["/share", "/state"] {

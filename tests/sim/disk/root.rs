@@ -116,6 +116,10 @@ impl Root for SimRoot {
 
     fn stat(&self, path: &RelPath) -> Result<Option<Found>, FsError> {
         let s = self.alive("stat")?;
+        if s.unreadable_below.as_ref().is_some_and(|bad| path.as_bytes().starts_with(bad)) {
+            return Err(FsError::new("stat", Some(path), libc::EIO));
+        }
+        s.reach(self.ino, path).map_err(Self::error("stat", path))?;
         match s.walk(self.ino, path) {
             Ok(ino) => Ok(Some(s.found(ino))),
             Err(libc::ENOENT | libc::ENOTDIR) => Ok(None),
@@ -126,6 +130,9 @@ impl Root for SimRoot {
     fn open_dir(&self, dir: Option<&RelPath>) -> Result<SimDir, FsError> {
         let s = self.alive("open")?;
         let ino = s.walk_dir(self.ino, dir).map_err(|errno| FsError::new("open", dir, errno))?;
+        if s.inodes[&ino].mode & 0o700 == 0 {
+            return Err(FsError::new("open", dir, libc::EACCES));
+        }
         Ok(SimDir(Self::descriptor(&s, "open", dir, ino)?, s.names[&ino].keys().rev().cloned().collect()))
     }
 
@@ -143,6 +150,7 @@ impl Root for SimRoot {
 
     fn open_file(&self, path: &RelPath) -> Result<SimFile, FsError> {
         let s = self.alive("open")?;
+        s.reach(self.ino, path).map_err(Self::error("open", path))?;
         let ino = s.walk(self.ino, path).map_err(Self::error("open", path))?;
         match &s.inodes[&ino].body {
             Body::File(_) if s.inodes[&ino].mode & 0o400 == 0 => Err(FsError::new("open", Some(path), libc::EACCES)),
@@ -187,7 +195,7 @@ impl Root for SimRoot {
     fn create(&self, path: &RelPath) -> Result<SimFile, FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
-        let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("create", path))?;
+        let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
         }
@@ -253,7 +261,7 @@ impl Root for SimRoot {
     fn make_link(&self, path: &RelPath, text: &[u8]) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
-        let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("create", path))?;
+        let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
         }
@@ -265,7 +273,7 @@ impl Root for SimRoot {
     fn make_dir(&self, path: &RelPath) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
-        let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("create", path))?;
+        let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
         }
@@ -281,7 +289,7 @@ impl Root for SimRoot {
         if s.inodes[&ino].body == Body::Dir {
             return Err(FsError::new("remove", Some(path), libc::EISDIR));
         }
-        let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("remove", path))?;
+        let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("remove", path))?;
         s.set_names(vec![NameChange { dir, name, to: None }]);
         Ok(())
     }
@@ -290,6 +298,9 @@ impl Root for SimRoot {
         let mut s = self.disk.0.borrow_mut();
         s.operate("remove", Some(path))?;
         let ino = s.walk(self.ino, path).map_err(Self::error("remove", path))?;
+        if s.mounts.contains_key(&ino) {
+            return Err(FsError::new("remove", Some(path), libc::EBUSY));
+        }
         match s.names.get(&ino) {
             Some(names) if s.inodes[&ino].body == Body::Dir && !names.is_empty() => {
                 return Err(FsError::new("remove", Some(path), libc::ENOTEMPTY));
@@ -297,7 +308,7 @@ impl Root for SimRoot {
             Some(_) if s.inodes[&ino].body == Body::Dir => {}
             _ => return Err(FsError::new("remove", Some(path), libc::ENOTDIR)),
         }
-        let (dir, name) = s.walk_parent(self.ino, path).map_err(Self::error("remove", path))?;
+        let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("remove", path))?;
         s.set_names(vec![NameChange { dir, name, to: None }]);
         Ok(())
     }
@@ -310,8 +321,8 @@ impl Root for SimRoot {
         s.operate("rename", Some(to))?;
         let ino = s.walk(self.ino, from).map_err(Self::error("rename", from))?;
         assert_ne!(s.inodes[&ino].body, Body::Dir, "owsync never renames a directory: {from}");
-        let source = s.walk_parent(self.ino, from).map_err(Self::error("rename", from))?;
-        let target = s.walk_parent(self.ino, to).map_err(Self::error("rename", to))?;
+        let source = s.writable_parent(self.ino, from).map_err(Self::error("rename", from))?;
+        let target = s.writable_parent(self.ino, to).map_err(Self::error("rename", to))?;
         let there = s.names[&target.0].get(&target.1).copied();
         let change = |(dir, name): (Ino, Vec<u8>), to| NameChange { dir, name, to };
         match (how, there) {
@@ -334,7 +345,7 @@ impl Root for SimRoot {
         let mut s = self.disk.0.borrow_mut();
         s.operate("link", Some(to))?;
         let ino = s.walk(self.ino, from).map_err(Self::error("link", from))?;
-        let (dir, name) = s.walk_parent(self.ino, to).map_err(Self::error("link", to))?;
+        let (dir, name) = s.writable_parent(self.ino, to).map_err(Self::error("link", to))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("link", Some(to), libc::EEXIST));
         }
@@ -346,13 +357,14 @@ impl Root for SimRoot {
     fn adopt(&self, from: &SimRoot, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("move", Some(path))?;
+        s.room_for(to)?;
         let ino = s.walk(from.ino, path).map_err(Self::error("move", path))?;
         let other_names = s.names.values().flat_map(BTreeMap::values).filter(|there| **there == ino).count() > 1;
         if other_names || self.filesystem != from.filesystem || s.inodes[&ino].writers > 0 {
             return Ok(false);
         }
-        let source = s.walk_parent(from.ino, path).map_err(Self::error("move", path))?;
-        let target = s.walk_parent(self.ino, to).map_err(Self::error("move", to))?;
+        let source = s.writable_parent(from.ino, path).map_err(Self::error("move", path))?;
+        let target = s.writable_parent(self.ino, to).map_err(Self::error("move", to))?;
         s.set_names(vec![
             NameChange { dir: source.0, name: source.1, to: None },
             NameChange { dir: target.0, name: target.1, to: Some(ino) },

@@ -80,6 +80,14 @@ impl State {
                 }
             }
         }
+        if let Some(path) = path {
+            if matches!(op, "create" | "move") {
+                self.room_for(path)?;
+            }
+            if op == "flush" && self.bad_below.as_ref().is_some_and(|bad| path.as_bytes().starts_with(bad)) {
+                return Err(FsError::new(op, Some(path), libc::EIO));
+            }
+        }
         match self.faults.get(&number) {
             Some(Fault::Errno(errno)) => Err(FsError::new(op, path, *errno)),
             Some(fault @ (Fault::Crash | Fault::Kill)) => {
@@ -89,6 +97,29 @@ impl State {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether a name can be made at `path`.
+    pub(super) fn room_for(&self, path: &RelPath) -> Result<(), FsError> {
+        match &self.full_below {
+            Some(full) if path.as_bytes().starts_with(full) => Err(FsError::new("create", Some(path), libc::ENOSPC)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the directories above a path let owsync through.
+    pub(super) fn reach(&self, root: Ino, path: &RelPath) -> Result<(), i32> {
+        let closed = |dir: &RelPath| {
+            let ino = self.walk(root, dir);
+            ino.is_ok_and(|ino| self.inodes[&ino].body == Body::Dir && self.inodes[&ino].mode & 0o700 == 0)
+        };
+        if path.ancestors().any(|dir| closed(&dir)) { Err(libc::EACCES) } else { Ok(()) }
+    }
+
+    /// The directory of a path in which owsync changes a name.
+    pub(super) fn writable_parent(&self, root: Ino, path: &RelPath) -> Result<(Ino, Vec<u8>), i32> {
+        let (dir, name) = self.walk_parent(root, path)?;
+        if self.inodes[&dir].mode & 0o200 != 0 { Ok((dir, name)) } else { Err(libc::EACCES) }
     }
 
     pub(super) fn walk(&self, root: Ino, path: &RelPath) -> Result<Ino, i32> {
@@ -102,6 +133,9 @@ impl State {
             }
             at = *self.names.get(&at).and_then(|names| names.get(*name)).ok_or(libc::ENOENT)?;
             let last = n + 1 == components.len();
+            if !last && self.mounts.contains_key(&at) {
+                return Err(libc::EXDEV);
+            }
             if !last && matches!(self.inodes.get(&at).map(|inode| &inode.body), Some(Body::Link(_))) {
                 return Err(libc::ELOOP);
             }
@@ -111,6 +145,9 @@ impl State {
 
     pub(super) fn walk_dir(&self, root: Ino, dir: Option<&RelPath>) -> Result<Ino, i32> {
         let ino = dir.map_or(Ok(root), |dir| self.walk(root, dir))?;
+        if self.mounts.contains_key(&ino) {
+            return Err(libc::EXDEV);
+        }
         match self.inodes.get(&ino).map(|inode| &inode.body) {
             Some(Body::Dir) => Ok(ino),
             Some(Body::Link(_)) => Err(libc::ELOOP),

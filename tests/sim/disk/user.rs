@@ -181,6 +181,27 @@ impl User {
         true
     }
 
+    /// Mounts an empty filesystem on a directory, which is made if nothing is there.
+    pub fn mount(&self, path: &RelPath) {
+        self.make_dir(path);
+        let mut s = self.disk.0.borrow_mut();
+        let (dir, name) = s.walk_parent(self.ino(&s), path).expect("a directory");
+        let below = s.names[&dir].get(&name).copied();
+        let ino = s.new_inode(Body::Dir, 0o755);
+        s.mounts.insert(ino, (dir, name.clone(), below));
+        s.set_names(vec![NameChange { dir, name, to: Some(ino) }]);
+        s.flush_names();
+    }
+
+    /// Ends that: what was there before is there again.
+    pub fn unmount(&self, path: &RelPath) {
+        let mut s = self.disk.0.borrow_mut();
+        let ino = s.walk(self.ino(&s), path).expect("a mount point");
+        let (dir, name, below) = s.mounts.remove(&ino).expect("something is mounted there");
+        s.set_names(vec![NameChange { dir, name, to: below }]);
+        s.flush_names();
+    }
+
     fn make_parents(&self, path: &RelPath) {
         let mut dirs: Vec<RelPath> = path.ancestors().collect();
         dirs.reverse();

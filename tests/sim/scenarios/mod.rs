@@ -5,7 +5,9 @@
 mod apart;
 mod budgets;
 mod disks;
+mod gates;
 mod hostile;
+mod kinds;
 mod lives;
 mod pasts;
 mod stamps;

@@ -25,7 +25,8 @@ impl World {
     pub fn settle(&mut self) {
         // What a user just did is not noticed yet.
         self.run_ms(700);
-        let quiet = self.run_until(Duration::from_secs(900), |world| world.is_in_sync());
+        // A refused path is tried again every 4 minutes at the latest, and a disk may refuse it several times.
+        let quiet = self.run_until(Duration::from_secs(3_600), |world| world.is_in_sync());
         if !quiet {
             let states: Vec<String> = (0..self.machines.len())
                 .filter(|id| self.machines[*id].node.is_some())
@@ -33,7 +34,7 @@ impl World {
                 .into_iter()
                 .map(|id| format!("m{id}: {:?}", self.status(id).get("summary")))
                 .collect();
-            panic!("not in sync after 15 minutes: {states:#?}");
+            panic!("not in sync after an hour: {states:#?}");
         }
         self.run_ms(700);
     }
