@@ -14,11 +14,11 @@ String.prototype.format = function (...given) {
 };
 
 // A module that needs nothing of LuCI but these.
-function load(name) {
+function load(name, more = {}) {
 	const source = fs.readFileSync(path.join(MODULES, `${name}.js`), 'utf8');
-	const names = ['baseclass', '_', 'N_', 'L', 'live'];
+	const names = ['baseclass', '_', 'N_', 'L', 'live', ...Object.keys(more)];
 	const values = [{ extend: (members) => members }, (text) => text, (n, one, many) => (n === 1 ? one : many),
-		{ isObject: (value) => typeof value === 'object' && value !== null }, {}];
+		{ isObject: (value) => typeof value === 'object' && value !== null, toArray: (value) => (value == null ? [] : [].concat(value)) }, {}, ...Object.values(more)];
 	return new Function(...names, source)(...values);
 }
 
@@ -34,6 +34,37 @@ test('patterns match what they match for the daemon', () => {
 		assert.equal(glob.covers(pattern, text), hit, `${pattern} ${text}`);
 	assert.equal(glob.holds(['*'], ['network'], 'network/x'), false);
 	assert.equal(glob.holds([], [], 'dhcp'), false);
+});
+
+// What is expected of a pattern, the pattern, and what was meant, as the daemon's own tests have it.
+const PATTERNS = fs.readFileSync(path.join(__dirname, '../../../src/reconcile/patterns.txt'), 'utf8').split('\n')
+	.filter((line) => line && !line.startsWith('#')).map((line) => line.split('|'));
+
+// F99
+test('patterns that cannot be meant are refused or warned of as the daemon does', () => {
+	const glob = load('glob');
+	assert.ok(PATTERNS.length > 50, `${PATTERNS.length}`);
+	for (const [kind, pattern, ...meant] of PATTERNS) {
+		const found = glob.doubt(pattern);
+		if (kind == 'wrong' || kind == 'odd') {
+			assert.deepEqual([found?.isWrong, found?.meant], [kind == 'wrong', meant], pattern);
+			for (const one of meant)
+				assert.ok(found.sentence.includes(`“${one}”`), `${pattern}: ${found.sentence}`);
+			assert.doesNotMatch(found.sentence, /%s/, pattern);
+		}
+		else
+			assert.equal(found, null, pattern);
+		const absolute = { inside: { meant: meant[0] }, outside: { meant: null } }[kind] ?? null;
+		assert.deepEqual(glob.absolute(pattern, '/etc/config'), absolute, pattern);
+	}
+	assert.equal(glob.absolute('/etc/passwd', '/'), null);
+});
+
+// F99
+test('a character of a pattern is a byte, as for the daemon', () => {
+	const glob = load('glob');
+	assert.deepEqual([glob.covers('d?', 'dä'), glob.covers('d??', 'dä'), glob.covers('*ä', 'ää')],
+		[false, true, true]);
 });
 
 test('many stars do not hang', () => {
@@ -73,6 +104,88 @@ test('a diff is read with its numbers, and lines that took each other\'s place s
 		[[undefined, undefined, 'hunk'], ['same', 'same', undefined], ['old', 'new', undefined], [undefined, 'more', undefined],
 			[undefined, undefined, 'note']]);
 	assert.deepEqual(parse('binary files differ\n'), []);
+});
+
+// The words that the daemon's source has at these places.
+function codes(file, ...expressions) {
+	const source = fs.readFileSync(path.join(__dirname, '../../../src', file), 'utf8');
+	const found = expressions.flatMap((expression) => [...source.matchAll(expression)].map(([, code]) => code));
+	assert.ok(found.length > 0, file);
+	return [...new Set(found)];
+}
+
+test('every reason and state that the daemon sends is said in words of the app', () => {
+	const words = load('words');
+	const peers = codes('model/reason.rs', /Trouble::[^"\n]*=> "(\w+)"/g);
+	const gaps = codes('node/verdict.rs', /Gap::new\(\s*Urgency::\w+,\s*"(\w+)"/g, /first_of\(\s*"(\w+)"/g);
+	const paths = [...codes('model/reason.rs', /Reason::[^"\n]*=> "(\w+)"/g), ...codes('model/reason/choice.rs', /Choice::\w+ => "(\w+)",/g)];
+	const choices = codes('model/reason/choice.rs', /Choice::\w+ => "([a-z_]+)",\n/g);
+	const holds = codes('model/reason/hold.rs', /Hold::[^"\n]*=> "(\w+)"/g);
+	const states = codes('node/status.rs', /with\("state", "([a-z ]+)"\)/g);
+	for (const [part] of fs.readFileSync(path.join(__dirname, '../../../src/node/status.rs'), 'utf8').matchAll(/let (state|word) =\s*(if|match) [^;]*;|"state", if [^\n]*/g))
+		states.push(...[...part.matchAll(/[{>] "([a-z ]+)"|^\s*"([a-z ]+)"$/gm)].map(([, one, other]) => one ?? other));
+	assert.ok(peers.length > 20 && gaps.length > 25 && paths.length > 30 && choices.length >= 9 && holds.length > 5 && states.length >= 17,
+		[peers, gaps, paths, choices, holds, states].join(' / '));
+	const MESSAGE = 'the message of the daemon';
+	const unknown = [];
+	const check = (kind, code, text) => {
+		if (!text || String(text).includes(MESSAGE) || text === code)
+			unknown.push(`${kind} ${code}`);
+	};
+	// These are said by the daemon's own message.
+	for (const code of peers.filter((one) => !['other', 'ended_here'].includes(one)))
+		check('peer', code, words.peer('r2', { reason: code, message: MESSAGE }));
+	for (const code of gaps) {
+		const whose = ['no_share', 'no_peer'].includes(code) ? words.gap({ reason: code, message: MESSAGE })[0]
+			: words.peer('r2', { reason: code, message: MESSAGE });
+		check('gap', code, whose);
+	}
+	for (const code of ['no_include', 'no_common_share'])
+		check('gap of a share', code, words.gap({ share: 'main', reason: code, message: MESSAGE })[0]);
+	for (const code of paths.filter((one) => one != 'other'))
+		check('path', code, words.path({ reason: code, message: MESSAGE }));
+	for (const code of holds)
+		check('hold', code, words.hold('main', { reason: code, message: MESSAGE }));
+	for (const code of choices)
+		check('choice', code, words.leftOut(code, 2).includes(`(${code})`) ? '' : 'known');
+	for (const state of states)
+		check('state', state, words.isKnownState(state) ? 'known' : '');
+	assert.deepEqual(unknown, []);
+});
+
+// What the daemon says in one sentence with its clauses.
+test('the sentence on top says what the daemon\'s does', () => {
+	const words = load('words');
+	const amounts = { time: (seconds) => `at ${seconds}` };
+	const verdict = load('verdict', { amounts, words });
+	const main = { files: 1, state: 'idle' };
+	const status = (more) => ({ key_fingerprint: 'f', in_sync: true, peers: { r2: { state: 'in sync', in_sync: true } }, shares: { main }, ...more });
+	const of = (more) => verdict.of(status(more), 0);
+
+	assert.deepEqual([of({}).tone, of({}).sentence, of({}).advice], ['success', 'Everything is in sync.', null]);
+	const told = of({
+		left_out: { filter: 2, symlink: 1 },
+		peers: { r2: { state: 'in sync', in_sync: true, behind: [{ name: 'r3', reason: 'unreachable' }] } },
+		waiting: [{ name: 'r9', reason: 'too_many_sessions' }],
+	});
+	assert.deepEqual([told.tone, told.advice], ['success', '3 files are left out: 2 by the file patterns, 1 symlink. r3, behind r2, is not in sync. '
+		+ 'Turned away, because too many connections are open: r9.']);
+
+	// A peer that is reached through another one, that was forgotten, or is this router itself, is no reason to worry.
+	const quiet = { relayed: { state: 'relayed', in_sync: false, message: 'no direct session: unreachable' },
+		gone: { state: 'forgotten', connected: false }, own: { state: 'this node', in_sync: true } };
+	assert.equal(of({ peers: { ...quiet, r2: { state: 'in sync', in_sync: true } } }).tone, 'success');
+	// The most useful reason comes first, as the daemon has it.
+	const apart = of({ in_sync: false, peers: { ...quiet, a: { state: 'not connected', in_sync: false, reason: 'unreachable' },
+		b: { state: 'not in sync', in_sync: false, reason: 'full' } },
+	reasons: [{ peer: 'b', share: 'main', reason: 'full' }, { peer: 'a', reason: 'unreachable' }] });
+	assert.match(apart.sentence, /^So many changes of b are pending here .* keeps 1 more peer/);
+	// What concerns no peer.
+	assert.equal(of({ in_sync: false, reasons: [{ share: 'vpn', reason: 'no_common_share' }] }).sentence, 'No connected router has the share vpn.');
+	assert.equal(of({ in_sync: false, peers: quiet, reasons: [{ reason: 'no_peer' }] }).sentence, 'No other router is connected, and none is expected.');
+	assert.equal(of({ in_sync: false, reasons: [{ peer: 'r2', reason: 'sending' }] }).sentence, 'Changes are being exchanged.');
+	// What flapped is decided like what is pending.
+	assert.match(of({ in_sync: false, shares: { main: { ...main, held_paths: [{ path: 'x', reason: 'flapping' }] } } }).sentence, /^1 file of main waits for your decision/);
 });
 
 test('no message tells to type a command', () => {

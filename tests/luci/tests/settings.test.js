@@ -33,6 +33,7 @@ const SHARE = {
 	delete_guard: ['25'], min_free: ['3M', 'min_free=3145728'], reload: ['none'], mode: ['manual'], propagate_deletions: ['send'],
 	confirm: ['45'], validate: [SCRIPT], probe: [SCRIPT], soft_max_time: ['2m', 'soft_max_time=120'], hard_max_time: ['300'],
 	hook: [SCRIPT], hook_timeout: ['45'], release_guard: [false, 'release_guard=0'],
+	propagate_approvals: [false, 'propagate_approvals=0'],
 };
 const VALUES = {
 	main: {
@@ -50,7 +51,8 @@ const VALUES = {
 	share: { ...SHARE, include: [['*.conf'], 'include=*.conf'], dir: ['/etc/further'], enabled: [false, 'enabled=0'] },
 	peer: {
 		enabled: [false, 'enabled=0'], address: ['router9.lan', 'address=router9.lan:4444'], port: ['4444', 'address=router9.lan:4444'],
-		source_address: ['192.168.1.1'], public_key: [IDENTITY], share: [['main'], 'share=main'], direction: ['send'],
+		source_address: ['192.168.1.1'], public_key: [IDENTITY], introducer: [true, 'introducer=1'],
+		share: [['main'], 'share=main'], direction: ['send'],
 	},
 };
 
@@ -386,6 +388,47 @@ test('a share with patterns needs a directory: without one the daemon would refu
 	await page.page.locator('.modal .cbi-value[data-name="dir"] .cbi-input-invalid').waitFor();
 	assert.ok(await page.page.locator('body.modal-overlay-active').count());
 	assert.equal(section(one, 'owsync').dir, '/etc/config');
+});
+
+test('an introducer needs an identity: without one the daemon would refuse the package', async () => {
+	const one = await router();
+	const page = await stage.open(one, SETTINGS);
+	await add(page, 'peers', 'router9', 'Peer router9');
+
+	await fill(page, '.modal', 'address', 'router9.lan');
+	await fill(page, '.modal', 'introducer', true);
+	await page.press('Save', '.modal');
+
+	await page.page.locator('.modal .cbi-value[data-name="public_key"] .cbi-input-invalid').waitFor();
+	await fill(page, '.modal', 'public_key', IDENTITY);
+	await saveDialog(page);
+	await apply(page);
+	assert.equal(section(one, 'peer', 'router9').introducer, '1');
+	assert.equal(one.check().code, 0);
+});
+
+// F99
+test('a pattern that cannot be meant is refused where it is typed, and an odd one is commented', async () => {
+	const one = await router();
+	const page = await stage.open(one, SETTINGS);
+	await edit(page, 'shares', 'main', 'Share main');
+	const include = await field(page, '.modal', 'include');
+
+	await include.locator('.add-item input').fill('{sqm,system}');
+	await include.locator('.add-item input').press('Tab');
+	await include.locator('.cbi-input-invalid').waitFor();
+	await fill(page, '.modal', 'include', ['sqm, system', '/etc/config/sqm', '/etc/openvpn/key']);
+	await page.says('sqm, system: The pattern has a comma', '.modal .owsync-hints');
+	await page.says('it is taken as “sqm”', '.modal .owsync-hints');
+	await page.says('it only matches /etc/config/etc/openvpn/key', '.modal .owsync-hints');
+	await page.says(/sqm/, '.modal .owsync-matches');
+	await page.shot('settings-hints');
+	await saveDialog(page);
+	await apply(page);
+
+	// The daemon says the same, and syncs the same.
+	assert.equal(one.warnings().filter((line) => line.includes('the pattern')).length, 3, one.warnings().join('\n'));
+	await one.untilStatus('it takes the path as it is meant', ({ shares }) => shares.main.files == 2);
 });
 
 test('files that the filters match are shown while they are typed', async () => {

@@ -6,7 +6,8 @@
 'require owsync.invitation as invitation';
 'require owsync.service as service';
 'require owsync.syncing as syncing';
-/* global daemon, deciding, dialog, invitation, service, syncing */
+'require owsync.words as words';
+/* global daemon, deciding, dialog, invitation, service, syncing, words */
 
 /*
  * Everything that a button of the overview does, by the names that verdicts use.
@@ -24,7 +25,7 @@ return baseclass.extend({
 			},
 
 			decide: function(share) {
-				deciding.paths(share, L.toArray(page.status.shares[share].pending), done);
+				deciding.paths(share, words.waiting(page.status.shares[share]), done);
 			},
 
 			enable: function() {

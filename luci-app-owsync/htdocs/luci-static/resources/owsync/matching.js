@@ -4,10 +4,11 @@
 'require owsync.glob as glob';
 'require owsync.live as live';
 'require owsync.packages as packages';
-/* global glob, live, packages */
+'require owsync.values as values';
+/* global glob, live, packages, values */
 
 /*
- * The files that a share's patterns match at this moment, while they are being typed.
+ * The files that a share's patterns match at this moment, while they are being typed, and what is odd about a pattern.
  */
 
 /* Names that are looked at, names that are shown, depth of directories, and how often the form is looked at (ms). */
@@ -60,6 +61,30 @@ function texts(value) {
 	});
 }
 
+/* What the daemon warns of in a pattern, or refuses; null, if nothing. */
+function hint(root, pattern) {
+	const absolute = glob.absolute(pattern, root);
+	const doubt = glob.doubt(pattern);
+
+	if (doubt)
+		return doubt.sentence;
+
+	if (!absolute)
+		return null;
+
+	return absolute.meant === null
+		? _('The pattern looks like an absolute path that is not in this share: it only matches %s.').format(root + pattern)
+		: _('The pattern is an absolute path, and patterns are relative to the directory: it is taken as “%s”.')
+			.format(absolute.meant);
+}
+
+/* A pattern as the daemon takes it. */
+function meant(root, pattern) {
+	const absolute = glob.absolute(pattern, root);
+
+	return absolute && absolute.meant !== null ? absolute.meant : pattern;
+}
+
 function warnings(root, paths) {
 	return root === '/etc/config' ? paths.filter(function(path) {
 		return packages.warning(path) !== null;
@@ -69,12 +94,20 @@ function warnings(root, paths) {
 return baseclass.extend({
 	walk: walk,
 
+	/* Whether a pattern may stand in the settings: true, or why the daemon would refuse it. */
+	check: function(pattern) {
+		const found = glob.doubt(pattern);
+
+		return found && found.isWrong ? found.sentence : values.pattern(pattern);
+	},
+
 	/* An element that follows what is typed into the options of a form's section. */
 	watch: function(form, section) {
 		const count = live.node('p', { 'role': 'status' });
 		const list = live.node('ul', { 'class': 'owsync-plain owsync-matches owsync-scroll' });
 		const warning = live.node('ul', { 'class': 'owsync-plain' });
-		const box = live.node('div', {}, live.style(), count, list, warning);
+		const hints = live.node('ul', { 'class': 'owsync-plain owsync-hints' });
+		const box = live.node('div', {}, live.style(), hints, count, list, warning);
 		let root = null;
 		let names = [];
 		let seen = null;
@@ -83,7 +116,20 @@ return baseclass.extend({
 			return form.formvalue(section, option);
 		}
 
-		function show(includes, excludes) {
+		function advise(patterns) {
+			live.list(hints, patterns.filter(function(pattern, at) {
+				return hint(root, pattern) !== null && patterns.indexOf(pattern) === at;
+			}), String, function() {
+				return live.node('li', { 'class': 'alert-message warning' });
+			}, function(line, pattern) {
+				live.text(line, _('%s: %s').format(pattern, hint(root, pattern)));
+			});
+		}
+
+		function show(given, left) {
+			const taken = meant.bind(null, root);
+			const includes = given.map(taken);
+			const excludes = left.map(taken);
 			const matched = names.filter(function(path) {
 				return !isReserved(root, path) && glob.holds(includes, excludes, path);
 			});
@@ -112,6 +158,7 @@ return baseclass.extend({
 			seen = now;
 
 			if (bare === root) {
+				advise(includes.concat(excludes));
 				show(includes, excludes);
 
 				return;
@@ -119,6 +166,7 @@ return baseclass.extend({
 
 			root = bare;
 			names = [];
+			advise(includes.concat(excludes));
 			walk(bare).then(function(found) {
 				if (root === bare) {
 					names = found;

@@ -40,6 +40,9 @@ function facts(status) {
 			: (verdict.keyProblem(status) ? _('not yet: there is no key') : _('off: only for links that are private already')) ],
 		[ _('Role'), status.role === 'reference' ? _('the reference: new routers take its files')
 			: status.role === 'member' ? _('a member: it has exchanged with the reference') : null ],
+		[ _('Not kept in the history'), status.not_kept_count
+			? N_(status.not_kept_count, '%d previous version that was too large, last of %s', '%d previous versions that were too large, last of %s')
+				.format(status.not_kept_count, (L.toArray(status.not_kept)[0] || {}).path) : null ],
 		[ _('Version'), status.version ],
 		[ _('Running for'), amounts.duration(status.uptime || 0) ],
 		[ _('Listens on'), L.toArray(status.listen).join(', ') || _('nothing yet') ]

@@ -67,9 +67,22 @@ return baseclass.extend({
 			_('The address of this router to connect from. Empty: the system chooses.'),
 			{ check: values.ip, isModal: true });
 
-		options.text(grid, 'public_key', _('Identity'),
-			_('Pins the peer: one that shows another identity is refused. 64 hexadecimal digits; empty: whoever is met there first is remembered.'),
+		const identity = options.text(grid, 'public_key', _('Identity'),
+			_('Pins the peer: a peer that shows a different identity is refused. 64 hexadecimal digits; empty: the identity of the first connection is remembered.'),
 			{ check: values.publicKey, isModal: true });
+
+		/* The daemon refuses an introducer without an identity, and the whole package with it. */
+		identity.validate = function(section, value) {
+			if (!value)
+				return this.section.formvalue(section, 'introducer') !== '1'
+					|| _('A router that introduces others needs an identity here.');
+
+			return values.publicKey(value);
+		};
+
+		options.flag(grid, 'introducer', _('Introducer'),
+			_('Whether routers that this peer introduces are accepted automatically. A router that joins sets this for its reference.'),
+			{ standard: '0', isModal: true });
 
 		const shares = options.list(grid, 'share', _('Shares'), _('In which of the shares it takes part. None listed: all.'),
 			{ check: values.shareName, placeholder: 'main' });

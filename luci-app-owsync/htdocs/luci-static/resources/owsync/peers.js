@@ -16,7 +16,7 @@
 function rows(status) {
 	const waiting = L.toArray(status.waiting).map(function(one) {
 		return { key: 'waiting ' + one.node, name: one.name || one.address, peer: {
-			state: 'waiting', address: one.address, node: one.node, public_key: one.public_key, reason: one.reason,
+			state: words.isTurnedAway(one) ? 'turned away' : 'waiting', address: one.address, node: one.node, public_key: one.public_key, reason: one.reason,
 			message: one.message, since: one.since
 		}, waiting: one };
 	});
@@ -53,7 +53,29 @@ function identity(name, peer) {
 	return peer.public_key ? _('known since it was first met') : _('not met yet');
 }
 
+/* How the changes of a peer come here. */
+function way(peer) {
+	if (!peer.path)
+		return null;
+
+	return peer.path === 'direct' ? _('direct') : peer.path === 'none' ? _('none')
+		: _('relayed by %s').format(peer.introduced_by);
+}
+
+/* Whether a peer can be forgotten: it is in no settings of this router, and not connected. */
+function isForgettable(peer) {
+	return peer.state === 'away' || (peer.introduced_by !== undefined && !peer.connected);
+}
+
+/* Whether a peer is one that there can be a connection with. */
+function isUsed(peer) {
+	return [ 'away', 'disabled', 'forgotten', 'this node', 'turned away', 'waiting' ].indexOf(peer.state) < 0;
+}
+
 function sentence(row) {
+	if (row.peer.state === 'relayed' || row.peer.state === 'this node')
+		return words.peer(row.name, row.peer);
+
 	if (row.peer.in_sync)
 		return row.peer.since ? _('since %s').format(amounts.time(row.peer.since)) : '';
 
@@ -66,12 +88,18 @@ function facts(row) {
 		[ _('Identity'), peer.public_key || peer.node ? amounts.short(peer.public_key || peer.node) : null ],
 		[ _('Identity check'), identity(row.name, peer) ],
 		[ _('Calls itself'), peer.name && peer.name !== row.name ? peer.name : null ],
+		[ _('Introduced by'), peer.introduced_by || null ],
+		[ _('Path'), way(peer) ],
+		[ _('Same router as'), peer.same_node_as || null ],
 		[ _('Connected for'), peer.connected ? amounts.duration(peer.connected_for || 0) : null ],
 		[ _('Next attempt'), peer.retry_in ? _('in %s').format(amounts.duration(peer.retry_in)) : null ],
 		[ _('Attempts since it was in sync'), peer.retries ? peer.retries : null ],
 		[ _('Direction'), peer.direction || null ],
-		[ _('Advice'), row.waiting || peer.in_sync ? null : words.peerAdvice(peer) ],
-		[ _('Message'), peer.in_sync ? null : words.plain(peer.message) ]
+		[ _('Advice'), row.waiting || (peer.in_sync && peer.state !== 'relayed') ? null : words.peerAdvice(peer) ],
+		[ _('Message'), peer.in_sync ? null : words.plain(peer.message) ],
+		[ _('Not in sync behind it'), L.toArray(peer.behind).map(function(one) {
+			return one.name;
+		}).join(', ') ]
 	];
 
 	Object.keys(peer.shares || {}).forEach(function(name) {
@@ -192,9 +220,9 @@ return baseclass.extend({
 
 	updateActions: function(node, row) {
 		const isPaused = verdict.isPaused(row.peer);
-		const isAway = row.peer.state === 'away';
-		const isThere = !row.waiting && !isAway && row.peer.state !== 'disabled';
-		const seen = [ isThere && !isPaused, isThere && !isPaused, isThere && isPaused, row.waiting !== null, isAway ];
+		const isThere = isUsed(row.peer);
+		const isAsking = row.waiting !== null && !words.isTurnedAway(row.waiting);
+		const seen = [ isThere && !isPaused, isThere && !isPaused, isThere && isPaused, isAsking, isForgettable(row.peer) ];
 
 		node.owsyncRow = row;
 		seen.forEach(function(isSeen, at) {

@@ -97,10 +97,10 @@ return baseclass.extend({
 
 		options.list(grid, 'include', _('Files'),
 			_('Names below the directory, or patterns: “*” stands for anything, “?” for one character, “[ab]” for one of several. A directory takes along what is in it. Without any nothing is synced.'),
-			{ tab: 'files', check: values.pattern, placeholder: 'dhcp' });
+			{ tab: 'files', check: matching.check, placeholder: 'dhcp' });
 
 		options.list(grid, 'exclude', _('Except'), _('What matches one of these is never synced. Nothing is deleted by a change of this.'),
-			{ tab: 'files', check: values.pattern, isModal: true, placeholder: 'network' });
+			{ tab: 'files', check: matching.check, isModal: true, placeholder: 'network' });
 
 		const matches = grid.taboption('files', form.DummyValue, '_matches', _('Found now'));
 
@@ -173,6 +173,10 @@ return baseclass.extend({
 		options.text(grid, 'delete_guard', _('Stop at deletions of'),
 			_('Percent of the files. If more vanish at once, at least 10, owsync stops and asks. 0 means never.'),
 			{ tab: 'safety', check: values.number(0, 100), isModal: true, standard: '50' });
+
+		options.flag(grid, 'propagate_approvals', _('Pass on approvals'),
+			_('Whether what is approved on one router needs no approval on the others. Only routers whose identity is known are believed.'),
+			{ tab: 'safety', isModal: true, standard: '1' });
 
 		options.text(grid, 'min_free', _('Keep free'),
 			_('What must stay free on the storage. Bytes, or such as 1M.'),

@@ -16,13 +16,16 @@ function stateWord(share) {
 	if (share.hold)
 		return words.isDecision(share.hold) ? 'held' : 'stopped';
 
+	if (share.blocked)
+		return 'blocked';
+
 	if (verdict.isPaused(share))
 		return 'paused';
 
 	if (share.unconfirmed)
 		return 'unconfirmed';
 
-	if (L.toArray(share.pending).some(words.needsUser))
+	if (words.waiting(share).some(words.needsUser))
 		return 'held';
 
 	return share.state === 'idle' && (share.pending_count > 0 || share.unreleased_count > 0) ? 'waits' : share.state;
@@ -31,6 +34,9 @@ function stateWord(share) {
 function sentence(name, share) {
 	if (share.hold)
 		return _('Because %s.').format(words.hold(name, share.hold));
+
+	if (share.blocked)
+		return _('The storage refuses a change; it is retried automatically.');
 
 	if (share.unconfirmed && share.unconfirmed.first)
 		return _('The first sync with %s was applied.').format(share.unconfirmed.peer);
@@ -65,7 +71,7 @@ function paths(share) {
 		});
 	};
 
-	return of(share.pending, _('waits')).concat(
+	return of(words.waiting(share), _('waits')).concat(
 		L.toArray(share.unreleased).map(function(one) {
 			return { kind: _('to be sent'), path: one.path, text: words.path({ reason: 'manual' }), message: null };
 		}),
@@ -76,7 +82,7 @@ function paths(share) {
 }
 
 function isDecidable(share) {
-	return L.toArray(share.pending).some(deciding.isDecidable);
+	return words.waiting(share).some(deciding.isDecidable);
 }
 
 return baseclass.extend({
@@ -142,7 +148,7 @@ return baseclass.extend({
 		const list = paths(row.share);
 		const count = [ 'pending', 'unreleased', 'deviations', 'left_out', 'skipped' ].reduce(function(sum, key) {
 			return sum + (row.share[key + '_count'] || 0);
-		}, L.toArray(row.share.kept_dirs).length);
+		}, L.toArray(row.share.kept_dirs).length + L.toArray(row.share.held_paths).length);
 
 		live.attribute(node.children[0], 'class', state[1]);
 		live.text(node.children[0], state[0]);

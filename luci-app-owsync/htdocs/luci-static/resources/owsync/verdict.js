@@ -13,6 +13,9 @@
  * and at last what is well.
  */
 
+/* Clauses of the sentence that are shown. */
+const CLAUSES_MAX = 5;
+
 function names(table) {
 	return Object.keys(table || {});
 }
@@ -128,6 +131,7 @@ function ofHold(status) {
 			tone: 'warning',
 			sentence: _('%s is not synced, because %s.').format(share, words.hold(share, hold)),
 			advice: words.holdAdvice(hold),
+			details: words.plain(hold.message),
 			actions: [ action('settings', _('Open the settings')) ]
 		};
 
@@ -162,11 +166,11 @@ function isRefused(one) {
 /* Paths that wait for a person, or that a check refused. */
 function ofPaths(status) {
 	const share = names(status.shares).find(function(name) {
-		return (status.shares[name].pending || []).some(words.needsUser);
+		return words.waiting(status.shares[name]).some(words.needsUser);
 	});
 
 	if (share) {
-		const count = status.shares[share].pending.filter(words.needsUser).length;
+		const count = words.waiting(status.shares[share]).filter(words.needsUser).length;
 
 		return {
 			tone: 'warning',
@@ -259,12 +263,26 @@ function ofManual(status) {
 	};
 }
 
+/* The place of a peer among the reasons of the daemon, which names the most useful first. */
+function rank(status, name) {
+	const at = L.toArray(status.reasons).findIndex(function(one) {
+		return one.peer === name;
+	});
+
+	return at < 0 ? Infinity : at;
+}
+
 function ofPeers(status) {
 	const peers = status.peers || {};
 	const amiss = names(peers).filter(function(name) {
-		/* Who is just being brought up to date is well, until it takes too long. */
-		return peers[name].in_sync === false && peers[name].state !== 'disabled'
+		/* Who is just being brought up to date is well, until it takes too long; one that is relayed is as in sync as its relay. */
+		return peers[name].in_sync === false && peers[name].state !== 'disabled' && peers[name].state !== 'relayed'
 			&& (peers[name].state !== 'syncing' || peers[name].reason === 'late');
+	}).sort(function(one, other) {
+		const before = rank(status, one);
+		const after = rank(status, other);
+
+		return before === after ? 0 : before - after;
 	});
 
 	if (amiss.length === 0)
@@ -294,6 +312,59 @@ function ofPeers(status) {
 		details: words.saysMore(peers[name]) ? words.plain(peers[name].message) : null,
 		actions: actions
 	};
+}
+
+/* What keeps a share, or everything, from being in sync, and concerns no peer. */
+function ofReasons(status) {
+	const first = status.in_sync ? null : L.toArray(status.reasons).find(function(one) {
+		return !one.peer && !words.isMoving(one);
+	});
+
+	if (!first)
+		return null;
+
+	const said = words.gap(first);
+
+	return {
+		tone: 'warning',
+		sentence: said[0],
+		advice: said[1],
+		details: words.saysMore(first) ? words.plain(first.message) : null,
+		actions: first.reason === 'no_peer' ? [ action('invite', _('Invite a router')), action('settings', _('Open the settings')) ]
+			: [ action('settings', _('Open the settings')) ]
+	};
+}
+
+/* What restricts "in sync" without changing it: files that differ by choice, and routers that this one is not connected to. */
+function clauses(status) {
+	const list = [];
+	const leftOut = status.left_out || {};
+	const total = names(leftOut).reduce(function(sum, code) {
+		return sum + leftOut[code];
+	}, 0);
+	const turnedAway = L.toArray(status.waiting).filter(words.isTurnedAway);
+
+	if (total > 0)
+		list.push(N_(total, '%d file is left out: %s.', '%d files are left out: %s.').format(total,
+			names(leftOut).map(function(code) {
+				return words.leftOut(code, leftOut[code]);
+			}).join(', ')));
+
+	names(status.peers).forEach(function(peer) {
+		L.toArray(status.peers[peer].behind).forEach(function(one) {
+			list.push(_('%s, behind %s, is not in sync.').format(one.name, peer));
+		});
+	});
+
+	if (turnedAway.length > 0)
+		list.push(_('Turned away, because too many connections are open: %s.').format(turnedAway.map(function(one) {
+			return one.name || one.address;
+		}).join(', ')));
+
+	return list.length > CLAUSES_MAX
+		? list.slice(0, CLAUSES_MAX).concat(N_(list.length - CLAUSES_MAX, 'And %d more.', 'And %d more.')
+			.format(list.length - CLAUSES_MAX))
+		: list;
 }
 
 function ofEmptiness(status) {
@@ -343,7 +414,7 @@ return baseclass.extend({
 	/* What is said about a status that was true `passed` seconds ago. */
 	of: function(status, passed) {
 		const found = ofNode(status) || ofTrial(status, passed || 0) || ofHold(status) || ofWaiting(status) || ofPaths(status)
-			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofEmptiness(status);
+			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofEmptiness(status) || ofReasons(status);
 
 		if (found)
 			return found;
@@ -354,7 +425,7 @@ return baseclass.extend({
 				sentence: status.since
 					? _('Everything is in sync since %s.').format(amounts.time(status.since))
 					: _('Everything is in sync.'),
-				advice: L.toArray(status.except).length ? status.except.join('; ') : null,
+				advice: clauses(status).join(' ') || null,
 				actions: []
 			};
 

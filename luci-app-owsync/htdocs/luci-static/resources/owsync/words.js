@@ -8,6 +8,19 @@
  * daemon's own message.
  */
 
+/* Peers whose state says all there is to say. `%s` is the name. */
+const BY_STATE = {
+	'forgotten': [
+		_('%s was forgotten by a user, so it is not connected.'),
+		_('Remove it from the peers in the settings, or invite it anew.')
+	],
+	'relayed': [
+		_('%s is not connected directly: its changes pass through the router that introduced it.'),
+		_('Nothing, unless you want a direct connection: then open its port in the firewall there.')
+	],
+	'this node': [ _('This is the address of this router itself, which needs no connection.'), null ]
+};
+
 /* Why a peer is not in sync. `%s` is its name. */
 const PEER = {
 	unreachable: [
@@ -55,8 +68,8 @@ const PEER = {
 		_('If it was reset or reinstalled, accept it again where it is refused. If not, somebody else may have the key.')
 	],
 	same_identity: [
-		_('%s is this router itself, or a copy of it.'),
-		_('Remove its address from the peers. Of two copies, one needs an identity of its own.')
+		_('%s is a copy of this router: both show the same identity.'),
+		_('One of the two needs an identity of its own.')
 	],
 	two_machines: [
 		_('Two machines show the identity of %s.'),
@@ -66,6 +79,12 @@ const PEER = {
 		_('Nothing was heard of %s for a while.'),
 		_('The network or owsync there went away. It is tried again by itself.')
 	],
+	no_answer: [
+		_('The connection to %s was lost, and it does not answer any more.'),
+		_('Check its power and the cable. It is retried automatically.')
+	],
+	this_node: [ _('The address of %s is an address of this router itself.'), _('Remove it from the peers.') ],
+	duplicate: [ _('Another connection to %s is in use.'), null ],
 	closed: [ _('%s closed the connection.'), _('It is tried again by itself.') ],
 	leaving: [ _('owsync on %s is ending or starting again.'), _('Wait a moment.') ],
 	protocol: [ _('%s and this router do not understand each other.'), _('Update owsync on the older of the two.') ],
@@ -81,6 +100,14 @@ const PEER = {
 	applying: [ _('A change is being applied on this router.'), null ],
 	sending: [ _('Changes are on their way to %s.'), null ],
 	receiving: [ _('Changes are on their way here from %s.'), null ],
+	full: [
+		_('So many changes of %s are pending here that no more are received.'),
+		_('Resolve some of them: the share below lists them, with reasons.')
+	],
+	full_there: [
+		_('So many changes are pending on %s that it receives no more.'),
+		_('Resolve some of them there.')
+	],
 	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: look there if this lasts.') ],
 	paused: [ _('The exchange with %s is paused.'), _('Resume it when you are done.') ],
 	paused_there: [ _('Syncing is paused on %s.'), _('It goes on when it is resumed there.') ],
@@ -99,6 +126,10 @@ const PEER = {
 		_('This router and %s have no share in common.'),
 		_('Shares are common by their names: give the share the same name on both.')
 	],
+	blocked: [
+		_('The storage of this router refuses a change from %s.'),
+		_('Make room there, or see why it is read-only. It is retried automatically.')
+	],
 	no_include: [ _('Nothing is chosen to be synced with %s.'), _('Choose files or packages under Settings, Shares.') ],
 	no_include_there: [ _('Nothing is chosen to be synced on %s.'), _('Choose files or packages there.') ],
 	database: [ _('The database of owsync cannot be written.'), _('Make room where it lies, or see why it is read-only.') ]
@@ -113,6 +144,10 @@ const HOLD = {
 	not_mounted: [
 		_('the storage of %s is not mounted'),
 		_('It goes on by itself when it is mounted. Nothing was deleted anywhere.')
+	],
+	interrupted: [
+		_('a change of %s was interrupted and could not be completed'),
+		_('It is retried automatically. Make room on its storage, or see why it cannot be written.')
 	],
 	emptied: [
 		_('every file of %s is gone'),
@@ -135,11 +170,15 @@ const HOLD = {
 /* Why a path does not travel or land. */
 const PATH = {
 	busy: _('Another program has it locked; it is tried again by itself.'),
+	deletion: _('It was deleted on another router and is kept here, because of the setting for deletions.'),
 	dir_not_empty: _('The directory that should go holds something that is not synced.'),
+	direction: _('It was changed here and is not sent, because this share only receives.'),
 	first_contact: _('Both routers have it, and they differ: choose which one counts.'),
+	filter: _('The file patterns of one of the routers leave it out.'),
 	flapping: _('It changes back and forth: two programs undo each other’s change.'),
 	history_full: _('What it replaces must be kept for a day, and there is no room for it.'),
 	in_the_way: _('Something that is not synced lies where it should land.'),
+	kept_dir: _('The directory was deleted, but kept because it contains files that are not synced.'),
 	keeps_deleted: _('This router keeps what others delete, as its settings say.'),
 	long_away: _('It comes from a router that was away for so long that it may have been deleted meanwhile.'),
 	manual: _('It waits until you press Sync now: this share is synced by hand.'),
@@ -150,9 +189,11 @@ const PATH = {
 	only_sends: _('This share, or this peer, only sends.'),
 	other_filesystem: _('Another filesystem is mounted there.'),
 	refused: _('The check of this share refused it.'),
+	release_differs: _('The other router runs a different release of OpenWrt: it waits until both run the same release.'),
 	share_held: _('The share waits for a decision.'),
 	sections_lost: _('This UCI package lost most of its sections at once.'),
 	special: _('It is no regular file.'),
+	symlink: _('It is a symlink.'),
 	symlink_ignored: _('Symlinks are not synced in this share.'),
 	symlink_outside: _('It is a symlink that leads out of the share.'),
 	too_large: _('It is larger than this share allows.'),
@@ -162,6 +203,31 @@ const PATH = {
 	unwritable: _('It cannot be written.'),
 	waits_for: _('It was changed together with another file, which could not land.')
 };
+
+/* Why a share is not in sync, whichever the peer. `%s` is its name. */
+const SHARE = {
+	blocked: [
+		_('The storage refuses a change of %s.'),
+		_('Make room there, or see why it is read-only. It is retried automatically.')
+	],
+	no_common_share: [
+		_('No connected router has the share %s.'),
+		_('Shares are common by their names: give the share the same name on the other router.')
+	],
+	no_include: [ _('No file is chosen in %s, so nothing is synced in it.'), _('Choose files or packages under Settings, Shares.') ]
+};
+
+/* Why nothing is in sync with anybody. */
+const NODE = {
+	no_peer: [
+		_('No other router is connected, and none is expected.'),
+		_('Invite one, or enable a peer in the settings.')
+	],
+	no_share: [ _('Nothing is chosen to be synced.'), _('Choose files or packages under Settings, Shares.') ]
+};
+
+/* What the routers do about it at this moment. */
+const MOVING = [ 'applying', 'connecting', 'exchanging', 'receiving', 'scanning', 'sending' ];
 
 /* States of shares, peers and steps: what the label says, and its colour: not every theme has a red one. */
 const BAD = 'important owsync-bad';
@@ -173,9 +239,14 @@ const STATE = {
 	'not connected': [ _('not connected'), BAD ],
 	'connecting': [ _('connecting'), 'notice' ],
 	'away': [ _('away'), 'warning' ],
+	'forgotten': [ _('forgotten'), '' ],
+	'relayed': [ _('relayed'), 'notice' ],
+	'this node': [ _('this router'), '' ],
+	'turned away': [ _('turned away'), 'warning' ],
 	'disabled': [ _('switched off'), '' ],
 	'paused': [ _('paused'), 'warning' ],
 	'stopped': [ _('stopped'), BAD ],
+	'blocked': [ _('blocked'), BAD ],
 	'held': [ _('waits for you'), BAD ],
 	'unconfirmed': [ _('to be confirmed'), 'warning' ],
 	'waits': [ _('something waits'), 'warning' ],
@@ -224,22 +295,67 @@ return baseclass.extend({
 
 	/* What keeps a peer from being in sync, as a sentence. */
 	peer: function(name, peer) {
-		const known = PEER[peer.reason];
+		const known = BY_STATE[peer.state] || PEER[peer.reason];
 
 		return known ? known[0].format(name) : (this.plain(peer.message) || _('%s is not in sync.').format(name));
 	},
 
 	/* What to do about it, if anything. */
 	peerAdvice: function(peer) {
-		const known = PEER[peer.reason];
+		const known = BY_STATE[peer.state] || PEER[peer.reason];
 
 		return known ? known[1] : null;
+	},
+
+	/* Why a share, or everything, is not in sync where this concerns no peer: a sentence and advice, by the daemon's reason. */
+	gap: function(one) {
+		const known = one.share ? SHARE[one.reason] : NODE[one.reason];
+
+		return known ? [ known[0].format(one.share), known[1] ] : [ this.plain(one.message), null ];
+	},
+
+	/* Whether a router that is waiting was turned away for lack of room, so that there is nothing to accept. */
+	isTurnedAway: function(waiting) {
+		return waiting.reason === 'too_many_sessions';
+	},
+
+	/* Whether a reason resolves automatically at this moment. */
+	isMoving: function(one) {
+		return MOVING.indexOf(one.reason) >= 0;
+	},
+
+	/* How many files differ by choice, as a part of a sentence. */
+	leftOut: function(code, count) {
+		switch (code) {
+		case 'filter':
+			return N_(count, '%d by the file patterns', '%d by the file patterns').format(count);
+		case 'too_large':
+			return N_(count, '%d that is too large', '%d that are too large').format(count);
+		case 'symlink':
+			return N_(count, '%d symlink', '%d symlinks').format(count);
+		case 'special':
+			return N_(count, '%d special file', '%d special files').format(count);
+		case 'other_filesystem':
+			return N_(count, '%d on another filesystem', '%d on another filesystem').format(count);
+		case 'deletion':
+			return N_(count, '%d by the setting for deletions', '%d by the setting for deletions').format(count);
+		case 'direction':
+			return N_(count, '%d by the direction', '%d by the direction').format(count);
+		case 'kept_dir':
+			return N_(count, '%d directory that contains files that are not synced',
+				'%d directories that contain files that are not synced').format(count);
+		case 'unknown_owner':
+			return N_(count, '%d whose owner does not exist on one of the routers',
+				'%d whose owner does not exist on one of the routers').format(count);
+		default:
+			return _('%d for another reason (%s)').format(count, code);
+		}
 	},
 
 	/* Whether the daemon's message for a peer says something that the sentence does not, such as the system's error. */
 	saysMore: function(peer) {
 		return [ 'unreachable', 'unresolved', 'clock_skew', 'version', 'protocol', 'ended_here', 'other', 'pending',
-			'pending_there', 'unreadable', 'no_common_share', 'held_there', 'database', 'paused_there' ].indexOf(peer.reason) >= 0;
+			'pending_there', 'unreadable', 'no_common_share', 'held_there', 'database', 'blocked', 'paused_there' ].indexOf(peer.reason) >= 0;
 	},
 
 	/* Why a share is held, as a part of a sentence. */
@@ -268,7 +384,11 @@ return baseclass.extend({
 	/* Whether the daemon's message says more than the sentence for its code. */
 	hasDetails: function(one) {
 		return [ 'no_room', 'refused', 'too_large', 'unreadable', 'unwritable', 'waits_for', 'in_the_way',
-			'unknown_owner', 'not_supplied', 'mass_deletion', 'sections_lost' ].indexOf(one.reason) >= 0;
+			'unknown_owner', 'not_supplied', 'mass_deletion', 'release_differs', 'sections_lost' ].indexOf(one.reason) >= 0;
+	},
+
+	isKnownState: function(word) {
+		return STATE[word] !== undefined;
 	},
 
 	/* The word for a state, and the classes of its label. */
@@ -284,6 +404,13 @@ return baseclass.extend({
 
 	whys: function() {
 		return Object.keys(WHY);
+	},
+
+	/* Paths of a share that wait: those from peers, and those that are held here because they flap. */
+	waiting: function(share) {
+		return L.toArray(share.pending).concat(L.toArray(share.held_paths).map(function(one) {
+			return Object.assign({ needs_user: true }, one);
+		}));
 	},
 
 	/* Whether the user must decide about a path; what a check refused is told apart. */
