@@ -21,10 +21,10 @@ test('a package that does not parse is refused with the reason, and lands only f
 	await page.says('The check of main refused a change of another router.', '.owsync-verdict');
 	await page.says(/dhcp: refused by a check/, '.owsync-verdict');
 	assert.equal(router2.read('etc/config/dhcp'), before);
-	await page.press('Look and decide', '.owsync-verdict');
+	await page.press('Review and decide', '.owsync-verdict');
 	await page.says(/refused by a check/, '.modal');
 	await page.shot('refused');
-	await page.press('Let them land all the same', '.modal');
+	await page.press('Apply them all the same', '.modal');
 	await until('it is there', () => router2.read('etc/config/dhcp') == broken);
 });
 

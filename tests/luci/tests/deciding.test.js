@@ -14,8 +14,8 @@ const stage = new Stage();
 const MANY = Array.from({ length: 12 }, (_, n) => `hosts/file${n}`);
 
 // Two routers that also share /etc/hosts.d with those files.
-async function many() {
-	const sections = '\nconfig share \'hosts\'\n\toption dir \'/etc/hosts.d\'\n\tlist include \'*\'\n';
+async function many(options = '') {
+	const sections = `\nconfig share 'hosts'\n\toption dir '/etc/hosts.d'\n\tlist include '*'\n${options}`;
 	const hosts = (names) => Object.fromEntries(names.map((name) => [`../hosts.d/${name}`, name]));
 	const router1 = await stage.running('router1', { options: '\tlist include \'dhcp\'\n', sections,
 		files: { ...packages(), ...hosts(['first', ...MANY]) } });
@@ -28,8 +28,8 @@ async function many() {
 	return [router1, router2];
 }
 
-async function held() {
-	const [router1, router2] = await many();
+async function held(options) {
+	const [router1, router2] = await many(options);
 	router1.remove('etc/hosts.d/hosts');
 	await router1.untilStatus('it is held', ({ shares }) => shares.hosts.hold);
 	return [router1, router2];
@@ -41,7 +41,7 @@ test('a hold says why, shows what either decision does, and rejecting it brings 
 	await page.says(/owsync stopped syncing, because/, '.owsync-verdict');
 	await page.shot('held');
 
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.says('Decide about hosts', '.modal');
 	for (const name of MANY)
 		await page.says(name, '.modal');
@@ -54,17 +54,17 @@ test('a hold says why, shows what either decision does, and rejecting it brings 
 });
 
 test('approving a hold deletes the files on the other router as soon as it approves too, and keeps them in its history', async () => {
-	const [router1, router2] = await held();
+	const [router1, router2] = await held('\toption propagate_approvals \'0\'\n');
 	const page = await stage.open(router1);
 
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.press('Delete them everywhere', '.modal');
 
 	// Nobody deletes so much on the word of another router alone.
 	const other = await stage.open(router2);
 	await other.says(/files of hosts wait for your decision\./);
 	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
-	await other.press('Look and decide');
+	await other.press('Review and decide');
 	// Why is said once, and without a command to type.
 	assert.equal((await other.text('.modal')).match(/12 of 14 files/g).length, 1);
 	assert.doesNotMatch(await other.text('.modal'), /owsync approve/);
@@ -75,6 +75,17 @@ test('approving a hold deletes the files on the other router as soon as it appro
 	await page.says(/Everything is in sync since/);
 	const { versions } = await router2.ask('history', { share: 'hosts' });
 	assert.equal(versions.filter(({ why }) => why == 'deleted').length, MANY.length);
+});
+
+test('an approval is passed on: the other router deletes the files without asking again', async () => {
+	const [router1, router2] = await held();
+	const page = await stage.open(router1);
+
+	await page.press('Review and decide');
+	await page.press('Delete them everywhere', '.modal');
+
+	await until('they are gone there', () => MANY.every((name) => !router2.exists(`etc/hosts.d/${name}`)));
+	await page.says(/Everything is in sync since/);
 });
 
 test('a share whose directory is gone says so, and asks for no decision: it goes on by itself', async () => {
@@ -95,7 +106,7 @@ test('Not now leaves a hold as it is', async () => {
 	const [router1] = await held();
 	const page = await stage.open(router1);
 
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.press('Not now', '.modal');
 
 	await page.page.locator('body:not(.modal-overlay-active)').waitFor();
@@ -117,14 +128,14 @@ test('where both routers have files of their own a person picks', async () => {
 
 	const page = await stage.open(router1);
 	await page.says('2 files of main wait for your decision.');
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.page.locator('.modal').getByLabel('sqm').uncheck();
 	await page.shot('decide');
 	await page.press('Keep this router’s', '.modal');
 	await until('the one that was ticked is there', () => router2.read('etc/config/dhcp') == domain('one'));
 	assert.equal(router2.read('etc/config/sqm'), domain('two'));
 	await page.says('1 file of main waits for your decision.');
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.press('Take the other router’s', '.modal');
 
 	await until('theirs is here', () => router1.read('etc/config/sqm') == domain('two'));
@@ -141,7 +152,7 @@ test('a change on trial is kept or taken back by a button', async () => {
 	await router2.untilStatus('a change is on trial', ({ shares }) => shares.main.unconfirmed);
 
 	const page = await stage.open(router2);
-	await page.says(/is on trial/, '.owsync-verdict');
+	await page.says(/is unconfirmed/, '.owsync-verdict');
 	await page.shot('trial');
 	await page.press('Keep the change');
 	await router2.untilStatus('it is kept', ({ shares }) => !shares.main.unconfirmed);
@@ -149,8 +160,8 @@ test('a change on trial is kept or taken back by a button', async () => {
 
 	router1.write('etc/config/firewall', firewall('worse'));
 	await router2.untilStatus('another is on trial', ({ shares }) => shares.main.unconfirmed);
-	await page.press('Take it back now');
-	await page.press('Take it back', '.modal');
+	await page.press('Roll it back now');
+	await page.press('Roll it back', '.modal');
 	await until('what was there before is back', () => router2.read('etc/config/firewall') == packages().firewall);
 });
 

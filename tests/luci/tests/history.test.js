@@ -50,7 +50,7 @@ test('the history is listed with why, conflicts marked, and filtered by file and
 	await page.page.getByLabel('Why it is here').selectOption({ label: 'lost a conflict' });
 	await until('only conflicts are listed', async () => JSON.stringify(await rows(page)) == JSON.stringify([['sqm', 'lost a conflict']]));
 	await page.page.getByLabel('File').fill('nothing');
-	await page.says('There is no former version');
+	await page.says('There is no previous version');
 });
 
 test('a version is compared line by line, in either form, and brought back on both routers', async () => {
@@ -122,7 +122,7 @@ test('what came together is undone together', async () => {
 test('a router without history says so', async () => {
 	const router = await stage.running('router1', { options: '\tlist include \'dhcp\'\n' });
 	const page = await stage.open(router, HISTORY);
-	await page.says('There is no former version.');
+	await page.says('There is no previous version.');
 	await page.shot('history-empty');
 	await router.service.stop();
 	await page.says('owsync is not running on this router.');

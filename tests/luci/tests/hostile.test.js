@@ -65,7 +65,7 @@ test('in what a hold would do, and in the decision', async () => {
 	await router1.untilStatus('it is held', ({ shares }) => shares.files.hold);
 
 	const page = await stage.open(router1);
-	await page.press('Look and decide');
+	await page.press('Review and decide');
 	await page.says(FILES[0], '.modal');
 
 	await assertHarmless(page);
@@ -119,8 +119,8 @@ test('of somebody who knocks, and in the dialog that lets him in', async () => {
 	await router2.untilStatus('somebody knocks', ({ waiting }) => waiting.length == 1);
 
 	const page = await stage.open(router2);
-	await page.says(`${EVIL} asks to be let in.`, '.owsync-verdict');
-	await page.press('Look at it and accept');
+	await page.says(`${EVIL} asks to be accepted.`, '.owsync-verdict');
+	await page.press('Review and accept');
 	await page.says(EVIL, '.modal');
 
 	await assertHarmless(page);

@@ -23,7 +23,7 @@ test('two routers in sync are said to be, with everything that is known of them'
 	for (const fact of ['key_fingerprint', 'name', 'version'])
 		assert.ok(shown.includes(status[fact]), `${fact}: ${shown}`);
 	await page.page.locator('summary', { hasText: 'Details' }).first().click();
-	await page.says(/known since it was first met/);
+	await page.says(/known since the first connection/);
 	await page.shot('overview');
 
 	// The same on the other one, in the dark.

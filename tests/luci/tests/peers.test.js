@@ -54,12 +54,12 @@ async function dialling(more = {}) {
 const CASES = [
 	['unreachable', { off: true }, 'router2 cannot be reached.', 'Try again now'],
 	['unresolved', { address: 'no-such-host.invalid' }, 'not known to the name service', 'Open the settings'],
-	['wrong_key', { key: 'f'.repeat(64), known: '\n' }, 'router2 has another key than this router.', 'Try again now'],
+	['wrong_key', { key: 'f'.repeat(64), known: '\n' }, 'router2 has a different key than this router.', 'Try again now'],
 	['wrong_mode', { there: '\toption plain_mode \'1\'\n', known: '\n' }, 'One of this router and router2 encrypts, the other does not.', 'Open the settings'],
 	['not_accepted_there', {}, 'router2 does not know this router yet.', 'Try again now'],
 	['disabled', { known: '\toption enabled \'0\'\n' }, 'switched off', 'Open the settings'],
 	['closed', { answers: 'socket.on(\'error\', () => {}); socket.end();' }, 'router2 closed the connection.', 'Try again now'],
-	['silent', { answers: 'socket.on(\'error\', () => {});' }, 'Nothing was heard of router2', 'Try again now'],
+	['silent', { answers: 'socket.on(\'error\', () => {});' }, 'router2 has not answered for a while.', 'Try again now'],
 	['predecessor', { answers: 'socket.on(\'error\', () => {}); socket.write(Buffer.alloc(200, 1));' }, 'runs owsync 1.x', 'Try again now'],
 	['protocol', { answers: 'socket.on(\'error\', () => {}); socket.write(Buffer.alloc(200, 255));' }, 'do not understand each other', 'Try again now'],
 ];
@@ -90,7 +90,7 @@ test('a cable that is pulled is noticed, and put back', async () => {
 	router1.write('etc/config/dhcp', 'config dnsmasq\n\toption domain \'apart\'\n');
 	router2.write('etc/config/sqm', 'config queue\n\toption enabled \'0\'\n');
 
-	await page.says(/has not answered a change yet|Nothing was heard of router1|cannot be reached/, '.owsync-verdict');
+	await page.says(/has not answered a change yet|router1 has not answered for a while|cannot be reached/, '.owsync-verdict');
 	await page.shot('cable');
 	router1.space.cable('up');
 	await page.says(/Everything is in sync since/);
@@ -105,7 +105,7 @@ test('a router that was reset is known by its identity, and accepted again by a 
 	await router1.untilStatus('it is refused', ({ waiting }) => waiting.length > 0);
 
 	const page = await stage.open(router1);
-	await page.press('Look at it and accept');
+	await page.press('Review and accept');
 	await page.says('Compare the identity', '.modal');
 	await page.shot('accept');
 	await page.press('Accept', '.modal');
@@ -120,7 +120,7 @@ test('who knocks with the key and is not known is listed and let in', async () =
 
 	const page = await stage.open(router2);
 
-	await page.says('router1 asks to be let in.', '.owsync-verdict');
+	await page.says('router1 asks to be accepted.', '.owsync-verdict');
 	await page.shot('waiting');
 	await page.press(/Accept: router1/);
 	await page.press('Accept', '.modal');

@@ -21,7 +21,7 @@ test('a reader sees whether everything is in sync, and no button that acts', asy
 	const page = await stage.open(router1, undefined, READER);
 
 	await page.says(/Everything is in sync since/);
-	await page.says('This account may look, and not change anything here.');
+	await page.says('This account has read access only.');
 	assert.deepEqual(await page.page.locator('#view button:visible').allInnerTexts(), []);
 	await page.shot('reader');
 	assert.deepEqual(refused(router1), []);

@@ -64,7 +64,7 @@ test('two routers become a cluster in the browser alone', async () => {
 	const { versions } = await router2.ask('history', {});
 	assert.deepEqual(versions.map(({ path, why }) => [path, why]).filter(([path]) => path == 'dhcp'), [['dhcp', 'first contact']]);
 	for (const page of [first, second]) {
-		await page.press('Go on to the overview');
+		await page.press('Continue to the overview');
 		await page.says(/Everything is in sync since/);
 	}
 	// The reference dials nobody; there is nothing else to be said about either package.
@@ -83,7 +83,7 @@ test('no page asks for a key or is given one, but for the join text', async () =
 
 	await page.says('This router is the reference');
 	await refer(page);
-	await page.press('Go on to the overview');
+	await page.press('Continue to the overview');
 	await page.says('no other router has joined it yet');
 	await page.shot('alone');
 
@@ -109,8 +109,8 @@ test('with the key and an address a router joins as well, once it was accepted',
 	await page.press('Join with the key');
 
 	const other = await stage.open(router1);
-	await other.says('router2 asks to be let in.');
-	await other.press('Look at it and accept');
+	await other.says('router2 asks to be accepted.');
+	await other.press('Review and accept');
 	await other.press('Accept', '.modal');
 	await until('what the reference has is there', () => router2.read('etc/config/dhcp') == router1.read('etc/config/dhcp'));
 	await router2.untilInSync();

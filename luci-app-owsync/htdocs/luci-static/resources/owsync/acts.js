@@ -34,7 +34,7 @@ return baseclass.extend({
 
 			forget: function(name, peer) {
 				dialog.confirm(_('Forget %s?').format(name),
-					_('Nothing waits for it any more, and it is let in again only if you accept it. Its files here stay.'),
+					_('It is forgotten on all routers, and connects again only if you accept or invite it. Its files here stay.'),
 					_('Forget it'), 'negative', function() {
 						return daemon.call('forget_peer', peer.node || name).then(done);
 					});
@@ -65,9 +65,9 @@ return baseclass.extend({
 			},
 
 			rollback: function(share) {
-				dialog.confirm(_('Take the change back?'),
-					_('The former files are put back here and on the other routers. The change stays in the history.'),
-					_('Take it back'), 'negative', function() {
+				dialog.confirm(_('Roll the change back?'),
+					_('Restores the previous files here and on the other routers. The change stays in the history.'),
+					_('Roll it back'), 'negative', function() {
 						return daemon.call('rollback', share).then(done);
 					});
 			},

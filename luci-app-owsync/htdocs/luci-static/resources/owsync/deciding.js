@@ -172,13 +172,13 @@ const GROUPS = {
 		{ label: _('Take them'), method: 'approve' },
 		{ label: _('Leave them'), method: 'reject' }
 	],
-	flapping: [ { label: _('Let them go on'), method: 'approve' } ],
+	flapping: [ { label: _('Let them continue'), method: 'approve' } ],
 	sections_lost: [
 		{ label: _('Bring the sections back'), method: 'reject' },
 		{ label: _('Accept the shorter package'), method: 'approve', style: 'negative' }
 	],
-	refused: [ { label: _('Let them land all the same'), method: 'approve', style: 'negative' } ],
-	waits_for: [ { label: _('Let these land without the others'), method: 'approve' } ]
+	refused: [ { label: _('Apply them all the same'), method: 'approve', style: 'negative' } ],
+	waits_for: [ { label: _('Apply these without the others'), method: 'approve' } ]
 };
 
 function isDecidable(owed) {

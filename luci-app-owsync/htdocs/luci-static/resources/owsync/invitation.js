@@ -57,7 +57,7 @@ return baseclass.extend({
 						live.text(done, _('It was copied.'));
 					});
 				}), done),
-			live.node('p', {}, _('Treat it as a password. It lets one router in, until %s.').format(amounts.time(made.expires))),
+			live.node('p', {}, _('Treat it as a password. One router can join with it, until %s.').format(amounts.time(made.expires))),
 			live.node('p', {}, _('The other router will look for this one at %s.').format((made.addresses || []).join(', '))),
 			this.warning());
 	},
@@ -67,7 +67,7 @@ return baseclass.extend({
 		const host = window.location.hostname.replace('[', '').replace(']', '');
 		const input = live.node('input', {
 			'class': 'cbi-input-text', 'type': 'text', 'id': 'owsync-addresses', 'autocomplete': 'off',
-			'placeholder': _('found by itself')
+			'placeholder': _('found automatically')
 		});
 
 		return {
@@ -108,8 +108,8 @@ return baseclass.extend({
 
 		dialog.open(_('Accept this router?'),
 			live.node('p', {}, isChanged
-				? _('Under this name another identity was known. If the router was reset or reinstalled, accept it. If not, somebody else may have the key.')
-				: _('It has the key, and was never met. Accept it only if it is yours: it will be able to change what is synced here.')),
+				? _('A different identity was known under this name. If the router was reset or reinstalled, accept it. If not, someone else may have the key.')
+				: _('It knows the key but has never connected before. Accept it only if it is yours: it will be able to change what is synced here.')),
 			live.node('table', { 'class': 'table' },
 				[ [ _('Name'), waiting.name ], [ _('Address'), waiting.address ],
 					[ _('Identity'), amounts.short(waiting.public_key || waiting.node) ] ].map(function(row) {

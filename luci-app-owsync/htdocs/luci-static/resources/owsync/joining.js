@@ -86,7 +86,7 @@ return baseclass.extend({
 	/* The last step of either way to join: whether the other router can be reached. */
 	meet: function() {
 		return {
-			text: _('Meeting the other router'),
+			text: _('Connecting to the other router'),
 			act: function(joined) {
 				return service.until(function(status) {
 					return peers.rows(status).some(function(row) {
@@ -117,7 +117,7 @@ return baseclass.extend({
 				_('This router has joined %s.').format(joined)));
 			poller.watch(frame.progress, _('The two routers exchange what they have.'));
 			frame.progress.appendChild(live.node('div', { 'class': 'cbi-page-actions' },
-				dialog.button(_('Go on to the overview'), 'apply', frame.done)));
+				dialog.button(_('Continue to the overview'), 'apply', frame.done)));
 		}, function(error) {
 			/* Joined is joined: there is nothing left to be set up, and the overview says what is amiss. */
 			if (error.isJoined)
@@ -171,7 +171,7 @@ return baseclass.extend({
 				}
 			},
 			{
-				text: _('Noting what is to be synced, and with whom'),
+				text: _('Saving what is to be synced, and with which router'),
 				act: function() {
 					return service.change({ include: told.chosen, peer: [ address ] }).then(function() {
 						return daemon.call('reload');

@@ -173,7 +173,7 @@ return baseclass.extend({
 					show(includes, excludes);
 				}
 			}, function() {
-				live.text(count, _('This directory cannot be looked at.'));
+				live.text(count, _('This directory cannot be read.'));
 			});
 		}
 

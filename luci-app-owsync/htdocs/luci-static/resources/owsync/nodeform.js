@@ -13,25 +13,25 @@ return baseclass.extend({
 			_('Whether owsync runs: now, and after every start of this router.'),
 			{ tab: 'general', standard: '0' }).rmempty = false;
 
-		options.text(section, 'name', _('Name'), _('What people call this router. Usually its host name.'),
+		options.text(section, 'name', _('Name'), _('The name of this router. Usually its host name.'),
 			{ tab: 'general', check: values.name, standard: _('the host name') });
 
 		options.choice(section, 'first_sync', _('At the first contact'),
-			_('What happens to files that differ when two routers meet of which neither is the reference. What is asked for is listed on the overview, and everything else is synced meanwhile.'),
+			_('What happens to files that differ when two routers connect for the first time and neither is the reference. What needs a decision is listed on the overview, and everything else is synced meanwhile.'),
 			{ tab: 'general', standard: 'ask', choices: [
 				[ 'ask', _('Ask me') ],
 				[ 'newest', _('The newer file wins') ]
 			] });
 
 		options.choice(section, 'accept', _('Who may connect'),
-			_('Whoever connects needs the key in any case. An unknown router is listed on the overview and waits to be accepted.'),
+			_('Every router that connects needs the key. An unknown router is listed on the overview and waits to be accepted.'),
 			{ tab: 'general', standard: 'known', choices: [
 				[ 'known', _('Known routers') ],
-				[ 'key', _('Whoever has the key') ]
+				[ 'key', _('Every router with the key') ]
 			] });
 
 		options.flag(section, 'firewall_rule', _('Open the firewall'),
-			_('Lets other routers in. Not needed where they are in a zone that may reach this router anyway, as lan may.'),
+			_('Accepts connections of other routers. Not needed where they are in a zone that may reach this router anyway, as lan may.'),
 			{ tab: 'general', standard: '0' });
 
 		options.list(section, 'firewall_zone', _('In these zones'),
@@ -45,7 +45,7 @@ return baseclass.extend({
 
 	history: function(section) {
 		options.text(section, 'history_size', _('Size of the history'),
-			_('Bytes of former versions that are kept, such as 1M. What must be kept for a day is kept in any case.'),
+			_('Bytes of previous versions that are kept, such as 1M. What must be kept for a day is kept in any case.'),
 			{ tab: 'general', check: values.size, standard: '1M' });
 
 		options.text(section, 'history_days', _('Days of history'), _('0 means for ever.'),
@@ -78,7 +78,7 @@ return baseclass.extend({
 
 	files: function(section) {
 		options.text(section, 'key_file', _('Key file'),
-			_('Where the key lies that all your routers share. Only its place is set here: the key itself is never shown.'),
+			_('Where the key is stored that all your routers share. Only its path is set here: the key itself is never shown.'),
 			{ tab: 'advanced', check: values.path, standard: '/etc/owsync/key' });
 
 		options.text(section, 'previous_key_file', _('File with a second key'),
@@ -86,7 +86,7 @@ return baseclass.extend({
 			{ tab: 'advanced', check: values.path });
 
 		options.text(section, 'database', _('Database'),
-			_('What owsync remembers; identity and history lie beside it. A change of this needs a restart of owsync.'),
+			_('What owsync remembers; identity and history are stored beside it. A change of this needs a restart of owsync.'),
 			{ tab: 'advanced', check: values.path, standard: '/etc/owsync/owsync.db' });
 
 		options.text(section, 'metrics_file', _('Metrics file'),
@@ -99,8 +99,8 @@ return baseclass.extend({
 			_('What counts as the release of this system. Routers of different releases do not exchange packages until they are upgraded. Empty: OpenWrt’s own.'),
 			{ tab: 'advanced', check: values.release });
 
-		options.text(section, 'poll_interval', _('Look at everything'),
-			_('How often files are looked at although nothing was heard of a change. In seconds, or such as 5m.'),
+		options.text(section, 'poll_interval', _('Scan everything'),
+			_('How often files are scanned although no change was reported. In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 30 * 86400, false), standard: '60' });
 
 		options.text(section, 'settle_ms', _('Settle time'),
@@ -108,7 +108,7 @@ return baseclass.extend({
 			{ tab: 'advanced', check: values.number(0, 60000), standard: '200' });
 
 		options.text(section, 'hook', _('Program for events'),
-			_('An absolute path. The program is told what landed, of conflicts, decisions to be made, changes that were taken back, and of routers that come and go. It must not lie in what is synced.'),
+			_('An absolute path. The program is notified of applied changes, conflicts, decisions to be made, changes that were rolled back, and of routers that connect and disconnect. It must not be in a synced directory.'),
 			{ tab: 'advanced', check: values.path });
 
 		options.text(section, 'hook_timeout', _('Time for that program'), _('In seconds, or such as 5m.'),

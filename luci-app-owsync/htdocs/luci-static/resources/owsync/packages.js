@@ -33,7 +33,7 @@ const SHARED = {
 
 /* What belongs to one router only, and why. */
 const OWN = {
-	dropbear: _('The ways into this router by SSH: a mistake here locks you out of all of them.'),
+	dropbear: _('SSH access to this router: a mistake here locks you out of all of them.'),
 	fstab: _('Mounts are those of this router’s storage.'),
 	keepalived: _('Priority and state differ between routers behind one address.'),
 	luci: _('The web interface of this router.'),

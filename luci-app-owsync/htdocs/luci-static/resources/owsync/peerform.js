@@ -15,11 +15,11 @@ return baseclass.extend({
 	/* Fills the tab; `status` is the daemon's, if it answers. */
 	fill: function(section, status) {
 		options.list(section, 'peer', _('Addresses'),
-			_('The short form: other routers of which nothing more than the address is to be said. A name or IP address, with “:port” behind it if it is not the usual one.'),
+			_('The short form: other routers that need nothing but an address. A name or IP address, with “:port” behind it if it is not the usual one.'),
 			{ tab: 'peers', check: values.address, placeholder: '192.168.1.2' });
 
 		const grid = section.taboption('peers', form.SectionValue, '_peers', form.GridSection, 'peer', _('Peers'),
-			_('Other routers, each with what is to be said about it. A router that joins with a join text needs none of this on the reference.')).subsection;
+			_('Other routers, each with its options. A router that joins with a join text needs no entry on the reference.')).subsection;
 
 		grid.anonymous = false;
 		grid.addremove = true;

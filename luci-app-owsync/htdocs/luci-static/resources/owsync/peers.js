@@ -50,7 +50,7 @@ function identity(name, peer) {
 	if (uci.get('owsync', name, 'public_key'))
 		return _('pinned in the settings');
 
-	return peer.public_key ? _('known since it was first met') : _('not met yet');
+	return peer.public_key ? _('known since the first connection') : _('not connected yet');
 }
 
 /* How the changes of a peer come here. */

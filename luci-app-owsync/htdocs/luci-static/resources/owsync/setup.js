@@ -32,7 +32,7 @@ return baseclass.extend({
 		const self = this;
 
 		live.text(parent, '');
-		parent.appendChild(live.node('p', { 'class': 'spinning' }, _('Looking at this router …')));
+		parent.appendChild(live.node('p', { 'class': 'spinning' }, _('Checking this router …')));
 
 		return packages.load().catch(function(error) {
 			dialog.fail(error);
@@ -62,7 +62,7 @@ return baseclass.extend({
 		live.shown(join, false);
 
 		[
-			live.node('div', { 'class': 'cbi-map-descr' }, _('owsync keeps the settings of your routers equal: change something on one, and within a second it is on the others. Nothing is running yet. Which part does this router play?')),
+			live.node('div', { 'class': 'cbi-map-descr' }, _('owsync keeps the settings of your routers in sync: change something on one, and within a second it is on the others. Nothing is running yet. Which part does this router play?')),
 			roles, reference, join
 		].forEach(function(part) {
 			frame.form.appendChild(part);
@@ -77,7 +77,7 @@ return baseclass.extend({
 		const addresses = invitation.addresses();
 
 		return live.node('div', {},
-			live.node('h3', {}, _('What to keep equal')),
+			live.node('h3', {}, _('What to keep in sync')),
 			live.node('p', {}, _('These are the packages of settings on this router. Tick what is to be the same on all your routers. You can change this later, under Settings.')),
 			boxes.node,
 			addresses.node,
@@ -92,7 +92,7 @@ return baseclass.extend({
 
 		return steps.take(frame, [
 			{
-				text: _('Noting what is to be synced'),
+				text: _('Saving what is to be synced'),
 				act: function() {
 					return service.change({ include: chosen });
 				}
@@ -110,7 +110,7 @@ return baseclass.extend({
 				invitation.text(made)));
 			poller.watch(frame.progress, _('As soon as it has joined it is shown here.'));
 			frame.progress.appendChild(live.node('div', { 'class': 'cbi-page-actions' },
-				dialog.button(_('Go on to the overview'), 'apply', frame.done)));
+				dialog.button(_('Continue to the overview'), 'apply', frame.done)));
 		});
 	}
 });

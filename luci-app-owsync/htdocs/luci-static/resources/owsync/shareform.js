@@ -17,7 +17,7 @@ return baseclass.extend({
 	/* Fills the tab. `type` is that of the section with the share main, `status` the daemon's, if it answers. */
 	fill: function(section, status) {
 		const main = section.taboption('shares', form.SectionValue, '_main', form.GridSection, 'owsync', _('The share main'),
-			_('What is kept equal: a directory, and which files in it.')).subsection;
+			_('What is kept in sync: a directory, and which files in it.')).subsection;
 		const first = uci.sections('owsync', 'owsync')[0];
 
 		/* Only the first section of its type counts. */
@@ -83,7 +83,7 @@ return baseclass.extend({
 	},
 
 	files: function(grid, isMain) {
-		const dir = options.text(grid, 'dir', _('Directory'), _('Where its files lie on this router.'),
+		const dir = options.text(grid, 'dir', _('Directory'), _('Where its files are on this router.'),
 			{ tab: 'files', check: values.path, isNeeded: !isMain });
 
 		/* The daemon refuses a share that has patterns and no directory, and the whole package with it. */
@@ -131,7 +131,7 @@ return baseclass.extend({
 			{ tab: 'ways', standard: 'both', choices: peerform.directions() });
 
 		options.choice(grid, 'mode', _('When'),
-			_('By hand, changes wait here and there until somebody presses Sync now.'),
+			_('By hand, changes wait on each router until a user presses Sync now there.'),
 			{ tab: 'ways', isModal: true, standard: 'auto', choices: [
 				[ 'auto', _('At once') ],
 				[ 'manual', _('By hand') ]
@@ -139,18 +139,18 @@ return baseclass.extend({
 
 		options.choice(grid, 'propagate_deletions', _('Deletions'), null,
 			{ tab: 'ways', isModal: true, standard: 'both', choices: [
-				[ 'both', _('Are sent and taken') ],
+				[ 'both', _('Are sent and received') ],
 				[ 'send', _('Are only sent') ],
-				[ 'receive', _('Are only taken') ],
+				[ 'receive', _('Are only received') ],
 				[ 'none', _('Stay where they were made') ]
 			] });
 
-		options.text(grid, 'reload', _('Who is told'),
-			_('What to do when something landed: “uci” reloads the services of the packages, “none” does nothing; or the absolute path of a program, or names of init scripts. Empty: “uci” below /etc/config, else “none”.'),
+		options.text(grid, 'reload', _('Services to notify'),
+			_('What to do when a change was applied: “uci” reloads the services of the packages, “none” does nothing; or the absolute path of a program, or names of init scripts. Empty: “uci” below /etc/config, else “none”.'),
 			{ tab: 'ways', check: values.reload, isModal: true });
 
 		options.text(grid, 'hook', _('Program for events'),
-			_('An absolute path. The program is told what happens in this share. It must not lie in what is synced.'),
+			_('An absolute path. The program is notified of what happens in this share. It must not be in a synced directory.'),
 			{ tab: 'ways', check: values.path, isModal: true });
 
 		options.text(grid, 'hook_timeout', _('Time for that program'), _('In seconds, or such as 5m.'),
@@ -159,19 +159,19 @@ return baseclass.extend({
 
 	safety: function(grid) {
 		options.text(grid, 'validate', _('Check before'),
-			_('An absolute path of a program that sees what is to land, and may refuse it.'),
+			_('An absolute path. The program checks a change before it is applied, and may refuse it.'),
 			{ tab: 'safety', check: values.path, isModal: true });
 
-		options.text(grid, 'confirm', _('Take back after'),
-			_('What landed is taken back unless the router it came from is reached within this time: 5 s to 1 h, 0 for never. Empty: 60 s for network, wireless, firewall and dropbear, else never.'),
+		options.text(grid, 'confirm', _('Roll back after'),
+			_('A change is rolled back unless the router that sent it responds within this time: 5 s to 1 h, 0 for never. Empty: 60 s for network, wireless, firewall and dropbear, else never.'),
 			{ tab: 'safety', check: values.duration(5, 3600, true), isModal: true });
 
 		options.text(grid, 'probe', _('Check after'),
-			_('An absolute path of a program that says whether this router still works with what landed. If not, it is taken back.'),
+			_('An absolute path. The program checks whether this router still works after a change was applied. If not, the change is rolled back.'),
 			{ tab: 'safety', check: values.path, isModal: true });
 
 		options.text(grid, 'delete_guard', _('Stop at deletions of'),
-			_('Percent of the files. If more vanish at once, at least 10, owsync stops and asks. 0 means never.'),
+			_('Percent of the files. If more are deleted at once, at least 10, owsync stops and asks. 0 means never.'),
 			{ tab: 'safety', check: values.number(0, 100), isModal: true, standard: '50' });
 
 		options.flag(grid, 'propagate_approvals', _('Pass on approvals'),

@@ -42,7 +42,7 @@ function sentence(name, share) {
 		return _('The first sync with %s was applied.').format(share.unconfirmed.peer);
 
 	if (share.unconfirmed)
-		return _('A change by %s is on trial.').format(share.unconfirmed.peer);
+		return _('A change by %s is unconfirmed.').format(share.unconfirmed.peer);
 
 	if (share.warning)
 		return _('No file is chosen, so nothing is synced.');
@@ -57,7 +57,7 @@ function sentence(name, share) {
 			.format(share.unreleased_count);
 
 	if (share.uncommitted && share.uncommitted.length)
-		return _('Changes that are not applied yet do not travel: %s.').format(share.uncommitted.join(', '));
+		return _('Changes that are not applied yet are not synced: %s.').format(share.uncommitted.join(', '));
 
 	return '';
 }
@@ -183,7 +183,7 @@ return baseclass.extend({
 			dialog.button(_('Keep the change'), 'positive', function() {
 				return page.acts.keep(row().name);
 			}),
-			dialog.button(_('Take it back'), 'negative', function() {
+			dialog.button(_('Roll it back'), 'negative', function() {
 				return page.acts.rollback(row().name);
 			}),
 			dialog.button(_('Sync now'), 'action', function() {

@@ -71,7 +71,7 @@ return baseclass.extend({
 	/* Looks at everything again and exchanges it, with one peer, in one share, or altogether. */
 	sync: function(peer, share, done) {
 		const list = live.node('ul', { 'class': 'owsync-plain' });
-		const line = live.node('p', { 'class': 'spinning', 'role': 'status' }, _('Looking at the files and exchanging what changed …'));
+		const line = live.node('p', { 'class': 'spinning', 'role': 'status' }, _('Scanning the files and exchanging what changed …'));
 
 		dialog.open(share ? _('Sync %s now').format(share) : peer ? _('Sync with %s now').format(peer) : _('Sync now'),
 			line, list, dialog.buttons(dialog.closing()));
@@ -95,7 +95,7 @@ return baseclass.extend({
 				line.classList.remove('spinning');
 				live.text(line, [
 					concerned(after, peer).length === 0 ? _('There is no other router to exchange with.')
-						: isMoving(after, peer, share) ? _('It is still under way, and goes on by itself.')
+						: isMoving(after, peer, share) ? _('It is still under way, and continues automatically.')
 							: lacking.length === 0 ? _('Done: everything is in sync.')
 								: _('Done, as far as it goes: not everything is in sync.'),
 					moved(before.counters || {}, after.counters || {})
@@ -134,7 +134,7 @@ return baseclass.extend({
 		}));
 
 		dialog.open(peer || share ? _('Pause %s').format(peer || share) : _('Pause syncing'),
-			live.node('p', {}, _('Nothing is sent or taken while it is paused; what changes meanwhile is exchanged afterwards. A pause survives a restart.')),
+			live.node('p', {}, _('Nothing is sent or received while it is paused; what changes meanwhile is exchanged afterwards. A pause survives a restart.')),
 			live.node('div', { 'class': 'cbi-value' },
 				live.node('label', { 'class': 'cbi-value-title', 'for': 'owsync-time' }, _('How long')),
 				live.node('div', { 'class': 'cbi-value-field' }, time)),

@@ -37,7 +37,7 @@ function ofNode(status) {
 		return {
 			tone: 'danger',
 			sentence: _('owsync cannot write its database, so nothing is exchanged.'),
-			advice: _('Make room where it lies, or see why it is read-only.'),
+			advice: _('Make room on its storage, or see why it is read-only.'),
 			details: status.database_error,
 			actions: []
 		};
@@ -59,7 +59,7 @@ function ofNode(status) {
 	if (problem.indexOf('configuration:') === 0)
 		return {
 			tone: 'danger',
-			sentence: _('The settings hold a mistake; owsync goes on with those before.'),
+			sentence: _('The settings contain a mistake; owsync continues with the previous ones.'),
 			advice: null,
 			details: status.problems.join('\n'),
 			actions: [ action('settings', _('Open the settings')) ]
@@ -99,14 +99,14 @@ function ofTrial(status, passed) {
 
 	return {
 		tone: 'warning',
-		sentence: _('A change of %s by %s is on trial.').format((trial.paths || []).join(', '), trial.peer),
+		sentence: _('A change of %s by %s is unconfirmed.').format((trial.paths || []).join(', '), trial.peer),
 		advice: trial.seconds_left === undefined
-			? _('It is taken back unless you keep it.')
-			: _('It is taken back in %d s, unless %s is reached before or you keep it.')
+			? _('It will be rolled back unless you keep it.')
+			: _('It will be rolled back in %d s unless %s responds or you keep it.')
 				.format(Math.max(0, trial.seconds_left - passed), trial.peer),
 		actions: [
 			action('keep', _('Keep the change'), [ share ]),
-			action('rollback', _('Take it back now'), [ share ])
+			action('rollback', _('Roll it back now'), [ share ])
 		]
 	};
 }
@@ -139,7 +139,7 @@ function ofHold(status) {
 		tone: 'danger',
 		sentence: _('owsync stopped syncing, because %s.').format(words.hold(share, hold)),
 		advice: words.holdAdvice(hold),
-		actions: [ action('hold', _('Look and decide'), [ share ]) ]
+		actions: [ action('hold', _('Review and decide'), [ share ]) ]
 	};
 }
 
@@ -155,7 +155,7 @@ function ofWaiting(status) {
 		tone: 'warning',
 		sentence: words.peer(waiting.name || waiting.address, waiting),
 		advice: words.peerAdvice(waiting),
-		actions: [ action('accept', _('Look at it and accept'), [ waiting ]) ]
+		actions: [ action('accept', _('Review and accept'), [ waiting ]) ]
 	};
 }
 
@@ -177,7 +177,7 @@ function ofPaths(status) {
 			sentence: N_(count, '%d file of %s waits for your decision.', '%d files of %s wait for your decision.')
 				.format(count, share),
 			advice: _('Everything else is synced meanwhile.'),
-			actions: [ action('decide', _('Look and decide'), [ share ]) ]
+			actions: [ action('decide', _('Review and decide'), [ share ]) ]
 		};
 	}
 
@@ -189,11 +189,11 @@ function ofPaths(status) {
 		return {
 			tone: 'danger',
 			sentence: _('The check of %s refused a change of another router.').format(refusing),
-			advice: _('What was here before stays in use. Mend it on the other router, or let the rest land without it.'),
+			advice: _('The previous version stays in use. Fix it on the other router, or apply the rest without it.'),
 			details: status.shares[refusing].pending.filter(isRefused).map(function(one) {
 				return _('%s: %s').format(one.path, one.message);
 			}).join('\n'),
-			actions: [ action('decide', _('Look and decide'), [ refusing ]) ]
+			actions: [ action('decide', _('Review and decide'), [ refusing ]) ]
 		};
 
 	return null;
@@ -222,7 +222,7 @@ function ofPause(status) {
 		? status.shares[pausedShares[0]] : status.peers[pausedPeers[0]];
 	const pause = L.isObject(first.paused) ? first.paused : {};
 	const list = pausedPeers.concat(pausedShares).join(', ');
-	const until = pause.until ? _('It goes on by itself at %s.').format(amounts.time(pause.until)) : null;
+	const until = pause.until ? _('It resumes automatically at %s.').format(amounts.time(pause.until)) : null;
 	const advice = [ pause.reason, until ].filter(function(text) {
 		return text;
 	}).join(' — ');
@@ -441,7 +441,7 @@ return baseclass.extend({
 	/* What is said where nobody answers; `service` is what is known of the init script and the settings. */
 	ofSilence: function(error, service, mayAct) {
 		if (!error.isAway)
-			return { tone: 'danger', sentence: error.message, advice: _('It is tried again by itself.'), actions: [] };
+			return { tone: 'danger', sentence: error.message, advice: _('It is retried automatically.'), actions: [] };
 
 		if (mayAct && !service.isEnabled)
 			return {

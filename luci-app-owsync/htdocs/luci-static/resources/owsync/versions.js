@@ -26,7 +26,7 @@ function name(version) {
 /* What a comparison says when there are no lines to be shown. */
 function remark(answer) {
 	if (answer.binary)
-		return _('It is no text; the two contents differ.');
+		return _('Binary files differ.');
 
 	if (answer.too_large)
 		return _('It is too large to be compared; the two contents differ.');
@@ -75,7 +75,7 @@ return baseclass.extend({
 			columns.push({ title: _('Actions'), classes: 'cbi-section-actions owsync-three',
 				make: this.makeActions.bind(this, page), update: this.updateActions });
 
-		return live.table(columns, _('There is no former version.'));
+		return live.table(columns, _('There is no previous version.'));
 	},
 
 	makeActions: function(page, version) {
@@ -118,7 +118,7 @@ return baseclass.extend({
 			function show() {
 				live.text(place, '');
 				place.appendChild(answer.diff ? difference.render(answer.diff, isBeside)
-					: live.node('p', {}, _('This version is what lies there now.')));
+					: live.node('p', {}, _('This version is the current one.')));
 				live.text(toggle, isBeside ? _('Show one below the other') : _('Show side by side'));
 			}
 

@@ -25,18 +25,18 @@ const BY_STATE = {
 const PEER = {
 	unreachable: [
 		_('%s cannot be reached.'),
-		_('Is it switched on, is owsync running there, and does its firewall let this router in? It is tried again by itself.')
+		_('Is it switched on, is owsync running there, and does its firewall accept this router? It is retried automatically.')
 	],
 	unresolved: [
 		_('The name under which %s is to be reached is not known to the name service.'),
-		_('Write its IP address into the settings, or mend the name service.')
+		_('Write its IP address into the settings, or fix the name service.')
 	],
 	away: [
-		_('%s connects to this router by itself, and is not here.'),
+		_('%s connects to this router on its own, and is not connected now.'),
 		_('See why it is down. If it is gone for good, forget it.')
 	],
 	wrong_key: [
-		_('%s has another key than this router.'),
+		_('%s has a different key than this router.'),
 		_('Compare the key fingerprints on both overview pages. A router joins with the text that this one shows under Invite.')
 	],
 	wrong_mode: [
@@ -45,14 +45,14 @@ const PEER = {
 	],
 	clock_skew: [
 		_('The clocks of this router and %s differ too much.'),
-		_('Set the time on both, under System, System. It goes on by itself then.')
+		_('Set the time on both, under System, System. Syncing resumes automatically then.')
 	],
 	version: [
-		_('%s speaks another version of the protocol.'),
+		_('%s speaks a different version of the protocol.'),
 		_('Update owsync on the older of the two.')
 	],
 	predecessor: [
-		_('%s runs owsync 1.x, which speaks another protocol.'),
+		_('%s runs owsync 1.x, which speaks a different protocol.'),
 		_('Update owsync there.')
 	],
 	not_accepted_there: [
@@ -60,12 +60,12 @@ const PEER = {
 		_('Open Services, owsync there, and accept this router.')
 	],
 	not_accepted: [
-		_('%s asks to be let in.'),
+		_('%s asks to be accepted.'),
 		_('Accept it if it is yours: it will be able to change what is synced here.')
 	],
 	identity_changed: [
-		_('%s shows another identity than before.'),
-		_('If it was reset or reinstalled, accept it again where it is refused. If not, somebody else may have the key.')
+		_('%s shows a different identity than before.'),
+		_('If it was reset or reinstalled, accept it again where it is refused. If not, someone else may have the key.')
 	],
 	same_identity: [
 		_('%s is a copy of this router: both show the same identity.'),
@@ -76,8 +76,8 @@ const PEER = {
 		_('One of them is a copy and needs an identity of its own.')
 	],
 	silent: [
-		_('Nothing was heard of %s for a while.'),
-		_('The network or owsync there went away. It is tried again by itself.')
+		_('%s has not answered for a while.'),
+		_('The network or owsync there may be down. It is retried automatically.')
 	],
 	no_answer: [
 		_('The connection to %s was lost, and it does not answer any more.'),
@@ -85,8 +85,8 @@ const PEER = {
 	],
 	this_node: [ _('The address of %s is an address of this router itself.'), _('Remove it from the peers.') ],
 	duplicate: [ _('Another connection to %s is in use.'), null ],
-	closed: [ _('%s closed the connection.'), _('It is tried again by itself.') ],
-	leaving: [ _('owsync on %s is ending or starting again.'), _('Wait a moment.') ],
+	closed: [ _('%s closed the connection.'), _('It is retried automatically.') ],
+	leaving: [ _('owsync on %s is stopping or restarting.'), _('Wait a moment.') ],
 	protocol: [ _('%s and this router do not understand each other.'), _('Update owsync on the older of the two.') ],
 	too_many_sessions: [ _('There are too many connections for %s.'), _('See which machines try to connect.') ],
 	disabled: [ _('The connection with %s is switched off.'), _('Switch it on in the settings, here or there.') ],
@@ -108,19 +108,19 @@ const PEER = {
 		_('So many changes are pending on %s that it receives no more.'),
 		_('Resolve some of them there.')
 	],
-	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: look there if this lasts.') ],
+	late: [ _('%s has not answered a change yet.'), _('It is slow or hangs: check it if this lasts.') ],
 	paused: [ _('The exchange with %s is paused.'), _('Resume it when you are done.') ],
-	paused_there: [ _('Syncing is paused on %s.'), _('It goes on when it is resumed there.') ],
+	paused_there: [ _('Syncing is paused on %s.'), _('It continues when it is resumed there.') ],
 	unreleased: [ _('Changes made here wait for Sync now before they go to %s.'), _('This share is synced by hand.') ],
-	unreleased_there: [ _('Changes made on %s wait there.'), _('They come when somebody presses Sync now there.') ],
-	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It goes on by itself.') ],
-	held: [ _('A share waits for you before it goes on with %s.'), _('Look at it below, and decide.') ],
+	unreleased_there: [ _('Changes made on %s wait there.'), _('They are sent when a user presses Sync now there.') ],
+	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It resumes automatically.') ],
+	held: [ _('A share waits for your decision before syncing with %s continues.'), _('See the share below, and decide.') ],
 	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
 	first_sync: [ _('The first sync was applied, and %s is being asked whether it can still be reached.'), null ],
 	unconfirmed: [ _('A change awaits confirmation here before syncing with %s continues.'), null ],
 	unconfirmed_there: [ _('%s has the change, awaiting confirmation there.'), null ],
-	pending: [ _('Something from %s could not be applied here.'), _('The share below says what, and why.') ],
-	pending_there: [ _('Something could not be applied on %s.'), _('Its overview page says what, and why.') ],
+	pending: [ _('Something from %s could not be applied here.'), _('The share below shows what, and why.') ],
+	pending_there: [ _('Something could not be applied on %s.'), _('Its overview page shows what, and why.') ],
 	unreadable: [ _('A file here cannot be read, so %s may have another version.'), _('Give owsync the right to read it, or exclude it.') ],
 	no_common_share: [
 		_('This router and %s have no share in common.'),
@@ -132,18 +132,18 @@ const PEER = {
 	],
 	no_include: [ _('Nothing is chosen to be synced with %s.'), _('Choose files or packages under Settings, Shares.') ],
 	no_include_there: [ _('Nothing is chosen to be synced on %s.'), _('Choose files or packages there.') ],
-	database: [ _('The database of owsync cannot be written.'), _('Make room where it lies, or see why it is read-only.') ]
+	database: [ _('The database of owsync cannot be written.'), _('Make room on its storage, or see why it is read-only.') ]
 };
 
 /* Why a share waits for a person. */
 const HOLD = {
 	root_missing: [
 		_('the directory of %s cannot be opened'),
-		_('It goes on by itself when the directory is there again.')
+		_('It resumes automatically when the directory is there again.')
 	],
 	not_mounted: [
 		_('the storage of %s is not mounted'),
-		_('It goes on by itself when it is mounted. Nothing was deleted anywhere.')
+		_('It resumes automatically when it is mounted. Nothing was deleted anywhere.')
 	],
 	interrupted: [
 		_('a change of %s was interrupted and could not be completed'),
@@ -162,14 +162,14 @@ const HOLD = {
 		_('Keep what is here as the new state, or take the state of the other routers.')
 	],
 	mass_deletion: [
-		_('many files of %s vanished at once'),
+		_('many files of %s were deleted at once'),
 		_('Nothing was deleted elsewhere yet. Bring the files back, or delete them everywhere.')
 	]
 };
 
 /* Why a path does not travel or land. */
 const PATH = {
-	busy: _('Another program has it locked; it is tried again by itself.'),
+	busy: _('Another program has it locked; it is retried automatically.'),
 	deletion: _('It was deleted on another router and is kept here, because of the setting for deletions.'),
 	dir_not_empty: _('The directory that should go holds something that is not synced.'),
 	direction: _('It was changed here and is not sent, because this share only receives.'),
@@ -177,7 +177,7 @@ const PATH = {
 	filter: _('The file patterns of one of the routers leave it out.'),
 	flapping: _('It changes back and forth: two programs undo each other’s change.'),
 	history_full: _('What it replaces must be kept for a day, and there is no room for it.'),
-	in_the_way: _('Something that is not synced lies where it should land.'),
+	in_the_way: _('Something that is not synced is in its place.'),
 	kept_dir: _('The directory was deleted, but kept because it contains files that are not synced.'),
 	keeps_deleted: _('This router keeps what others delete, as its settings say.'),
 	long_away: _('It comes from a router that was away for so long that it may have been deleted meanwhile.'),
@@ -201,7 +201,7 @@ const PATH = {
 	unknown_owner: _('Its owner does not exist on this router.'),
 	unreadable: _('It cannot be read.'),
 	unwritable: _('It cannot be written.'),
-	waits_for: _('It was changed together with another file, which could not land.')
+	waits_for: _('It was changed together with another file, which could not be applied.')
 };
 
 /* Why a share is not in sync, whichever the peer. `%s` is its name. */
@@ -253,7 +253,7 @@ const STATE = {
 	'scanning': [ _('scanning'), 'notice' ],
 	'applying': [ _('receiving'), 'notice' ],
 	'idle': [ _('ready'), 'success' ],
-	'waiting': [ _('asks to be let in'), 'warning' ],
+	'waiting': [ _('waiting to be accepted'), 'warning' ],
 	'done': [ _('done'), 'success' ],
 	'failed': [ _('failed'), BAD ]
 };

@@ -195,7 +195,7 @@ return view.extend({
 		const self = this;
 
 		if (!this.mayAct)
-			return live.node('p', {}, _('This account may look, and not change anything here.'));
+			return live.node('p', {}, _('This account has read access only.'));
 
 		return live.node('div', { 'class': 'owsync-buttons owsync-bar' },
 			dialog.button(_('Sync now'), 'action', function() {
