@@ -103,9 +103,26 @@ return baseclass.extend({
 			_('How often files are scanned although no change was reported. In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 30 * 86400, false), standard: '60' });
 
-		options.text(section, 'settle_ms', _('Settle time'),
+		const quiet = options.text(section, 'settle_ms', _('Settle time'),
 			_('Milliseconds without a further change before one is sent.'),
 			{ tab: 'advanced', check: values.number(0, 60000), standard: '200' });
+
+		/* The daemon refuses a longer one, and the whole package with it. */
+		quiet.validate = function(section, value) {
+			const most = this.section.formvalue(section, 'settle_max') || '2';
+
+			if (!value)
+				return true;
+
+			const found = values.number(0, 60000)(value);
+
+			return found === true && Number(value) > values.seconds(most) * 1000
+				? _('This is longer than the longest settle time.') : found;
+		};
+
+		options.text(section, 'settle_max', _('Longest settle time'),
+			_('After this time a change is sent although others follow. In seconds, or such as 5m.'),
+			{ tab: 'advanced', check: values.duration(1, 600, false), standard: '2' });
 
 		options.text(section, 'hook', _('Program for events'),
 			_('An absolute path. The program is notified of applied changes, conflicts, decisions to be made, changes that were rolled back, and of routers that connect and disconnect. It must not be in a synced directory.'),

@@ -144,6 +144,11 @@ return baseclass.extend({
 		};
 	},
 
+	/* The seconds of such a time; null, if it is none. */
+	seconds: function(text) {
+		return amount(text, UNITS);
+	},
+
 	size: function(text) {
 		const unit = text.slice(-1).toUpperCase();
 
