@@ -417,6 +417,8 @@ test('a pattern that cannot be meant is refused where it is typed, and an odd on
 	await include.locator('.add-item input').fill('{sqm,system}');
 	await include.locator('.add-item input').press('Tab');
 	await include.locator('.cbi-input-invalid').waitFor();
+	await include.locator('.add-item input').fill('');
+	await include.locator('.add-item input').press('Tab');
 	await fill(page, '.modal', 'include', ['sqm, system', '/etc/config/sqm', '/etc/openvpn/key']);
 	await page.says('sqm, system: The pattern has a comma', '.modal .owsync-hints');
 	await page.says('it is taken as “sqm”', '.modal .owsync-hints');

@@ -120,9 +120,13 @@ return baseclass.extend({
 				? _('This is longer than the longest settle time.') : found;
 		};
 
-		options.text(section, 'settle_max', _('Longest settle time'),
+		const most = options.text(section, 'settle_max', _('Longest settle time'),
 			_('After this time a change is sent although others follow. In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 600, false), standard: '2' });
+
+		most.onchange = function(ev, id) {
+			this.section.getOption('settle_ms').triggerValidation(id);
+		};
 
 		options.text(section, 'hook', _('Program for events'),
 			_('An absolute path. The program is notified of applied changes, conflicts, decisions to be made, changes that were rolled back, and of routers that connect and disconnect. It must not be in a synced directory.'),

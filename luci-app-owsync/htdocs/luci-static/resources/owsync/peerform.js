@@ -80,9 +80,14 @@ return baseclass.extend({
 			return values.publicKey(value);
 		};
 
-		options.flag(grid, 'introducer', _('Introducer'),
+		const introducer = options.flag(grid, 'introducer', _('Introducer'),
 			_('Whether routers that this peer introduces are accepted automatically. A router that joins sets this for its reference.'),
 			{ standard: '0', isModal: true });
+
+		/* In a dialog the options are copies, so they are asked for by name. */
+		introducer.onchange = function(ev, section) {
+			this.section.getOption('public_key').triggerValidation(section);
+		};
 
 		const shares = options.list(grid, 'share', _('Shares'), _('In which of the shares it takes part. None listed: all.'),
 			{ check: values.shareName, placeholder: 'main' });
