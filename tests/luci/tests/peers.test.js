@@ -149,3 +149,40 @@ test('every reason that the daemon has is said in other words than its code', as
 
 	assert.deepEqual(unknown, []);
 });
+
+test('routers that are reached by another one, forgotten, this one or turned away are named so, and the sentence has its clauses', async () => {
+	const [router1] = await stage.pair();
+	router1.rpcd.altered = (object, method, [status, data]) => {
+		if (method == 'status') {
+			data.left_out = { filter: 2, kept_dir: 1 };
+			Object.assign(data.peers.router2, { behind: [{ name: 'cabin', reason: 'unreachable' }] });
+			Object.assign(data.peers, {
+				garage: { state: 'relayed', connected: false, in_sync: true, configured: false, introduced_by: 'router2', path: 'relayed by router2',
+					message: 'no direct session: unreachable: timed out', node: '1'.repeat(32) },
+				attic: { state: 'not connected', connected: false, in_sync: true, configured: false, introduced_by: 'router2', path: 'none' },
+				shed: { state: 'forgotten', connected: false, configured: true, message: 'forgotten by a user' },
+				self: { state: 'this node', connected: false, in_sync: true, this_node: true, address: '192.168.1.1', configured: true },
+			});
+			data.waiting = [{ name: 'boat', address: '192.168.1.99', node: '2'.repeat(32), reason: 'too_many_sessions', message: 'too many sessions', since: 1 }];
+		}
+		return [status, data];
+	};
+
+	for (const width of [360, 1100]) {
+		const page = await stage.open(router1);
+		await page.page.setViewportSize({ width, height: 700 });
+		await page.says('3 files are left out: 2 by the file patterns, 1 directory that contains files that are not synced. '
+			+ 'cabin, behind router2, is not in sync. Turned away, because too many connections are open: boat.', '.owsync-verdict');
+		await page.page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
+		const row = (name) => page.page.locator('tr', { has: page.page.getByText(name, { exact: true }) }).first();
+		for (const [name, label, buttons] of [['garage', 'relayed', ['Sync now', 'Pause', 'Forget']], ['shed', 'forgotten', []], ['self', 'this router', []],
+			['boat', 'turned away', []]]) {
+			assert.equal(await row(name).locator('.label').first().innerText(), label, name);
+			assert.deepEqual(await row(name).locator('button:visible').allInnerTexts(), buttons, name);
+		}
+		assert.match(await row('garage').innerText(), /Introduced by\s+router2\s+Path\s+relayed by router2/);
+		assert.match(await row('router2').innerText(), /Not in sync behind it\s+cabin/);
+		assert.ok(await page.page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+		await page.shot(`peer-states-${width}`);
+	}
+});

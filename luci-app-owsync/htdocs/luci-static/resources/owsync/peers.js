@@ -50,6 +50,12 @@ function identity(name, peer) {
 	if (uci.get('owsync', name, 'public_key'))
 		return _('pinned in the settings');
 
+	if (peer.state === 'this node')
+		return null;
+
+	if (peer.introduced_by)
+		return _('known by its introduction');
+
 	return peer.public_key ? _('known since the first connection') : _('not connected yet');
 }
 
