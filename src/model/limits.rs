@@ -350,3 +350,7 @@ pub const MERGE_SECTIONS: usize = 4096;
 pub const MERGE_CANDIDATES: usize = 64;
 /// Largest file that `merge-file` reads, in bytes.
 pub const MERGE_FILE_MAX: u64 = 1024 * 1024;
+/// Longest pattern of a local option, in bytes.
+pub const LOCAL_PATTERN: usize = 128;
+/// Patterns of local options in a share.
+pub const LOCAL_PATTERNS: usize = 64;

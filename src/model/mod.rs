@@ -6,6 +6,7 @@
 pub mod digest;
 pub mod entry;
 pub mod escape;
+pub mod glob;
 pub mod index;
 pub mod limits;
 pub mod map;

@@ -27,20 +27,21 @@
 
 mod list;
 mod order;
-mod pairs;
 mod report;
 mod sense;
 
 use std::collections::BTreeMap;
 
 use crate::model::limits;
-use crate::uci::model::{Package, Section, Value};
+use crate::uci::model::Value;
 use crate::uci::name::PackageName;
+use crate::uci::pairs::{self, By, Pairs};
 use crate::uci::parse::parse_shared;
+use crate::uci::part::{self, Part, package, parts};
 use crate::uci::write;
 
-use pairs::{By, Pairs};
-pub use report::{Fate, Loss, Note, Refusal, Setting, Side};
+pub use crate::uci::part::Setting;
+pub use report::{Fate, Loss, Note, Refusal, Side};
 
 /// A text that holds the changes of both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,81 +91,6 @@ pub fn merge(name: &PackageName, base: &[u8], winner: &[u8], loser: &[u8]) -> Re
         return Err(Refusal::Unreadable);
     }
     Ok(Merged { text, lost: merge.lost, notes: merge.notes })
-}
-
-/// A section of one of the texts, or of the result. The order of its options carries no meaning.
-#[derive(Debug, Clone)]
-struct Part {
-    kind: String,
-    name: Option<String>,
-    options: Vec<(String, Setting)>,
-}
-
-impl Part {
-    fn of(section: &Section) -> Part {
-        let values = section.options().map(|(name, value)| (name.to_string(), Setting::Value(value.clone())));
-        let markers = section.markers().map(|name| (name.to_string(), Setting::Local));
-        Part {
-            kind: section.kind().to_string(),
-            name: section.given_name().map(str::to_string),
-            options: values.chain(markers).collect(),
-        }
-    }
-
-    fn option(&self, name: &str) -> Option<&Setting> {
-        self.options.iter().find(|(known, _)| known == name).map(|(_, setting)| setting)
-    }
-
-    /// The value of its option `name`, by which firewall rules and zones are called.
-    fn label(&self) -> Option<&[u8]> {
-        match self.option("name") {
-            Some(Setting::Value(Value::One(value))) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Options that both have with the same setting.
-    fn in_common(&self, other: &Part) -> usize {
-        self.options.iter().filter(|(name, setting)| other.option(name) == Some(setting)).count()
-    }
-
-    /// What two sections that say the same have in common.
-    fn key(&self) -> Key<'_> {
-        let mut options: Vec<&(String, Setting)> = self.options.iter().collect();
-        options.sort();
-        (&self.kind, self.name.as_deref(), options)
-    }
-}
-
-type Key<'a> = (&'a str, Option<&'a str>, Vec<&'a (String, Setting)>);
-
-impl PartialEq for Part {
-    fn eq(&self, other: &Part) -> bool {
-        self.kind == other.kind
-            && self.name == other.name
-            && self.options.len() == other.options.len()
-            && self.in_common(other) == self.options.len()
-    }
-}
-
-fn parts(package: &Package) -> Vec<Part> {
-    package.sections().iter().map(Part::of).collect()
-}
-
-fn package(name: &PackageName, sections: &[Part]) -> Package {
-    let mut package = Package::new(name.clone());
-    for part in sections {
-        let index = package.push(part.kind.clone(), part.name.clone());
-        let section = package.section_at_mut(index);
-        for (option, setting) in &part.options {
-            match setting {
-                Setting::Value(value) => section.options_mut().push((option.clone(), value.clone())),
-                // The name was an option's when it was read.
-                Setting::Local => drop(section.mark_local(option)),
-            }
-        }
-    }
-    package
 }
 
 /// The three texts.
@@ -263,7 +189,7 @@ impl<'a> Merge<'a> {
         let both: Vec<(usize, usize)> = self.added_by_both.iter().map(|(loser, winner)| (*loser, *winner)).collect();
         for (loser, winner) in both {
             let (mine, theirs) = (&self.texts.winner[winner], &self.texts.loser[loser]);
-            let place = report::place(&self.texts.winner, winner);
+            let place = part::place(&self.texts.winner, winner);
             let part = self.winners(&place, None, mine, theirs);
             self.result.insert(Origin::Winner(winner), part);
         }
@@ -295,7 +221,7 @@ impl<'a> Merge<'a> {
     fn section(&mut self, index: usize) -> Result<(), Refusal> {
         let texts = self.texts;
         let base = &texts.base[index];
-        let place = report::place(&texts.base, index);
+        let place = part::place(&texts.base, index);
         let mine = Change::of(base, self.winner.other(index), &texts.winner);
         let theirs = Change::of(base, self.loser.other(index), &texts.loser);
         let part = match (mine, theirs) {

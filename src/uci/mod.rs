@@ -17,11 +17,15 @@
 //! (`uci_set`, `uci_add_list`, `uci_fixup_section`), util.c (`uci_validate_str`), delta.c; and from running `uci`.
 
 pub mod delta;
+pub mod form;
 mod lexer;
+pub mod local;
 pub mod merge;
 pub mod model;
 mod name;
+mod pairs;
 mod parse;
+mod part;
 mod sections;
 pub mod write;
 

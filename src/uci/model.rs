@@ -4,7 +4,7 @@
 //! in a model can be written and read again.
 
 use crate::model::Map;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::uci::name::{self, PackageName};
@@ -70,8 +70,9 @@ pub struct Section {
     name: String,
     named: bool,
     options: Vec<(String, Value)>,
-    /// Options that have a value of their own on every router; only shared forms have them.
-    markers: BTreeSet<String>,
+    /// Options that have a value of their own on every router, and how many options stood before each when it was read;
+    /// only shared forms have them.
+    markers: BTreeMap<String, usize>,
 }
 
 impl Section {
@@ -131,12 +132,24 @@ impl Section {
 
     /// The options that a shared form marks as local: each router has its own value, which is not in the text. Sorted.
     pub fn markers(&self) -> impl Iterator<Item = &str> {
-        self.markers.iter().map(String::as_str)
+        self.markers.keys().map(String::as_str)
+    }
+
+    /// Options and markers in the order of the text; a marker has no value.
+    pub fn settings(&self) -> Vec<(&str, Option<&Value>)> {
+        let mut settings: Vec<(&str, Option<&Value>)> =
+            self.options.iter().map(|(name, value)| (&**name, Some(value))).collect();
+        let mut markers: Vec<(&str, usize)> = self.markers.iter().map(|(name, at)| (&**name, *at)).collect();
+        markers.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        for (name, at) in markers {
+            settings.insert(at.min(settings.len()), (name, None));
+        }
+        settings
     }
 
     /// Whether the shared form marks an option as local.
     pub fn is_local(&self, name: &str) -> bool {
-        self.markers.contains(name)
+        self.markers.contains_key(name)
     }
 
     /// Marks an option as local and removes its value; whether it was not marked before.
@@ -146,7 +159,8 @@ impl Section {
     pub fn mark_local(&mut self, name: &str) -> Result<bool, EditError> {
         let Some(valid) = name::name_of(name.as_bytes()) else { return Err(EditError::Name(name.into())) };
         self.options.retain(|(known, _)| *known != valid);
-        Ok(self.markers.insert(valid))
+        let before = self.options.len();
+        Ok(self.markers.insert(valid, before).is_none())
     }
 
     fn put(&mut self, name: &str, values: &[&[u8]], new: Option<Value>) -> Result<(), EditError> {
@@ -174,7 +188,7 @@ impl PartialEq for Section {
         self.kind == other.kind
             && self.given_name() == other.given_name()
             && self.options == other.options
-            && self.markers == other.markers
+            && self.markers().eq(other.markers())
     }
 }
 
@@ -284,7 +298,7 @@ impl Package {
         self.made += 1;
         let named = name.is_some();
         let name = name.unwrap_or_else(|| name::made_up(self.made, &kind));
-        self.sections.push(Section { kind, name, named, options: Vec::new(), markers: BTreeSet::new() });
+        self.sections.push(Section { kind, name, named, options: Vec::new(), markers: BTreeMap::new() });
         self.sections.len() - 1
     }
 

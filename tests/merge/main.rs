@@ -7,6 +7,7 @@
 #[allow(dead_code)]
 mod dice;
 mod edits;
+mod forms;
 mod laws;
 mod notation;
 mod table;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::uci::merge::pairs::Pairs;
 use crate::uci::merge::report::{Loss, Note};
-use crate::uci::merge::{Merge, Origin, Part};
+use crate::uci::merge::{Merge, Origin};
+use crate::uci::pairs::Pairs;
+use crate::uci::part::Part;
 
 /// The sections of the result, in order. What was lost or is worth a note is added to the merge.
 pub(super) fn in_order(merge: &mut Merge<'_>) -> Vec<Part> {

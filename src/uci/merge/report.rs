@@ -4,18 +4,7 @@ use std::fmt;
 
 use crate::model::escape;
 use crate::uci::ParseError;
-use crate::uci::merge::Part;
-use crate::uci::model::Value;
-use crate::uci::write;
-
-/// What a section says about an option.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Setting {
-    /// It has this value.
-    Value(Value),
-    /// It is local: every router has a value of its own.
-    Local,
-}
+use crate::uci::part::{self, Setting};
 
 /// A text of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,45 +95,6 @@ pub enum Refusal {
     Unreadable,
 }
 
-/// How a report calls a section: by name, by its option `name` if that is unique, or by its number.
-pub(super) fn place(parts: &[Part], index: usize) -> String {
-    let part = &parts[index];
-    if let Some(name) = &part.name {
-        return name.clone();
-    }
-    let kind = escape::escape(part.kind.as_bytes());
-    let of_kind = || parts.iter().enumerate().filter(|(_, other)| other.kind == part.kind);
-    if let Some(label) = part.label() {
-        if of_kind().filter(|(_, other)| other.label() == Some(label)).count() == 1 {
-            return format!("@{kind}[name={}]", escape::escape(label));
-        }
-    }
-    let number = of_kind().take_while(|(other, _)| *other < index).count();
-    format!("@{kind}[{number}]")
-}
-
-/// A setting as UCI writes it.
-fn setting(setting: Option<&Setting>) -> String {
-    match setting {
-        None => "nothing".into(),
-        Some(Setting::Local) => "a local value".into(),
-        Some(Setting::Value(value)) => {
-            let quoted = value.items().iter().map(|item| {
-                let mut text = Vec::new();
-                write::push_quoted(&mut text, item);
-                escape::escape(&text)
-            });
-            quoted.collect::<Vec<_>>().join(" ")
-        }
-    }
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&setting(Some(self)))
-    }
-}
-
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -159,7 +109,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Loss::Option { section, option, kept, lost } => {
-                let (kept, lost) = (setting(kept.as_ref()), setting(lost.as_ref()));
+                let (kept, lost) = (part::setting(kept.as_ref()), part::setting(lost.as_ref()));
                 write!(f, "{section}.{option}: kept {kept}, not {lost}")
             }
             Loss::Section { section, kept, lost } => write!(f, "{section}: kept {kept}, not {lost}"),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::uci::merge::report::{Refusal, Setting};
-use crate::uci::merge::{Part, Texts};
+use crate::uci::merge::Texts;
+use crate::uci::merge::report::Refusal;
 use crate::uci::model::Value;
+use crate::uci::part::{Part, Setting};
 
 /// Checks what no side has checked: names that are used and belong to no section any more, and names that two sections
 /// would have.

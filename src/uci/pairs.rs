@@ -1,9 +1,9 @@
-//! Finds which section of a side is which section of the base.
+//! Finds which section of one text is which section of another: of the base of a merge, or of a former form.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::limits;
-use crate::uci::merge::Part;
+use crate::uci::part::Part;
 
 /// How a section was recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
