@@ -137,6 +137,7 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     text.set("settle_ms", settings.settle.quiet.as_millis().to_string());
     text.set("settle_max", settings.settle.most.as_secs().to_string());
     text.set("max_clock_skew", settings.max_clock_skew.as_secs().to_string());
+    text.set("max_sessions", settings.max_sessions.to_string());
     text.set("log_level", config.log_level.to_string());
     match &settings.release {
         Some(release) if config.configured_release => text.set("release", release.as_str()),

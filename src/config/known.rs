@@ -25,6 +25,7 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["poll_interval"], places: MAIN, meaning: "time between two safety-net rescans" },
     Known { names: &["settle_ms"], places: MAIN, meaning: "quiet time after a change, in milliseconds" },
     Known { names: &["settle_max"], places: MAIN, meaning: "longest time that changes wait for quiet" },
+    Known { names: &["max_sessions"], places: MAIN, meaning: "sessions that may be open at a time" },
     Known { names: &["max_clock_skew"], places: MAIN, meaning: "largest difference between two clocks" },
     Known { names: &["log_level"], places: MAIN, meaning: "0 error, 1 warning, 2 info, 3 debug" },
     Known { names: &["firewall_rule"], places: MAIN, meaning: "OpenWrt: whether the firewall opens the port" },

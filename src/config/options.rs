@@ -338,6 +338,14 @@ impl Reader {
                     settings.poll_interval = value;
                 }
             }
+            "max_sessions" => {
+                if let Some(value) = self.one(raw, "a number from 1 to 2048", |text| {
+                    let number = values::number(text).and_then(|number| usize::try_from(number).ok());
+                    number.filter(|number| (1..=limits::SESSIONS_CEILING).contains(number))
+                }) {
+                    settings.max_sessions = value;
+                }
+            }
             "settle_ms" => {
                 if let Some(value) = self.one(raw, "a number of milliseconds from 0 to 60000", |text| {
                     values::number(text).filter(|&ms| ms <= 60_000)

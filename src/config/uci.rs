@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 52] = [
+    const OTHER: [(&str, &str); 53] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -323,6 +323,7 @@ mod tests {
         ("settle_ms", "201"),
         ("settle_max", "3"),
         ("max_clock_skew", "61"),
+        ("max_sessions", "7"),
         ("log_level", "3"),
         ("firewall_rule", "1"),
         ("firewall_zone", "vpn"),

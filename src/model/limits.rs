@@ -51,8 +51,10 @@ pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 pub const STRANGERS_MAX: usize = 16;
 /// Of these, from one address.
 pub const STRANGERS_PER_ADDRESS: usize = 3;
-/// All sessions together.
-pub const SESSIONS_MAX: usize = 64;
+/// All sessions together, unless `max_sessions` says otherwise: a site of 250 access points with one reference.
+pub const SESSIONS_MAX: usize = 256;
+/// Largest `max_sessions`: each needs a descriptor, of [`DESCRIPTORS`], and up to 100 KB.
+pub const SESSIONS_CEILING: usize = 2048;
 /// How long a predecessor's connection is read to its end, so that closing early does not kill it.
 pub const PREDECESSOR_TIME: Duration = Duration::from_secs(30);
 /// Bytes waiting to be sent to one peer above which nothing more is produced for it.

@@ -276,6 +276,8 @@ pub struct Settings {
     pub settle: Settle,
     /// Largest difference between two clocks; zero: any.
     pub max_clock_skew: Duration,
+    /// Sessions that may be open at a time.
+    pub max_sessions: usize,
     /// How much of the past is kept.
     pub history: HistoryBounds,
     /// The release of this system; `None` off OpenWrt, unless it is configured.
@@ -304,6 +306,7 @@ impl Settings {
             poll_interval: Duration::from_secs(60),
             settle: Settle::default(),
             max_clock_skew: Duration::from_secs(60),
+            max_sessions: limits::SESSIONS_MAX,
             history: HistoryBounds::default(),
             release: None,
             hook: Hook::default(),

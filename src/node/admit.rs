@@ -129,7 +129,7 @@ impl<F: Fs> Node<F> {
         if let Some(other) = self.other_link_of(id, node) {
             self.settle_duplicate(now, id, other, node, hello)?;
         } else if section.is_none()
-            && self.links.values().filter(|link| link.is_admitted()).count() >= limits::SESSIONS_MAX
+            && self.links.values().filter(|link| link.is_admitted()).count() >= self.settings.max_sessions
         {
             return Err(Trouble::TooManySessions);
         }

@@ -41,7 +41,7 @@ impl<F: Fs> Node<F> {
             }
         }
         // Whoever holds the key is turned away by name, after its Hello.
-        let most = limits::SESSIONS_MAX + limits::STRANGERS_MAX;
+        let most = self.settings.max_sessions + limits::STRANGERS_MAX;
         if self.links.values().filter(|link| !link.over).count() > most && !configured {
             self.refuse(now, id, Alert::Full, Trouble::TooManySessions);
         }

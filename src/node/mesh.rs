@@ -120,7 +120,7 @@ impl<F: Fs> Node<F> {
 
     /// Whether one more session may be opened for a peer that was introduced.
     pub(crate) fn has_room_for_introduced(&self) -> bool {
-        self.links.values().filter(|link| !link.over).count() < limits::SESSIONS_MAX
+        self.links.values().filter(|link| !link.over).count() < self.settings.max_sessions
     }
 
     /// Whether the peer of a session is one whose introductions count here: a user made it that, and it proved its key.

@@ -19,9 +19,7 @@
 
 use crate::fs::Fs;
 use crate::model::reason::{Choice, LeftOut, Trouble};
-use crate::model::{
-    Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime, limits,
-};
+use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime};
 use crate::node::link::Link;
 use crate::node::offer::may_go;
 use crate::node::status::AWAY;
@@ -103,6 +101,8 @@ pub struct Verdict {
     pub behind: Vec<(String, String)>,
     /// Nodes that were turned away because there are too many sessions.
     pub turned_away: Vec<String>,
+    /// How many sessions may be open here.
+    pub max_sessions: usize,
     /// Since when it is, if it is.
     pub since: Option<WallTime>,
 }
@@ -135,7 +135,8 @@ impl Verdict {
         }
         if !self.turned_away.is_empty() {
             let names = few(self.turned_away.iter().cloned());
-            clauses.push(format!("turned away, because {} sessions are open: {names}", limits::SESSIONS_MAX));
+            let most = self.max_sessions;
+            clauses.push(format!("turned away, because {most} sessions are open (max_sessions): {names}"));
         }
         clauses
     }
@@ -191,6 +192,7 @@ impl<F: Fs> Node<F> {
         }
         if peer.is_none() {
             let turned_away = self.waiting.values().filter(|one| one.trouble == Trouble::TooManySessions);
+            verdict.max_sessions = self.settings.max_sessions;
             verdict.turned_away = turned_away.map(|one| one.name.clone()).collect();
         }
         verdict.since = since.filter(|_| verdict.is_in_sync());

@@ -163,14 +163,15 @@ fn a_node_behind_a_peer_that_is_not_in_sync_is_named() {
 /// F86: a peer that is one too many is named where it was turned away.
 #[test]
 fn a_peer_that_is_turned_away_is_named() {
-    let count = owsync::model::limits::SESSIONS_MAX + 2;
+    let count = 10;
     let mut world = World::new(706, count);
+    world.machines[0].settings.max_sessions = 8;
     world.slowest = 1;
     (1..count).for_each(|id| world.peer(id, 0));
     world.start_all();
     world.run(Duration::from_secs(40));
     let summary = world.summary(0);
-    assert!(summary.contains("turned away, because 64 sessions are open: m"), "{summary}");
+    assert!(summary.contains("turned away, because 8 sessions are open (max_sessions): m"), "{summary}");
     let Some(Tree::List(waiting)) = world.status(0).get("waiting").cloned() else { panic!("a list") };
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].get("reason"), Some(&Tree::from("too_many_sessions")));

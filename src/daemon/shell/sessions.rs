@@ -13,8 +13,8 @@ pub(super) const READ: usize = 64 * 1024;
 /// Such steps before another connection has its turn.
 const READS: usize = 4;
 
-/// Connections of every kind, also those that only wait for their end.
-const CONNS_MAX: usize = limits::SESSIONS_MAX + 2 * limits::STRANGERS_MAX;
+/// Connections beside those of sessions: of strangers, and those that only wait for their end.
+const OTHER_CONNS: usize = 2 * limits::STRANGERS_MAX;
 
 impl Shell {
     pub(super) fn handle_incoming(&mut self, now: Now, index: usize) {
@@ -22,7 +22,7 @@ impl Shell {
         for stream in streams {
             let Ok(conn) = Conn::new(stream) else { continue };
             let Some(remote) = conn.remote() else { continue };
-            if self.conns.len() >= CONNS_MAX {
+            if self.conns.len() >= self.p.node.settings().max_sessions + OTHER_CONNS {
                 // Whoever is on the way out goes first.
                 let ending = self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id);
                 let Some(ending) = ending else { continue };

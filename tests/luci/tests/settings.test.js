@@ -40,7 +40,7 @@ const VALUES = {
 		...SHARE,
 		name: ['edge'], bind_host: ['0.0.0.0'], port: ['4400'], key_file: ['/etc/owsync/other.key'],
 		previous_key_file: ['/etc/owsync/old.key', '# a second key is accepted'], accept: ['key'], first_sync: ['newest'],
-		poll_interval: ['90'], settle_ms: ['500'], settle_max: ['3'], max_clock_skew: ['5m', 'max_clock_skew=300'],
+		poll_interval: ['90'], settle_ms: ['500'], settle_max: ['3'], max_clock_skew: ['5m', 'max_clock_skew=300'], max_sessions: ['32'],
 		log_level: ['3'], history_size: ['2M', 'history_size=2097152'], history_days: ['7'], history_versions: ['3'],
 		firewall_rule: [true, null], firewall_zone: [['vpn'], null], mdns: [true, null], release: ['24.10.4'],
 		metrics_file: ['/var/run/owsync.prom'],

@@ -103,6 +103,10 @@ return baseclass.extend({
 			_('How often files are scanned although no change was reported. In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 30 * 86400, false), standard: '60' });
 
+		options.text(section, 'max_sessions', _('Sessions'),
+			_('How many other nodes may be connected at a time. Further ones are turned away.'),
+			{ tab: 'advanced', check: values.number(1, 2048), standard: '256' });
+
 		const quiet = options.text(section, 'settle_ms', _('Settle time'),
 			_('Milliseconds without a further change before one is sent.'),
 			{ tab: 'advanced', check: values.number(0, 60000), standard: '200' });
