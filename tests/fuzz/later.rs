@@ -111,7 +111,7 @@ fn grown_json(json: &[u8], dice: &mut Dice, grows: impl Fn(usize) -> bool) -> Ve
         r#""0":[[[]],{},"}{]["]"#,
         r#""LATER":18446744073709551616"#,
         r#""":true"#,
-        r#""lost_by":"\\\u001b""#,
+        r#""forgotten_by":"\\\u001b""#,
     ];
     let mut grown = Vec::new();
     let (mut depth, mut in_text, mut escaped) = (0, false, false);

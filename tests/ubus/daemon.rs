@@ -116,16 +116,34 @@ fn what_cannot_be_done_has_a_status_and_a_reason() {
 
 #[test]
 fn a_sync_answers_at_once_and_ends_in_an_event() {
+    let on_bus = OnBus::idle(&["a", "b"]);
+    on_bus.a().start();
+    on_bus.bus.until_there("owsync");
+    let (mut client, mut listener) = (on_bus.bus.client(), on_bus.bus.client());
+    listener.listen("owsync.*");
+    let mut outcome_of_sync = || {
+        let started = client.ask("sync", nothing());
+        let run = started["run"].as_i64().unwrap();
+        assert_eq!(started, json!({ "started": true, "run": run }));
+        let told = listener.until_told("owsync.synced", |details| details["run"] == json!(run));
+        (told["in_sync"].clone(), told["missing"].clone())
+    };
+
+    on_bus.b().start();
+    on_bus.a().until_in_sync();
+    assert_eq!(outcome_of_sync(), (json!(true), json!([])));
+}
+
+#[test]
+fn a_sync_of_a_lone_node_ends_in_what_is_missing() {
     let on_bus = OnBus::alone();
     let (mut client, mut listener) = (on_bus.bus.client(), on_bus.bus.client());
     listener.listen("owsync.*");
 
-    let started = client.ask("sync", nothing());
+    let run = client.ask("sync", nothing())["run"].clone();
 
-    let run = started["run"].as_i64().unwrap();
-    assert_eq!(started, json!({ "started": true, "run": run }));
-    let told = listener.until_told("owsync.synced", |details| details["run"] == json!(run));
-    assert_eq!((&told["in_sync"], &told["missing"]), (&json!(true), &json!([])));
+    let told = listener.until_told("owsync.synced", |details| details["run"] == run);
+    assert_eq!((&told["in_sync"], &told["missing"]), (&json!(false), &json!(["no peer is configured or connected"])));
 }
 
 #[test]
