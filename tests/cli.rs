@@ -201,6 +201,41 @@ fn genkey_makes_another_key_each_time_and_overwrites_none() {
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
 }
 
+/// The predecessor ended with an error too, and whoever waits for such a daemon would wait for ever.
+#[test]
+fn plain_mode_without_the_address_of_a_peer_is_an_error_of_the_configuration() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("tree")).unwrap();
+    let database = bench.path("owsync.db");
+    let text = format!("sync_dir={}\ninclude=*\nplain_mode=1\ndatabase={database}\n", bench.path("tree"));
+    let missing = "plain_mode accepts only the addresses of configured peers, and no peer with an address is configured: add peer=ADDRESS";
+    for text in [text.clone(), format!("{text}[peer other]\npublic_key={}\n", "a".repeat(64))] {
+        let file = bench.write("owsync.conf", &text);
+        for words in [&["daemon", "-f"][..], &["daemon"], &["check"]] {
+            let run = bench.run(&[words, &["-c", &file]].concat());
+
+            assert_eq!(run.code, 2, "{words:?}: {}", run.err);
+            assert!(run.err.contains(missing), "{words:?}: {}", run.err);
+        }
+    }
+    assert!(!bench.exists("owsync.db"), "nothing was begun");
+    // A peer that is disabled for a while is no such error.
+    let file = bench.write("owsync.conf", &format!("{text}[peer other]\naddress=127.0.0.1:1\nenabled=0\n"));
+    assert_eq!(bench.run(&["check", "-c", &file]).code, 0);
+    // A router's service is not ended for it: it idles, as for want of a key.
+    bench.write(
+        "root/etc/config/owsync",
+        &format!("config owsync 'main'\n\toption dir '{}'\n\toption plain_mode '1'\n", bench.path("tree")),
+    );
+    let router = bench.run(&["check"]);
+    assert_eq!(router.code, 0, "{}", router.err);
+    assert!(
+        router.err.contains("configured: add a peer with its address: owsync runs, and opens no port"),
+        "{}",
+        router.err
+    );
+}
+
 #[test]
 fn check_prints_what_holds_and_is_read_as_the_same() {
     let bench = Bench::new();

@@ -2,7 +2,7 @@
 
 use crate::cli::args::Invocation;
 use crate::cli::{Done, Failure, conf_text, setup, start};
-use crate::config::Config;
+use crate::config::{Config, Flavour};
 use crate::fs::unix::UnixFs;
 use crate::fs::{Found, Fs, Root};
 use crate::model::settings::ShareSettings;
@@ -23,7 +23,10 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
         Ok(config) => config,
         Err(errors) => return Err(Failure::Usage([errors, notes].concat())),
     };
-    if let Some(problem) = &config.key_problem {
+    if let (Flavour::Conf, Some(problem)) = (config.flavour, &config.peer_problem) {
+        return Err(Failure::Usage([vec![problem.clone()], notes].concat()));
+    }
+    if let Some(problem) = config.idle_because() {
         notes.push(format!("warning: {problem}: owsync runs, and opens no port"));
     }
     let settings = &config.settings;

@@ -170,7 +170,20 @@ fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
     let result = match finished.result {
         Ok(mut config) if errors.is_empty() => {
             let settings = &mut config.settings;
+            let nobody = settings.plain_mode && !settings.peers.iter().any(|peer| peer.address.is_some());
             settings.plain_from_anywhere = verb == Verb::Listen && settings.plain_mode && settings.peers.is_empty();
+            // The commands of setting up come before there is a peer.
+            let runs = matches!(verb, Verb::Daemon | Verb::Listen | Verb::Check);
+            if runs && nobody && !settings.plain_from_anywhere {
+                let add = match source.flavour() {
+                    Flavour::Conf => "add peer=ADDRESS",
+                    Flavour::Uci => "add a peer with its address",
+                };
+                config.peer_problem = Some(format!(
+                    "plain_mode accepts only the addresses of configured peers, and no peer with an address is \
+                     configured: {add}"
+                ));
+            }
             Ok(config)
         }
         Ok(_) => Err(errors),

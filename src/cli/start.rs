@@ -10,7 +10,7 @@ use crate::cli::args::Invocation;
 use crate::cli::setup::{self, Source};
 use crate::cli::table::{Opt, Verb};
 use crate::cli::{Done, Failure, say};
-use crate::config::{Config, values};
+use crate::config::{Config, Flavour, values};
 use crate::daemon::log::{Form, Log};
 use crate::daemon::{self, Role, Start};
 use crate::model::Direction;
@@ -34,6 +34,9 @@ pub fn start(invocation: &Invocation) -> Result<Done, Failure> {
     if matches!(role, Role::Daemon) && alone && config.settings.peers.is_empty() {
         // The predecessor's words: scripts look for them.
         return Err(Failure::usage("daemon requires at least one --auto-sync peer"));
+    }
+    if let (Flavour::Conf, Some(problem)) = (config.flavour, &config.peer_problem) {
+        return Err(Failure::usage(problem.clone()));
     }
     if alone || !matches!(role, Role::Daemon) {
         // Somebody waits for an answer. A daemon with a configuration holds such a share instead, until it is there.

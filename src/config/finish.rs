@@ -136,6 +136,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         metrics_file,
         key_file,
         key_problem,
+        peer_problem: None,
         configured_release,
         reserved,
         file: around.file.clone(),

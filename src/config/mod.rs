@@ -185,6 +185,9 @@ pub struct Config {
     pub key_file: PathBuf,
     /// Why there is no key, although one is needed: under UCI the node idles and says so.
     pub key_problem: Option<String>,
+    /// Why a daemon of this configuration can exchange with nobody although its mode is clear: one that begins with a
+    /// config file ends with it, any other idles and says so. Set for commands that run a daemon or check what it reads.
+    pub peer_problem: Option<String>,
     /// The release in the settings was configured, and not found on the system.
     pub configured_release: bool,
     /// Names that must never be synced, per share.
@@ -198,6 +201,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Why nothing can be exchanged and no port is opened; `None` where all is well.
+    pub fn idle_because(&self) -> Option<&str> {
+        self.key_problem.as_deref().or(self.peer_problem.as_deref())
+    }
+
     /// The port to dial where nobody says another.
     pub fn dial_port(&self) -> u16 {
         if self.port == 0 { PORT } else { self.port }

@@ -47,7 +47,7 @@ pub fn start(start: Start) -> Result<Shell, String> {
     if let Role::Connect { to, .. } = &role {
         config.settings.peers = vec![only_peer(to)];
     }
-    let listens = !matches!(role, Role::Connect { .. }) && config.key_problem.is_none();
+    let listens = !matches!(role, Role::Connect { .. }) && config.idle_because().is_none();
     if listens {
         config.settings.reachable = joining::reported(&config);
     }

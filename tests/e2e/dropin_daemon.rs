@@ -110,7 +110,7 @@ fn an_empty_config_file_is_enough_with_a_key_or_plain() {
     let config = a.config().display().to_string();
     let place = ["--host", &host, "--port", &port, "--dir", &dir, "--db", &db, "-i", "*"];
     let words = [&["daemon", "-f", "-c", &config], &place[..]].concat();
-    let mut starts: Vec<Command> = vec![a.command(&[&words[..], &["--plain"]].concat())];
+    let mut starts: Vec<Command> = vec![a.command(&[&words[..], &["--plain", "--auto-sync", "127.0.0.1:1"]].concat())];
     if cfg!(feature = "encryption") {
         let mut with_key = a.command(&words);
         with_key.env("OWSYNC_KEY", KEY);

@@ -151,6 +151,12 @@ impl Node {
             text.push_str(&format!("[peer {peer}]\n"));
             text.extend(options.iter().map(line));
         }
+        let options = self.options.borrow();
+        let has = |key: &str| options.iter().any(|(known, value)| known == key && value != "0");
+        if has("plain_mode") && !has("peer") && self.peers.borrow().is_empty() {
+            // In plain mode a daemon that could exchange with nobody does not start. A peer that is disabled is as none.
+            text.push_str(&format!("[peer nobody]\naddress={}\nenabled=0\n", self.closed_address()));
+        }
         text
     }
 

@@ -273,11 +273,12 @@ fn plain_mode_says_at_start_who_may_exchange() {
     cluster.set("plain_mode", "1");
     cluster.nodes().iter().for_each(|node| node.unset("encryption_key"));
 
+    a.set_peer("other", "address", &format!("127.0.0.77:{}", a.port));
     a.start();
     b.dials(a);
     b.start();
 
-    a.until_logged("plain mode: nothing is encrypted or authenticated; only configured addresses may exchange, and");
+    a.until_logged("plain mode: nothing is encrypted or authenticated; only the configured addresses may exchange");
     b.until_logged("only the configured addresses may exchange");
     until("b is turned away", || b.peer("a")["reason"] == json!("disabled"));
 }

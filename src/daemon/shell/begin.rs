@@ -20,15 +20,15 @@ impl Shell {
             },
             None => "not listening".into(),
         };
-        if let Some(problem) = &self.p.config.key_problem {
+        if let Some(problem) = self.p.config.idle_because() {
             self.p.log.say(Level::Error, format!("{problem}; nothing is exchanged until then"));
         }
         let settings = self.p.node.settings();
         if settings.plain_mode && !matches!(self.p.role, Role::Connect { .. }) {
-            let who = match (settings.plain_from_anywhere, settings.peers.is_empty()) {
-                (true, _) => "anyone who reaches the port may exchange",
-                (false, false) => "only the configured addresses may exchange",
-                (false, true) => "only configured addresses may exchange, and no peer is configured",
+            let who = if settings.plain_from_anywhere {
+                "anyone who reaches the port may exchange"
+            } else {
+                "only the configured addresses may exchange"
             };
             self.p.log.say(Level::Warning, format!("plain mode: nothing is encrypted or authenticated; {who}"));
         }

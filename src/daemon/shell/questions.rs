@@ -97,7 +97,7 @@ impl Shell {
     pub(super) fn with_edges(&self, tree: Tree) -> Tree {
         let mut problems: Vec<Tree> =
             self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
-        problems.extend(self.p.config.key_problem.clone().map(Tree::Text));
+        problems.extend(self.p.config.idle_because().map(Tree::from));
         problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
         problems.extend(self.in_force.troubles().into_iter().map(Tree::Text));
         let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();

@@ -51,12 +51,12 @@ impl Shell {
             return Err(format!("database: another place ({}) needs a restart", place.database().display()));
         }
         let mode = start::mode(&place, &config)?;
-        if config.key_problem.is_none() {
+        if config.idle_because().is_none() {
             config.settings.reachable = joining::reported(&config);
         }
         self.p.log.set_level(config.log_level);
         self.p.node.set_verbose(self.p.log.wants(Level::Debug));
-        if config.key_problem.is_some() {
+        if config.idle_because().is_some() {
             self.p.listener = None;
         } else if self.p.listener.as_ref().is_none_or(|listener| !listener.is_at(&Where::of(&config), config.port)) {
             // The old sockets go first: the new ones may overlap them.
