@@ -228,8 +228,11 @@ fn a_symlink_at_the_receiver_is_never_followed() {
     let output = connect(a, b, &[]);
 
     assert_eq!(fs::read_to_string(&victim).unwrap(), "safe");
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("f: "), "it names the path: {}", text(&output));
+    // A symlink in the share is left out by its settings, and is not what keeps the nodes from being in sync.
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for said in ["f: there: skipped: there is a symlink", "1 path left out: 1 symlink"] {
+        assert!(text(&output).contains(said), "it names the path: {}", text(&output));
+    }
 }
 
 #[test]

@@ -117,7 +117,9 @@ fn a_hold_is_told_on_both_nodes_survives_kill_9_and_is_decided_as_it_was_told() 
     });
     assert_eq!(would(b, &["approve"]), told_here(["there", "deleted"]));
     assert_eq!(would(b, &["reject"]), told_here(["here", "created"]));
-    assert!(said(b, &["status"]).contains("`owsync approve --dry-run`"));
+    let status = b.owsync(&["status"]);
+    assert_eq!(status.status.code(), Some(1), "not in sync");
+    assert!(String::from_utf8_lossy(&status.stdout).contains("`owsync approve --dry-run`"));
 
     said(b, &["reject"]);
     cluster.until_equal();

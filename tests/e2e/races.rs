@@ -256,7 +256,8 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     let together: Vec<Offer> = ["x", "y", "z"]
         .iter()
         .zip(11..)
-        .map(|(name, seq)| Offer { batch: 11, ..offer(name, b"1", 0o644, seq) })
+        // Each has another content: what is here already is not asked for.
+        .map(|(name, seq)| Offer { batch: 11, ..offer(name, name.as_bytes(), 0o644, seq) })
         .collect();
     let changed = |stranger: &mut Stranger, pieces: &[Piece], name: &str| {
         let piece = pieces.iter().find(|piece| piece.path == path(name)).expect("it was asked for");
@@ -264,7 +265,7 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     };
     let supplied = |stranger: &mut Stranger, pieces: &[Piece], name: &str| {
         let piece = pieces.iter().find(|piece| piece.path == path(name)).expect("it was asked for");
-        stranger.say(&Message::Data(vec![Chunk { id: piece.id, offset: 0, bytes: b"1".to_vec() }]));
+        stranger.say(&Message::Data(vec![Chunk { id: piece.id, offset: 0, bytes: name.as_bytes().to_vec() }]));
     };
     let waits_for = |other: &str| {
         a.main()["pending"].as_array().is_some_and(|all| {
@@ -278,7 +279,7 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     let pieces = stranger.until_asked();
     changed(&mut stranger, &pieces, "y");
     until("z waits for y", || waits_for("y"));
-    stranger.offers_more(vec![offer("y", b"1", 0o600, 21)]);
+    stranger.offers_more(vec![offer("y", b"y", 0o600, 21)]);
     let mut pieces = stranger.until_asked();
     while !["x", "y", "z"].iter().all(|name| pieces.iter().any(|piece| piece.path == path(name))) {
         pieces.extend(stranger.until_asked());
@@ -286,7 +287,7 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     supplied(&mut stranger, &pieces, "y");
     changed(&mut stranger, &pieces, "x");
     until("z waits for x", || waits_for("x"));
-    stranger.offers_more(vec![offer("x", b"1", 0o600, 31)]);
+    stranger.offers_more(vec![offer("x", b"x", 0o600, 31)]);
     let mut pieces = stranger.until_asked();
     while !["x", "z"].iter().all(|name| pieces.iter().any(|piece| piece.path == path(name))) {
         pieces.extend(stranger.until_asked());
@@ -295,7 +296,7 @@ fn what_waits_for_another_path_goes_on_when_that_one_has_changed() {
     supplied(&mut stranger, &pieces, "z");
 
     for name in ["x", "y", "z"] {
-        a.until_holds(name, "1");
+        a.until_holds(name, name);
     }
     assert!(a.main()["pending"].is_null());
 }

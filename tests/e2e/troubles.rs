@@ -263,7 +263,7 @@ fn a_node_that_was_let_in_and_is_gone_is_missed_until_a_person_forgets_it() {
     assert!(summary.starts_with("not in sync: b: ") && summary.contains("peers forget"), "{summary}");
     assert_eq!(a.peer("b")["reason"], json!("away"));
     assert!(a.owsync(&["peers", "forget", "b"]).status.success());
-    assert_eq!(a.status()["summary"], json!("no peer is configured or connected"));
+    assert_eq!(a.status()["summary"], json!("not in sync: no peer is configured or connected"));
 }
 
 #[test]
