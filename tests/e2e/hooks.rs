@@ -77,7 +77,7 @@ fn both_hooks_hear_of_everything_that_happens_with_its_details() {
     b.write("c", "of b");
     b.sync();
     a.start();
-    let line = "conflict=conflict node=b share=main peer=a reason=conflict path=c paths= count=0";
+    let line = "conflict=conflict node=b share=main peer=a reason=conflict path=c paths=c count=1";
     until_noted(b, "ours", line);
     until_noted(b, "all", line);
     cluster.until_equal();
