@@ -91,6 +91,8 @@ pub(crate) struct Exchange {
     pub round: u32,
     /// What was asked for and is not offered yet, by number.
     pub queue: VecDeque<(u64, RelPath)>,
+    /// The greatest number of this share when the queue was filled: what is above is not in it.
+    pub queue_top: u64,
     /// Where the catch-up ended, once it has.
     pub catch_up: Option<u64>,
     pub their_heard: u64,
@@ -434,6 +436,7 @@ impl Exchange {
             their_round: 0,
             round: 0,
             queue: VecDeque::new(),
+            queue_top: 0,
             catch_up: None,
             their_heard: 0,
             their_applied: 0,

@@ -258,6 +258,9 @@ impl<F: Fs> Node<F> {
             return;
         }
         let Some(state) = self.store.state().shares.get(name) else { return };
+        if exchange.queue.is_empty() {
+            exchange.queue_top = top;
+        }
         if exchange.queue.is_empty() && offered < top {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
@@ -311,8 +314,15 @@ impl<F: Fs> Node<F> {
                 }
                 exchange.queue.pop_front();
             }
-            let last = exchange.queue.is_empty();
-            let upto = if last { top } else { entries.last().map_or(exchange.offered.unwrap_or(0), |offer| offer.seq) };
+            let empty = exchange.queue.is_empty();
+            // What got a new number while the queue waited (for room, or for the peer) is above the queue's top, and is not
+            // offered yet: the queue is filled again before its end is announced.
+            let last = empty && exchange.queue_top >= top;
+            let upto = match entries.last() {
+                _ if empty => exchange.queue_top,
+                Some(offer) => offer.seq,
+                None => exchange.offered.unwrap_or(0),
+            };
             if !entries.is_empty() {
                 exchange.unanswered.get_or_insert(now.mono);
             }
@@ -320,12 +330,17 @@ impl<F: Fs> Node<F> {
             if last {
                 exchange.queue = VecDeque::new();
                 exchange.catch_up.get_or_insert(upto);
+            } else if empty && entries.is_empty() {
+                return self.push_offers_to(now, id, name);
             }
             exchange.in_flight.add(upto, entries.len());
             let round = exchange.their_round;
             link.say(Message::Index(IndexPart { share: name.clone(), round, wall: now.wall, upto, last, entries }));
             if last {
                 return;
+            }
+            if empty {
+                return self.push_offers_to(now, id, name);
             }
         }
     }

@@ -398,3 +398,23 @@ fn many_short_exchanges_are_no_long_one() {
     world.settle();
     world.assert_equal();
 }
+
+/// A peer's first exchange gives files their versions, and new numbers, while another peer is still being told of them.
+#[test]
+fn what_gets_a_new_number_while_a_peer_is_told_of_it_reaches_that_peer() {
+    for (seed, later) in [(90, 0), (91, 20), (92, 40), (93, 80), (94, 120), (95, 160), (96, 240), (97, 320)] {
+        let mut world = World::new(seed, 3);
+        world.peer(1, 0);
+        world.peer(2, 0);
+        for n in 0..2600 {
+            world.user(0).write(&path(&format!("d{}/f{n}", n % 20)), b"");
+        }
+        world.start(0);
+        world.run_ms(2000);
+        world.start(1);
+        world.run_ms(later);
+        world.start(2);
+        world.settle();
+        world.assert_equal();
+    }
+}
