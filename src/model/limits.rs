@@ -312,6 +312,9 @@ pub const AROUND_TOLD: usize = 16;
 pub const AROUND_HOPS: u8 = 4;
 /// How long a peer is out of sync before others are told, where it may resolve by itself: a change takes less.
 pub const AROUND_AFTER: Duration = Duration::from_secs(3);
+/// Least time between two messages that tell a peer of nodes behind this one: they are for people, and must not keep a
+/// network busy whose nodes come and go.
+pub const AROUND_EVERY: Duration = Duration::from_secs(1);
 /// Changes of this node, per share, of which it is told when they reached the peers.
 pub const DELIVERIES: usize = 16;
 /// Paths of such a change that are named.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::fs::Fs;
 use crate::model::reason::{JoinText, Trouble};
-use crate::model::{Now, WallTime, limits};
+use crate::model::{Monotonic, Now, WallTime, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::{LinkId, Node, Output};
 use crate::proto::message::{Bye, ByeCode, Message};
@@ -158,6 +158,10 @@ impl<F: Fs> Node<F> {
                         link.pinged = Some(now.mono);
                         link.questions += 1;
                         link.say(Message::Ping(now.wall));
+                    }
+                    if now.mono >= link.around_due {
+                        // The end of this input tells it, or says when; after the database can be written, if it cannot.
+                        link.around_due = Monotonic::NEVER;
                     }
                     for exchange in link.exchanges.values_mut() {
                         if exchange.unanswered.is_some_and(|at| now.mono.since(at) >= limits::ANSWER_TIME) {

@@ -69,6 +69,9 @@ pub(crate) struct Link<R: Root> {
     /// Nodes that are not in sync with the peer, as it says, and what it was told of such.
     pub around: Vec<Around>,
     pub around_told: Vec<Around>,
+    /// When it was last told of such nodes, and when it is to be told what came too early after that.
+    pub around_at: Option<Monotonic>,
+    pub around_due: Monotonic,
     /// Since when it is not in sync.
     pub out_since: Option<Monotonic>,
     /// The session is over and only waits to be forgotten.
@@ -293,6 +296,8 @@ impl<R: Root> Link<R> {
             introduced: Introduction::default(),
             around: Vec::new(),
             around_told: Vec::new(),
+            around_at: None,
+            around_due: Monotonic::NEVER,
             out_since: None,
             over: false,
         }
@@ -390,7 +395,7 @@ impl<R: Root> Link<R> {
                 .map(|at| at.plus(limits::ANSWER_TIME))
                 .min()
                 .unwrap_or(Monotonic::NEVER);
-            self.ping_due().min(self.silent_at()).min(answer)
+            self.ping_due().min(self.silent_at()).min(answer).min(self.around_due)
         } else if self.connected {
             // Between the handshake and Hello.
             self.opened.plus(limits::HANDSHAKE_TIME)
