@@ -254,13 +254,14 @@ fn the_new_file_gets_the_extended_attributes_of_the_old_one_f122(ground: &Ground
 fn a_file_that_a_program_has_open_for_writing_is_not_adopted_f74(ground: &Ground) {
     for (how, adopted) in [("write", false), ("read", true), ("closed", true)] {
         ground.write(&p("file"), b"content");
+        // Before the program opens it: an overlay is mounted here, and what was opened below it is another file.
+        let (share, beside) = (ground.open(), ground.open_beside());
         let program = match how {
             "write" => Some(std::fs::OpenOptions::new().read(true).write(true).open(ground.at(&p("file"))).unwrap()),
             "read" => Some(std::fs::File::open(ground.at(&p("file"))).unwrap()),
             _ => None,
         };
-        let beside = ground.open_beside();
-        assert_eq!(beside.adopt(&ground.open(), &p("file"), &p("taken")), Ok(adopted), "{how}");
+        assert_eq!(beside.adopt(&share, &p("file"), &p("taken")), Ok(adopted), "{how}");
         drop(program);
     }
 }

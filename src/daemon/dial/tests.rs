@@ -215,3 +215,22 @@ fn what_was_given_up_gives_nothing_any_more() {
     assert_eq!(dialler.handle_resolved(NOW).len(), 0);
     assert_eq!((dialler.resolving, dialler.attempts.len()), (0, 0));
 }
+
+/// F117: `fe80::1%eth0` was bound and dialled without its interface, which no kernel takes.
+#[test]
+fn a_link_local_address_is_on_the_interface_of_its_zone() {
+    let scope = |host| match socket_address(host, 4321) {
+        Some(Ok(SocketAddr::V6(address))) => (address.ip().to_string(), address.port(), address.scope_id()),
+        other => panic!("{host}: {other:?}"),
+    };
+    let lo = if_nametoindex("lo").unwrap();
+    assert_eq!(scope("fe80::1%lo"), ("fe80::1".into(), 4321, lo));
+    assert_eq!(scope("fe80::1%7"), ("fe80::1".into(), 4321, 7));
+    assert_eq!(scope("2001:db8::1"), ("2001:db8::1".into(), 4321, 0));
+    // Where the interface is not known, the text says so.
+    let error = |host| socket_address(host, 4321).unwrap().unwrap_err();
+    assert_eq!(error("fe80::1%none"), "there is no interface none");
+    assert!(error("fe80::1").contains("fe80::1%eth0"), "{}", error("fe80::1"));
+    // What is no address is a name.
+    assert!(socket_address("router", 4321).is_none());
+}

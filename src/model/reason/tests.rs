@@ -51,6 +51,7 @@ fn troubles() -> Vec<Trouble> {
 fn holds() -> Vec<Hold> {
     vec![
         Hold::RootMissing("x".into()),
+        Hold::Interrupted("x".into()),
         Hold::NotMounted,
         Hold::Emptied { known: 9 },
         Hold::Replaced { changed: 9, known: 9 },
