@@ -53,7 +53,9 @@ impl<F: Fs> Node<F> {
     /// Decides a batch; whether another one may be looked at.
     fn decide(&mut self, now: Now, name: &ShareName, id: u64) -> bool {
         let Some(mut steps) = self.plan(now, name, id) else { return true };
-        self.keep_trees_whole(now, name, id, &mut steps);
+        if !self.keep_trees_whole(now, name, id, &mut steps) {
+            return true;
+        }
         let Some(share) = self.shares.get_mut(name) else { return false };
         let Some(batch) = share.batches.get(&id) else { return true };
         let (node, by_person) = (batch.from.node, batch.by_person);
@@ -276,9 +278,10 @@ impl<F: Fs> Node<F> {
     }
 
     /// A file or symlink that something live lies below becomes a directory, as a change of this node. Two nodes that
-    /// made a file and a directory of one name come to this from both sides alike.
-    fn keep_trees_whole(&mut self, now: Now, name: &ShareName, id: u64, steps: &mut Vec<Step>) {
-        let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return };
+    /// made a file and a directory of one name come to this from both sides alike. `false`: the content that gives way
+    /// cannot be kept now, so the batch waits.
+    fn keep_trees_whole(&mut self, now: Now, name: &ShareName, id: u64, steps: &mut Vec<Step>) -> bool {
+        let Some(index) = self.store.state().shares.get(name).map(|state| &state.index) else { return true };
         let after: Map<&RelPath, &Entry> = steps.iter().map(|step| (&step.path, &step.entry)).collect();
         let entry_of = |path: &RelPath| {
             after
@@ -306,7 +309,7 @@ impl<F: Fs> Node<F> {
         }
         for (path, entry) in turned {
             let Some(record) = self.store.state().shares.get(name).map(|state| state.index.get(&path).cloned()) else {
-                return;
+                return true;
             };
             let number = self.store.next_number(now.wall);
             let me = &self.store.state().me;
@@ -345,11 +348,18 @@ impl<F: Fs> Node<F> {
             };
             if let Some(staged) = staged {
                 let (path, entry, run) = (&path, &entry, self.next_run);
-                self.keep(
-                    now,
-                    &staged,
-                    &Lost { share: name, path, entry, why: Why::Conflict, by: from, run, after: None },
-                );
+                let lost = Lost { share: name, path, entry, why: Why::Conflict, by: from, run, after: None };
+                if !self.keep(now, &staged, &lost) {
+                    // The directory would dominate the file everywhere, and nobody would keep its content.
+                    let batch = self.shares.get_mut(name).and_then(|share| share.batches.get_mut(&id));
+                    if let Some(pending) = batch.and_then(|batch| batch.offers.get_mut(path)) {
+                        pending.content = Content::Staged(staged);
+                    }
+                    self.owe_batch(now, name, id, |p| {
+                        if p == path { Reason::HistoryFull } else { Reason::WaitsFor(path.clone()) }
+                    });
+                    return false;
+                }
             }
             let replaces_content =
                 record.as_ref().is_some_and(|record| record.entry.has_content() && record.sleep.is_none());
@@ -367,6 +377,7 @@ impl<F: Fs> Node<F> {
                 None => steps.push(step),
             }
         }
+        true
     }
 
     /// A whole batch cannot land now.

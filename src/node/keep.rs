@@ -153,14 +153,15 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    /// Keeps one staged content in history, as well as it goes.
-    pub(crate) fn keep(&mut self, now: Now, staged: &RelPath, lost: &Lost<'_>) {
-        let Some(root) = self.shares.get(lost.share).and_then(|share| share.root.as_ref()) else { return };
+    /// Keeps one staged content in history; whether it is there for good.
+    pub(crate) fn keep(&mut self, now: Now, staged: &RelPath, lost: &Lost<'_>) -> bool {
+        let Some(root) = self.shares.get(lost.share).and_then(|share| share.root.as_ref()) else { return false };
         let item = item_of(self.noted(now), lost);
         let kept = self.history.keep(root, staged, item).and_then(|_| self.history.commit());
-        if let Err(error) = kept {
+        if let Err(error) = &kept {
             self.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));
         }
+        kept.is_ok()
     }
 }
 

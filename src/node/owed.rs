@@ -6,6 +6,7 @@ use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::hear::{Sorted, Terms};
+use crate::reconcile::{self, Verdict};
 use crate::store::state::{Change, Ledger, Owed};
 
 impl<F: Fs> Node<F> {
@@ -43,7 +44,18 @@ impl<F: Fs> Node<F> {
                         && link.exchanges.get(name).is_some_and(|exchange| exchange.listening)
                 })
                 .and_then(|(id, link)| Some((*id, link.life()?)));
-            let Some((link, life)) = link else { continue };
+            let Some((link, life)) = link else {
+                // What is known here by now is owed no more, whether its peer is there or not.
+                let contact = self.contact_with(now, 0);
+                for (path, owed) in items {
+                    let record = self.store.state().shares.get(name).and_then(|state| state.index.get(&path));
+                    let entry = record.filter(|record| record.sleep.is_none()).map(|record| &record.entry);
+                    if reconcile::reconcile(entry, &owed.entry, contact) == Verdict::Known {
+                        self.store.change_lazily(Change::Paid(name.clone(), node, path));
+                    }
+                }
+                continue;
+            };
             let Some(direction) =
                 self.links.get(&link).and_then(|link| link.exchanges.get(name)).map(|exchange| exchange.direction)
             else {

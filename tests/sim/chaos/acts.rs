@@ -21,13 +21,13 @@ impl Story {
         self.command(id, command);
     }
 
-    fn command(&mut self, id: MachineId, command: Command) {
+    pub(super) fn command(&mut self, id: MachineId, command: Command) {
         self.world.tell(id, command);
         // What somebody did to a file while it was answered came before what users do next.
         self.notice_intrusions(id);
     }
 
-    pub(super) fn act(&mut self) {
+    pub(super) fn act(&mut self) -> Result<(), String> {
         let wait = match self.dice.below(20) {
             0..=7 => self.dice.below(60),
             8..=16 => self.dice.below(3_000),
@@ -35,7 +35,10 @@ impl Story {
             _ => self.dice.below(150_000),
         };
         self.run(wait);
+        self.truth()?;
+        self.sample();
         let id = self.dice.below(self.machines() as u64) as usize;
+        self.trouble(id);
         let name = self.name();
         if self.people && self.dice.chance(15) {
             self.person_acts(id);
@@ -75,6 +78,8 @@ impl Story {
             58..=62 => {
                 let mode = *self.dice.pick(&[0o600, 0o644, 0o755, 0o640]);
                 let user = self.world.user(id);
+                // A directory that nobody may enter is a kind of trouble of its own.
+                let mode = if user.exists() && user.read(&name).is_some() { mode } else { mode | 0o700 };
                 if user.exists() && user.chmod(&name, mode) {
                     self.say(id, &format!("chmods {name} {mode:o}"));
                     // Whoever changes a file's mode confirms its content: against an edit elsewhere either may win.
@@ -145,6 +150,7 @@ impl Story {
             }
             _ => self.ask(id),
         }
+        Ok(())
     }
 
     /// A person asks what would happen, and what differs: nothing does by that.

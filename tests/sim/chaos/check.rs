@@ -2,13 +2,107 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use owsync::model::RelPath;
+use owsync::model::settings::Symlinks;
+use owsync::model::{Direction, Kind as EntryKind, RelPath};
 use owsync::node::api::Tree;
 
 use super::Story;
 use crate::world::{MachineId, main};
 
 impl Story {
+    /// Two machines that both say that they are in sync with each other, with nothing under way between them, have
+    /// recorded the same, but for what one of them leaves out by its settings.
+    pub(super) fn truth(&mut self) -> Result<(), String> {
+        let says = |status: &Tree, of: MachineId| {
+            let peer = status.get("peers").and_then(|peers| peers.get(&format!("m{of}")));
+            peer.and_then(|peer| peer.get("in_sync")) == Some(&Tree::Bool(true))
+        };
+        let running: Vec<MachineId> =
+            (0..self.machines()).filter(|id| self.world.machines[*id].node.is_some()).collect();
+        let statuses: BTreeMap<MachineId, Tree> = running.iter().map(|id| (*id, self.world.status(*id))).collect();
+        for (n, a) in running.iter().copied().enumerate() {
+            for b in running[n + 1..].iter().copied() {
+                // An answer may have taken time, in which things went on.
+                let quiet = self.world.machines[a].node.is_some()
+                    && self.world.machines[b].node.is_some()
+                    && self.world.under_way(a) + self.world.under_way(b) == 0;
+                if !quiet || !says(&statuses[&a], b) || !says(&statuses[&b], a) {
+                    continue;
+                }
+                if !says(&self.world.status(a), b) || !says(&self.world.status(b), a) {
+                    continue;
+                }
+                self.tally.note("two machines in sync");
+                if let Some(path) = self.difference(a, b) {
+                    let record = |id: MachineId| self.world.node(id).state().shares[&main()].index.get(&path).cloned();
+                    return Err(format!(
+                        "m{a} and m{b} both say that they are in sync, and differ in {path}: {:?} {:?}",
+                        record(a),
+                        record(b)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A path that two machines record differently although neither leaves it out.
+    fn difference(&self, a: MachineId, b: MachineId) -> Option<RelPath> {
+        let settings = |id: MachineId| &self.world.machines[id].settings.shares[0];
+        if [a, b].iter().any(|id| settings(*id).direction != Direction::Both) {
+            return None;
+        }
+        let state = |id: MachineId| &self.world.node(id).state().shares[&main()];
+        let left_out = |id: MachineId, path: &RelPath| {
+            let settings = settings(id);
+            let excluded = settings.exclude.iter().any(|pattern| {
+                let below = pattern.strip_suffix(b"/**").unwrap_or(pattern);
+                let rest = path.as_bytes().strip_prefix(below);
+                rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            });
+            let record = state(id).index.get(path);
+            let sleeps = record.is_some_and(|record| record.sleep.is_some());
+            let large = [a, b].iter().any(|other| {
+                let size = state(*other).index.get(path).map_or(0, |record| record.entry.size);
+                settings.max_file_size > 0 && size > settings.max_file_size
+            });
+            let waits = state(id).owed.iter().any(|((_, owed), why)| owed == path && why.reason.is_choice());
+            let link = settings.symlinks == Symlinks::Ignore
+                && [a, b].iter().any(|other| {
+                    state(*other).index.get(path).is_some_and(|record| record.entry.kind == EntryKind::Symlink)
+                });
+            excluded || sleeps || large || waits || link
+        };
+        let paths: BTreeSet<&RelPath> =
+            [a, b].iter().flat_map(|id| state(*id).index.iter().map(|(path, _)| path)).collect();
+        let what = |id: MachineId, path: &RelPath| {
+            let record = state(id).index.get(path).filter(|record| record.entry.is_live());
+            record.map(|record| (record.entry.kind, record.entry.digest, record.entry.mode))
+        };
+        paths
+            .into_iter()
+            .find(|path| what(a, path) != what(b, path) && !left_out(a, path) && !left_out(b, path))
+            .cloned()
+    }
+
+    /// Counts guards that begin to hold something.
+    pub(super) fn sample(&mut self) {
+        let mut firing = BTreeSet::new();
+        for id in 0..self.machines() {
+            let Some(node) = &self.world.machines[id].node else { continue };
+            let Some(state) = node.state().shares.get(&main()) else { continue };
+            firing.extend(state.meta.hold.as_ref().map(|(hold, _)| (id, format!("held: {}", hold.code()))));
+            firing.extend(state.owed.values().map(|owed| (id, format!("waits: {}", owed.reason.code()))));
+            firing.extend(state.trial.as_ref().map(|_| (id, "unconfirmed".to_string())));
+            let asleep = state.index.iter().filter_map(|(_, record)| record.sleep);
+            firing.extend(asleep.map(|sleep| (id, format!("sleeps: {sleep:?}"))));
+        }
+        for (_, what) in firing.difference(&self.firing) {
+            self.tally.note(what);
+        }
+        self.firing = firing;
+    }
+
     pub(super) fn check(&mut self) -> Result<(), String> {
         for id in 0..self.machines() {
             if self.world.machines[id].node.is_none() {

@@ -6,11 +6,12 @@ use owsync::model::{Reason, RelPath, limits};
 use owsync::node::api::{Command, Pick};
 
 use super::Story;
+use super::kinds::Kind;
 use crate::world::{MachineId, main};
 
 impl Story {
     /// Everything is repaired, and a person approves what is held.
-    pub(super) fn mend(&mut self) {
+    pub(super) fn mend(&mut self) -> Result<(), String> {
         self.world.heal_all();
         for id in 0..self.machines() {
             self.mount(id);
@@ -21,8 +22,13 @@ impl Story {
             state.intrusions.clear();
         }
         self.down.clear();
+        let symlinks = self.world.share_settings(0).symlinks;
+        self.end_troubles();
         for id in 0..self.machines() {
             self.world.machines[id].programs.dislikes = None;
+            if self.kinds.contains(&Kind::Mode) {
+                self.world.share_settings(id).mode = owsync::model::settings::Mode::Auto;
+            }
             self.world.share_settings(id).validate = None;
             if self.world.machines[id].node.is_some() {
                 self.world.reload(id);
@@ -34,7 +40,11 @@ impl Story {
                 self.start(id);
             }
             self.run(30_000);
+            self.truth()?;
+            self.sample();
             for id in 0..self.machines() {
+                self.open_up(id, symlinks);
+                self.forget_strangers(id);
                 self.approve(id);
                 if self.people {
                     self.world.tell(id, Command::Resume { peer: None, share: None });
@@ -50,10 +60,11 @@ impl Story {
                         // What broke off may still come; then it is given up.
                         self.world.run(limits::BROKEN_KEPT);
                     }
-                    return;
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
 
     pub(super) fn anything_owed(&self) -> bool {
@@ -62,7 +73,7 @@ impl Story {
         })
     }
 
-    pub(super) fn approve(&mut self, id: MachineId) {
+    fn approve(&mut self, id: MachineId) {
         let Some(node) = &self.world.machines[id].node else { return };
         let Some(state) = node.state().shares.get(&main()) else { return };
         let first_contact = state.owed.values().any(|owed| owed.reason == Reason::FirstContact);

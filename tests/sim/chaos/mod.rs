@@ -8,11 +8,16 @@
 //! - every content that a user wrote is current, or was replaced by a user who had seen it, or is in a history;
 //! - nothing that a user deleted or replaced is current;
 //! - no temporary file is left, and nothing is owed.
+//!
+//! Each story has a few kinds of trouble besides ([`kinds::Kind`]), and at every step two machines that both say that they
+//! are in sync must have recorded the same. What happened and which guards fired is counted and printed.
 
 mod acts;
 mod check;
+mod kinds;
 mod mend;
 mod users;
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +27,10 @@ use owsync::model::settings::Mode;
 use owsync::node::api::Command;
 
 use super::Dice;
+use super::disk::Writer;
+use super::world::stranger::Stranger;
 use super::world::{MachineId, World};
+use kinds::{GUARDS, Kind, Tally};
 
 /// Seeds that CI runs; `OWSYNC_SIM_SEEDS` changes it, `OWSYNC_SIM_SEED` runs one with its trace.
 const SEEDS: u64 = 2_000;
@@ -30,32 +38,49 @@ const SEEDS: u64 = 2_000;
 #[test]
 fn random_histories_end_equal_and_lose_nothing() {
     if let Some(seed) = number("OWSYNC_SIM_SEED") {
-        let outcome = Story::tell(seed, None, true);
-        println!("digest {:016x}", outcome.expect("the story must hold").0);
+        let outcome = Story::tell(seed, None, true, &kinds::enabled());
+        println!("digest {:016x}", outcome.expect("the story must hold").digest);
         return;
     }
     let first = number("OWSYNC_SIM_FIRST").unwrap_or(0);
     let seeds = number("OWSYNC_SIM_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
-    let failures: Vec<String> = std::thread::scope(|scope| {
+    let enabled = kinds::enabled();
+    let (failures, tally): (Vec<String>, Tally) = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..threads)
             .map(|thread| {
+                let enabled = &enabled;
                 scope.spawn(move || {
-                    let mut failures = Vec::new();
+                    let (mut failures, mut tally) = (Vec::new(), Tally::default());
                     for seed in (first..first + seeds).filter(|seed| seed % threads == thread) {
-                        if let Err(why) = tell_safely(seed) {
-                            failures.push(format!("seed {seed}: {why}"));
+                        match tell_safely(seed, enabled) {
+                            Ok(told) => tally.add(&told.tally),
+                            Err(why) => failures.push(format!("seed {seed}: {why}")),
                         }
                     }
-                    failures
+                    (failures, tally)
                 })
             })
             .collect();
-        runs.into_iter().flat_map(|run| run.join().expect("a thread of seeds")).collect()
+        let mut all = (Vec::new(), Tally::default());
+        for run in runs {
+            let (failures, tally) = run.join().expect("a thread of seeds");
+            all.0.extend(failures);
+            all.1.add(&tally);
+        }
+        all
     });
+    for (what, count) in &tally.0 {
+        println!("{count:>8} {what}");
+    }
     println!("{seeds} histories, {} failed", failures.len());
     for failure in failures.iter().take(40) {
         println!("{failure}");
+    }
+    if first == 0 && seeds >= SEEDS {
+        let wanted = enabled.iter().map(|kind| kind.word()).chain(GUARDS.iter().copied());
+        let missing: Vec<&str> = wanted.filter(|what| !tally.0.contains_key(*what)).collect();
+        assert!(missing.is_empty(), "never happened in {seeds} histories: {missing:?}");
     }
     assert!(failures.is_empty(), "{} of {seeds} seeds failed, the first: {}", failures.len(), failures[0]);
 }
@@ -63,13 +88,14 @@ fn random_histories_end_equal_and_lose_nothing() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 17, 40] {
-        assert_eq!(Story::tell(seed, None, false).unwrap(), Story::tell(seed, None, false).unwrap(), "seed {seed}");
+        let tell = || Story::tell(seed, None, false, &kinds::enabled()).unwrap();
+        assert_eq!(tell(), tell(), "seed {seed}");
     }
 }
 
 #[test]
 fn fifty_machines_converge() {
-    Story::tell(50, Some(50), false).unwrap();
+    Story::tell(50, Some(50), false, &[]).unwrap();
 }
 
 /// A number from the environment: which histories to run is asked for there.
@@ -78,8 +104,16 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn tell_safely(seed: u64) -> Result<(u64, u64), String> {
-    let told = std::panic::catch_unwind(|| Story::tell(seed, None, false));
+/// What came of a story that held.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    digest: u64,
+    steps: u64,
+    tally: Tally,
+}
+
+fn tell_safely(seed: u64, enabled: &[Kind]) -> Result<Told, String> {
+    let told = std::panic::catch_unwind(|| Story::tell(seed, None, false, enabled));
     told.unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
@@ -114,10 +148,23 @@ struct Story {
     trials: bool,
     /// People pause things, and say when what waits for them may cross.
     people: bool,
+    /// What trouble this story has.
+    kinds: BTreeSet<Kind>,
+    /// Names besides the usual ones.
+    names: Vec<RelPath>,
+    /// Machines that do not, or did not, offer everything.
+    restricted: BTreeSet<MachineId>,
+    /// Files that programs keep open, with the names that they had.
+    open: BTreeMap<MachineId, (Writer, RelPath)>,
+    /// Hostile peers.
+    strangers: Vec<Stranger>,
+    tally: Tally,
+    /// Guards that hold something at this moment.
+    firing: BTreeSet<(MachineId, String)>,
 }
 
 impl Story {
-    fn tell(seed: u64, machines: Option<usize>, trace: bool) -> Result<(u64, u64), String> {
+    fn tell(seed: u64, machines: Option<usize>, trace: bool, enabled: &[Kind]) -> Result<Told, String> {
         let mut dice = Dice::new(seed ^ 0xfeed);
         let count = machines.unwrap_or(3 + dice.below(5) as usize);
         let mut world = World::new(seed, count);
@@ -154,6 +201,13 @@ impl Story {
             intrusions: dice.chance(30),
             trials: false,
             people: false,
+            kinds: BTreeSet::new(),
+            names: Vec::new(),
+            restricted: BTreeSet::new(),
+            open: BTreeMap::new(),
+            strangers: Vec::new(),
+            tally: Tally::default(),
+            firing: BTreeSet::new(),
             dice,
         };
         for id in 0..count {
@@ -185,14 +239,15 @@ impl Story {
                 }
             }
         }
+        story.choose_kinds(enabled);
         story.begin();
         let acts = if machines.is_some() { 60 } else { 30 + story.dice.below(40) };
         for _ in 0..acts {
-            story.act();
+            story.act()?;
         }
-        story.mend();
+        story.mend()?;
         story.check()?;
-        Ok((story.world.digest, story.world.steps))
+        Ok(Told { digest: story.world.digest, steps: story.world.steps, tally: story.tally })
     }
 
     fn machines(&self) -> usize {
@@ -258,6 +313,8 @@ impl Story {
 
     fn start(&mut self, id: MachineId) {
         if self.world.machines[id].node.is_none() {
+            // A new process has descriptors of its own.
+            self.world.machines[id].disk.0.borrow_mut().descriptors = usize::MAX;
             self.world.start(id);
         }
     }

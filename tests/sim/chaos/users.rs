@@ -9,6 +9,9 @@ use crate::world::{MachineId, main, path};
 
 impl Story {
     pub(super) fn name(&mut self) -> RelPath {
+        if !self.names.is_empty() && self.dice.chance(15) {
+            return self.dice.pick(&self.names).clone();
+        }
         let name = *self.dice.pick(&[
             "dhcp",
             "firewall",
@@ -35,11 +38,11 @@ impl Story {
         format!("m{id} wrote {} {}", self.count, "x".repeat(size))
     }
 
-    pub(super) fn user_writes(&mut self, id: MachineId, name: &RelPath, content: Vec<u8>) {
+    pub(super) fn user_writes(&mut self, id: MachineId, name: &RelPath, content: Vec<u8>) -> bool {
         let user = self.world.user(id);
         // Nobody works in an empty mount point.
         if !user.exists() || self.world.machines[id].disk.is_hidden("/share") {
-            return;
+            return false;
         }
         let old = user.read(name);
         let written = if self.dice.chance(30) && old.is_some() {
@@ -48,7 +51,7 @@ impl Story {
             user.write(name, &content)
         };
         if !written {
-            return;
+            return false;
         }
         if self.dice.chance(8) {
             // An old backup put back with cp -p, or a file from the future.
@@ -58,6 +61,7 @@ impl Story {
         self.say(id, &format!("writes {name}: {}", text(&content)));
         self.replaced(id, name, old, Some(content));
         self.announce(id, name);
+        true
     }
 
     pub(super) fn say(&self, id: MachineId, what: &str) {
@@ -69,8 +73,8 @@ impl Story {
     /// A user who saw `old` put `new` in its place.
     pub(super) fn replaced(&mut self, id: MachineId, name: &RelPath, old: Option<Vec<u8>>, new: Option<Vec<u8>>) {
         if let Some(old) = old.filter(|old| Some(old) != new.as_ref()) {
-            if !self.has_past(id) {
-                // A node without a past has no say over what others have.
+            if !self.has_past(id) || self.restricted.contains(&id) {
+                // A node without a past has no say over what others have, nor has one that offers only some of it.
                 self.excused.insert(old);
             } else {
                 self.written.insert((name.clone(), old), Some(id));

@@ -19,7 +19,8 @@ use owsync::model::{RelPath, WallTime};
 
 use super::Dice;
 pub use root::SimFs;
-pub use user::User;
+#[allow(unused_imports)]
+pub use user::{User, Writer};
 
 type Ino = u64;
 
@@ -96,6 +97,8 @@ pub struct State {
     pub descriptors: usize,
     /// How often there was none left.
     pub exhausted: Cell<u64>,
+    /// Inodes that the filesystem has room for.
+    pub inodes_max: usize,
     /// RENAME_EXCHANGE is not known, as on JFFS2.
     pub no_exchange: bool,
     /// A user's act between two operations: done before operation number k.
@@ -149,6 +152,7 @@ impl Disk {
             most_open: Cell::default(),
             descriptors: usize::MAX,
             exhausted: Cell::default(),
+            inodes_max: usize::MAX,
             no_exchange: false,
             intrusions: BTreeMap::new(),
             intruded: Vec::new(),
@@ -245,6 +249,46 @@ impl Disk {
         let mut s = self.0.borrow_mut();
         let old = s.roots.remove(Path::new(root)).expect("a root");
         s.hidden.insert(root.into(), old);
+    }
+
+    /// Another directory with this one file takes the root's place; the old one comes back with [`Disk::mount`].
+    pub fn swap_root(&self, root: &str, file: &RelPath, bytes: &[u8]) {
+        {
+            let mut s = self.0.borrow_mut();
+            let old = s.roots.remove(Path::new(root)).expect("a root");
+            let filesystem = old.1.clone();
+            s.hidden.insert(root.into(), old);
+            s.add_root(root, &filesystem);
+        }
+        self.user(root).write(file, bytes);
+    }
+
+    /// No more than so many inodes fit besides those that are there.
+    pub fn set_spare_inodes(&self, spare: usize) {
+        let mut s = self.0.borrow_mut();
+        s.inodes_max = s.named().len().saturating_add(spare);
+    }
+
+    /// An empty filesystem is mounted on a directory; whether there is one.
+    pub fn mount_on(&self, root: &str, dir: &RelPath) -> bool {
+        let there = {
+            let s = self.0.borrow();
+            let Some((root, _)) = s.roots.get(Path::new(root)) else { return false };
+            s.walk_dir(*root, Some(dir)).is_ok()
+        };
+        if there {
+            self.user(root).mount(dir);
+        }
+        there
+    }
+
+    /// Nothing is mounted on any directory any more.
+    pub fn unmount_all(&self) {
+        let mut s = self.0.borrow_mut();
+        for (dir, name, below) in std::mem::take(&mut s.mounts).into_values() {
+            s.set_names(vec![NameChange { dir, name, to: below }]);
+        }
+        s.flush_names();
     }
 
     pub fn is_hidden(&self, root: &str) -> bool {

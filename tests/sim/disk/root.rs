@@ -195,6 +195,7 @@ impl Root for SimRoot {
     fn create(&self, path: &RelPath) -> Result<SimFile, FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
+        s.spare_inode().map_err(Self::error("create", path))?;
         let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
@@ -261,6 +262,7 @@ impl Root for SimRoot {
     fn make_link(&self, path: &RelPath, text: &[u8]) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
+        s.spare_inode().map_err(Self::error("create", path))?;
         let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));
@@ -273,6 +275,7 @@ impl Root for SimRoot {
     fn make_dir(&self, path: &RelPath) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("create", Some(path))?;
+        s.spare_inode().map_err(Self::error("create", path))?;
         let (dir, name) = s.writable_parent(self.ino, path).map_err(Self::error("create", path))?;
         if s.names[&dir].contains_key(&name) {
             return Err(FsError::new("create", Some(path), libc::EEXIST));

@@ -159,6 +159,12 @@ impl State {
         Ok((self.walk_dir(root, path.parent().as_ref())?, path.name().to_vec()))
     }
 
+    /// Whether another inode fits.
+    pub(super) fn spare_inode(&self) -> Result<(), i32> {
+        let full = self.inodes_max < usize::MAX && self.named().len() >= self.inodes_max;
+        if full { Err(libc::ENOSPC) } else { Ok(()) }
+    }
+
     pub(super) fn set_names(&mut self, changes: Vec<NameChange>) {
         for change in &changes {
             let names = self.names.entry(change.dir).or_default();
@@ -194,11 +200,13 @@ impl State {
         }
     }
 
+    /// Inodes that have a name.
+    pub(super) fn named(&self) -> BTreeSet<Ino> {
+        self.names.values().flat_map(|names| names.values().copied()).collect()
+    }
+
     pub(super) fn used(&self) -> u64 {
-        let mut named: BTreeSet<Ino> = BTreeSet::new();
-        for names in self.names.values() {
-            named.extend(names.values());
-        }
+        let named = self.named();
         self.inodes
             .iter()
             .filter(|(ino, _)| named.contains(ino))

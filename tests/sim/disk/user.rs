@@ -15,6 +15,12 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Whether the file still has this name.
+    pub fn is_at(&self, user: &User, path: &RelPath) -> bool {
+        let s = self.disk.0.borrow();
+        s.walk(user.ino(&s), path) == Ok(self.ino)
+    }
+
     /// It saves in place, as it always does.
     pub fn save(&self, bytes: &[u8]) {
         let mut s = self.disk.0.borrow_mut();
@@ -99,7 +105,8 @@ impl User {
     pub fn open(&self, path: &RelPath) -> Option<Writer> {
         let mut s = self.disk.0.borrow_mut();
         let ino = s.walk(self.ino(&s), path).ok()?;
-        s.inodes.get_mut(&ino)?.writers += 1;
+        let inode = s.inodes.get_mut(&ino).filter(|inode| matches!(inode.body, Body::File(_)))?;
+        inode.writers += 1;
         Some(Writer { disk: self.disk.clone(), ino })
     }
 

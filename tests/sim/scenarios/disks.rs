@@ -374,3 +374,28 @@ fn a_fifo_is_reported_and_keeps_nothing_else_from_travelling() {
 fn operations(world: &World, id: MachineId) -> u64 {
     world.machines[id].disk.0.borrow().operations
 }
+
+/// F81, F121: a file that gives way to a directory waits while the history cannot take it, instead of being lost.
+#[test]
+fn a_file_that_becomes_a_directory_waits_until_history_can_keep_it() {
+    for full in [false, true] {
+        let mut world = couple(530);
+        world.put(0, &tree! { "kept" => "k" });
+        world.settle();
+        world.set_cut(0, 1, true);
+        world.write(0, "d", "a file of this name");
+        world.write(1, "d/below", "a directory of this name");
+        for id in 0..2 {
+            world.machines[id].disk.0.borrow_mut().full_below = full.then(|| b"owsync.db-history".to_vec());
+        }
+        world.run_ms(2_000);
+        world.heal_all();
+        world.run_ms(120_000);
+        for id in 0..2 {
+            world.machines[id].disk.0.borrow_mut().full_below = None;
+        }
+        world.settle();
+        world.assert_equal();
+        assert!((0..2).any(|id| world.history_holds(id, "a file of this name")), "full: {full}");
+    }
+}

@@ -327,6 +327,11 @@ impl World {
         }
     }
 
+    /// When the daemon of a machine was started, if it runs.
+    pub fn started(&self, id: MachineId) -> Option<u64> {
+        self.machines[id].node.as_ref().map(|_| self.machines[id].started_ms)
+    }
+
     /// Asks a node, and lets time pass until it answers.
     pub fn command(&mut self, id: MachineId, command: Command) -> Reply {
         let number = self.machines[id].next_command;

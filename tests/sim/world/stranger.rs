@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
 use owsync::model::reason::Trouble;
-use owsync::model::{Digest, Entry, Kind, Stamp, StateId, Version};
+use owsync::model::{Digest, Entry, Kind, NodeId, Stamp, StateId, Version};
 use owsync::node::LinkId;
 use owsync::proto::message::{Hello, IndexPart, Offer, Piece};
 use owsync::proto::session::Mode;
@@ -27,6 +27,8 @@ pub struct Stranger {
     pub state: StateId,
     /// Of its last Want.
     round: u32,
+    /// When the daemon it talks to was started.
+    started: u64,
 }
 
 impl World {
@@ -44,6 +46,7 @@ impl World {
             ended: None,
             state: StateId(0),
             round: 0,
+            started: self.machines[to].started_ms,
         }
     }
 
@@ -84,7 +87,49 @@ impl World {
     }
 }
 
+impl World {
+    /// Somebody connects in plain mode and says Hello as this node; `None` if it is not heard.
+    pub fn call(&mut self, to: MachineId, node: NodeId, state: StateId) -> Option<Stranger> {
+        self.machines[to].node.as_ref()?;
+        let mut stranger = self.knock(to, 77);
+        let hello = Hello { node, state, name: format!("h{}", node.0[15]), ..self.hello(to) };
+        stranger.talk(self);
+        stranger.say(self, &Message::Hello(hello));
+        stranger.take_want();
+        Some(stranger)
+    }
+}
+
 impl Stranger {
+    /// The machine that it talks to, and its daemon's start.
+    pub fn whom(&self) -> (MachineId, u64) {
+        (self.to, self.started)
+    }
+
+    /// Whether the node asked for its index since it was last asked: which round that is.
+    pub fn take_want(&mut self) -> Option<u32> {
+        let mut found = None;
+        for message in self.said.drain(..) {
+            match message {
+                Message::Want { round, .. } => found = Some(round),
+                Message::Hello(hello) => self.state = hello.state,
+                _ => {}
+            }
+        }
+        if let Some(round) = found {
+            self.round = round;
+        }
+        found
+    }
+
+    /// Offers these in one part of an index; `last` ends it.
+    pub fn offer_part(&mut self, world: &mut World, entries: Vec<Offer>, last: bool) {
+        let upto = entries.iter().map(|offer| offer.seq).max().unwrap_or(0);
+        let wall = world.wall(self.to);
+        let part = IndexPart { share: main(), round: self.round, wall, upto, last, entries };
+        self.say(world, &Message::Index(part));
+    }
+
     /// Writes bytes, whatever they are, and hears what comes back.
     pub fn write(&mut self, world: &mut World, bytes: &[u8]) {
         self.write_only(world, bytes);

@@ -1,0 +1,122 @@
+//! What can happen in a story, and how often it did.
+
+use std::collections::BTreeMap;
+
+/// Something that only some stories have: each story has a few of them, so that a failure has few causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Empty,
+    Times,
+    LongPath,
+    OddName,
+    Links,
+    Swap,
+    Mount,
+    Permissions,
+    Direction,
+    Filter,
+    SizeLimit,
+    Mode,
+    Descriptors,
+    Inodes,
+    HistoryDisk,
+    RootSwapped,
+    Emptied,
+    Decides,
+    OpenFile,
+    Clone,
+    OtherShare,
+    Hostile,
+}
+
+use Kind::*;
+
+impl Kind {
+    /// All of them. Those with `false` find a fault that is known and not fixed yet: they are off unless asked for with
+    /// `OWSYNC_SIM_KINDS`.
+    pub const ALL: [(Kind, &'static str, bool); 22] = [
+        (Empty, "empty file", true),
+        (Times, "times in a row", true),
+        (LongPath, "long path", true),
+        (OddName, "name that is not UTF-8", true),
+        // Directories and symlinks that replace each other: F70, F72, F73.
+        (Links, "symlink", false),
+        (Swap, "file becomes directory and back", true),
+        // What lies below a mount point and goes meanwhile: F70, F73.
+        (Mount, "mount point", false),
+        // What cannot be read and goes meanwhile: F73.
+        (Permissions, "permissions", false),
+        (Direction, "direction", true),
+        (Filter, "filter", true),
+        // What grows over the limit and goes meanwhile: F73.
+        (SizeLimit, "size limit", false),
+        (Mode, "mode", true),
+        (Descriptors, "descriptors exhausted", true),
+        (Inodes, "inodes exhausted", true),
+        (HistoryDisk, "history disk full", true),
+        // A root with foreign files: F75.
+        (RootSwapped, "root swapped", false),
+        // A rejected hold drops what peers wait for: seed 15 of this kind alone.
+        (Emptied, "root emptied", false),
+        (Decides, "approval or rejection", true),
+        // History that shares an inode with a program: F74.
+        (OpenFile, "write to an open file", false),
+        (Clone, "database copied", cfg!(feature = "encryption")),
+        (OtherShare, "share only here", true),
+        (Hostile, "hostile peer", true),
+    ];
+
+    pub fn word(self) -> &'static str {
+        Kind::ALL.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, word, _)| word)
+    }
+}
+
+/// Which kinds stories may have: those that are on, or what `OWSYNC_SIM_KINDS` names (`all`, `none`, or their words).
+#[allow(clippy::disallowed_methods)]
+pub fn enabled() -> Vec<Kind> {
+    let asked = std::env::var("OWSYNC_SIM_KINDS").ok();
+    let wanted = |(_, word, on): &(Kind, &str, bool)| match asked.as_deref() {
+        None => *on,
+        Some("all") => true,
+        Some(words) => words.split(',').any(|asked| asked == *word),
+    };
+    Kind::ALL.iter().filter(|kind| wanted(kind)).map(|(kind, ..)| *kind).collect()
+}
+
+/// How often something happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(pub BTreeMap<String, u64>);
+
+impl Tally {
+    pub fn note(&mut self, what: &str) {
+        *self.0.entry(what.to_string()).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: &Tally) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what.clone()).or_default() += count;
+        }
+    }
+}
+
+/// Guards that must fire at least once over the seeds that CI runs: holds of a share, reasons of paths that wait, and
+/// causes for which a path sleeps.
+pub const GUARDS: &[&str] = &[
+    "held: emptied",
+    "held: not_mounted",
+    "held: replaced",
+    "held: root_missing",
+    "held: set_back",
+    "sleeps: Filtered",
+    "two machines in sync",
+    "unconfirmed",
+    "waits: first_contact",
+    "waits: manual",
+    "waits: no_room",
+    "waits: not_supplied",
+    "waits: only_observes",
+    "waits: only_sends",
+    "waits: refused",
+    "waits: unwritable",
+    "waits: waits_for",
+];
