@@ -31,7 +31,7 @@ within_a_minute() {
 owsync --version | grep -F "$2"
 
 # A configuration is checked, with all errors at once, and without being put in force.
-printf 'sync_dir=%s\ninclude=*\nplain_mode=1\n' "$work" >"$work/good.conf"
+printf 'sync_dir=%s\ninclude=*\nplain_mode=1\npeer=127.0.0.1:1\n' "$work" >"$work/good.conf"
 owsync check -c "$work/good.conf"
 printf 'sync_dir=%s\nbind_host=\n[share one]\ndir=relative\nsymlinks=perhaps\n' "$work" >"$work/bad.conf"
 if owsync check -c "$work/bad.conf" >"$work/errors" 2>&1; then fail "a wrong configuration is taken"; fi
