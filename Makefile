@@ -9,7 +9,7 @@
 #   make format                   format every source file
 #   make ipk                      the OpenWrt package for routers of this machine's architecture, in dist/
 #   make luci-ipk                 the package with the pages in LuCI, for any router, in dist/
-#   make bench                    measure what README promises
+#   make bench                    measure what docs/benchmarks.md states
 #
 # Options: ENABLE_ENCRYPTION=0 (plain_mode only), DEBUG=1, MAX_MESSAGE_SIZE=N (files up to N/2 bytes by default).
 

@@ -98,10 +98,9 @@ mod tests {
     use super::KNOWN;
 
     #[test]
-    fn the_readme_has_a_row_for_every_option_there_is() {
-        let readme = include_str!("../../README.md");
-        let named =
-            |name: &str| readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+    fn the_documentation_has_a_row_for_every_option_there_is() {
+        let page = include_str!("../../docs/configuration.md");
+        let named = |name: &str| page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
         let missing: Vec<&str> =
             KNOWN.iter().flat_map(|known| known.names).copied().filter(|name| !named(name)).collect();
         assert_eq!(missing, [] as [&str; 0]);

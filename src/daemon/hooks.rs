@@ -29,7 +29,7 @@ const VARIABLE: usize = 4096;
 /// Something that happened, as hooks are told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// What: the argument, as README lists them.
+    /// What: the argument, as docs/hooks.md lists them.
     pub event: &'static str,
     /// Where, if in a share.
     pub share: Option<ShareName>,

@@ -203,10 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_names_every_metric() {
-        let readme = include_str!("../../README.md");
+    fn the_documentation_names_every_metric() {
+        let page = include_str!("../../docs/metrics.md");
         let names = include_str!("metrics.rs").split('"').filter(|text| text.starts_with("owsync_"));
-        let missing: Vec<&str> = names.filter(|name| !readme.contains(&format!("`{name}"))).collect();
+        let missing: Vec<&str> = names.filter(|name| !page.contains(&format!("`{name}"))).collect();
         assert_eq!(missing, [""; 0]);
     }
 

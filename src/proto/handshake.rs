@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::model::{Key, NodeId, limits};
 use sha2::{Digest as _, Sha256};
 
-/// The handshake's name; DESIGN: identities both ways, the key in the first message.
+/// Name of the handshake (Noise, revision 34): identities in both directions, the pre-shared key in the first message.
 const NAME: &str = "Noise_XXpsk0_25519_AESGCM_SHA256";
 
 /// The public half of an identity.

@@ -76,7 +76,7 @@ fn a_write_that_does_not_fit_fails_and_says_so_f2<M: Small>(m: &M) {
     let file = root.create(&p("new")).unwrap();
     let error = root.write(&file, 0, &vec![7; 2 * SMALL as usize]).unwrap_err();
     assert!(error.is_full(), "{error}");
-    // Part of it is there, as 8,192 of 54,038 bytes were in FAULTS.md: the error is what tells.
+    // Part of it is there, as 8,192 of 54,038 bytes were in owsync 1.x (F2): the error is what tells.
     assert!(root.stat_of(&p("new")).size < 2 * SMALL);
     assert!(root.free().unwrap() < 8192);
     root.remove(&p("new")).unwrap();

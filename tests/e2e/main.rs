@@ -2,7 +2,7 @@
 //!
 //! `cluster` and `node` are the machinery: real processes with directories, ports and control sockets of their own;
 //! `space` gives a test its own mounts or network; `wait` is the only way to wait; `skip` says what could not be run here
-//! and why. Everything else is tests, a module for each part of FAULTS.md; a test's number stands in front of its claim.
+//! and why. Everything else is tests, a module for each part of docs/faults.md; a test's number stands in front of its claim.
 //!
 //! A test that needs the disk, the network or the time of others to be quiet does not exist here: each waits for what it
 //! claims, up to a deadline that only a broken build reaches.

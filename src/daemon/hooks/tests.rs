@@ -41,7 +41,7 @@ fn start(hooks: &mut Hooks, settings: &Settings, ids: &mut std::ops::RangeFrom<J
 }
 
 #[test]
-fn what_hooks_are_told_of_has_the_names_of_readme() {
+fn hooks_get_the_events_that_the_documentation_names() {
     let up = |up: bool| Tree::map().with("peer", "r2").with("up", up);
     let knocks = up(false).with("waiting", true);
     for (event, hook) in [
@@ -55,8 +55,8 @@ fn what_hooks_are_told_of_has_the_names_of_readme() {
         (event("owsync.peer", knocks), None),
     ] {
         assert_eq!(Call::of(&event).map(|call| call.event), hook, "{event:?}");
-        let readme = include_str!("../../../README.md");
-        assert!(hook.is_none_or(|hook| readme.contains(&format!("| `{hook}` |"))), "README says nothing of {hook:?}");
+        let page = include_str!("../../../docs/hooks.md");
+        assert!(hook.is_none_or(|hook| page.contains(&format!("| `{hook}` |"))), "docs/hooks.md lacks {hook:?}");
     }
 }
 

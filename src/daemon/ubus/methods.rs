@@ -200,10 +200,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_every_method_with_its_arguments() {
-        let readme = include_str!("../../../README.md");
-        let (_, part) = readme.split_once("\n### ubus\n").unwrap();
-        let (part, _) = part.split_once("\n### ").unwrap();
+    fn the_documentation_has_every_method_with_its_arguments() {
+        let page = include_str!("../../../docs/ubus.md");
+        let (_, part) = page.split_once("\n## Methods\n").unwrap();
+        let (part, _) = part.split_once("\n## ").unwrap();
         for method in METHODS {
             let named =
                 |line: &&str| line.split('|').nth(1).is_some_and(|cell| cell.contains(&format!("`{}`", method.name)));

@@ -3,7 +3,7 @@
 'require rpc';
 
 /*
- * The daemon's methods on ubus, as README lists them.
+ * The daemon's methods on ubus, as docs/ubus.md lists them.
  *
  * A method answers with a table. What fails is a status code, with a sentence in front of it: here that is an Error with
  * this sentence. Where the daemon does not run its object is not there, and the error says so in `isAway`.
