@@ -79,11 +79,11 @@ fn wrong_commands_start_nothing_and_help_ends_well() {
 fn what_a_config_file_may_hold_still_starts_with_a_warning() {
     let cluster = Cluster::apart(&["a"]);
     let a = &cluster["a"];
+    (1..=17).for_each(|n| a.add("peer", &format!("127.0.9.{n}")));
     let mut config = format!("# a comment\n\n{}", a.config_text());
     config.push_str(
         "  poll_interval = not_a_number  \nlog_level=abc\nlog_level = 99\nunknown_key=1\na line without equals\n",
     );
-    (1..=17).for_each(|n| config.push_str(&format!("peer=127.0.9.{n}\n")));
     config.push_str("peer=fd00::1\npeer=[2001:db8::1]:4321\npeer=::1,::1\n");
     fs::write(a.config(), &config).unwrap();
     fs::set_permissions(a.config(), fs::Permissions::from_mode(0o600)).unwrap();

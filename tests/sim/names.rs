@@ -9,6 +9,7 @@ use owsync::node::api::{Command, DiffWith, Fault, Former, Reply, Tree};
 use super::world::{World, main, path};
 
 /// Two machines of one name that dial a third, which has neither configured.
+#[cfg(feature = "encryption")]
 fn two_namesakes(seed: u64) -> (World, [String; 2]) {
     let mut world = World::new(seed, 3);
     world.peer(1, 0);
@@ -41,6 +42,7 @@ fn pause(text: &str) -> Command {
 
 /// F111: a peer that dialled in had no name in `pause`, and of two equal names one was taken without a word.
 #[test]
+#[cfg(feature = "encryption")]
 fn a_peer_that_dialled_in_has_a_name_and_namesakes_have_ids() {
     let (mut world, ids) = two_namesakes(180);
     let labels = ids.clone().map(|id| format!("OpenWrt ({})", &id[..8]));
@@ -131,6 +133,7 @@ fn a_version_of_another_path_is_refused_by_every_command() {
 
 /// F114: whoever showed a used or expired join text was "waiting to be accepted".
 #[test]
+#[cfg(feature = "encryption")]
 fn a_join_text_that_is_used_or_expired_says_so_on_both_sides() {
     let mut world = World::new(182, 4);
     (1..4).for_each(|id| world.peer(id, 0));

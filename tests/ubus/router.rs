@@ -57,7 +57,13 @@ impl<'a> Router<'a> {
             node.database().display(),
             node.share().display(),
         );
-        fs::write(router.root().join("etc/config/owsync"), package).unwrap();
+        // In plain mode a daemon that could exchange with no peer opens no port; a disabled peer is enough.
+        let peer = if cfg!(feature = "encryption") {
+            ""
+        } else {
+            "\nconfig peer 'disabled'\n\toption address '127.0.0.1:9'\n\toption enabled '0'\n"
+        };
+        fs::write(router.root().join("etc/config/owsync"), package + peer).unwrap();
         router
     }
 

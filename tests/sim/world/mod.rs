@@ -244,7 +244,13 @@ impl World {
     }
 
     /// Every machine uses encrypted sessions with one key and an identity of its own.
+    ///
+    /// # Panics
+    /// owsync was built without encryption: the machines would run in plain mode with the settings of an encrypted one.
     pub fn encrypt(&mut self) {
+        if cfg!(not(feature = "encryption")) {
+            panic!("a build without encryption has only plain mode");
+        }
         for id in 0..self.machines.len() {
             let secret = self.dice.bytes32();
             let machine = &mut self.machines[id];
