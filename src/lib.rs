@@ -10,6 +10,7 @@
 //! | layer | modules | |
 //! | --- | --- | --- |
 //! | L4 | [`cli`], [`daemon`], [`config`] | arguments, the poll loop, sockets, signals, clock, configuration |
+//! | | [`ops`] | the table of everything that a running owsync can be asked for |
 //! | L3 | [`node`] | the program without its edges: peers, shares, transfers, commands |
 //! | L2 | [`fs`], [`store`] | the disk behind a trait; scan, stage, apply; state and history |
 //! | L1 | [`reconcile`], [`proto`], [`uci`] | decisions; the wire protocol; UCI text. They do not know each other |
@@ -43,6 +44,7 @@ pub mod daemon;
 pub mod fs;
 pub mod model;
 pub mod node;
+pub mod ops;
 pub mod proto;
 pub mod reconcile;
 pub mod store;

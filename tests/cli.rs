@@ -9,18 +9,18 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 mod bench;
 
 use bench::Bench;
-use owsync::cli::table::{COMMANDS, Verb};
+use owsync::cli::table::{self, Verb};
 
 #[test]
 fn help_of_every_command_goes_to_standard_output_and_ends_with_0() {
     let bench = Bench::new();
-    for spec in COMMANDS {
-        let words: Vec<&str> = spec.name.split(' ').chain(["--help"]).collect();
+    for spec in table::commands() {
+        let words: Vec<&str> = spec.name().split(' ').chain(["--help"]).collect();
         let run = bench.run(&words);
 
-        assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", spec.name);
-        if spec.verb != Verb::Help {
-            assert!(run.out.starts_with(&format!("Usage: owsync {}", spec.name)), "{}", run.out);
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", spec.name());
+        if spec.verb() != Verb::Help {
+            assert!(run.out.starts_with(&format!("Usage: owsync {}", spec.name())), "{}", run.out);
         }
         assert!(!run.out.contains("debug-clock-offset"));
     }

@@ -14,8 +14,8 @@ use crate::model::escape;
 pub enum Wish {
     /// This.
     Run(Invocation),
-    /// Help, of everything or of a command.
-    Help(Option<Verb>),
+    /// Help, of everything or of the command of this name.
+    Help(Option<&'static str>),
     /// The version.
     Version,
     /// Nothing was said.
@@ -106,7 +106,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Wish, Stri
             Some(lexopt::Arg::Long(name)) => Given::Long(name.into()),
             Some(lexopt::Arg::Short(letter)) => Given::Short(letter),
         };
-        let Some(spec) = table::OPTIONS.iter().find(|spec| one.matches(spec)) else {
+        let Some(spec) = table::options().find(|spec| one.matches(spec)) else {
             return Err(format!("unknown option '{}'", one.text()));
         };
         match spec.opt {
@@ -135,39 +135,40 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Wish, Stri
         return Ok(Wish::Version);
     }
     let operands = words.split_off(used);
-    if spec.verb == Verb::Help {
+    if spec.verb() == Verb::Help {
         return match operands.is_empty() {
             true => Ok(Wish::Help(None)),
-            false => find(&operands).map(|(spec, _)| Wish::Help(Some(spec.verb))),
+            false => find(&operands).map(|(spec, _)| Wish::Help(Some(spec.name()))),
         };
     }
     if help {
-        return Ok(Wish::Help(Some(spec.verb)));
+        return Ok(Wish::Help(Some(spec.name())));
     }
     let mut options = Vec::new();
     for (one, value) in given {
-        match spec.every_option().find(|option| one.matches(option)) {
+        match spec.options().iter().find(|option| one.matches(option)) {
             Some(option) => options.push((option.opt, value)),
-            None => return Err(format!("'{}' has no option '{}'", spec.name, one.text())),
+            None => return Err(format!("'{}' has no option '{}'", spec.name(), one.text())),
         }
     }
-    if operands.len() < spec.count.0 {
-        return Err(format!("'{}' needs {}", spec.name, spec.operands));
+    let (least, most) = spec.count();
+    if operands.len() < least {
+        return Err(format!("'{}' needs {}", spec.name(), spec.operands()));
     }
-    if let Some(excess) = operands.get(spec.count.1) {
-        return Err(format!("'{}' is one argument too many for '{}'", shown(excess), spec.name));
+    if let Some(excess) = operands.get(most) {
+        return Err(format!("'{}' is one argument too many for '{}'", shown(excess), spec.name()));
     }
-    Ok(Wish::Run(Invocation { verb: spec.verb, operands, options }))
+    Ok(Wish::Run(Invocation { verb: spec.verb(), operands, options }))
 }
 
 /// The command that these words begin with, and how many of them are its name.
-fn find(words: &[OsString]) -> Result<(&'static CommandSpec, usize), String> {
+fn find(words: &[OsString]) -> Result<(CommandSpec, usize), String> {
     let word = |index: usize| words.get(index).and_then(|word| word.to_str()).unwrap_or_default();
     let two = format!("{} {}", word(0), word(1));
-    if let Some(spec) = table::COMMANDS.iter().find(|spec| spec.name == two) {
+    if let Some(spec) = table::commands().find(|spec| spec.name() == two) {
         return Ok((spec, 2));
     }
-    match table::COMMANDS.iter().find(|spec| spec.name == word(0)) {
+    match table::commands().find(|spec| spec.name() == word(0)) {
         Some(spec) => Ok((spec, 1)),
         None => Err(format!("unknown command '{}'", words.first().map(shown).unwrap_or_default())),
     }
@@ -194,6 +195,10 @@ mod tests {
         }))
     }
 
+    fn ask(name: &str) -> Verb {
+        Verb::Ask(crate::ops::named(name).unwrap())
+    }
+
     #[test]
     fn options_stand_anywhere_and_in_every_form() {
         let expected = run(Verb::Connect, &["host:1"], &[(Opt::Config, "f"), (Opt::Plain, ""), (Opt::Include, "*")]);
@@ -209,10 +214,10 @@ mod tests {
 
     #[test]
     fn one_name_means_what_the_command_makes_of_it() {
-        assert_eq!(read("sync --share vpn"), run(Verb::Sync, &[], &[(Opt::Share, "vpn")]));
+        assert_eq!(read("sync --share vpn"), run(ask("sync"), &[], &[(Opt::Ask("share"), "vpn")]));
         assert_eq!(read("init --share vpn=/x"), run(Verb::Init, &[], &[(Opt::ShareDir, "vpn=/x")]));
-        assert_eq!(read("peers"), run(Verb::Peers, &[], &[]));
-        assert_eq!(read("peers forget r2"), run(Verb::PeersForget, &["r2"], &[]));
+        assert_eq!(read("peers"), run(ask("peers"), &[], &[]));
+        assert_eq!(read("peers forget r2"), run(ask("forget_peer"), &["r2"], &[]));
         assert_eq!(read("daemon --debug"), run(Verb::Daemon, &[], &[(Opt::Verbose, "")]));
         assert_eq!(read("daemon --poll-interval -5"), run(Verb::Daemon, &[], &[(Opt::PollInterval, "-5")]));
     }
@@ -224,9 +229,9 @@ mod tests {
             ("-h", Wish::Help(None)),
             ("help", Wish::Help(None)),
             ("--help", Wish::Help(None)),
-            ("connect -h", Wish::Help(Some(Verb::Connect))),
-            ("help peers forget", Wish::Help(Some(Verb::PeersForget))),
-            ("scan --json --help", Wish::Help(Some(Verb::Scan))),
+            ("connect -h", Wish::Help(Some("connect"))),
+            ("help peers forget", Wish::Help(Some("peers forget"))),
+            ("scan --json --help", Wish::Help(Some("scan"))),
             ("-V", Wish::Version),
             ("listen --version", Wish::Version),
         ] {

@@ -10,7 +10,7 @@ use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Absent, Refusal};
 use crate::cli::render::{self, Fields, Look, acts, history, status};
 use crate::cli::request::{self, Known, Request};
-use crate::cli::table::{Opt, Verb};
+use crate::cli::table::Opt;
 use crate::cli::zone::Zone;
 use crate::cli::{Done, Failure, NO_DAEMON, setup};
 use crate::daemon::place::{self, Place};
@@ -18,12 +18,13 @@ use crate::daemon::{env, json};
 use crate::fs::local;
 use crate::model::{Digest, escape};
 use crate::node::api::Tree;
+use crate::ops::Op;
 
 /// Asks the running daemon what a command wants to know, or wants done.
 ///
 /// # Errors
 /// There is no daemon, it refuses, or the arguments make no sense.
-pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
+pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure> {
     let database = setup::database(invocation).map_err(Failure::Usage)?;
     let mut daemon = match ask::find(&database) {
         Ok(daemon) => daemon,
@@ -31,19 +32,19 @@ pub fn asking(invocation: &Invocation) -> Result<Done, Failure> {
     };
     let outcome = (|| {
         let mut known = Known::default();
-        if request::needs_shares(invocation) {
+        if request::needs_shares(invocation, op) {
             known.shares = names(&daemon.ask(&Request::plain("shares"))?, "shares");
         }
-        if request::needs_peers(invocation) {
+        if request::needs_peers(invocation, op) {
             known.peers = request::Peers::of(&daemon.ask(&Request::plain("peers"))?);
         }
-        match request::request(invocation, &known) {
+        match request::request(invocation, op, &known) {
             Ok(request) => daemon.ask(&request),
             Err(message) => Err(Refusal::Said { code: "argument".into(), message }),
         }
     })();
     match outcome {
-        Ok(answer) => answered(invocation, &answer, &database),
+        Ok(answer) => answered(invocation, op, &answer, &database),
         Err(refusal) => refused(refusal, invocation.has(Opt::Json)),
     }
 }
@@ -85,24 +86,24 @@ pub fn refused(refusal: Refusal, as_json: bool) -> Result<Done, Failure> {
     Err(if code == "argument" { Failure::usage(message) } else { Failure::failed(message) })
 }
 
-fn answered(invocation: &Invocation, answer: &Value, database: &Path) -> Result<Done, Failure> {
+fn answered(invocation: &Invocation, op: &Op, answer: &Value, database: &Path) -> Result<Done, Failure> {
     let tree = json::from_json(answer);
     let look = look(invocation);
-    let done = acts::done(invocation.verb, &tree, &look);
+    let done = acts::done(op, &tree, &look);
     if invocation.has(Opt::Json) {
         return Ok(Done { text: format!("{answer:#}\n").into(), code: done.1, ..Done::default() });
     }
-    let text = match invocation.verb {
-        Verb::Show => return content(&tree, database),
+    let text = match op.name {
+        "show" => return content(&tree, database),
         // A diff is content too: what a terminal must not get is left out only there.
-        Verb::Diff if tree.get("would").is_some() => done.0,
-        Verb::Diff => return Ok(Done::text(history::diff(&tree, &look))),
-        Verb::Status => status::status(&tree, &look),
-        Verb::Peers => status::peers(&tree, &look),
-        Verb::Shares => status::shares(&tree, &look),
-        Verb::Log => history::log(&tree, &look),
+        "diff" if tree.get("would").is_some() => done.0,
+        "diff" => return Ok(Done::text(history::diff(&tree, &look))),
+        "status" => status::status(&tree, &look),
+        "peers" => status::peers(&tree, &look),
+        "shares" => status::shares(&tree, &look),
+        "history" => history::log(&tree, &look),
         // Names in it are escaped, and a program reads it.
-        Verb::Metrics => return Ok(Done::text(tree.text("text"))),
+        "metrics" => return Ok(Done::text(tree.text("text"))),
         _ => done.0,
     };
     Ok(Done { text: render::lines(&text).into(), code: done.1, ..Done::default() })

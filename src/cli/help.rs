@@ -2,33 +2,25 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::table::{self, CommandSpec, OptionSpec, Verb};
+use crate::cli::table::{self, CommandSpec, Group, OptionSpec};
 
 /// Columns of help.
 const WIDTH: usize = 100;
 
-/// Headings of the list of commands, each with its first command.
-const GROUPS: [(&str, Verb); 4] = [
-    ("Run", Verb::Daemon),
-    ("Set up", Verb::Init),
-    ("Ask the running daemon", Verb::Status),
-    ("Look at a directory", Verb::Scan),
-];
-
 /// Everything there is, in a page.
 pub fn overview() -> String {
     let mut text =
-        String::from("owsync keeps directories equal on several machines.\n\nUsage: owsync COMMAND [OPTIONS]\n");
-    for spec in table::COMMANDS {
-        if let Some((heading, _)) = GROUPS.iter().find(|(_, first)| *first == spec.verb) {
-            let _ = write!(text, "\n{heading}:\n");
+        String::from("owsync keeps directories in sync on several machines.\n\nUsage: owsync COMMAND [OPTIONS]\n");
+    for group in Group::ALL {
+        let _ = write!(text, "\n{}:\n", group.heading());
+        for spec in table::commands().filter(|spec| spec.group() == group) {
+            let name = format!("{} {}", spec.name(), spec.operands());
+            entry(&mut text, &name, 26, spec.summary());
         }
-        let name = format!("{} {}", spec.name, spec.operands);
-        entry(&mut text, &name, 26, spec.summary);
     }
     text.push_str(
         "\n`owsync COMMAND --help` explains a command and its options.\n\
-         Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n",
+         Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no daemon is running.\n",
     );
     text
 }
@@ -36,25 +28,33 @@ pub fn overview() -> String {
 /// A command and its options.
 pub fn command(spec: &CommandSpec) -> String {
     let mut text = format!("{}\n\n", usage(spec));
-    fill(&mut text, &format!("{}.", capital(spec.summary)), 0);
-    for paragraph in spec.detail.lines() {
+    fill(&mut text, &format!("{}.", capital(spec.summary())), 0);
+    for paragraph in spec.detail().lines() {
         fill(&mut text, paragraph, 0);
     }
+    let operands = spec.operand_help();
+    if !operands.is_empty() {
+        text.push_str("\nArguments:\n");
+    }
+    for (label, help) in operands {
+        entry(&mut text, label, 32, help);
+    }
     text.push_str("\nOptions:\n");
-    for option in spec.every_option() {
+    for option in spec.options() {
         let meaning = match option.default {
             "" => option.meaning.to_string(),
             default => format!("{} [default: {default}]", option.meaning),
         };
-        entry(&mut text, &names(option), 32, &meaning);
+        entry(&mut text, &names(&option), 32, &meaning);
     }
     text
 }
 
 /// How a command is called.
 pub fn usage(spec: &CommandSpec) -> String {
-    let operands = if spec.operands.is_empty() { String::new() } else { format!(" {}", spec.operands) };
-    format!("Usage: owsync {}{operands} [OPTIONS]", spec.name)
+    let operands = spec.operands();
+    let space = if operands.is_empty() { "" } else { " " };
+    format!("Usage: owsync {}{space}{operands} [OPTIONS]", spec.name())
 }
 
 fn names(option: &OptionSpec) -> String {
@@ -116,35 +116,45 @@ mod tests {
     #[test]
     fn every_command_is_listed_and_explains_each_of_its_options() {
         let all = overview();
-        for spec in table::COMMANDS {
-            assert!(all.contains(&format!("  {}", spec.name)), "{}", spec.name);
-            let text = command(spec);
-            for option in spec.every_option() {
-                assert!(text.contains(&format!("--{}", option.long[0])), "{} --{}", spec.name, option.long[0]);
-                assert!(option.value.is_none() || text.contains("[default: "), "{}", spec.name);
+        for spec in table::commands() {
+            assert!(all.contains(&format!("  {}", spec.name())), "{}", spec.name());
+            let text = command(&spec);
+            for option in spec.options() {
+                assert!(text.contains(&format!("--{}", option.long[0])), "{} --{}", spec.name(), option.long[0]);
+                assert!(option.value.is_none() || text.contains("[default: "), "{}", spec.name());
             }
         }
     }
 
     #[test]
-    fn no_line_is_wider_than_a_page_and_no_group_is_lost() {
-        let pages = table::COMMANDS.iter().map(command).chain([overview()]);
+    fn no_line_is_wider_than_a_page() {
+        let pages = table::commands().map(|spec| command(&spec)).chain([overview()]);
         for page in pages {
             assert!(page.lines().all(|line| line.chars().count() <= WIDTH), "{page}");
-        }
-        for (heading, _) in GROUPS {
-            assert!(overview().contains(heading));
         }
     }
 
     #[test]
     fn an_option_shows_its_names_value_and_default() {
-        let text = command(table::command(Verb::Daemon));
-        assert!(text.starts_with("Usage: owsync daemon [OPTIONS]\n\nKeep the shares equal"), "{text}");
+        let daemon = table::commands().find(|spec| spec.name() == "daemon").unwrap();
+        let text = command(&daemon);
+        assert!(text.starts_with("Usage: owsync daemon [OPTIONS]\n\nRun the daemon.\n"), "{text}");
         assert!(
-            text.contains("  -P, --port PORT               port to listen on, and to dial [default: 4321]\n"),
+            text.contains("  -P, --port PORT               port to listen on and to connect to [default: 4321]\n"),
             "{text}"
         );
-        assert!(text.contains("  -v, --verbose, --debug        tell everything"), "{text}");
+        assert!(text.contains("  -v, --verbose, --debug        print more"), "{text}");
+    }
+
+    #[test]
+    fn an_operation_of_the_table_explains_its_arguments() {
+        let pause = table::commands().find(|spec| spec.name() == "pause").unwrap();
+        let text = command(&pause);
+        assert!(text.starts_with("Usage: owsync pause [PEER] [OPTIONS]\n\nStop syncing with a peer"), "{text}");
+        assert!(text.contains("\nArguments:\n  [PEER]                        a peer, by its name"), "{text}");
+        assert!(text.contains("      --for TIME                duration: seconds, or 5m, 2h, 1d [default: "), "{text}");
+        let approve = table::commands().find(|spec| spec.name() == "approve").unwrap();
+        let text = command(&approve);
+        assert!(["--mine", "--theirs", "--newest"].iter().all(|flag| text.contains(flag)), "{text}");
     }
 }

@@ -84,7 +84,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match args::parse(arguments) {
         Ok(Wish::Run(invocation)) => report(command(&invocation)),
         Ok(Wish::Help(None)) => report(Ok(Done::text(help::overview()))),
-        Ok(Wish::Help(Some(verb))) => report(Ok(Done::text(help::command(table::command(verb))))),
+        Ok(Wish::Help(Some(name))) => {
+            let page = table::commands().find(|spec| spec.name() == name).map(|spec| help::command(&spec));
+            report(Ok(Done::text(page.unwrap_or_else(help::overview))))
+        }
         Ok(Wish::Version) => report(Ok(Done::text(help::version()))),
         Ok(Wish::Nothing) => {
             say(&help::overview());
@@ -100,25 +103,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn command(invocation: &Invocation) -> Result<Done, Failure> {
     match invocation.verb {
         Verb::Daemon | Verb::Listen | Verb::Connect => start::start(invocation),
-        Verb::Status
-        | Verb::Peers
-        | Verb::PeersForget
-        | Verb::Shares
-        | Verb::Metrics
-        | Verb::Sync
-        | Verb::Pause
-        | Verb::Resume
-        | Verb::Approve
-        | Verb::Reject
-        | Verb::Accept
-        | Verb::Log
-        | Verb::Show
-        | Verb::Diff
-        | Verb::Restore
-        | Verb::Confirm
-        | Verb::Undo
-        | Verb::Forget => asking::asking(invocation),
-        Verb::Rollback => rollback::rollback(invocation),
+        Verb::Ask(op) if op.name == "rollback" => rollback::rollback(invocation, op),
+        Verb::Ask(op) => asking::asking(invocation, op),
         Verb::Scan => scan::scan(invocation),
         Verb::Genkey => keys::genkey(invocation),
         Verb::Identity => keys::identity(invocation),

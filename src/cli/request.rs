@@ -1,4 +1,4 @@
-//! From an invocation to a question for the running daemon.
+//! Makes a request to the running daemon from an invocation of one of the operations in [`crate::ops`].
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,12 +8,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::Invocation;
-use crate::cli::table::{Opt, Verb};
+use crate::cli::table::Opt;
 use crate::config::values;
-use crate::model::{escape, limits};
-
-/// Versions that `log` lists when nobody says how many.
-const LOG_LINES: u64 = 50;
+use crate::model::escape;
+use crate::ops::{Argument, Form, Kind, Op, Or};
 
 /// How long an answer may take that the daemon has in memory, or needs a few reads of the disk for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -75,157 +73,101 @@ impl Peers {
     }
 }
 
-/// Whether the question depends on which shares there are: `approve X` means the share X where there is one.
-pub fn needs_shares(invocation: &Invocation) -> bool {
-    matches!(invocation.verb, Verb::Approve | Verb::Reject) && !invocation.operands.is_empty()
+/// Whether the question depends on which shares there are: `approve X` means the share X if there is one.
+pub fn needs_shares(invocation: &Invocation, op: &Op) -> bool {
+    !invocation.operands.is_empty() && has_operand(op, Or::Share)
 }
 
-/// Whether the question depends on which peers there are: `diff X` means the peer X where there is one.
-pub fn needs_peers(invocation: &Invocation) -> bool {
-    invocation.verb == Verb::Diff
+/// Whether the question depends on which peers there are: `diff X` means the peer X if there is one.
+pub fn needs_peers(invocation: &Invocation, op: &Op) -> bool {
+    !invocation.operands.is_empty() && has_operand(op, Or::Peer)
 }
 
-/// The question that a command asks.
+fn has_operand(op: &Op, wanted: Or) -> bool {
+    op.operands().any(|argument| matches!(argument.form, Form::Operand { or, .. } if or == wanted))
+}
+
+/// The request that a command makes.
 ///
 /// # Errors
 /// The options contradict each other, or make no sense.
-pub fn request(invocation: &Invocation, known: &Known) -> Result<Request, String> {
+pub fn request(invocation: &Invocation, op: &'static Op, known: &Known) -> Result<Request, String> {
     let mut params = Map::new();
-    let mut patience = PATIENCE;
-    let mut set = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            params.insert(name.into(), value);
-        }
-    };
-    let word = |index: usize| invocation.operand(index).map(|word| escape::as_typed(word.as_bytes()));
-    let path = |index: usize| invocation.operand(index).map(|word| path(word, &Place::here()));
-    let share = invocation.last(Opt::Share).map(|share| Value::from(escape::as_typed(share.as_bytes())));
-    let method = match invocation.verb {
-        Verb::Status => "status",
-        Verb::Peers => "peers",
-        Verb::Shares => "shares",
-        Verb::Metrics => "metrics",
-        Verb::Identity => "identity",
-        Verb::Sync => {
-            let (dry, wait) = (invocation.has(Opt::DryRun), !invocation.has(Opt::NoWait));
-            set("peer", word(0).map(Value::from));
-            set("share", share);
-            set("dry_run", dry.then_some(Value::Bool(true)));
-            set("wait", (wait && !dry).then_some(Value::Bool(true)));
-            patience += limits::SYNC_TIME;
-            "sync"
-        }
-        Verb::Pause | Verb::Resume => {
-            set("peer", word(0).map(Value::from));
-            set("share", share);
-            set("reason", invocation.last(Opt::Reason).map(|reason| Value::from(reason.to_string_lossy())));
-            if let Some(time) = invocation.last(Opt::For) {
-                let time = time.to_str().and_then(values::duration).filter(|time| !time.is_zero());
-                let time = time.ok_or("--for needs a time: seconds, or 5m, 2h, 1d")?;
-                set("for", Some(Value::from(time.as_secs())));
+    let mut operands = invocation.operands.iter().map(|word| word.as_os_str()).peekable();
+    for argument in op.arguments {
+        let given = match argument.form {
+            Form::Operand { or, .. } => match operands.next() {
+                Some(word) => Some(operand(argument, or, word, operands.peek().is_none(), known)?),
+                None => None,
+            },
+            Form::Option { .. } | Form::Unless(_) | Form::Each | Form::None => {
+                option(argument, invocation)?.map(|value| (argument.name, value))
             }
-            if invocation.verb == Verb::Pause { "pause" } else { "resume" }
+        };
+        let Some((name, value)) = given else { continue };
+        match params.insert(name.into(), value.clone()) {
+            Some(other) if other != value => return Err(format!("two {name}s are named")),
+            _ => {}
         }
-        Verb::Approve | Verb::Reject => {
-            let (named, path) = match (invocation.operand(0), path(0)) {
-                (Some(word), _) if known.shares.iter().any(|share| word.to_str() == Some(share)) => {
-                    (word.to_str().map(Value::from), None)
-                }
-                (_, path) => (None, path.map(Value::from)),
-            };
-            if named.is_some() && share.is_some() && named != share {
-                return Err("two shares are named".into());
-            }
-            set("share", named.or(share));
-            set("path", path);
-            let picks = [(Opt::Mine, "mine"), (Opt::Theirs, "theirs"), (Opt::Newest, "newest")];
+    }
+    Ok(Request { method: op.name, params: Value::Object(params), patience: PATIENCE + op.takes })
+}
+
+/// The argument that an operand gives: its own, or the share or peer that it names instead.
+fn operand(
+    argument: &Argument,
+    or: Or,
+    word: &OsStr,
+    is_last: bool,
+    known: &Known,
+) -> Result<(&'static str, Value), String> {
+    let text = escape::as_typed(word.as_bytes());
+    match or {
+        Or::Share if known.shares.contains(&text) => return Ok(("share", text.into())),
+        // The first of two words is a path, whatever it is called.
+        Or::Peer if is_last && known.peers.include(&text) => return Ok(("peer", text.into())),
+        Or::Share | Or::Peer | Or::Nothing => {}
+    }
+    let Form::Operand { label, .. } = argument.form else { unreachable!("only operands are words") };
+    Ok((argument.name, value(argument.kind, label, word)?))
+}
+
+/// The value that options give to an argument.
+fn option(argument: &Argument, invocation: &Invocation) -> Result<Option<Value>, String> {
+    Ok(match (argument.form, argument.kind) {
+        (Form::Option { long, .. }, Kind::Flag) => invocation.has(Opt::Ask(long)).then_some(Value::Bool(true)),
+        (Form::Option { long, .. }, kind) => match invocation.last(Opt::Ask(long)) {
+            Some(text) => Some(value(kind, &format!("--{long}"), text)?),
+            None => None,
+        },
+        (Form::Unless(long), _) => (!invocation.has(Opt::Ask(long))).then_some(Value::Bool(true)),
+        (Form::Each, Kind::Word(choices)) => {
             let given: Vec<&str> =
-                picks.iter().filter(|(opt, _)| invocation.has(*opt)).map(|(_, word)| *word).collect();
+                choices.iter().map(|choice| choice.word).filter(|word| invocation.has(Opt::Ask(word))).collect();
             match given[..] {
-                [] => {}
-                [pick] => set("pick", Some(pick.into())),
-                _ => return Err("--mine, --theirs and --newest exclude each other".into()),
-            }
-            set("dry_run", invocation.has(Opt::DryRun).then_some(Value::Bool(true)));
-            if invocation.verb == Verb::Approve { "approve" } else { "reject" }
-        }
-        Verb::Log => {
-            let limit = match invocation.last(Opt::Limit).map(OsStr::to_str) {
-                None => LOG_LINES,
-                Some(text) => text
-                    .and_then(|text| text.parse().ok())
-                    .filter(|&limit| limit > 0)
-                    .ok_or("--limit needs a number from 1")?,
-            };
-            set("path", path(0).map(Value::from));
-            set("share", share);
-            let text = |opt| invocation.last(opt).map(|text| Value::from(escape::as_typed(text.as_bytes())));
-            set("why", text(Opt::Why));
-            set("node", text(Opt::Node));
-            set("limit", Some(limit.into()));
-            "history"
-        }
-        Verb::Show => {
-            set("path", path(0).map(Value::from));
-            "show"
-        }
-        Verb::Diff => {
-            let peer = |index: usize| word(index).filter(|word| known.peers.include(word));
-            match (peer(0), invocation.operand(1)) {
-                (Some(peer), None) => {
-                    set("peer", Some(peer.into()));
-                    set("share", share);
-                    set("dry_run", Some(Value::Bool(true)));
-                    "sync"
-                }
-                _ => {
-                    set("path", path(0).map(Value::from));
-                    match peer(1) {
-                        Some(peer) => set("peer", Some(peer.into())),
-                        None => set("with", path(1).map(Value::from)),
-                    }
-                    "diff"
-                }
+                [] => None,
+                [word] => Some(word.into()),
+                [first, second, ..] => return Err(format!("--{first} and --{second} exclude each other")),
             }
         }
-        Verb::Restore => {
-            set("path", path(0).map(Value::from));
-            "restore"
+        (Form::Each | Form::Operand { .. } | Form::None, _) => None,
+    })
+}
+
+/// The value of an argument; `given` names it for people.
+fn value(kind: Kind, given: &str, text: &OsStr) -> Result<Value, String> {
+    let positive = |text: &str| text.parse::<u64>().ok().filter(|&number| number > 0);
+    Ok(match kind {
+        Kind::Path => path(text, &Place::here()).into(),
+        Kind::Number => {
+            text.to_str().and_then(positive).ok_or_else(|| format!("{given} needs to be a number from 1"))?.into()
         }
-        Verb::Confirm | Verb::Rollback => {
-            set("share", word(0).map(Value::from));
-            if invocation.verb == Verb::Confirm { "confirm" } else { "rollback" }
+        Kind::Seconds => {
+            let time = text.to_str().and_then(values::duration).filter(|time| !time.is_zero());
+            time.ok_or_else(|| format!("{given} needs a time: seconds, or 5m, 2h, 1d"))?.as_secs().into()
         }
-        Verb::Undo => {
-            let run = word(0).and_then(|text| text.parse::<u64>().ok()).ok_or("undo needs the number of a run")?;
-            set("run", Some(run.into()));
-            "undo"
-        }
-        Verb::Forget => {
-            set("path", path(0).map(Value::from));
-            "forget"
-        }
-        Verb::Accept => {
-            set("peer", word(0).map(Value::from));
-            "accept"
-        }
-        Verb::PeersForget => {
-            set("peer", word(0).map(Value::from));
-            "forget_peer"
-        }
-        Verb::Invite => "invite",
-        Verb::Init => "init",
-        Verb::Daemon
-        | Verb::Listen
-        | Verb::Connect
-        | Verb::Scan
-        | Verb::Genkey
-        | Verb::Join
-        | Verb::Check
-        | Verb::MergeFile
-        | Verb::Help => unreachable!("{:?} asks nobody", invocation.verb),
-    };
-    Ok(Request { method, params: Value::Object(params), patience })
+        Kind::Text | Kind::Word(_) | Kind::Texts | Kind::Flag => escape::as_typed(text.as_bytes()).into(),
+    })
 }
 
 /// Where a typed path is relative to, and what is there.
@@ -284,6 +226,7 @@ fn tidy(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::args::{Wish, parse};
+    use crate::cli::table::Verb;
 
     fn asked(line: &str) -> Result<(&'static str, Value), String> {
         match parse(line.split_whitespace().map(Into::into)).unwrap() {
@@ -295,7 +238,8 @@ mod tests {
                         ids: vec!["5ac1f00d11223344".into()],
                     },
                 };
-                request(&invocation, &known).map(|request| (request.method, request.params))
+                let Verb::Ask(op) = invocation.verb else { panic!("{line}") };
+                request(&invocation, op, &known).map(|request| (request.method, request.params))
             }
             other => panic!("{other:?}"),
         }
@@ -307,7 +251,8 @@ mod tests {
             ("status", "status", json!({})),
             ("sync", "sync", json!({"wait": true})),
             ("sync r2 --share vpn --no-wait", "sync", json!({"peer": "r2", "share": "vpn"})),
-            ("sync --dry-run", "sync", json!({"dry_run": true})),
+            ("sync --dry-run", "sync", json!({"dry_run": true, "wait": true})),
+            ("pause r2 --for 2h --reason x", "pause", json!({"peer": "r2", "for": 7200, "reason": "x"})),
             ("pause --share vpn", "pause", json!({"share": "vpn"})),
             ("resume r2", "resume", json!({"peer": "r2"})),
             ("approve", "approve", json!({})),
@@ -318,22 +263,20 @@ mod tests {
             ("approve main:vpn", "approve", json!({"path": "main:vpn"})),
             ("reject --share main", "reject", json!({"share": "main"})),
             ("log dhcp -n 3", "history", json!({"path": "dhcp", "limit": 3})),
-            ("log", "history", json!({"limit": 50})),
-            ("log --why conflict --node r2", "history", json!({"why": "conflict", "node": "r2", "limit": 50})),
+            ("log", "history", json!({})),
+            ("log --why conflict --node r2", "history", json!({"why": "conflict", "node": "r2"})),
             ("show dhcp@4", "show", json!({"path": "dhcp@4"})),
             ("diff dhcp@4 dhcp@5", "diff", json!({"path": "dhcp@4", "with": "dhcp@5"})),
             ("diff dhcp@4 r2", "diff", json!({"path": "dhcp@4", "peer": "r2"})),
             ("diff dhcp r3", "diff", json!({"path": "dhcp", "with": "r3"})),
             ("diff dhcp 5AC1F00D", "diff", json!({"path": "dhcp", "peer": "5AC1F00D"})),
-            ("diff r2", "sync", json!({"peer": "r2", "dry_run": true})),
-            (
-                "diff 10.0.0.9:4321 --share vpn",
-                "sync",
-                json!({"peer": "10.0.0.9:4321", "share": "vpn", "dry_run": true}),
-            ),
+            ("diff r2", "diff", json!({"peer": "r2"})),
+            ("diff 10.0.0.9:4321 --share vpn", "diff", json!({"peer": "10.0.0.9:4321", "share": "vpn"})),
             ("diff r2 dhcp@3", "diff", json!({"path": "r2", "with": "dhcp@3"})),
             ("restore main:dhcp@4", "restore", json!({"path": "main:dhcp@4"})),
             ("forget dhcp", "forget", json!({"path": "dhcp"})),
+            ("undo 7", "undo", json!({"run": 7})),
+            ("confirm vpn", "confirm", json!({"share": "vpn"})),
             ("accept", "accept", json!({})),
             ("peers forget r2", "forget_peer", json!({"peer": "r2"})),
         ] {
@@ -343,7 +286,14 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        for line in ["approve --mine --theirs", "approve vpn --share main", "log -n none", "log -n 0"] {
+        for line in [
+            "approve --mine --theirs",
+            "approve vpn --share main",
+            "log -n none",
+            "log -n 0",
+            "undo x",
+            "pause --for soon",
+        ] {
             assert!(asked(line).is_err(), "{line}");
         }
     }

@@ -26,7 +26,6 @@ mod memory;
 mod metrics;
 pub mod place;
 mod poller;
-pub mod request;
 mod runner;
 mod selfwatch;
 mod shell;

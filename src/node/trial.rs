@@ -260,7 +260,7 @@ impl<F: Fs> Node<F> {
             self.keep_trial(name, "by a person");
         }
         match names.len() {
-            0 => Reply::failed(Fault::State, "nothing waits to be confirmed"),
+            0 => Reply::failed(Fault::State, "nothing is awaiting confirmation"),
             count => Reply::Done(Tree::map().with("confirmed", count)),
         }
     }
@@ -271,7 +271,7 @@ impl<F: Fs> Node<F> {
         let Some((last, others)) = names.split_last() else {
             return Some(Reply::failed(
                 Fault::State,
-                "nothing waits to be confirmed, so there is nothing to take back",
+                "nothing is awaiting confirmation, so there is nothing to roll back",
             ));
         };
         for name in others {

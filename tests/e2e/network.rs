@@ -350,7 +350,7 @@ fn a_daemon_that_is_killed_within_the_time_takes_it_back_when_it_starts() {
     // As at boot, before anything else runs.
     let output = b.command(&["rollback", "-c", b.config().to_str().unwrap()]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "taken back: the former contents are in place\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "rolled back: the previous contents are in place\n");
     assert_eq!(b.read("network").as_deref(), Some("up"));
 
     net.spaces[1].run(&["ip", "link", "set", &Net::port(1, 0), "up"]);

@@ -7,9 +7,10 @@ use owsync::cli::zone::Zone;
 use owsync::config::{Flavour, Problem, Section, Told, conf as config_file, options, uci as config_package};
 use owsync::daemon::joining::base64;
 use owsync::daemon::joining::text::JoinText;
-use owsync::daemon::{control as control_socket, json, request};
+use owsync::daemon::{control as control_socket, json};
 use owsync::model::settings::ShareSettings;
 use owsync::model::{Digest, RelPath, Settings, ShareName, escape as escaping, limits};
+use owsync::ops;
 use owsync::reconcile::filter::{Doubt, Filter, absolute, doubt, matches};
 use owsync::uci as packages;
 
@@ -158,7 +159,7 @@ pub fn control(data: &[u8]) -> bool {
     for (name, dir) in [("main", "/etc/config"), ("vpn", "/etc/config/vpn")] {
         settings.shares.push(ShareSettings::new(ShareName::parse(name).expect("a name"), PathBuf::from(dir)));
     }
-    request::parse(&settings, &method, &params).is_ok()
+    ops::request(&settings, &method, &params).is_ok()
 }
 
 /// The first byte says whether the rest is a text, or the CBOR of one that gets the right frame and checksum here.

@@ -2,10 +2,13 @@
 //!
 //! The hexadecimal lines are those of a conversation between the C programs; the codec under test had no part in it.
 
+use std::time::Duration;
+
 use owsync::daemon::ubus::blobmsg;
 use owsync::daemon::ubus::message::{self, Body, Message, Outbox};
-use owsync::daemon::ubus::methods::{Kind, Method, signature};
-use owsync::node::api::Tree;
+use owsync::daemon::ubus::methods::signature;
+use owsync::node::api::{Command, Tree};
+use owsync::ops::{Access, Argument, Arguments, Form, Kind, Op, Request};
 
 const ADD_OBJECT: &str = "0006000100000000000000700200000b6f7773796e63000006000060820000100006737461747573000000008200004c000473796e63000085000010000470656572000000000003850000100005666f726365000000000785000010000362696700000000000004850000100003616e7900000000000000";
 const INVOKE_STATUS: &str = "0005000244a677af0000003403000008f644f9de0400000b73746174757300000c000009726f6f74000000000d000009726f6f740000000007000004";
@@ -45,17 +48,23 @@ fn assert_writes(recorded: &str, write: impl FnOnce(&mut Outbox)) {
 
 #[test]
 fn what_is_asked_of_ubusd_is_written_as_libubus_writes_it() {
-    const METHODS: &[Method] = &[
-        Method { name: "status", arguments: &[] },
-        Method { name: "sync", arguments: &[("peer", Kind::Text), ("force", Kind::Flag)] },
-    ];
+    const fn argument(name: &'static str, kind: Kind) -> Argument {
+        Argument { name, kind, form: Form::None, help: "", on_ubus: true }
+    }
+    const fn method(name: &'static str, arguments: &'static [Argument]) -> Op {
+        let (access, takes) = (Access::Read, Duration::ZERO);
+        let read = |_: &Arguments<'_>| Ok(Request::Command(Command::Status));
+        Op { name, command: None, help: "", detail: "", access, arguments, takes, read }
+    }
+    const METHODS: &[Op] =
+        &[method("status", &[]), method("sync", &[argument("peer", Kind::Text), argument("force", Kind::Flag)])];
     assert_writes(LOOKUP, |out| out.lookup(5, "owsync"));
     // The recorded object declares two arguments more, of types that this one has no word for: the lengths differ by them.
     let (recorded, _) = ADD_OBJECT.split_once("85000010000362696700").unwrap();
     let ours = [("00000070", "00000050"), ("06000060", "06000040"), ("8200004c", "8200002c")]
         .iter()
         .fold(recorded.to_string(), |text, (theirs, ours)| text.replacen(theirs, ours, 1));
-    assert_writes(&ours, |out| out.add_object(1, "owsync", &signature(METHODS)));
+    assert_writes(&ours, |out| out.add_object(1, "owsync", &signature(METHODS.iter())));
 }
 
 #[test]

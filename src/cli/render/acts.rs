@@ -2,12 +2,12 @@
 
 use crate::cli::render::status::exceptions;
 use crate::cli::render::{Fields, Look, count, preview};
-use crate::cli::table::Verb;
 use crate::model::WallTime;
 use crate::node::api::Tree;
+use crate::ops::Op;
 
 /// What came of a command, and its exit code.
-pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
+pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
     if answer.get("would").is_some() {
         return (preview::would(answer), 0);
     }
@@ -16,27 +16,27 @@ pub fn done(verb: Verb, answer: &Tree, look: &Look) -> (String, u8) {
         "" => String::new(),
         share => format!("share {share}: "),
     };
-    let text = match verb {
+    let text = match op.name {
         // Its text is made elsewhere.
-        Verb::Status => return (String::new(), u8::from(!answer.flag("in_sync"))),
-        Verb::Sync => return sync(answer, look),
-        Verb::Pause => match answer.number("until") {
+        "status" => return (String::new(), u8::from(!answer.flag("in_sync"))),
+        "sync" => return sync(answer, look),
+        "pause" => match answer.number("until") {
             Some(until) => {
                 format!("paused until {}; `owsync resume` goes on before\n", WallTime(until.saturating_mul(1000)))
             }
             None => "paused; `owsync resume` goes on\n".to_string(),
         },
-        Verb::Resume => "resumed\n".to_string(),
+        "resume" => "resumed\n".to_string(),
         // A number of paths, or one for the share itself.
-        Verb::Approve => format!("{}approved: {}\n", share(), number("approved")),
-        Verb::Reject => format!("{}rejected: {}\n", share(), number("rejected")),
-        Verb::Accept => format!("accepted {}\n", answer.text("accepted")),
-        Verb::PeersForget => {
+        "approve" => format!("{}approved: {}\n", share(), number("approved")),
+        "reject" => format!("{}rejected: {}\n", share(), number("rejected")),
+        "accept" => format!("accepted {}\n", answer.text("accepted")),
+        "forget_peer" => {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
-        Verb::Restore | Verb::Undo | Verb::Rollback => landed(answer),
-        Verb::Confirm => "confirmed: it stays\n".to_string(),
-        Verb::Forget => format!("forgot {}\n", count(number("forgotten"), "former version")),
+        "restore" | "undo" | "rollback" => landed(answer),
+        "confirm" => "confirmed: it stays\n".to_string(),
+        "forget" => format!("forgot {}\n", count(number("forgotten"), "former version")),
         _ => String::new(),
     };
     (if look.quiet { String::new() } else { text }, 0)
@@ -89,27 +89,31 @@ fn sync(answer: &Tree, look: &Look) -> (String, u8) {
 mod tests {
     use super::*;
 
+    fn op(name: &str) -> &'static Op {
+        crate::ops::named(name).unwrap()
+    }
+
     /// F112: status ends with 0 only where everything is in sync.
     #[test]
     fn the_exit_code_of_status_is_its_verdict() {
-        let code = |in_sync: bool| done(Verb::Status, &Tree::map().with("in_sync", in_sync), &Look::default()).1;
+        let code = |in_sync: bool| done(op("status"), &Tree::map().with("in_sync", in_sync), &Look::default()).1;
         assert_eq!((code(true), code(false)), (0, 1));
-        assert_eq!(done(Verb::Status, &Tree::map(), &Look::default()).1, 1);
+        assert_eq!(done(op("status"), &Tree::map(), &Look::default()).1, 1);
     }
 
     #[test]
     fn what_was_done_is_said_in_a_line_and_not_at_all_when_quiet() {
-        for (verb, answer, text) in [
-            (Verb::Approve, Tree::map().with("share", "main").with("approved", 3u64), "share main: approved: 3\n"),
-            (Verb::Reject, Tree::map().with("share", "main").with("rejected", 1u64), "share main: rejected: 1\n"),
-            (Verb::Accept, Tree::map().with("accepted", "r4"), "accepted r4\n"),
+        for (name, answer, text) in [
+            ("approve", Tree::map().with("share", "main").with("approved", 3u64), "share main: approved: 3\n"),
+            ("reject", Tree::map().with("share", "main").with("rejected", 1u64), "share main: rejected: 1\n"),
+            ("accept", Tree::map().with("accepted", "r4"), "accepted r4\n"),
             (
-                Verb::Restore,
+                "restore",
                 Tree::map().with("share", "main").with("run", 7u64).with("paths", vec![Tree::from("dhcp")]),
                 "share main: back as before: dhcp (run 7; `owsync undo 7` takes that back)\n",
             ),
             (
-                Verb::Undo,
+                "undo",
                 Tree::map()
                     .with("share", "main")
                     .with("run", 8u64)
@@ -118,10 +122,10 @@ mod tests {
                 "share main: back as before: dhcp (run 8; `owsync undo 8` takes that back)\n\
                  left as they are, because they changed since: network\n",
             ),
-            (Verb::Forget, Tree::map().with("forgotten", 2u64), "forgot 2 former versions\n"),
+            ("forget", Tree::map().with("forgotten", 2u64), "forgot 2 former versions\n"),
         ] {
-            assert_eq!(done(verb, &answer, &Look::default()), (text.into(), 0));
-            assert_eq!(done(verb, &answer, &Look { quiet: true, ..Look::default() }), (String::new(), 0));
+            assert_eq!(done(op(name), &answer, &Look::default()), (text.into(), 0));
+            assert_eq!(done(op(name), &answer, &Look { quiet: true, ..Look::default() }), (String::new(), 0));
         }
     }
 
@@ -129,7 +133,7 @@ mod tests {
     fn a_sync_that_is_not_complete_fails_and_says_what_is_missing() {
         let look = Look { quiet: true, ..Look::default() };
         let missing = Tree::map().with("in_sync", false).with("missing", vec![Tree::from("r3: unreachable")]);
-        assert_eq!(done(Verb::Sync, &missing, &look), ("not in sync:\n  r3: unreachable\n".into(), 1));
-        assert_eq!(done(Verb::Sync, &Tree::map().with("in_sync", true), &Look::default()), ("in sync\n".into(), 0));
+        assert_eq!(done(op("sync"), &missing, &look), ("not in sync:\n  r3: unreachable\n".into(), 1));
+        assert_eq!(done(op("sync"), &Tree::map().with("in_sync", true), &Look::default()), ("in sync\n".into(), 0));
     }
 }

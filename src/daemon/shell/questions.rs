@@ -4,18 +4,18 @@ use crate::daemon::connect::{Progress, Verdict};
 use crate::daemon::control::Question;
 use crate::daemon::env;
 use crate::daemon::listener::Listener;
-use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::Ubus;
 use crate::daemon::uncommitted::Holder;
 use crate::model::Now;
 use crate::node::CommandId;
 use crate::node::api::{Command, Reply, Tree};
+use crate::ops::{self, Request};
 
 impl Shell {
     pub(super) fn handle_question(&mut self, now: Now, question: Question) {
         let Question { client, id, method, params } = question;
-        let reply = match request::parse(self.p.node.settings(), &method, &params) {
+        let reply = match ops::request(self.p.node.settings(), &method, &params) {
             Ok(Request::Command(command)) => {
                 self.ask(now, Asker::Client { client, id, method }, command);
                 return;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::daemon::inforce;
-use crate::daemon::request::{self, Request};
 use crate::daemon::shell::{Asker, Shell};
 use crate::daemon::ubus::News;
 use crate::daemon::ubus::calls::{Answer, CallId, Failure};
 use crate::daemon::ubus::connection::QuestionId;
 use crate::model::{Map, Monotonic, Now, RelPath, ShareName};
 use crate::node::api::{Command, Fault, Level, Reply, Tree};
+use crate::ops::{self, Request};
 
 /// Time between two tries to tell procd something.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -32,10 +32,9 @@ impl Shell {
     }
 
     fn handle_ubus_question(&mut self, now: Now, id: QuestionId, method: &'static str, arguments: &Tree) {
-        let reply = match request::parse(self.p.node.settings(), method, arguments) {
+        let reply = match ops::request(self.p.node.settings(), method, arguments) {
             Ok(Request::Command(command @ (Command::Init | Command::Invite))) => {
-                let invited =
-                    request::texts(arguments, "address").and_then(|told| self.invite(now, id, command, &told));
+                let invited = ops::texts(arguments, "address").and_then(|told| self.invite(now, id, command, &told));
                 match invited {
                     Ok(()) => return,
                     Err(reply) => reply,

@@ -15,9 +15,10 @@ use std::collections::VecDeque;
 use crate::daemon::ubus::blobmsg;
 use crate::daemon::ubus::calls::{Answer, CallId, Calls, Failure, Sequence};
 use crate::daemon::ubus::message::{self, Body, Message, Outbox};
-use crate::daemon::ubus::methods::{self, Method, status};
+use crate::daemon::ubus::methods::{self, status};
 use crate::model::{Map, Monotonic, limits};
 use crate::node::api::{Fault, Tree};
+use crate::ops::Op;
 
 /// Names a question between a connection and its owner; never used twice, also not after ubusd restarted.
 pub type QuestionId = u64;
@@ -35,7 +36,7 @@ pub enum Event {
         /// To answer it by.
         id: QuestionId,
         /// What is called.
-        method: &'static Method,
+        method: &'static Op,
         /// With which arguments.
         arguments: Tree,
     },
@@ -311,7 +312,7 @@ impl Connection {
             let why = "too many questions wait for their answers";
             return self.refuse(asker, status::NO_MEMORY, Fault::System, why);
         }
-        match method.arguments(content) {
+        match methods::arguments(method, content) {
             Ok(arguments) => {
                 self.last_question += 1;
                 self.asked.insert(self.last_question, asker);
@@ -341,7 +342,7 @@ impl Connection {
 
     fn ask_for_name(&mut self, now: Monotonic) {
         let seq = self.sequence.take();
-        self.out.add_object(seq, methods::OBJECT, &methods::signature(methods::METHODS));
+        self.out.add_object(seq, methods::OBJECT, &methods::signature(methods::methods()));
         self.phase = Phase::Naming { seq, until: now.plus(limits::UBUS_ANSWER_TIME), object: None };
     }
 

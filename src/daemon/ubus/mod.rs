@@ -1,6 +1,6 @@
 //! The object `owsync` on ubus, and calls of other objects.
 //!
-//! Methods, answers and events are those of the control socket (`daemon::request`), in ubus's form. Everything works
+//! Methods, answers and events are those of the control socket ([`crate::ops`]), in ubus's form. Everything works
 //! without ubus too: where its socket's directory is missing, nothing is tried at all; where ubusd is not there or goes,
 //! it is tried again with growing pauses, and everything is put in place anew.
 //!
@@ -33,9 +33,9 @@ use crate::daemon::poller::Interest;
 use crate::model::{Monotonic, limits};
 use crate::node::api::{self, Level, Reply, Tree};
 
+use crate::ops::Op;
 use calls::{Answer, CallId};
 use connection::{Broken, Connection, Event, QuestionId};
-use methods::Method;
 
 /// Where ubusd listens; `OWSYNC_UBUS_SOCKET` names another place, for tests.
 const SOCKET: &str = "/var/run/ubus/ubus.sock";
@@ -192,7 +192,7 @@ impl Ubus {
                         return None;
                     }
                 }
-                Ok(Some(Event::Question { id, method: Method { name, .. }, arguments })) => {
+                Ok(Some(Event::Question { id, method: Op { name, .. }, arguments })) => {
                     return Some(News::Question { id, method: name, arguments });
                 }
                 Ok(Some(Event::Answer { id, answer })) => return Some(News::Answer { id, answer }),

@@ -1,4 +1,4 @@
-//! Methods and their arguments, as the control socket and ubus have them, to commands.
+//! Reads the arguments of an operation, as the control socket and ubus pass them.
 //!
 //! A PATH is `SHARE:PATH`, an absolute local path, or a path in the only share; names are escaped as status prints them.
 //! `PATH@N` is the version with the number N in `log`.
@@ -10,120 +10,21 @@ use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
 use crate::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
 use crate::store::state::Why;
 
-/// Most versions that `history` lists when nobody says how many.
-const LISTED: usize = 100;
-
-/// What somebody asked for.
-#[derive(Debug, PartialEq)]
-pub enum Request {
-    /// The node answers.
-    Command(Command),
-    /// Read the configuration again.
-    Reload,
-    /// Hear events from now on.
-    Subscribe,
-    /// Join the cluster that a join text belongs to.
-    Join {
-        /// The text.
-        text: String,
-        /// Where to find the reference, where the text is not to be believed.
-        addresses: Vec<String>,
-    },
-}
-
-/// Understands a question.
+/// The arguments of a request, read by type. An empty text is an absent one.
 ///
-/// # Errors
-/// The reply that says what is wrong with it.
-pub fn parse(settings: &Settings, method: &str, params: &Tree) -> Result<Request, Reply> {
-    let args = Arguments { settings, params };
-    let command = match method {
-        "status" => Command::Status,
-        "metrics" => Command::Metrics,
-        "peers" => Command::Peers,
-        "shares" => Command::Shares,
-        "files" => {
-            let (share, from) = args.place("from")?;
-            Command::Files { share, from }
-        }
-        "sync" => Command::Sync {
-            peer: args.peer()?,
-            share: args.share()?,
-            dry_run: args.flag("dry_run")?,
-            wait: args.flag("wait")?,
-        },
-        "pause" => Command::Pause {
-            peer: args.peer()?,
-            share: args.share()?,
-            reason: args.text("reason")?.map(str::to_string),
-            seconds: args.number("for")?,
-        },
-        "resume" => Command::Resume { peer: args.peer()?, share: args.share()? },
-        "approve" => {
-            let (share, path) = args.place("path")?;
-            Command::Approve { share, path, pick: args.pick()?, dry_run: args.flag("dry_run")? }
-        }
-        "reject" => {
-            let (share, path) = args.place("path")?;
-            Command::Reject { share, path, dry_run: args.flag("dry_run")? }
-        }
-        "history" => {
-            let (share, path) = args.place("path")?;
-            Command::Log {
-                share,
-                path,
-                why: args.why()?,
-                node: args.text("node")?.map(str::to_string),
-                limit: args.number("limit")?.map_or(LISTED, |n| usize::try_from(n).unwrap_or(LISTED)),
-            }
-        }
-        "show" => Command::Show { version: args.version()? },
-        "diff" if args.peer()?.is_some() => args.peer_comparison()?,
-        "diff" => Command::Diff { version: args.version()?, with: args.compared_with()? },
-        "restore" => Command::Restore { version: args.version()? },
-        "confirm" => Command::Confirm { share: args.share()? },
-        "rollback" => Command::Rollback { share: args.share()? },
-        "undo" => match args.number("run")? {
-            Some(run) => Command::Undo { run },
-            None => return Err(Reply::failed(Fault::Argument, "name the run to undo, as `owsync log` has it")),
-        },
-        "forget" => match args.place("path")? {
-            (share, Some(path)) => Command::Forget { share, path },
-            (_, None) => return Err(Reply::failed(Fault::Argument, "name the path to forget")),
-        },
-        "accept" => Command::Accept { peer: args.text("peer")?.map(str::to_string) },
-        "forget_peer" => match args.text("peer")? {
-            Some(peer) => Command::ForgetPeer { peer: peer.into() },
-            None => return Err(Reply::failed(Fault::Argument, "name the peer to forget")),
-        },
-        "invite" => Command::Invite,
-        "init" => Command::Init,
-        "identity" => Command::Identity,
-        "reload" => return Ok(Request::Reload),
-        "subscribe" => return Ok(Request::Subscribe),
-        "join" => {
-            return match args.text("text")? {
-                Some(text) => Ok(Request::Join { text: text.into(), addresses: args.texts("address")? }),
-                None => Err(Reply::failed(Fault::Argument, "there is no join text")),
-            };
-        }
-        _ => {
-            return Err(Reply::failed(
-                Fault::NotFound,
-                format!("there is no method {}", escape::escape(method.as_bytes())),
-            ));
-        }
-    };
-    Ok(Request::Command(command))
-}
-
-struct Arguments<'a> {
+/// Every function that reads an argument fails with the reply that says what is wrong with it.
+pub struct Arguments<'a> {
     settings: &'a Settings,
     params: &'a Tree,
 }
 
-impl Arguments<'_> {
-    fn text(&self, key: &str) -> Result<Option<&str>, Reply> {
+impl<'a> Arguments<'a> {
+    /// The arguments in `params`; names of shares and paths mean what they mean in these settings.
+    pub fn new(settings: &'a Settings, params: &'a Tree) -> Arguments<'a> {
+        Arguments { settings, params }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, Reply> {
         match self.params.get(key) {
             None => Ok(None),
             Some(Tree::Text(text)) if text.is_empty() => Ok(None),
@@ -132,11 +33,11 @@ impl Arguments<'_> {
         }
     }
 
-    fn texts(&self, key: &str) -> Result<Vec<String>, Reply> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, Reply> {
         texts(self.params, key)
     }
 
-    fn flag(&self, key: &str) -> Result<bool, Reply> {
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, Reply> {
         match self.params.get(key) {
             None => Ok(false),
             Some(Tree::Bool(value)) => Ok(*value),
@@ -145,7 +46,7 @@ impl Arguments<'_> {
         }
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, Reply> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Reply> {
         match self.params.get(key) {
             None => Ok(None),
             Some(Tree::Int(value)) => u64::try_from(*value).map(Some).map_err(|_| wrong(key, "a number from 0 on")),
@@ -153,21 +54,21 @@ impl Arguments<'_> {
         }
     }
 
-    fn peer(&self) -> Result<Option<PeerName>, Reply> {
+    pub(crate) fn peer(&self) -> Result<Option<PeerName>, Reply> {
         match self.text("peer")? {
             None => Ok(None),
             Some(text) => Ok(Some(PeerName(text.into()))),
         }
     }
 
-    fn share(&self) -> Result<Option<ShareName>, Reply> {
+    pub(crate) fn share(&self) -> Result<Option<ShareName>, Reply> {
         match self.text("share")? {
             None => Ok(None),
             Some(text) => ShareName::parse(text).map(Some).ok_or_else(|| wrong("share", "the name of a share")),
         }
     }
 
-    fn pick(&self) -> Result<Option<Pick>, Reply> {
+    pub(crate) fn pick(&self) -> Result<Option<Pick>, Reply> {
         match self.text("pick")? {
             None => Ok(None),
             Some("mine") => Ok(Some(Pick::Mine)),
@@ -177,14 +78,14 @@ impl Arguments<'_> {
         }
     }
 
-    fn why(&self) -> Result<Option<Why>, Reply> {
+    pub(crate) fn why(&self) -> Result<Option<Why>, Reply> {
         let Some(text) = self.text("why")? else { return Ok(None) };
         let words = || Why::ALL.map(|why| why.word().replace(' ', "-")).join(", ");
         Why::from_word(text).map(Some).ok_or_else(|| wrong("why", &format!("one of {}", words())))
     }
 
     /// The share, and the path in it, that `share` and `key` name together.
-    fn place(&self, key: &str) -> Result<(Option<ShareName>, Option<RelPath>), Reply> {
+    pub(crate) fn place(&self, key: &str) -> Result<(Option<ShareName>, Option<RelPath>), Reply> {
         let share = self.share()?;
         match self.text(key)? {
             None => Ok((share, None)),
@@ -196,7 +97,7 @@ impl Arguments<'_> {
     }
 
     /// The version that `number`, or `path` with its `@N`, names; the newest of the path without one.
-    fn version(&self) -> Result<Former, Reply> {
+    pub(crate) fn version(&self) -> Result<Former, Reply> {
         if let Some(number) = self.number("number")? {
             return Ok(Former::Number(number));
         }
@@ -216,21 +117,23 @@ impl Arguments<'_> {
     }
 
     /// A path, or a version of it, to be compared with what a peer has.
-    fn peer_comparison(&self) -> Result<Command, Reply> {
+    pub(crate) fn peer_comparison(&self, peer: PeerName) -> Result<Command, Reply> {
         let missing = || Reply::failed(Fault::Argument, "name what is to be compared: PATH or PATH@N");
         if self.text("with")?.is_some() {
             return Err(Reply::failed(Fault::Argument, "compare with a peer or with a version, not with both"));
         }
-        let peer = self.peer()?.ok_or_else(missing)?;
         let (path, number) = split_version(self.text("path")?.ok_or_else(missing)?);
         match self.resolve(self.share()?.as_ref(), path)? {
-            (share, Some(path)) => Ok(Command::DiffPeer { peer, share: Some(share), path, number }),
+            (share, Some(path)) => {
+                let number = number.or(self.number("number")?);
+                Ok(Command::DiffPeer { peer, share: Some(share), path, number })
+            }
             (_, None) => Err(missing()),
         }
     }
 
-    /// What `with` names: a version, or what lies at a path now.
-    fn compared_with(&self) -> Result<Option<DiffWith>, Reply> {
+    /// What `with` names: a version, or the file at a path.
+    pub(crate) fn compared_with(&self) -> Result<Option<DiffWith>, Reply> {
         let Some(text) = self.text("with")? else { return Ok(None) };
         match split_version(text) {
             (_, Some(_)) => Ok(Some(DiffWith::Former(self.former(text)?))),
@@ -328,6 +231,7 @@ fn wrong(key: &str, what: &str) -> Reply {
 mod tests {
     use super::*;
     use crate::model::settings::ShareSettings;
+    use crate::ops::{Request, request};
 
     /// F110: `restore /etc/passwd@1` restored whatever had the number 1.
     #[test]
@@ -339,7 +243,7 @@ mod tests {
         let ask = |method: &str, key: &str, text: &str| {
             let other = if key == "path" { "share" } else { "path" };
             let value = if key == "path" { "main" } else { "dhcp" };
-            parse(&settings, method, &Tree::map().with(other, value).with(key, text))
+            request(&settings, method, &Tree::map().with(other, value).with(key, text))
         };
         let at = || Former::At { share: Some(ShareName::main()), path: RelPath::parse(b"dhcp").unwrap(), number: 4 };
         for text in ["dhcp@4", "/etc/config/dhcp@4"] {
