@@ -118,6 +118,17 @@ impl Entry {
         }
     }
 
+    /// What a node says of a path of which it no longer has anything to say: no kind, no version, no time. It is no
+    /// deletion, and takes nothing from anybody.
+    pub fn nothing() -> Entry {
+        Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms: i64::MIN })
+    }
+
+    /// Whether it says nothing, as [`Entry::nothing`].
+    pub fn is_nothing(&self) -> bool {
+        !self.is_live() && self.version.is_unversioned() && self.stamp.ms == i64::MIN
+    }
+
     /// Whether something is there: everything but a tombstone.
     pub fn is_live(&self) -> bool {
         self.kind != Kind::Tombstone

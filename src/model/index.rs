@@ -109,6 +109,9 @@ pub struct Record {
     /// The user approved this very version, here or at a peer that is trusted with it, where a guard held it: no other node
     /// needs to ask again.
     pub approved: bool,
+    /// Peers that were offered an earlier entry of this path may wait for it: those that are not offered this one are sent a
+    /// withdrawal instead.
+    pub withdraws: bool,
 }
 
 impl Record {
@@ -128,6 +131,7 @@ impl Record {
             seen: 0,
             sections: 0,
             approved: false,
+            withdraws: false,
         }
     }
 

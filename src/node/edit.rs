@@ -70,7 +70,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn record_gone(&mut self, now: Now, name: &ShareName, path: RelPath, edit: &mut Edit) {
         let Some(old) = self.record_of(name, &path) else { return };
         if edit.giving_up {
-            self.store.change(Change::Drop(name.clone(), path));
+            self.give_up(now, name, path, edit);
             edit.count += 1;
             return;
         }
@@ -292,13 +292,13 @@ impl<F: Fs> Node<F> {
             }
             self.store.change(Change::Record(name.clone(), path, record));
         } else {
-            self.store.change(Change::Drop(name.clone(), path));
+            self.give_up(now, name, path, edit);
         }
         edit.count += 1;
     }
 
     /// Gives a record its place among the changes of this settle.
-    fn number(&mut self, now: Now, name: &ShareName, path: &RelPath, record: &mut Record, edit: &mut Edit) {
+    pub(crate) fn number(&mut self, now: Now, name: &ShareName, path: &RelPath, record: &mut Record, edit: &mut Edit) {
         record.seq = self.store.next_seq(now.wall);
         // A first contact goes in batches that a small router can stage; what changes later lands as it changed.
         let full = !edit.past

@@ -58,6 +58,7 @@ impl<F: Fs> Node<F> {
                 self.expire_tombstones(now, &name);
             }
             self.bound_tombstones(&name);
+            self.forget_withdrawals(&name);
         }
         let tokens: Vec<_> =
             self.store.state().tokens.iter().filter(|token| token.is_remembered(now.wall)).cloned().collect();

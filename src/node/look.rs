@@ -3,7 +3,7 @@
 use crate::fs::scan::{Hint, Scan, Scanned};
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::{Hold, LeftOut};
-use crate::model::{Digest, Hasher, Kind, Now, Reason, Record, RelPath, Set, ShareName, WallTime, limits};
+use crate::model::{Digest, Hasher, Kind, Now, Reason, RelPath, Set, ShareName, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::edit::Edit;
 use crate::node::land::Landing;
@@ -370,12 +370,10 @@ impl<F: Fs> Node<F> {
         edit.giving_up = answered == Some(true) || moved;
         edit.approved = answered == Some(false);
         for path in dropped {
-            self.store.change_lazily(Change::Drop(name.clone(), path));
+            self.give_up(now, name, path, &mut edit);
         }
         for (path, sleep) in asleep {
-            if let Some(record) = self.record_of(name, &path) {
-                self.store.change_lazily(Change::Record(name.clone(), path, Record { sleep: Some(sleep), ..record }));
-            }
+            self.put_to_sleep(now, name, path, sleep, &mut edit);
         }
         for path in &absent {
             self.reconsider(name, path);

@@ -84,6 +84,7 @@ mod trial;
 mod undo;
 pub mod verdict;
 mod who;
+mod withdraw;
 mod would;
 
 use std::collections::VecDeque;

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 
 use crate::fs::Fs;
-use crate::model::{Direction, Life, Now, Record, RelPath, ShareName, StateId, limits};
+use crate::model::{Direction, Entry, Life, Now, Record, RelPath, ShareName, StateId, limits};
 use crate::node::api::Level;
 use crate::node::link::{Exchange, Offers};
+use crate::node::withdraw::Word;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{self, IndexPart, Message, Offer, Progress};
 use crate::store::state::{Change, Ledger};
 
-/// Whether a node offers another a record; `deletions`: they leave the share.
-fn is_offered(record: &Record, offers: Offers, deletions: bool, peer: Life) -> bool {
-    may_go(record, offers, deletions, peer) && !record.pending
+/// What a node sends another of a record; `deletions`: they leave the share.
+fn word_of(record: &Record, offers: Offers, deletions: bool, peer: Life) -> Option<Word> {
+    Word::of(record, may_go(record, offers, deletions, peer) && !record.pending, peer)
 }
 
 /// The same once a person says `sync`.
@@ -34,6 +35,7 @@ impl<F: Fs> Node<F> {
         for name in names {
             self.begin_exchange(now, id, &name);
         }
+        self.end_parts(id);
         self.stirred = true;
     }
 
@@ -50,8 +52,12 @@ impl<F: Fs> Node<F> {
         // Whoever only receives still relays, and so could bring back what was deleted.
         let sends = theirs.direction != Direction::Observe;
         let offers = self.offers_to(id, name);
-        let mut ledger =
-            Ledger { sends, withheld: before.withheld || offers != Offers::All || !deletions, ..before.clone() };
+        let mut ledger = Ledger {
+            sends,
+            withheld: before.withheld || offers != Offers::All || !deletions,
+            withheld_all: before.withheld_all || offers == Offers::Nothing,
+            ..before.clone()
+        };
         if ledger.their_state != Some(their_state) {
             // Another life of its database: its numbers mean other things, and everything is heard anew.
             self.forget_owed_to(name, node);
@@ -171,9 +177,16 @@ impl<F: Fs> Node<F> {
         };
         let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).cloned();
         let all = offers == Offers::All && self.shares.get(name).is_some_and(|share| share.settings.deletions.sends());
-        if let Some(ledger) = ledger.filter(|ledger| ledger.withheld && all) {
+        let some = offers != Offers::Nothing;
+        if let Some(ledger) = ledger.filter(|ledger| (ledger.withheld && all) || (ledger.withheld_all && some)) {
             self.offer_anew(now, name, since);
-            self.store.change(Change::Ledger(name.clone(), node, Ledger { withheld: false, ..ledger }));
+            let withheld = ledger.withheld && !all;
+            self.store.change(Change::Ledger(name.clone(), node, Ledger { withheld, withheld_all: false, ..ledger }));
+        }
+        let ledger = self.store.state().shares.get(name).and_then(|share| share.ledgers.get(&node)).cloned();
+        if let Some(ledger) = ledger.filter(|ledger| ledger.our_state == Some(me.state) && ledger.acked > since) {
+            // It gave up what it had applied.
+            self.store.change(Change::Ledger(name.clone(), node, Ledger { acked: since, ..ledger }));
         }
         let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) else { return };
         if let Some(index) = self.store.index_mut(name) {
@@ -265,7 +278,15 @@ impl<F: Fs> Node<F> {
             let mut fresh: Vec<(u64, RelPath)> = state
                 .index
                 .iter()
-                .filter(|(_, record)| record.seq > offered && is_offered(record, exchange.offers, deletions, life))
+                .filter(|(_, record)| {
+                    record.seq > offered
+                        && match word_of(record, exchange.offers, deletions, life) {
+                            Some(Word::Entry) => true,
+                            // A peer that has received nothing waits for nothing.
+                            Some(Word::Withdrawal) => offered > 0,
+                            None => false,
+                        }
+                })
                 .map(|(path, record)| (record.seq, path.clone()))
                 .collect();
             fresh.sort_unstable();
@@ -294,19 +315,21 @@ impl<F: Fs> Node<F> {
             let mut size = 0;
             while entries.len() < limits::INDEX_CHUNK {
                 let Some((seq, path)) = exchange.queue.front() else { break };
-                let record = state
-                    .index
-                    .get(path)
-                    .filter(|record| record.seq == *seq && is_offered(record, exchange.offers, deletions, life));
+                let record = state.index.get(path).filter(|record| record.seq == *seq);
+                let word = record.and_then(|record| word_of(record, exchange.offers, deletions, life));
                 // What changed again since will come under its new number.
-                if let Some(record) = record {
-                    size += message::offer_size(path, &record.entry);
+                if let (Some(record), Some(word)) = (record, word) {
+                    let entry = match word {
+                        Word::Entry => record.entry.clone(),
+                        Word::Withdrawal => Entry::nothing(),
+                    };
+                    size += message::offer_size(path, &entry);
                     if size > limits::DATA_MAX {
                         break;
                     }
                     entries.push(Offer {
                         path: path.clone(),
-                        entry: record.entry.clone(),
+                        entry,
                         seq: *seq,
                         batch: record.batch.min(*seq),
                         approved: record.approved && approvals,

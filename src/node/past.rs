@@ -3,6 +3,7 @@
 use crate::fs::Fs;
 use crate::model::{Direction, Life, NodeId, Now, Record, RelPath, ShareName, limits};
 use crate::node::api::Level;
+use crate::node::edit::Edit;
 use crate::node::{LinkId, Node};
 use crate::store::state::{Change, Ledger};
 
@@ -88,7 +89,7 @@ impl<F: Fs> Node<F> {
             .filter(|(_, path)| !receives && !on_its_way(path) && !owed(path))
             .collect();
         remaining.sort_unstable();
-        // What was deleted before anybody had a claim needs no tombstone: whoever was shown it was told that it is gone.
+        // What was deleted before anybody had a claim needs no tombstone: peers that were offered it receive a withdrawal.
         let gone: Vec<RelPath> = state
             .index
             .iter()
@@ -98,8 +99,9 @@ impl<F: Fs> Node<F> {
         let meta = crate::store::state::ShareMeta { past: true, ..state.meta.clone() };
         self.store.change(Change::Share(name.clone(), meta));
         self.store.change(Change::Stamped(name.clone(), now.wall));
+        let mut edit = Edit::new(true, now.wall);
         for path in gone {
-            self.store.change(Change::Drop(name.clone(), path));
+            self.give_up(now, name, path, &mut edit);
         }
         self.version_paths(now, name, remaining.into_iter().map(|(_, path)| path));
     }

@@ -373,7 +373,7 @@ impl<F: Fs> Node<F> {
         for (name, share) in self.shares.iter() {
             let Some(state) = self.store.state().shares.get(name) else { continue };
             let (files, bytes) = state.index.live_files();
-            let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live()).count();
+            let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing()).count();
             let word =
                 match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
                     (Some(_), ..) => "held",

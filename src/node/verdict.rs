@@ -509,7 +509,7 @@ impl<F: Fs> Node<F> {
     /// Whether a change made here stays here: the share only receives, and this is no version that anybody sent.
     pub(crate) fn is_deviation(&self, name: &ShareName, record: &Record) -> bool {
         let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
-        receives && record.sleep.is_none() && record.entry.version.is_unversioned()
+        receives && record.sleep.is_none() && record.entry.version.is_unversioned() && !record.entry.is_nothing()
     }
 
     /// Changes made here in a share that only receives: they are not sent, and yield to the next version of a peer.
@@ -530,6 +530,7 @@ impl<F: Fs> Node<F> {
         for (path, record) in state.index.iter() {
             let live = record.entry.is_live();
             let choice = match record.sleep {
+                _ if record.entry.is_nothing() => None,
                 Some(Sleep::Filtered) => Some(Choice::Filter),
                 Some(Sleep::TooLarge) => Some(Choice::TooLarge),
                 Some(Sleep::Skipped) if !share.skipped.contains_key(path) => Some(Choice::Symlink),

@@ -129,6 +129,8 @@ pub(crate) struct LineLedger {
     away: bool,
     #[serde(skip_serializing_if = "is_default", default)]
     withheld: bool,
+    #[serde(skip_serializing_if = "is_default", default)]
+    withheld_all: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +192,7 @@ impl From<&Change> for Line {
                 pending: record.pending,
                 sections: record.sections,
                 approved: record.approved,
+                withdraws: record.withdraws,
             })),
             Change::Drop(share, path) => Line::Drop(LinePath { share: share.to_string(), path: path.to_text() }),
             Change::Stamped(share, at) => Line::Stamped { share: share.to_string(), at: at.0 },
@@ -214,6 +217,7 @@ impl From<&Change> for Line {
                 sends: ledger.sends,
                 away: ledger.away,
                 withheld: ledger.withheld,
+                withheld_all: ledger.withheld_all,
             }),
             Change::NoLedger(share, node) => Line::NoLedger { share: share.to_string(), node: node.to_hex() },
             Change::Owed(share, node, path, owed) => Line::Owed(Box::new(LineOwed {
@@ -285,6 +289,7 @@ impl Line {
                     pending: record.pending,
                     sections: record.sections,
                     approved: record.approved,
+                    withdraws: record.withdraws,
                     ..Record::new(entry, disk)
                 };
                 Change::Record(share_name(&record.share)?, rel_path(&record.path)?, whole)
@@ -335,6 +340,7 @@ impl Line {
                     sends: ledger.sends,
                     away: ledger.away,
                     withheld: ledger.withheld,
+                    withheld_all: ledger.withheld_all,
                 };
                 Change::Ledger(share_name(&ledger.share)?, node_id(&ledger.node)?, whole)
             }

@@ -211,6 +211,7 @@ impl<R: Root> Store<R> {
 
     /// Changes the state; on disk with whatever is committed next. For what a restart may forget: it is learned again.
     pub fn change_lazily(&mut self, change: Change) {
+        let change = self.state.noting_offers(change);
         // What outgrows the document is written as a document, so there is no need to keep its lines until then.
         if !self.whole {
             lines::push_change(&mut self.pending, &change);

@@ -72,6 +72,17 @@ pub struct ShareState {
     pub trial: Option<Box<Trial>>,
 }
 
+impl ShareState {
+    /// Whether a peer that was offered a record may still wait for it: it has not acknowledged that it applied it. `me` is
+    /// the life of this node's database.
+    pub fn is_awaited(&self, me: StateId, record: &Record) -> bool {
+        let deviates = self.meta.direction == Direction::Receive && record.entry.version.is_unversioned();
+        let offered = record.sleep.is_none() && !record.pending && !deviates && record.entry.is_live();
+        let open = |ledger: &Ledger| ledger.our_state != Some(me) || ledger.acked < record.seq;
+        (offered || record.withdraws) && self.ledgers.values().any(open)
+    }
+}
+
 /// The small facts of a share.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ShareMeta {
@@ -110,6 +121,8 @@ pub struct Ledger {
     pub away: bool,
     /// By its direction this node kept something from them that they may have counted as heard.
     pub withheld: bool,
+    /// That was everything, also what others wrote.
+    pub withheld_all: bool,
 }
 
 /// A peer's change that was heard and could not land.
@@ -383,6 +396,18 @@ impl State {
             Change::Tokens(tokens) => self.tokens = tokens,
             Change::Pauses(pauses) => self.pauses = pauses,
         }
+    }
+
+    /// A record that takes the place of one that peers may still wait for says so.
+    pub fn noting_offers(&self, change: Change) -> Change {
+        let Change::Record(share, path, record) = change else { return change };
+        let state = self.shares.get(&share);
+        let before = state.and_then(|state| Some((state, state.index.get(&path)?)));
+        let withdraws = match before {
+            Some((state, before)) if before.seq != record.seq => state.is_awaited(self.me.state, before),
+            _ => record.withdraws,
+        };
+        Change::Record(share, path, Record { withdraws, ..record })
     }
 
     /// The changes that make this state of an empty one, in an order a person can read.

@@ -59,6 +59,8 @@ pub(crate) struct LineRecord {
     pub(super) sections: u32,
     #[serde(skip_serializing_if = "is_default", default)]
     pub(super) approved: bool,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) withdraws: bool,
 }
 
 #[derive(Serialize, Deserialize)]

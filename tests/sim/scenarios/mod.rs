@@ -15,6 +15,7 @@ mod strangers;
 mod timing;
 mod travel;
 mod upgrades;
+mod withdrawn;
 
 use super::world::World;
 
