@@ -6,6 +6,11 @@
 //! would not do, because libuci unlocks before it renames. The old file then lies in the staging area, where the caller
 //! moves it into history.
 //!
+//! A program may still hold the replaced file open for writing, or write to it by another name. So the file is copied
+//! as soon as it is out of the way ([`hold_content`]), and the copy is verified: what could be read at the path at the moment
+//! of the replacement is what history gets, whatever is written into the old file later. What is written there until the
+//! transaction ends goes to history as well; what is written later is lost with the file, which has no name any more.
+//!
 //! A race that is accepted: where the filesystem cannot exchange two names (JFFS2), the old file is linked aside first,
 //! and an editor that renames over the path in the microseconds between the last look and our rename is overwritten.
 
@@ -151,6 +156,64 @@ pub fn delete<R: Root>(root: &R, path: &RelPath, aside: &RelPath, seen: Seen) ->
     Err(Refusal::Changed)
 }
 
+/// Makes the content that was replaced independent of programs that may still write to its file, which lies at `aside`: a
+/// copy of it is made beside it, for [`held_content`].
+///
+/// # Errors
+/// [`Refusal::Changed`] when something was written into the file since the decision; of copying. There is no copy then.
+pub fn hold_content<R: Root>(root: &R, aside: &RelPath, seen: Seen) -> Result<(), Refusal> {
+    if seen.stat.kind != Kind::File || !root.may_change(aside)? {
+        return Ok(());
+    }
+    let copy = with_suffix(aside, COPY)?;
+    let _ = root.remove(&copy);
+    let copied = copy_file(root, aside, &copy, seen.stat);
+    match copied {
+        Ok(digest) if digest == seen.digest => return Ok(()),
+        _ => drop(root.remove(&copy)),
+    }
+    copied?;
+    Err(Refusal::Changed)
+}
+
+/// The copy that [`hold_content`] made, if there is one and it is whole.
+///
+/// # Errors
+/// Of looking or reading.
+pub fn held_content<R: Root>(root: &R, aside: &RelPath, digest: Digest) -> Result<Option<RelPath>, FsError> {
+    let copy = with_suffix(aside, COPY)?;
+    match root.stat(&copy)? {
+        Some(Found::Synced(stat)) if stat.kind == Kind::File => {
+            Ok((digest_of(root, &copy, stat.kind)? == digest).then_some(copy))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Drops the copy that [`hold_content`] made, if there is one.
+pub fn drop_held<R: Root>(root: &R, aside: &RelPath) {
+    if let Ok(copy) = with_suffix(aside, COPY) {
+        // What cannot be removed now goes with the staging area.
+        let _ = root.remove(&copy);
+    }
+}
+
+/// Copies a file with its attributes, flushed; the digest of the copy.
+fn copy_file<R: Root>(root: &R, from: &RelPath, to: &RelPath, stat: DiskStat) -> Result<Digest, FsError> {
+    let content = Content::open(root, from, Kind::File)?;
+    let file = root.create(to)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; limits::STEP];
+    while let count @ 1.. = content.read(root, hasher.fed(), &mut buffer)? {
+        root.write(&file, hasher.fed(), &buffer[..count])?;
+        hasher.update(&buffer[..count]);
+    }
+    let attributes = Attributes { mode: Some(stat.mode), mtime: Some(stat.mtime()), owner: None };
+    root.set_file(&file, attributes)?;
+    root.sync(&file)?;
+    Ok(hasher.finish())
+}
+
 /// Creates a directory, or sets the attributes of the one that is there.
 ///
 /// # Errors
@@ -275,7 +338,7 @@ pub fn digest_of<R: Root>(root: &R, path: &RelPath, kind: Kind) -> Result<Digest
 
 /// As [`put`], where two names cannot be exchanged: the old file gets a second name first.
 fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Seen) -> Result<(), Refusal> {
-    let aside = beside(staged)?;
+    let aside = with_suffix(staged, OLD)?;
     match root.link(path, &aside) {
         Ok(()) => {
             // A file of an overlay's lower layer shows another inode number once it has two names: here it says nothing.
@@ -310,13 +373,16 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
 /// What the name of an old file continues with while it lies beside the staged one.
 pub const OLD: &str = "-old";
 
+/// What the name of a copy continues with that was made because a program may still write to the replaced file.
+pub const COPY: &str = "-copy";
+
 /// Finishes an exchange that was done by a second name, and that a crash interrupted: the old file goes to the staging
 /// name if the new one has left it, back to its path if nothing lies there, and else loses its second name.
 ///
 /// # Errors
 /// Of looking or renaming.
 pub fn finish_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
-    let aside = beside(staged)?;
+    let aside = with_suffix(staged, OLD)?;
     if root.stat(&aside)?.is_none() {
         return Ok(());
     }
@@ -333,9 +399,9 @@ pub fn finish_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath) -> R
 }
 
 /// A second name in the staging area, made from a first one.
-fn beside(staged: &RelPath) -> Result<RelPath, FsError> {
+fn with_suffix(staged: &RelPath, suffix: &str) -> Result<RelPath, FsError> {
     let mut name = staged.as_bytes().to_vec();
-    name.extend_from_slice(OLD.as_bytes());
+    name.extend_from_slice(suffix.as_bytes());
     RelPath::parse(&name).map_err(|_| FsError::new("stage", Some(staged), libc::ENAMETOOLONG))
 }
 

@@ -230,6 +230,9 @@ pub trait Root {
     fn rename(&self, from: &RelPath, to: &RelPath, how: Rename) -> Result<(), FsError>;
     /// Gives a file a second name; nothing may lie there.
     fn link(&self, from: &RelPath, to: &RelPath) -> Result<(), FsError>;
+    /// Whether a program may still write to a file whose name is taken away: it has the file open for writing, or the file
+    /// has other names. Where the system does not tell, the answer is yes.
+    fn may_change(&self, path: &RelPath) -> Result<bool, FsError>;
     /// Moves a file in from another directory, over what is at `to`; `false` when that is on another filesystem, when the
     /// file has other names, or when a program may have it open for writing: it must be copied then, because nothing that
     /// is done to the file later may change what was moved in.

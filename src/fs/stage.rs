@@ -4,6 +4,7 @@
 //! knows for its own and never syncs. It exists only while something is staged. What a crash left in it is removed at
 //! the next start, except what a journaled batch still needs.
 
+use crate::fs::apply::{COPY, OLD};
 use crate::fs::{Attributes, FsError, Root};
 use crate::model::{Digest, Hasher, Kind, RelPath, Set, escape, limits};
 use crate::reconcile::filter::STAGING;
@@ -46,11 +47,10 @@ impl Staging {
         self.made = true;
         let keep_all = !keep.is_empty();
         for path in left {
-            // The old file of an exchange that this filesystem cannot do lies beside the staged one.
-            let base = path
-                .as_bytes()
-                .strip_suffix(crate::fs::apply::OLD.as_bytes())
-                .and_then(|base| RelPath::parse(base).ok());
+            // The old file of an exchange that this filesystem cannot do lies beside the staged one, and so does the copy of an
+            // old file that a program may still write to.
+            let base = [OLD, COPY].iter().find_map(|suffix| path.as_bytes().strip_suffix(suffix.as_bytes()));
+            let base = base.and_then(|base| RelPath::parse(base).ok());
             if keep.contains(&path) || base.is_some_and(|base| keep.contains(&base)) {
                 let number = std::str::from_utf8(path.name()).ok().and_then(|name| u64::from_str_radix(name, 16).ok());
                 self.next = self.next.max(number.unwrap_or(0).saturating_add(1));

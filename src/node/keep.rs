@@ -1,7 +1,7 @@
 //! What a landing replaced: into history, before anything else is known of it.
 
 use crate::fs::apply;
-use crate::fs::{Attributes, Fs, FsError, Root};
+use crate::fs::{Attributes, Fs, FsError, Rename, Root};
 use crate::model::{Digest, DiskStat, Entry, Kind, NodeId, Now, RelPath, ShareName, Stamp, Version, WallTime, limits};
 use crate::node::api::{Level, LogLine};
 use crate::node::land::Landing;
@@ -30,7 +30,11 @@ impl<F: Fs> Node<F> {
                 Ok(Kept::Moved) => kept = kept.or(Some(path)),
                 Ok(Kept::Changed) => {
                     kept = kept.or(Some(path));
-                    changed.push(path.clone());
+                    changed.push((path.clone(), "the history has what it wrote, not the version before"));
+                }
+                Ok(Kept::Late) => {
+                    kept = kept.or(Some(path));
+                    changed.push((path.clone(), "the history has the version before, and what it wrote"));
                 }
                 Ok(Kept::Dropped(size)) => dropped.push((path.clone(), size)),
                 Ok(Kept::Nothing) => {}
@@ -43,14 +47,9 @@ impl<F: Fs> Node<F> {
             // Only that nothing was there before could not be noted: that is written with the next line.
             (Err(error), None) => self.log(Level::Warning, format!("the history cannot be written: {error}")),
         }
-        for path in changed {
-            self.log(
-                Level::Warning,
-                format!(
-                    "share {name}: a program wrote into {path} after it was replaced: the history has what it wrote, not \
-                     the version before"
-                ),
-            );
+        for (path, what) in changed {
+            let line = format!("share {name}: a program wrote into {path} after it was replaced: {what}");
+            self.log(Level::Warning, line);
         }
         for (path, size) in dropped {
             self.log(
@@ -105,6 +104,24 @@ impl<F: Fs> Node<F> {
                 return Ok(Kept::Nothing);
             }
         };
+        let mut late = false;
+        let held = if op.outcome == Outcome::Done { apply::held_content(root, aside, old)? } else { None };
+        let stat = match held {
+            Some(copy) => {
+                let written = apply::digest_of(root, aside, stat.kind)?;
+                if written != old {
+                    // It was never at the path, so it is kept only where that is possible.
+                    let entry = found(&stat, written);
+                    let (by, run, after) = (landing.from, landing.run, Some(op.step.entry.digest));
+                    let of_late = Lost { share: name, path, entry: &entry, why: Why::Conflict, by, run, after };
+                    let item = item_of(self.noted(now), &of_late);
+                    late = self.history.keep(root, aside, item).is_ok();
+                }
+                root.rename(&copy, aside, Rename::Replace)?;
+                DiskStat { size: op.seen.map_or(stat.size, |seen| seen.stat.size), ..stat }
+            }
+            None => stat,
+        };
         let stray = op.outcome == Outcome::Changed;
         if stray && !op.holds_a_stray(root)? {
             // Still the new content, waiting to be decided again.
@@ -124,7 +141,11 @@ impl<F: Fs> Node<F> {
                 root.remove(aside)?;
                 Ok(Kept::Dropped(stat.size))
             }
-            result => result.map(|(_, taken)| if taken == digest { Kept::Moved } else { Kept::Changed }),
+            result => result.map(|(_, taken)| match taken == digest {
+                true if late => Kept::Late,
+                true => Kept::Moved,
+                false => Kept::Changed,
+            }),
         }
     }
 
@@ -181,8 +202,10 @@ enum Kept {
     Nothing,
     /// It is in history.
     Moved,
-    /// So is what a program wrote into it after it was replaced.
+    /// So is what a program wrote into it after it was replaced, instead of it.
     Changed,
+    /// So is that, besides it.
+    Late,
     /// There was no room for these bytes, and whoever replaced them had seen them.
     Dropped(u64),
 }

@@ -55,9 +55,13 @@ impl Op {
                 }
                 result => result?,
             },
-            (Kind::Tombstone, Some(_), Some(aside)) => self.take_away(root, aside)?,
+            (Kind::Tombstone, Some(_), Some(aside)) => {
+                self.take_away(root, aside)?;
+                self.hold_content(root, aside)?;
+            }
             (Kind::Dir, Some(Kind::File | Kind::Symlink), Some(aside)) => {
                 self.take_away(root, aside)?;
+                self.hold_content(root, aside)?;
                 self.outcome = Outcome::Done;
                 if let Err(refusal) = apply::make_dir(root, path, attributes) {
                     self.undo(root);
@@ -94,6 +98,9 @@ impl Op {
                         remake_dir(root, path, dir.stat)?;
                     }
                     return Err(refusal);
+                }
+                if old == Some(Kind::File) {
+                    self.hold_content(root, staged)?;
                 }
                 // An edit that came in after the exchange must not be taken for what was put there.
                 self.disk = Some(synced(root, path)?.filter(|stat| stat.same_file(&ready)).unwrap_or(ready));
@@ -177,6 +184,16 @@ impl Op {
         apply::delete(root, &self.step.path, aside, seen)
     }
 
+    /// The old file lies aside: whatever a program still writes into it must not reach its previous version. Where that is not
+    /// possible, everything goes back.
+    fn hold_content<R: Root>(&mut self, root: &R, aside: &RelPath) -> Result<(), Refusal> {
+        let Some(seen) = self.seen else { return Ok(()) };
+        apply::hold_content(root, aside, seen).inspect_err(|_| {
+            self.outcome = Outcome::Done;
+            self.undo(root);
+        })
+    }
+
     /// What is in place carries extended attributes, access control lists among them, that do not travel: the new file gets
     /// them before it takes its place.
     fn keep_extended<R: Root>(&mut self, root: &R, staged: &RelPath, attributes: Attributes) {
@@ -205,6 +222,9 @@ impl Op {
             return;
         }
         let LandingStep { path, entry, staged, .. } = &self.step;
+        if let Some(staged) = staged {
+            apply::drop_held(root, staged);
+        }
         let result = match (entry.kind, self.seen, staged) {
             (Kind::File, Some(seen), None) => root.open_file(path).and_then(|file| {
                 let _ = root.set_file(

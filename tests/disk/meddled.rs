@@ -154,6 +154,9 @@ impl<R: Root> Root for Meddled<'_, R> {
     fn link(&self, from: &RelPath, to: &RelPath) -> Result<(), FsError> {
         self.root.link(from, to)
     }
+    fn may_change(&self, path: &RelPath) -> Result<bool, FsError> {
+        self.root.may_change(path)
+    }
     fn adopt(&self, from: &Self, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         self.root.adopt(from.root, path, to)
     }

@@ -6,7 +6,7 @@ use owsync::node::api::{Command, Fault, Reply};
 
 use owsync::model::settings::{Accept, Reload};
 
-use super::world::{World, path};
+use super::world::{World, main, path};
 
 fn approve() -> Command {
     Command::Approve { share: None, path: None, pick: None, dry_run: false }
@@ -279,6 +279,40 @@ fn a_program_that_keeps_a_replaced_file_open_changes_neither_history_nor_what_is
         world.done(1, Command::Restore { version: of });
         world.settle();
         assert_eq!(world.read(0, "f").as_deref(), Some("the only copy"));
+        world.assert_equal();
+    }
+}
+
+/// F74: what could be read at a path when it was replaced is in history, whatever a program writes into the file from then
+/// on, and what it writes until the transaction ends is kept as well.
+#[test]
+fn a_write_into_the_replaced_file_reaches_no_previous_version() {
+    for deletes in [false, true] {
+        let mut world = couple(522, 0, "");
+        for n in 0..400 {
+            world.user(0).write(&path(&format!("f{n:03}")), b"before");
+        }
+        world.write(0, "a", "the only copy");
+        world.settle();
+        let program = world.user(1).open(&path("a")).unwrap();
+        // Given a transaction of several steps, of which the first replaces the file,
+        for n in 0..400 {
+            world.user(0).write(&path(&format!("f{n:03}")), b"changed");
+        }
+        let user = world.user(0);
+        assert!(if deletes { user.remove(&path("a")) } else { user.write(&path("a"), b"changed on m0") });
+        world.with(0, |node, now| node.handle_change(now, &main(), None));
+        let until = world.now_ms + 60_000;
+        while world.read(1, "a").as_deref() == Some("the only copy") {
+            assert!(world.step(until), "it is replaced");
+        }
+        assert!(!world.history_holds(1, "the only copy"), "the transaction goes on");
+        // when a program that has the file open writes to it,
+        program.save(b"state of the program");
+        world.settle();
+        // then history has both.
+        assert!(world.history_holds(1, "the only copy"), "deletes: {deletes}: {:?}", world.history(1));
+        assert!(world.history_holds(1, "state of the program"));
         world.assert_equal();
     }
 }

@@ -237,6 +237,19 @@ impl Root for UnixRoot {
         .map_err(|errno| FsError::new("link", Some(to), errno as i32))
     }
 
+    fn may_change(&self, path: &RelPath) -> Result<bool, FsError> {
+        let parent = self.parent("read", path)?;
+        if stat_at(parent.fd(), path.name()).is_ok_and(|stat| stat.st_nlink > 1) {
+            return Ok(true);
+        }
+        match self.open_file(path) {
+            Ok(file) => Ok(!takes_read_lease(&file)),
+            // What this user cannot read was not verified either, and is not copied.
+            Err(error) if error.is_denied() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn adopt(&self, from: &UnixRoot, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         let source = from.parent("move", path)?;
         let target = self.parent("move", to)?;

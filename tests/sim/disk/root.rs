@@ -357,6 +357,13 @@ impl Root for SimRoot {
         Ok(())
     }
 
+    fn may_change(&self, path: &RelPath) -> Result<bool, FsError> {
+        let s = self.alive("stat")?;
+        let ino = s.walk(self.ino, path).map_err(Self::error("stat", path))?;
+        let names = s.names.values().flat_map(BTreeMap::values).filter(|there| **there == ino).count();
+        Ok(names > 1 || s.inodes[&ino].writers > 0)
+    }
+
     fn adopt(&self, from: &SimRoot, path: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("move", Some(path))?;
