@@ -321,6 +321,9 @@ pub const DELIVERIES: usize = 16;
 pub const SENT_PATHS: usize = 4;
 /// How often what a peer's filter leaves out is counted anew while files change: each count reads the whole index.
 pub const LEFT_OUT_EVERY: Duration = Duration::from_secs(5);
+/// Paths of a share up to which what is left out by choice is counted whenever it may have changed: matching so many
+/// against a filter's patterns takes about a millisecond. Above it, [`LEFT_OUT_EVERY`].
+pub const LEFT_OUT_AT_ONCE: usize = 2_000;
 /// Longest reason of a pause, in bytes.
 pub const PAUSE_REASON: usize = 200;
 /// Longest pause that ends by itself: ten years, which nobody means.

@@ -278,6 +278,8 @@ pub enum Reason {
         /// Release of the node that does not apply it.
         to: Release,
     },
+    /// It differs by choice, for which no other reason has details.
+    LeftOut(Choice),
     /// A reason from a peer that this version has no word for.
     Other(String),
 }
@@ -314,6 +316,7 @@ impl Reason {
             Reason::OnlyObserves => "only_observes",
             Reason::UnknownOwner(_) => "unknown_owner",
             Reason::ReleaseDiffers { .. } => "release_differs",
+            Reason::LeftOut(choice) => choice.code(),
             Reason::Other(_) => "other",
         }
     }
@@ -341,6 +344,7 @@ impl Reason {
             Reason::KeepsDeleted => Choice::Deletion,
             Reason::OnlySends | Reason::OnlyObserves => Choice::Direction,
             Reason::UnknownOwner(_) => Choice::Owner,
+            Reason::LeftOut(choice) => *choice,
             Reason::Unreadable(_)
             | Reason::InTheWay(_)
             | Reason::DirNotEmpty
@@ -394,6 +398,7 @@ impl Reason {
                 | Reason::LongAway
                 | Reason::Flapping
                 | Reason::SymlinkIgnored
+                | Reason::LeftOut(_)
         )
     }
 }
@@ -431,6 +436,7 @@ impl fmt::Display for Reason {
             Reason::OnlyObserves => f.write_str("this node only observes"),
             Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),
             Reason::ReleaseDiffers { from, to } => write!(f, "it comes from a node on release {from} and this is for release {to}: it waits until both run the same release; `release_guard 0` switches this off"),
+            Reason::LeftOut(choice) => choice.fmt(f),
             Reason::Other(text) => f.write_str(text),
         }
     }

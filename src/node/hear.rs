@@ -6,6 +6,7 @@ use crate::model::{Direction, Entry, Kind, Life, Now, Reason, RelPath, ShareName
 use crate::node::batch::{Batch, Content, Pending};
 use crate::node::land::attributes_of;
 use crate::node::link::Link;
+use crate::node::share::Share;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{self, IndexPart, Offer};
 use crate::reconcile::{self, FirstContact, Source, Verdict};
@@ -198,7 +199,7 @@ impl<F: Fs> Node<F> {
             Verdict::Agree { entry, source, .. } => (entry, source == Source::There),
         };
         if let Some(sleep) = record.and_then(|record| record.sleep) {
-            return Sorted::Owe(asleep(sleep));
+            return Sorted::Owe(Self::asleep(share, path, sleep));
         }
         // Whoever takes nothing still joins versions, as long as nothing changes on disk.
         let touches_disk = lands || record.is_some_and(|record| !record.entry.same_fields(&agreed));
@@ -214,14 +215,13 @@ impl<F: Fs> Node<F> {
         if is_here && lands && !entry.is_live() && !share.settings.deletions.takes() {
             return Sorted::Owe(Reason::KeepsDeleted);
         }
-        if touches_disk && !terms.by_person && !self.crosses(name) {
-            return Sorted::Owe(Reason::Manual);
-        }
         if record.is_none() && terms.long_away && entry.is_live() {
             return Sorted::Owe(Reason::LongAway);
         }
         match self.refuses(name, path, entry) {
             Some(reason) => Sorted::Owe(reason),
+            // Only what nothing else keeps out waits for the user: a sync would not bring the rest in.
+            None if touches_disk && !terms.by_person && !self.crosses(name) => Sorted::Owe(Reason::Manual),
             None => Sorted::Take {
                 wanted: lands && entry.has_content() && !record.is_some_and(|record| record.entry.same_content(entry)),
             },
@@ -278,24 +278,37 @@ impl<F: Fs> Node<F> {
         match entry.kind {
             Kind::File if max > 0 && entry.size > max => Some(Reason::TooLarge { size: entry.size, max }),
             Kind::Symlink if share.settings.symlinks == Symlinks::Ignore => Some(Reason::SymlinkIgnored),
-            _ => {
-                let ignored = |path: &RelPath| share.skipped.get(path) == Some(&Reason::SymlinkIgnored);
-                if ignored(path) || path.ancestors().any(|dir| ignored(&dir)) {
-                    // Left out by choice, as the symlink itself.
-                    return Some(Reason::SymlinkIgnored);
-                }
-                // A fifo, say, that no scan made an entry of can be there too, or above.
-                let mut at_or_above = std::iter::once(path.clone()).chain(path.ancestors());
-                at_or_above
-                    .find_map(|path| share.skipped.get(&path))
-                    .map(|reason| match reason {
-                        Reason::SymlinkOutside => Reason::InTheWay("symlink"),
-                        Reason::Special(word) => Reason::InTheWay(word),
-                        other => other.clone(),
-                    })
-                    .filter(|reason| !matches!(reason, Reason::UnknownOwner(_)))
-            }
+            // A fifo, say, that no scan made an entry of can be there too, or above.
+            _ => Self::skipped_at_or_above(share, path),
         }
+    }
+
+    /// Why nothing lands at a path, because a scan skipped what is there, or above.
+    fn skipped_at_or_above(share: &Share<F::Root>, path: &RelPath) -> Option<Reason> {
+        let ignored = |path: &RelPath| share.skipped.get(path) == Some(&Reason::SymlinkIgnored);
+        if ignored(path) || path.ancestors().any(|dir| ignored(&dir)) {
+            // Left out by choice, as the symlink itself.
+            return Some(Reason::SymlinkIgnored);
+        }
+        let mut at_or_above = std::iter::once(path.clone()).chain(path.ancestors());
+        at_or_above
+            .find_map(|path| share.skipped.get(&path))
+            .map(|reason| match reason {
+                Reason::SymlinkOutside => Reason::InTheWay("symlink"),
+                Reason::Special(word) => Reason::InTheWay(word),
+                other => other.clone(),
+            })
+            .filter(|reason| !matches!(reason, Reason::UnknownOwner(_)))
+    }
+
+    /// Why a sleeping path takes nothing: what a setting of this node leaves out differs by choice, whether it was synced
+    /// before or not.
+    fn asleep(share: &Share<F::Root>, path: &RelPath, sleep: Sleep) -> Reason {
+        let reason = match sleep {
+            Sleep::Filtered | Sleep::Skipped | Sleep::TooLarge => Self::skipped_at_or_above(share, path),
+            Sleep::Unreadable | Sleep::Flapping | Sleep::Withheld | Sleep::SectionsLost => None,
+        };
+        reason.unwrap_or_else(|| asleep(sleep))
     }
 
     /// Both sides have the same. Of two unversioned entries, the node with the smaller id will give the version.
@@ -451,7 +464,7 @@ pub(crate) enum Sorted {
     },
 }
 
-/// Why a sleeping path takes nothing.
+/// Why a sleeping path takes nothing, where no scan has said more.
 fn asleep(sleep: Sleep) -> Reason {
     match sleep {
         Sleep::Filtered | Sleep::Skipped => Reason::InTheWay("thing"),

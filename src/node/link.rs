@@ -202,17 +202,25 @@ pub(crate) struct Told {
     pub settled: u64,
     pub pending: u32,
     pub left_out: LeftOut,
+    /// Of the paths that are left out by choice and named.
+    pub named: Option<Digest>,
     pub unreleased: u32,
     pub unconfirmed: u32,
     pub full: bool,
 }
 
-/// How many paths were left out by choice when that was last counted.
-#[derive(Debug, Clone, Copy)]
+/// Which paths were left out by choice when they were last counted.
+#[derive(Debug, Clone)]
 pub(crate) struct LeftOutCount {
     pub count: LeftOut,
-    /// What it depends on: the greatest number in the index, owed paths, skipped paths.
-    pub of: (u64, usize, u64),
+    /// Some of those that the peer can only know from this node.
+    pub named: Vec<(RelPath, Reason)>,
+    /// Of all of them.
+    pub digest: Digest,
+    /// What it depends on: the greatest number in the index, owed paths, [`Share::skipped_round`].
+    ///
+    /// [`Share::skipped_round`]: crate::node::share::Share::skipped_round
+    pub of: (u64, Digest, u64),
     pub at: Monotonic,
 }
 

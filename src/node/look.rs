@@ -310,6 +310,7 @@ impl<F: Fs> Node<F> {
         let dir = share.settings.dir.clone();
         let moved = std::mem::take(&mut share.moved);
         let deleted = !moved && !gone.is_empty();
+        let skipped_before = share.skipped.clone();
         if full {
             // Notes on paths that did land, and only their owner did not, outlive a scan.
             share.skipped.retain(|_, reason| matches!(reason, Reason::UnknownOwner(_)));
@@ -354,6 +355,13 @@ impl<F: Fs> Node<F> {
             share.relook.push(path);
         }
         share.note_deletions(now.mono, if moved { 0 } else { lost });
+        if share.skipped != skipped_before {
+            share.skipped_round += 1;
+            // Peers are told how many paths are left out, and which.
+            self.stirred = true;
+        }
+        // A full scan finds again what was skipped before.
+        told.retain(|(path, reason)| skipped_before.get(path) != Some(reason));
         for (path, reason) in told {
             let level = if reason.is_choice() { Level::Notice } else { Level::Warning };
             self.log(level, format!("share {name}: {path}: {reason}"));

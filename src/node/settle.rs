@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Direction, Now, Reason, RelPath, ShareName, WallTime, limits};
+use crate::model::{Direction, Hasher, Now, Reason, RelPath, ShareName, WallTime, limits};
 use crate::node::api::Level;
 use crate::node::hold::held_reason;
 use crate::node::link::{Exchange, LeftOutCount, Told};
@@ -223,14 +223,17 @@ impl<F: Fs> Node<F> {
             };
             let pending = owed_to().filter(|(_, owed)| !owed.reason.is_choice()).count();
             let pending = count_of(pending + waiting().count() + unreadable_more);
-            let left_out = exchange.left_out.map(|left_out| left_out.count).unwrap_or_default();
+            let counted = exchange.left_out.as_ref();
+            let left_out = counted.map(|counted| counted.count).unwrap_or_default();
+            let named = counted.map(|counted| counted.digest);
             let (heard, full) = (exchange.acked, exchange.full);
-            let told = Told { heard, applied, settled, pending, left_out, unreleased, unconfirmed, full };
+            let told = Told { heard, applied, settled, pending, left_out, named, unreleased, unconfirmed, full };
             if exchange.told != Some(told) {
                 exchange.told = Some(told);
                 let mut paths: Vec<(RelPath, Reason)> =
                     owed_to().map(|((_, path), owed)| (path.clone(), owed.reason.clone())).chain(waiting()).collect();
                 paths.extend(share.skipped.iter().filter(|(_, reason)| reason.is_choice()).map(owned));
+                paths.extend(exchange.left_out.iter().flat_map(|counted| counted.named.iter().cloned()));
                 // The causes first: they must not be cut off by what only waits for them.
                 paths.sort_by_key(|(_, reason)| reason.rank());
                 let paths = Progress::name_paths(paths.into_iter());
@@ -258,15 +261,20 @@ impl<F: Fs> Node<F> {
 
     /// Counts what is left out by choice towards each peer, where that may be another number than before.
     fn count_left_out(&mut self, now: Now, name: &ShareName) {
-        let Some(share) = self.shares.get(name) else { return };
-        let owed = self.store.state().shares.get(name).map_or(0, |state| state.owed.len());
-        let of = (share.top, owed, share.skipped_count());
-        let due = |exchange: &Exchange| match exchange.left_out {
+        let (Some(share), Some(state)) = (self.shares.get(name), self.store.state().shares.get(name)) else { return };
+        let mut owed = Hasher::new();
+        for ((_, path), _) in state.owed.iter().filter(|(_, owed)| owed.reason.is_choice()) {
+            owed.update(path.as_bytes());
+            owed.update(&[0]);
+        }
+        let of = (share.top, owed.finish(), share.skipped_round);
+        let small = state.index.len() <= limits::LEFT_OUT_AT_ONCE;
+        let due = |exchange: &Exchange| match &exchange.left_out {
             None => true,
             Some(known) => {
                 // Reading the index costs little, matching a filter's patterns against all of it does not.
                 let matches = exchange.their_filter.is_some();
-                known.of != of && (!matches || now.mono.since(known.at) >= limits::LEFT_OUT_EVERY)
+                known.of != of && (small || !matches || now.mono.since(known.at) >= limits::LEFT_OUT_EVERY)
             }
         };
         let ids: Vec<LinkId> = self
@@ -276,9 +284,19 @@ impl<F: Fs> Node<F> {
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
-            let count = self.counted(name, &self.own_left_out(id, name));
+            let own = self.own_left_out(id, name);
+            let count = self.counted(name, &own);
+            // The peer is told of the others anyway.
+            let mut hasher = Hasher::new();
+            for (path, one) in own.iter() {
+                hasher.update(path.as_bytes());
+                hasher.update(&[0, one.choice as u8]);
+            }
+            let digest = hasher.finish();
+            let named = own.into_iter().filter(|(_, one)| one.reason.is_none()).take(limits::OWED_TOLD);
+            let named: Vec<(RelPath, Reason)> = named.map(|(path, one)| (path, Reason::LeftOut(one.choice))).collect();
             if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(name)) {
-                exchange.left_out = Some(LeftOutCount { count, of, at: now.mono });
+                exchange.left_out = Some(LeftOutCount { count, named, digest, of, at: now.mono });
             }
         }
     }

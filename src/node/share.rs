@@ -65,6 +65,8 @@ pub(crate) struct Share<R: Root> {
     /// The greatest sequence number in the index.
     pub top: u64,
     pub skipped: Map<RelPath, Reason>,
+    /// Grows whenever other paths are skipped, or for other reasons.
+    pub skipped_round: u64,
     /// Skipped paths beyond those that are listed: by choice, and those that cannot be read.
     pub skipped_more: LeftOut,
     pub unreadable_more: u32,
@@ -137,6 +139,7 @@ impl<R: Root> Share<R> {
             proving: None,
             top: 0,
             skipped: Map::new(),
+            skipped_round: 0,
             skipped_more: LeftOut::default(),
             unreadable_more: 0,
             deliveries: VecDeque::new(),

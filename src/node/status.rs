@@ -11,7 +11,7 @@ use crate::node::delivery::Sent;
 use crate::node::keep::NotKept;
 use crate::node::link::{Exchange, Link};
 use crate::node::pause::pause_tree;
-use crate::node::verdict::{Gap, NO_INCLUDE, Urgency};
+use crate::node::verdict::{Gap, LeftOutPath, NO_INCLUDE, Urgency};
 use crate::node::{LinkId, Node};
 use crate::proto::message::Around;
 use crate::store::state::{KnownPeer, Owed, Pause};
@@ -291,6 +291,16 @@ impl<F: Fs> Node<F> {
             tree = tree.with("unconfirmed_there", exchange.unconfirmed_there);
         }
         tree = tree.with_some("left_out", left_out_tree(&self.left_out_between(id, name)));
+        let left_out = node.map(|node| self.left_out(node, name)).unwrap_or_default();
+        if !left_out.is_empty() {
+            let one = |(path, one): (&RelPath, &LeftOutPath)| {
+                let tree = Tree::map().with("path", path.to_text()).with("reason", one.choice.code());
+                tree.with("message", one.text())
+            };
+            let all = left_out.len();
+            let paths: Vec<Tree> = left_out.iter().take(limits::REPLY_PATHS).map(one).collect();
+            tree = tree.with("left_out_paths", paths).with("left_out_count", all);
+        }
         if exchange.theirs.filter != filter {
             tree = tree.with("filters_differ", true);
         }
@@ -373,7 +383,8 @@ impl<F: Fs> Node<F> {
         for (name, share) in self.shares.iter() {
             let Some(state) = self.store.state().shares.get(name) else { continue };
             let (files, bytes) = state.index.live_files();
-            let tombstones = state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing()).count();
+            let tombstones =
+                state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing()).count();
             let word =
                 match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
                     (Some(_), ..) => "held",

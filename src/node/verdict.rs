@@ -533,7 +533,10 @@ impl<F: Fs> Node<F> {
                 _ if record.entry.is_nothing() => None,
                 Some(Sleep::Filtered) => Some(Choice::Filter),
                 Some(Sleep::TooLarge) => Some(Choice::TooLarge),
-                Some(Sleep::Skipped) if !share.skipped.contains_key(path) => Some(Choice::Symlink),
+                Some(Sleep::Skipped) if !share.skipped.contains_key(path) => {
+                    let above = path.ancestors().find_map(|dir| share.skipped.get(&dir)?.choice());
+                    Some(above.unwrap_or(Choice::Symlink))
+                }
                 Some(_) => None,
                 None if !live && record.disk.is_some_and(|disk| disk.kind == Kind::Dir) => Some(Choice::KeptDir),
                 None if live && exchange.their_filter.as_ref().is_some_and(|filter| !filter.holds(path)) => {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use owsync::model::reason::LeftOut;
+use owsync::model::reason::{Choice, LeftOut};
 use owsync::model::{
     Digest, Direction, Entry, Kind, Lost, LostBy, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId,
     Version, WallTime, limits,
@@ -384,6 +384,7 @@ fn unavailable_with_every_reason() {
             Reason::ReleaseDiffers { from: Release::parse("25.12.1").unwrap(), to: Release::parse("24.10").unwrap() },
             "a2 00 181b 03 6d 32352e31322e312032342e3130",
         ),
+        (Reason::LeftOut(Choice::Direction), "a2 00 181d 01 06"),
         (Reason::Other("io".into()), "a2 00 18ff 03 62 696f"),
     ] {
         both_ways(&Message::Unavailable { id: 9, reason }, &format!("07 a2 00 09 01 {golden}"));

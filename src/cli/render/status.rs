@@ -146,6 +146,10 @@ fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
             let all = share.number("pending_there_count").unwrap_or(0);
             notes.extend(paths(there, all, &format!("share {name}: pending there: "), look));
         }
+        if look.verbose {
+            let all = share.number("left_out_count").unwrap_or(0);
+            notes.extend(paths(share.list("left_out_paths"), all, &format!("share {name}: left out: "), look));
+        }
     }
     for (key, text) in [("only_here", "not there"), ("only_there", "not here")] {
         let names: Vec<&str> = peer.list(key).iter().filter_map(said).collect();

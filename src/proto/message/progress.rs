@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use crate::model::reason::LeftOut;
+use crate::model::reason::{Choice, LeftOut};
 use crate::model::{Reason, RelPath, Release, escape, limits};
 use crate::proto::message::{BadMessage, Progress, cut, foreign_text, rel_path, share_name};
 
@@ -56,6 +56,7 @@ impl From<&Reason> for WireReason {
             // A release holds no space.
             Reason::ReleaseDiffers { from, to } => text(27, &format!("{from} {to}")),
             Reason::SectionsLost { had, has } => numbers(28, *had, *has),
+            Reason::LeftOut(choice) => WireReason { a: Some(*choice as u64), ..plain(29) },
             Reason::Other(why) => text(255, why),
         }
     }
@@ -100,6 +101,10 @@ impl From<WireReason> for Reason {
                 None => Reason::Other("the releases of the two systems differ".into()),
             },
             28 => Reason::SectionsLost { had: a, has: b },
+            29 => match usize::try_from(a).ok().and_then(|a| Choice::ALL.get(a)) {
+                Some(choice) => Reason::LeftOut(*choice),
+                None => Reason::Other("it differs by choice".into()),
+            },
             1 => match known_word(wire.text.as_deref()) {
                 Some(word) => Reason::Special(word),
                 None => Reason::Other(format!("skipped: it is a {}", text())),

@@ -60,7 +60,8 @@ impl From<&Reason> for LineReason {
             | Reason::Manual
             | Reason::KeepsDeleted
             | Reason::OnlySends
-            | Reason::OnlyObserves => line("", 0, 0),
+            | Reason::OnlyObserves
+            | Reason::LeftOut(_) => line("", 0, 0),
         }
     }
 }
