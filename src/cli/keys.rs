@@ -7,13 +7,13 @@ use crate::cli::ask::{self, Absent};
 use crate::cli::render::node;
 use crate::cli::request::Request;
 use crate::cli::table::Opt;
-use crate::cli::{Done, Failure, asking, setup};
+use crate::cli::{Done, Failure, asking, offline, setup};
 use crate::config::finish;
 use crate::daemon::joining::keys::{new_key, write_key};
 use crate::daemon::json;
 use crate::daemon::place::{Holder, Place, Taken};
 use crate::model::{Key, escape};
-use crate::node::api::Tree;
+use crate::node::api::{Command, Tree};
 
 /// Makes a key: on standard output, or in a new file.
 ///
@@ -50,7 +50,7 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
     }
     let told = setup::load_told(invocation).result.map_err(Failure::Usage)?;
     if told.settings.plain_mode || !cfg!(feature = "encryption") {
-        return Err(Failure::failed("without encryption nodes have no identity"));
+        return plain_identity(invocation);
     }
     let place = Place::new(&database);
     let key = match place.read_identity() {
@@ -78,6 +78,23 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
     }
     let tree = describe(&told.settings.name, &key).with_some("key_fingerprint", cluster.map(|key| key.fingerprint()));
     Ok(Done { notes, ..show(invocation, &tree) })
+}
+
+/// In plain mode the identity is part of the database.
+fn plain_identity(invocation: &Invocation) -> Result<Done, Failure> {
+    if !invocation.has(Opt::New) {
+        return Err(Failure::failed("without encryption the identity is known while owsync is running"));
+    }
+    let loaded = setup::load(invocation);
+    let mut notes: Vec<String> = loaded.warnings.into_iter().map(|warning| format!("warning: {warning}")).collect();
+    let config = loaded.result.map_err(Failure::Usage)?;
+    match offline::ask(&config, Command::NewIdentity) {
+        Ok((tree, warnings)) => {
+            notes.extend(warnings);
+            Ok(Done { notes, ..show(invocation, &tree) })
+        }
+        Err(refusal) => asking::refused(refusal, invocation.has(Opt::Json)),
+    }
 }
 
 fn show(invocation: &Invocation, tree: &Tree) -> Done {

@@ -283,14 +283,37 @@ impl<F: Fs> Node<F> {
     /// A session is over, or a section has another node: what was heard from a node whose place another has taken can
     /// come from nobody any more. As long as a session with it is open, it goes on; two machines may share a section.
     pub(crate) fn retire(&mut self, node: NodeId) {
-        let is_open = self.links.values().any(|link| link.node == Some(node) && link.is_admitted());
         let known = self.store.state().peers.get(&node);
-        if is_open || known.is_none_or(|known| known.section.is_some()) {
+        if known.is_none_or(|known| known.section.is_some()) {
+            return;
+        }
+        self.expect_nothing_from(node);
+    }
+
+    /// Nothing is pending from nodes that are neither configured nor missed, nor from this node itself: a database that was
+    /// copied from another node knows this one as a peer, by its former identity or by the one that it still has.
+    pub(crate) fn retire_the_unconfigured(&mut self) {
+        let configured = |known: &KnownPeer| {
+            let section = known.section.as_deref();
+            section.is_some_and(|section| self.peers().any(|peer| *peer.name.0 == *section))
+        };
+        let peers = self.store.state().peers.iter();
+        let gone = peers.filter(|(_, known)| known.section.is_some() && !configured(known) && !self.is_missed(known));
+        let gone: Vec<NodeId> = gone.map(|(node, _)| *node).chain([self.identity.id]).collect();
+        for node in gone {
+            self.expect_nothing_from(node);
+        }
+    }
+
+    /// Forgets what is pending from a node, unless a session with it is open.
+    fn expect_nothing_from(&mut self, node: NodeId) {
+        if self.links.values().any(|link| link.node == Some(node) && link.is_admitted()) {
             return;
         }
         let shares = self.store.state().shares.iter();
         let ledgers: Vec<(ShareName, Ledger)> = shares
-            .filter_map(|(name, share)| share.ledgers.get(&node).map(|ledger| (name.clone(), ledger.clone())))
+            .filter_map(|(name, share)| Some((name.clone(), share.ledgers.get(&node)?.clone())))
+            .filter(|(_, ledger)| ledger.their_state.is_some() || ledger.heard > 0)
             .collect();
         for (name, ledger) in ledgers {
             self.forget_owed_to(&name, node);

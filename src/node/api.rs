@@ -155,6 +155,8 @@ pub enum Command {
     Invite,
     /// Declare this node the reference, and make a token for a join text.
     Init,
+    /// A new identity, in plain mode: the database is a copy of another node's.
+    NewIdentity,
     /// Who this node is.
     Identity,
     /// What it counts, for Prometheus.

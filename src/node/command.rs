@@ -88,6 +88,7 @@ impl<F: Fs> Node<F> {
             Command::ForgetPeer { peer } => self.forget_peer(now, &peer),
             Command::Invite => self.invite(now),
             Command::Init => self.init(now),
+            Command::NewIdentity => self.new_identity(now),
             Command::Identity => Reply::Done(self.identity_tree()),
             Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
         })

@@ -65,6 +65,7 @@ impl<F: Fs> Node<F> {
         node.set_up_shares(now, set_back);
         node.set_up_introduced();
         node.set_up_dials(now);
+        node.retire_the_unconfigured();
         node.settle(now);
         node
     }

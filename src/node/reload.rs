@@ -73,6 +73,7 @@ impl<F: Fs> Node<F> {
         self.mesh_stirred = true;
         self.end_affected(now, &changed);
         self.set_up_dials(now);
+        self.retire_the_unconfigured();
         self.replace_shares(now, &old.shares, &reserved);
         for share in self.shares.values_mut() {
             share.next_poll = share.next_poll.min(now.mono.plus(self.settings.poll_interval));

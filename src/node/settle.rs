@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
-use crate::model::{Direction, Hasher, Now, Reason, RelPath, ShareName, WallTime, limits};
-use crate::node::api::Level;
+use crate::model::{Direction, Hasher, NodeId, Now, Reason, RelPath, ShareName, WallTime, limits};
+use crate::node::api::{Fault, Level, Reply};
 use crate::node::hold::held_reason;
 use crate::node::link::{Exchange, LeftOutCount, Told};
-use crate::node::{LinkId, Node};
+use crate::node::{Identity, LinkId, Node};
 use crate::proto::message::{self, Message, Progress};
-use crate::store::state::{Change, Ledger, Owed, ShareMeta};
+use crate::store::state::{Change, Ledger, Me, Owed, ShareMeta};
 
 impl<F: Fs> Node<F> {
     /// Brings everything that follows from the latest input to an end.
@@ -326,6 +326,23 @@ impl<F: Fs> Node<F> {
         }
         self.renewals.push_back(now.mono);
         self.renew_state(now, why);
+    }
+
+    /// Gives a node in plain mode, whose identity is part of its database, another one: the database is a copy of another
+    /// node's.
+    pub(crate) fn new_identity(&mut self, now: Now) -> Reply {
+        if self.identity.mode.is_encrypted() {
+            let text =
+                "the identity of an encrypted node is a file beside its database: stop owsync, then run this again";
+            return Reply::failed(Fault::State, text);
+        }
+        let mut plain_id = NodeId([0; 16]);
+        plain_id.0.copy_from_slice(&self.rng.bytes32()[..16]);
+        self.store.change(Change::Me(Me { plain_id, ..self.store.state().me.clone() }));
+        self.renew_state(now, "the user asked for a new identity");
+        self.identity = Identity::of(self.identity.mode.clone(), plain_id);
+        self.retire_the_unconfigured();
+        Reply::Done(self.identity_tree())
     }
 
     /// Begins another life of the database: every session starts anew, so that every peer hears of it.
