@@ -187,12 +187,18 @@ impl Story {
 
     pub(super) fn reset(&mut self, id: MachineId) {
         self.mount(id);
+        // A machine that starts anew has nothing mounted: what was hidden goes with the rest.
+        self.world.machines[id].disk.unmount_all();
         let lost = self.everything(id);
         self.excuse(id, lost);
         self.forget_acts(id);
         self.world.factory_reset(id);
+        if self.has_extra && id < 2 {
+            self.world.machines[id].disk.add_root("/extra");
+        }
         self.pasts.remove(&id);
         self.backups.remove(&id);
+        self.copies.remove(&id);
         for _ in 0..self.dice.below(4) {
             let name = self.name();
             let content = format!("factory default {} of m{id} {}", name, self.count);

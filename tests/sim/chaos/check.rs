@@ -2,89 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use owsync::model::settings::Symlinks;
-use owsync::model::{Direction, Kind as EntryKind, RelPath};
+use owsync::model::RelPath;
 use owsync::node::api::Tree;
+use owsync::reconcile::filter::covers;
 
 use super::Story;
 use crate::world::{MachineId, main};
 
 impl Story {
-    /// Two machines that both say that they are in sync with each other, with nothing under way between them, have
-    /// recorded the same, but for what one of them leaves out by its settings.
-    pub(super) fn truth(&mut self) -> Result<(), String> {
-        let says = |status: &Tree, of: MachineId| {
-            let peer = status.get("peers").and_then(|peers| peers.get(&format!("m{of}")));
-            peer.and_then(|peer| peer.get("in_sync")) == Some(&Tree::Bool(true))
-        };
-        let running: Vec<MachineId> =
-            (0..self.machines()).filter(|id| self.world.machines[*id].node.is_some()).collect();
-        let statuses: BTreeMap<MachineId, Tree> = running.iter().map(|id| (*id, self.world.status(*id))).collect();
-        for (n, a) in running.iter().copied().enumerate() {
-            for b in running[n + 1..].iter().copied() {
-                // An answer may have taken time, in which things went on.
-                let quiet = self.world.machines[a].node.is_some()
-                    && self.world.machines[b].node.is_some()
-                    && self.world.under_way(a) + self.world.under_way(b) == 0;
-                if !quiet || !says(&statuses[&a], b) || !says(&statuses[&b], a) {
-                    continue;
-                }
-                if !says(&self.world.status(a), b) || !says(&self.world.status(b), a) {
-                    continue;
-                }
-                self.tally.note("two machines in sync");
-                if let Some(path) = self.difference(a, b) {
-                    let record = |id: MachineId| self.world.node(id).state().shares[&main()].index.get(&path).cloned();
-                    return Err(format!(
-                        "m{a} and m{b} both say that they are in sync, and differ in {path}: {:?} {:?}",
-                        record(a),
-                        record(b)
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A path that two machines record differently although neither leaves it out.
-    fn difference(&self, a: MachineId, b: MachineId) -> Option<RelPath> {
-        let settings = |id: MachineId| &self.world.machines[id].settings.shares[0];
-        if [a, b].iter().any(|id| settings(*id).direction != Direction::Both) {
-            return None;
-        }
-        let state = |id: MachineId| &self.world.node(id).state().shares[&main()];
-        let left_out = |id: MachineId, path: &RelPath| {
-            let settings = settings(id);
-            let excluded = settings.exclude.iter().any(|pattern| {
-                let below = pattern.strip_suffix(b"/**").unwrap_or(pattern);
-                let rest = path.as_bytes().strip_prefix(below);
-                rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-            });
-            let record = state(id).index.get(path);
-            let sleeps = record.is_some_and(|record| record.sleep.is_some());
-            let large = [a, b].iter().any(|other| {
-                let size = state(*other).index.get(path).map_or(0, |record| record.entry.size);
-                settings.max_file_size > 0 && size > settings.max_file_size
-            });
-            let waits = state(id).owed.iter().any(|((_, owed), why)| owed == path && why.reason.is_choice());
-            let link = settings.symlinks == Symlinks::Ignore
-                && [a, b].iter().any(|other| {
-                    state(*other).index.get(path).is_some_and(|record| record.entry.kind == EntryKind::Symlink)
-                });
-            excluded || sleeps || large || waits || link
-        };
-        let paths: BTreeSet<&RelPath> =
-            [a, b].iter().flat_map(|id| state(*id).index.iter().map(|(path, _)| path)).collect();
-        let what = |id: MachineId, path: &RelPath| {
-            let record = state(id).index.get(path).filter(|record| record.entry.is_live());
-            record.map(|record| (record.entry.kind, record.entry.digest, record.entry.mode))
-        };
-        paths
-            .into_iter()
-            .find(|path| what(a, path) != what(b, path) && !left_out(a, path) && !left_out(b, path))
-            .cloned()
-    }
-
     /// Counts guards that begin to hold something.
     pub(super) fn sample(&mut self) {
         let mut firing = BTreeSet::new();
@@ -101,6 +26,55 @@ impl Story {
             self.tally.note(what);
         }
         self.firing = firing;
+    }
+
+    /// Whether a machine may leave a path out for good, by a setting that it has from the first day to the last. What another
+    /// content of the same path was too large for may differ as well.
+    fn is_left_out(&self, path: &RelPath, content: Option<&[u8]>) -> bool {
+        self.lasting.values().any(|one| {
+            let excluded = one.exclude.iter().any(|pattern| covers(pattern, path));
+            let large = |max: u64| {
+                // A file that is too large also keeps away what is in a directory of its name elsewhere.
+                let at_or_above = || std::iter::once(path.clone()).chain(path.ancestors());
+                let of = |id: MachineId| at_or_above().filter_map(move |path| self.size_at(id, &path));
+                let sizes = (0..self.machines()).flat_map(of);
+                sizes.chain(content.map(|content| content.len() as u64)).any(|size| size > max)
+            };
+            excluded || one.max.is_some_and(large)
+        })
+    }
+
+    /// Whether a directory stays on some machine, deleted or not, because it has something in it that is left out.
+    fn is_kept_somewhere(&self, dir: &RelPath) -> bool {
+        let keeps = |id: MachineId| {
+            let user = self.world.machines[id].disk.user("/share");
+            let below = user.paths().into_iter().filter(|path| path.is_below(dir));
+            below.into_iter().any(|path| self.is_left_out(&path, user.read(&path).as_deref()))
+        };
+        !self.lasting.is_empty() && (0..self.machines()).any(keeps)
+    }
+
+    fn size_at(&self, id: MachineId, path: &RelPath) -> Option<u64> {
+        let content = self.world.machines[id].disk.user("/share").read(path)?;
+        Some(content.len() as u64)
+    }
+
+    /// Whether a path may be pending for this reason at the end.
+    pub(super) fn may_stay(&self, reason: &owsync::model::Reason) -> bool {
+        !self.lasting.is_empty() && reason.is_choice()
+    }
+
+    /// What lies at paths that some machine leaves out for good.
+    fn left_out_files(&self) -> BTreeMap<RelPath, BTreeSet<Vec<u8>>> {
+        let mut all: BTreeMap<RelPath, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        for id in 0..self.machines() {
+            for (path, content) in self.world.machines[id].disk.user("/share").files() {
+                if self.is_left_out(&path, Some(&content)) {
+                    all.entry(path).or_default().insert(content);
+                }
+            }
+        }
+        all
     }
 
     pub(super) fn check(&mut self) -> Result<(), String> {
@@ -127,7 +101,7 @@ impl Story {
             }
             let node = self.world.machines[id].node.as_ref().unwrap();
             let state = &node.state().shares[&main()];
-            if let Some(((node, path), owed)) = state.owed.iter().next() {
+            if let Some(((node, path), owed)) = state.owed.iter().find(|(_, owed)| !self.may_stay(&owed.reason)) {
                 let there: Vec<String> = self
                     .world
                     .machines
@@ -156,9 +130,19 @@ impl Story {
                 return Err(format!("m{id} left {left} {all:?}"));
             }
         }
+        self.named_at_rest()?;
+        if self.has_extra {
+            let user = |id: MachineId| self.world.machines[id].disk.user("/extra");
+            if let Some(path) = user(0).differing(&user(1)).first() {
+                return Err(format!("m0 and m1 differ in {path} of the share that only they have"));
+            }
+        }
         let view = |id: MachineId| {
             let user = self.world.machines[id].disk.user("/share");
-            user.paths().into_iter().map(|p| (user.mode(&p), user.read(&p), p)).collect::<Vec<_>>()
+            let all = user.paths().into_iter().map(|p| (user.mode(&p), user.read(&p), p));
+            all.filter(|(_, content, path)| !self.is_left_out(path, content.as_deref()))
+                .filter(|(_, content, path)| content.is_some() || !self.is_kept_somewhere(path))
+                .collect::<Vec<_>>()
         };
         let first = view(0);
         for id in 1..self.machines() {
@@ -185,16 +169,18 @@ impl Story {
             }
         }
         let current: BTreeMap<RelPath, Vec<u8>> = self.world.user(0).files();
+        let left_out: BTreeMap<RelPath, BTreeSet<Vec<u8>>> = self.left_out_files();
         let kept: BTreeSet<Vec<u8>> =
             (0..self.machines()).flat_map(|id| self.world.history(id)).map(|(_, bytes, _)| bytes).collect();
         for ((name, content), replaced) in &self.written {
             let is_current = current.get(name) == Some(content);
             let text = String::from_utf8_lossy(&content[..content.len().min(40)]).into_owned();
             // What was not confirmed makes way for what was there before.
-            let excused = self.trials || self.excused.contains(content);
+            let excused = self.trials || self.excused.contains(content) || self.is_left_out(name, Some(content));
             if replaced.is_some() && is_current && !excused {
                 return Err(format!("{name}: {text:?} is back, although a user who saw it replaced or deleted it"));
             }
+            let is_current = is_current || left_out.get(name).is_some_and(|there| there.contains(content));
             if replaced.is_none() && !is_current && !kept.contains(content) && !self.excused.contains(content) {
                 return Err(format!("{name}: {text:?} is lost"));
             }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use owsync::model::{Reason, RelPath, limits};
+use owsync::model::{Reason, RelPath, ShareName, limits};
 use owsync::node::api::{Command, Pick};
 
 use super::Story;
 use super::kinds::Kind;
+use super::wide::extra;
 use crate::world::{MachineId, main};
 
 impl Story {
@@ -43,8 +44,10 @@ impl Story {
             self.truth()?;
             self.sample();
             for id in 0..self.machines() {
+                self.end_copies();
                 self.open_up(id, symlinks);
                 self.forget_strangers(id);
+                self.make_way(id);
                 self.approve(id);
                 if self.people {
                     self.world.tell(id, Command::Resume { peer: None, share: None });
@@ -67,15 +70,45 @@ impl Story {
         Ok(())
     }
 
+    /// Users take away what their machine leaves out where it is in the way of what others have.
+    fn make_way(&mut self, id: MachineId) {
+        if self.lasting.is_empty() {
+            return;
+        }
+        let Some(node) = &self.world.machines[id].node else { return };
+        let Some(state) = node.state().shares.get(&main()) else { return };
+        let in_the_way = |reason: &Reason| matches!(reason, Reason::DirNotEmpty | Reason::InTheWay(_));
+        let paths: BTreeSet<RelPath> =
+            state.owed.iter().filter(|(_, owed)| in_the_way(&owed.reason)).map(|((_, path), _)| path.clone()).collect();
+        for path in paths {
+            let user = self.world.user(id);
+            let lost = user.paths().into_iter().filter(|at| *at == path || at.is_below(&path));
+            let lost: Vec<Vec<u8>> = lost.filter_map(|at| user.read(&at)).collect();
+            self.excused.extend(lost);
+            self.user_removes(id, &path);
+        }
+    }
+
     pub(super) fn anything_owed(&self) -> bool {
         self.world.machines.iter().any(|machine| {
-            machine.node.as_ref().is_some_and(|node| node.state().shares.values().any(|share| !share.owed.is_empty()))
+            let owed = |node: &owsync::node::Node<crate::disk::SimFs>| {
+                let shares = node.state().shares.values();
+                shares.flat_map(|share| share.owed.values()).any(|owed| !self.may_stay(&owed.reason))
+            };
+            machine.node.as_ref().is_some_and(owed)
         })
     }
 
     fn approve(&mut self, id: MachineId) {
+        self.approve_share(id, &main());
+        if self.has_extra && id < 2 {
+            self.approve_share(id, &extra());
+        }
+    }
+
+    fn approve_share(&mut self, id: MachineId, name: &ShareName) {
         let Some(node) = &self.world.machines[id].node else { return };
-        let Some(state) = node.state().shares.get(&main()) else { return };
+        let Some(state) = node.state().shares.get(name) else { return };
         let first_contact = state.owed.values().any(|owed| owed.reason == Reason::FirstContact);
         let held = state.meta.hold.is_some() || state.owed.values().any(|owed| owed.reason.needs_user());
         let sleeping = state.index.iter().any(|(_, record)| record.sleep.is_some());
@@ -96,9 +129,12 @@ impl Story {
                 .map(|(_, content)| content.clone())
                 .collect();
             self.excused.extend(confirmed);
-            self.world.command(id, Command::Approve { share: None, path: None, pick: Some(pick), dry_run: false });
+            self.world.command(
+                id,
+                Command::Approve { share: Some(name.clone()), path: None, pick: Some(pick), dry_run: false },
+            );
         } else if held || sleeping {
-            let reject = self.dice.chance(30) && state_held(self.world.machines[id].node.as_ref().unwrap());
+            let reject = self.dice.chance(30) && state_held(self.world.machines[id].node.as_ref().unwrap(), name);
             if reject {
                 // What only lies here is given up by a person who was asked.
                 let user = self.world.machines[id].disk.user("/share");
@@ -108,15 +144,18 @@ impl Story {
                     self.forget_acts(id);
                 }
                 self.say(id, "rejects");
-                self.world.command(id, Command::Reject { share: None, path: None, dry_run: false });
+                self.world.command(id, Command::Reject { share: Some(name.clone()), path: None, dry_run: false });
             } else {
                 self.say(id, "approves");
-                self.world.command(id, Command::Approve { share: None, path: None, pick: None, dry_run: false });
+                self.world.command(
+                    id,
+                    Command::Approve { share: Some(name.clone()), path: None, pick: None, dry_run: false },
+                );
             }
         }
     }
 }
 
-fn state_held(node: &owsync::node::Node<crate::disk::SimFs>) -> bool {
-    node.state().shares.get(&main()).is_some_and(|state| state.meta.hold.is_some())
+fn state_held(node: &owsync::node::Node<crate::disk::SimFs>, name: &ShareName) -> bool {
+    node.state().shares.get(name).is_some_and(|state| state.meta.hold.is_some())
 }

@@ -4,26 +4,28 @@
 //! two machines at once and between two of owsync's own operations; cables that delay, split, stall and break; machines
 //! that are killed, lose power, are stopped, reset, or get an old database back; clocks that are wrong and jump; disks
 //! that fill, fail and vanish. Then everything is mended, a person approves whatever is held, and when it is quiet:
-//! - all shares are equal, modes included, and every node says that it is in sync;
+//! - all shares are equal, modes included, but for what a setting leaves out for good; every node says that it is in sync,
+//!   and names what is left out ([`oracle`]);
 //! - every content that a user wrote is current, or was replaced by a user who had seen it, or is in a history;
 //! - nothing that a user deleted or replaced is current;
 //! - no temporary file is left, and nothing is owed.
 //!
-//! Each story has a few kinds of trouble besides ([`kinds::Kind`]), and at every step two machines that both say that they
-//! are in sync must have recorded the same. What happened and which guards fired is counted and printed.
+//! Each story has a few kinds of trouble besides ([`kinds::Kind`]), and at every step whichever node says that it is in sync
+//! with another must be right ([`oracle`]). What happened and which guards fired is counted and printed.
 
 mod acts;
 mod check;
 mod kinds;
 mod mend;
+mod oracle;
 mod users;
 mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use owsync::model::RelPath;
 use owsync::model::settings::Mode;
+use owsync::model::{NodeId, RelPath};
 use owsync::node::api::Command;
 
 use super::Dice;
@@ -154,13 +156,29 @@ struct Story {
     names: Vec<RelPath>,
     /// Machines that do not, or did not, offer everything.
     restricted: BTreeSet<MachineId>,
-    /// Files that programs keep open, with the names that they had.
-    open: BTreeMap<MachineId, (Writer, RelPath)>,
-    /// Hostile peers.
+    /// Files that programs keep open, with the names that they had, and since which boot of the machine.
+    open: BTreeMap<MachineId, (Writer, RelPath, u64)>,
+    /// Hostile peers, and which nodes they claimed to be.
     strangers: Vec<Stranger>,
+    claimed: BTreeSet<NodeId>,
+    /// Machines in plain mode that have a copy of another's database.
+    copies: BTreeSet<MachineId>,
+    /// Settings that leave something out for good.
+    lasting: BTreeMap<MachineId, Lasting>,
+    /// The first two machines have a share that the others do not have.
+    has_extra: bool,
+    statuses: oracle::Statuses,
     tally: Tally,
     /// Guards that hold something at this moment.
     firing: BTreeSet<(MachineId, String)>,
+}
+
+/// What a machine leaves out, from the first day to the last.
+#[derive(Clone, Default)]
+struct Lasting {
+    exclude: Vec<Vec<u8>>,
+    /// `max_file_size`, if it has one of its own.
+    max: Option<u64>,
 }
 
 impl Story {
@@ -206,6 +224,11 @@ impl Story {
             restricted: BTreeSet::new(),
             open: BTreeMap::new(),
             strangers: Vec::new(),
+            claimed: BTreeSet::new(),
+            copies: BTreeSet::new(),
+            lasting: BTreeMap::new(),
+            has_extra: false,
+            statuses: BTreeMap::new(),
             tally: Tally::default(),
             firing: BTreeSet::new(),
             dice,

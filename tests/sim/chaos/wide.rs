@@ -2,16 +2,22 @@
 
 use std::path::PathBuf;
 
+use owsync::fs::scan::Hint;
 use owsync::model::settings::{Mode, ShareSettings, Symlinks};
 use owsync::model::{Direction, NodeId, RelPath, ShareName, StateId, Version};
 use owsync::node::api::Command;
 use owsync::proto::Message;
 use owsync::proto::message::{Chunk, Offer, Piece, Progress};
 
-use super::Story;
 use super::kinds::Kind;
+use super::{Lasting, Story};
 use crate::world::stranger::{Stranger, digest};
 use crate::world::{MachineId, main, path};
+
+/// A share that not all machines have.
+pub(super) fn extra() -> ShareName {
+    ShareName::parse("extra").expect("a name")
+}
 
 /// The longest path there is: 16 components, 15 of them of 255 bytes.
 fn longest() -> RelPath {
@@ -34,13 +40,6 @@ impl Story {
             let kind = *self.dice.pick(enabled);
             self.kinds.insert(kind);
         }
-        if self.world.machines[0].identity.is_some() {
-            // A hostile peer of the simulation has no key.
-            self.kinds.remove(&Kind::Hostile);
-        } else {
-            // In plain mode the identity is part of the database: the copy says what to do and waits.
-            self.kinds.remove(&Kind::Clone);
-        }
         if self.kinds.contains(&Kind::LongPath) {
             self.names.push(longest());
             self.names.push(path(&"n".repeat(255)));
@@ -48,6 +47,32 @@ impl Story {
         if self.kinds.contains(&Kind::OddName) {
             for name in [&b"caf\xe9"[..], b"\xff\xfe/\x80", b"-", b" ", b"..."] {
                 self.names.push(RelPath::parse(name).expect("a name"));
+            }
+        }
+        if self.kinds.contains(&Kind::FilterForGood) {
+            for _ in 0..1 + self.dice.below(2) {
+                let id = self.dice.below(self.machines() as u64) as usize;
+                let lasting = match self.dice.below(3) {
+                    0 => Lasting { exclude: vec![b"vpn".to_vec()], max: None },
+                    1 => Lasting { exclude: vec![b"d/e".to_vec(), b"dhcp".to_vec()], max: None },
+                    _ => Lasting { exclude: Vec::new(), max: Some(1 + self.dice.below(100)) },
+                };
+                let share = self.world.share_settings(id);
+                share.exclude.clone_from(&lasting.exclude);
+                share.max_file_size = lasting.max.unwrap_or(share.max_file_size);
+                self.lasting.insert(id, lasting);
+                // Others do not hear of everything that its users replace, nor by way of it.
+                (0..self.machines()).for_each(|id| self.give_up_claims(id));
+            }
+        }
+        if self.kinds.contains(&Kind::ShareForGood) {
+            self.kinds.remove(&Kind::OtherShare);
+            self.has_extra = true;
+            for id in 0..2 {
+                let mut share = ShareSettings::new(extra(), PathBuf::from("/extra"));
+                share.include = vec![b"*".to_vec()];
+                self.world.machines[id].settings.shares.push(share);
+                self.world.machines[id].disk.add_root("/extra");
             }
         }
         if self.kinds.contains(&Kind::Links) && self.dice.chance(60) {
@@ -120,12 +145,14 @@ impl Story {
                     _ => vec![name.as_bytes().to_vec()],
                 };
                 self.give_up_claims(id);
-                self.world.share_settings(id).exclude = exclude;
+                let always = self.lasting.get(&id).map(|lasting| lasting.exclude.clone()).unwrap_or_default();
+                self.world.share_settings(id).exclude = [always, exclude].concat();
                 self.reload(id, "filter")
             }
             Kind::SizeLimit => {
                 let max = *self.dice.pick(&[0, 20, 100, 200_000]);
                 self.give_up_claims(id);
+                let max = self.lasting.get(&id).and_then(|lasting| lasting.max).unwrap_or(max);
                 self.world.share_settings(id).max_file_size = max;
                 self.reload(id, &format!("max_file_size {max}"))
             }
@@ -184,7 +211,7 @@ impl Story {
             Kind::OpenFile => self.writes_to_open_file(id, &name),
             Kind::Clone => self.copy_database(id),
             Kind::OtherShare => {
-                let name = ShareName::parse("extra").expect("a name");
+                let name = extra();
                 let shares = &mut self.world.machines[id].settings.shares;
                 if shares.len() > 1 {
                     shares.truncate(1);
@@ -199,7 +226,30 @@ impl Story {
                 self.reload(id, "a share that nobody else has")
             }
             Kind::Hostile => self.hostile(id),
+            // It leaves something out all the time.
+            Kind::FilterForGood => {
+                let ids: Vec<MachineId> = self.lasting.keys().copied().collect();
+                let id = *self.dice.pick(&ids);
+                let name = path(self.dice.pick::<&str>(&["vpn/key", "d/e/f", "dhcp", "firewall"]));
+                let content = self.content(id).into_bytes();
+                self.user_writes(id, &name, content)
+            }
+            Kind::ShareForGood => self.writes_to_extra(&name),
         }
+    }
+
+    /// A user of one of the two machines that have another share writes to it, or removes something.
+    fn writes_to_extra(&mut self, name: &RelPath) -> bool {
+        let id = self.dice.below(2) as usize;
+        let content = self.content(id).into_bytes();
+        let user = self.world.user_of(id, "/extra");
+        let done = if self.dice.chance(70) { user.write(name, &content) } else { user.remove(name) };
+        if done {
+            self.say(id, &format!("changes {name} of the share extra"));
+            let hint = Hint { path: name.ancestors().last().unwrap_or_else(|| name.clone()), deep: true };
+            self.world.with(id, |node, now| node.handle_change(now, &extra(), Some(hint)));
+        }
+        done
     }
 
     pub(super) fn reload(&mut self, id: MachineId, what: &str) -> bool {
@@ -334,10 +384,12 @@ impl Story {
             return false;
         }
         let user = self.world.user(id);
-        let Some((file, at)) = self.open.remove(&id) else {
+        // A machine that was off, or is another one by now, runs none of its former programs.
+        let boot = self.world.boot(id);
+        let Some((file, at, _)) = self.open.remove(&id).filter(|(.., since)| *since == boot) else {
             if let Some(file) = user.open(name) {
                 self.say(id, &format!("opens {name}"));
-                self.open.insert(id, (file, name.clone()));
+                self.open.insert(id, (file, name.clone(), boot));
             }
             return false;
         };
@@ -348,7 +400,7 @@ impl Story {
             self.say(id, &format!("writes to the open {at}"));
             self.replaced(id, &at, old, Some(content));
             self.announce(id, &at);
-            self.open.insert(id, (file, at));
+            self.open.insert(id, (file, at, boot));
         } else {
             // Its name is another file's by now, so nobody counts on what is written here.
             file.save(&content);
@@ -381,6 +433,11 @@ impl Story {
             state.write(&p, &bytes);
         }
         self.say(id, &format!("gets a copy of the database of m{other}"));
+        if self.world.machines[id].identity.is_none() {
+            // Its identity came with it: two machines are one node until a user does what both of them say.
+            self.copies.insert(id);
+            self.give_up_claims(other);
+        }
         self.start(id);
         true
     }
@@ -401,7 +458,10 @@ impl Story {
                 node[15] = self.count as u8;
                 let state = StateId(self.dice.next());
                 match self.world.call(id, NodeId(node), state) {
-                    Some(stranger) => stranger,
+                    Some(stranger) => {
+                        self.claimed.insert(stranger.node);
+                        stranger
+                    }
                     None => return false,
                 }
             }
@@ -505,11 +565,14 @@ impl Story {
             disk.0.borrow_mut().full_below = None;
             disk.0.borrow_mut().descriptors = usize::MAX;
             let symlinks = self.world.share_settings(id).symlinks;
-            self.world.machines[id].settings.shares.truncate(1);
+            if !self.has_extra {
+                self.world.machines[id].settings.shares.truncate(1);
+            }
+            let lasting = self.lasting.get(&id).cloned().unwrap_or_default();
             let share = self.world.share_settings(id);
             share.direction = Direction::Both;
-            share.exclude = Vec::new();
-            share.max_file_size = owsync::model::settings::default_max_file_size();
+            share.exclude = lasting.exclude;
+            share.max_file_size = lasting.max.unwrap_or_else(owsync::model::settings::default_max_file_size);
             self.open_up(id, symlinks);
         }
     }
@@ -541,10 +604,23 @@ impl Story {
         }
     }
 
+    /// Whoever has a copy of another node's database makes another node of it.
+    pub(super) fn end_copies(&mut self) {
+        for id in std::mem::take(&mut self.copies) {
+            if self.world.machines[id].node.is_some() {
+                self.say(id, "makes a new identity");
+                self.command(id, Command::NewIdentity);
+            } else {
+                self.copies.insert(id);
+            }
+        }
+    }
+
     /// Nodes that a hostile peer claimed to be are forgotten.
     pub(super) fn forget_strangers(&mut self, id: MachineId) {
         let Some(node) = &self.world.machines[id].node else { return };
-        let known: Vec<NodeId> = node.state().peers.keys().copied().filter(|node| node.0[..14] == [0xee; 14]).collect();
+        let known: Vec<NodeId> =
+            node.state().peers.keys().copied().filter(|node| self.claimed.contains(node)).collect();
         for node in known {
             self.world.tell(id, Command::ForgetPeer { peer: node.to_hex() });
         }

@@ -217,8 +217,26 @@ impl User {
         }
     }
 
-    /// Removes a file, or a directory with everything below it.
+    /// Removes a file, or a directory with everything below it. As with `rm -r`, a mount point stays, with the directories
+    /// above it.
     pub fn remove(&self, path: &RelPath) -> bool {
+        let mounts: Vec<RelPath> = self
+            .paths()
+            .into_iter()
+            .filter(|at| at == path || at.is_below(path))
+            .filter(|at| self.is_mount(at))
+            .collect();
+        if mounts.contains(path) {
+            return false;
+        }
+        if !mounts.is_empty() {
+            let below: Vec<RelPath> =
+                self.paths().into_iter().filter(|at| at.parent().as_ref() == Some(path)).collect();
+            for at in &below {
+                self.remove(at);
+            }
+            return true;
+        }
         {
             let mut s = self.disk.0.borrow_mut();
             if s.walk(self.ino(&s), path).is_err() {
@@ -229,6 +247,12 @@ impl User {
         }
         self.flush();
         true
+    }
+
+    /// Whether something is mounted at a path.
+    fn is_mount(&self, path: &RelPath) -> bool {
+        let s = self.disk.0.borrow();
+        s.walk(self.ino(&s), path).is_ok_and(|ino| s.mounts.contains_key(&ino))
     }
 
     pub fn rename(&self, from: &RelPath, to: &RelPath) -> bool {
@@ -280,6 +304,29 @@ impl User {
         }
         paths.sort();
         paths
+    }
+
+    /// The paths at which two disks differ in kind, mode or content. What owsync stages is not compared.
+    pub fn differing(&self, other: &User) -> Vec<RelPath> {
+        let (mine, theirs) = (self.inodes(), other.inodes());
+        let (s, o) = (self.disk.0.borrow(), other.disk.0.borrow());
+        let same = |path: &RelPath| match (mine.get(path), theirs.get(path)) {
+            (Some(a), Some(b)) => {
+                let is_link = matches!(s.inodes[a].body, Body::Link(_));
+                s.inodes[a].body == o.inodes[b].body && (is_link || s.inodes[a].mode == o.inodes[b].mode)
+            }
+            _ => false,
+        };
+        let all: std::collections::BTreeSet<&RelPath> = mine.keys().chain(theirs.keys()).collect();
+        let staged = |path: &RelPath| path.as_bytes().starts_with(b".owsync-");
+        all.into_iter().filter(|path| !staged(path) && !same(path)).cloned().collect()
+    }
+
+    fn inodes(&self) -> BTreeMap<RelPath, Ino> {
+        let paths = self.paths();
+        let s = self.disk.0.borrow();
+        let root = self.ino(&s);
+        paths.into_iter().filter_map(|path| Some((path.clone(), s.walk(root, &path).ok()?))).collect()
     }
 
     /// Every file with its content.

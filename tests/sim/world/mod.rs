@@ -333,6 +333,11 @@ impl World {
         }
     }
 
+    /// Which boot of a machine this is: another number after every one.
+    pub fn boot(&self, id: MachineId) -> u64 {
+        self.machines[id].boot
+    }
+
     /// When the daemon of a machine was started, if it runs.
     pub fn started(&self, id: MachineId) -> Option<u64> {
         self.machines[id].node.as_ref().map(|_| self.machines[id].started_ms)

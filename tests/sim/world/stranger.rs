@@ -16,6 +16,8 @@ use super::{MachineId, World, main, path, words};
 /// A connection to a machine's node that the test itself holds.
 pub struct Stranger {
     to: MachineId,
+    /// Which node it claims, or proves, to be.
+    pub node: NodeId,
     link: LinkId,
     session: Session,
     said: VecDeque<Message>,
@@ -34,11 +36,17 @@ pub struct Stranger {
 impl World {
     /// Somebody connects to a machine, from an address at which no machine is, and says nothing.
     pub fn knock(&mut self, to: MachineId, from: u8) -> Stranger {
+        self.knock_in(to, from, Mode::Plain, NodeId([0xaa; 16]))
+    }
+
+    fn knock_in(&mut self, to: MachineId, from: u8, mode: Mode, node: NodeId) -> Stranger {
+        let ephemeral = if mode.is_encrypted() { self.dice.bytes32() } else { [0; 32] };
         let remote = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from));
         let link = self.with(to, |node, now| node.handle_incoming(now, remote)).expect("it runs");
-        let session = Session::dial(self.now(to).mono, Mode::Plain, false, [0; 32]);
+        let session = Session::dial(self.now(to).mono, mode, false, ephemeral);
         Stranger {
             to,
+            node,
             link,
             session,
             said: VecDeque::new(),
@@ -88,15 +96,35 @@ impl World {
 }
 
 impl World {
-    /// Somebody connects in plain mode and says Hello as this node; `None` if it is not heard.
+    /// Somebody connects and says Hello: in plain mode as this node, and where sessions are encrypted with the cluster's key
+    /// and an identity made from this; `None` if it is not heard.
     pub fn call(&mut self, to: MachineId, node: NodeId, state: StateId) -> Option<Stranger> {
         self.machines[to].node.as_ref()?;
-        let mut stranger = self.knock(to, 77);
+        let (mode, node) = self.disguise(to, node);
+        let mut stranger = self.knock_in(to, 77, mode, node);
         let hello = Hello { node, state, name: format!("h{}", node.0[15]), ..self.hello(to) };
         stranger.talk(self);
         stranger.say(self, &Message::Hello(hello));
         stranger.take_want();
         Some(stranger)
+    }
+
+    #[cfg(feature = "encryption")]
+    fn disguise(&self, to: MachineId, node: NodeId) -> (Mode, NodeId) {
+        use owsync::model::Key;
+        use owsync::proto::{Credentials, handshake};
+        let settings = &self.machines[to].settings;
+        let (Some(key), Some(_)) = (&settings.key, self.machines[to].identity) else { return (Mode::Plain, node) };
+        let mut secret = [0x5a; 32];
+        secret[..16].copy_from_slice(&node.0);
+        let identity = Key::new(secret);
+        let node = handshake::node_id(&handshake::public_key(&identity));
+        (Mode::Encrypted(Credentials { key: key.clone(), previous: None, identity }), node)
+    }
+
+    #[cfg(not(feature = "encryption"))]
+    fn disguise(&self, _: MachineId, node: NodeId) -> (Mode, NodeId) {
+        (Mode::Plain, node)
     }
 }
 
