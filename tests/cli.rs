@@ -149,6 +149,46 @@ fn a_command_without_a_daemon_says_where_it_looked_and_how_to_start_one() {
     }
 }
 
+/// A user who may not ask the daemon is told so, and as whom to ask, with the exit code for "no daemon".
+#[test]
+fn a_user_who_may_not_ask_the_daemon_is_told_whom_to_become() {
+    let bench = Bench::new();
+    let Some(nobody) = bench.as_nobody() else { return };
+    let (config, database) = (bench.path("owsync.conf"), bench.path("owsync.db"));
+    bench.write("owsync.conf", "plain_mode=1\n");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o000)).unwrap();
+    let socket = bench.path("owsync.db-sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).unwrap();
+
+    for (words, closed) in [(["-c", &config], &config), (["--db", &database], &socket)] {
+        for command in ["status", "sync", "identity"] {
+            let run = nobody.run(&[&[command][..], &words].concat());
+
+            assert_eq!((run.code, run.out.as_str()), (3, ""), "{command} {words:?}: {}", run.err);
+            let reason = format!("this user may not open {closed}, which belongs to ");
+            assert!(run.err.contains(&reason) && run.err.contains("`sudo "), "{}", run.err);
+        }
+        let run = nobody.run(&[&["status", "--json"][..], &words].concat());
+        let answer: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((run.code, answer["error"]["code"].as_str()), (3, Some("forbidden")), "{words:?}");
+    }
+    // Where other users' daemons have their sockets, in a directory of root's, a user's own daemon has none.
+    fs::create_dir(bench.path("run")).unwrap();
+    fs::set_permissions(bench.path("run"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::create_dir(bench.path("own")).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(bench.path("own"), Some(65_534), None).unwrap();
+    }
+    let run = nobody.run(&["status", "--db", &bench.path("own/owsync.db")]);
+    fs::set_permissions(bench.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(run.code == 3 && run.err.contains("no owsync runs with the database"), "{}: {}", run.code, run.err);
+    // A configuration that cannot be read for another reason is an error of the configuration, with JSON too.
+    let run = bench.run(&["status", "--json", "-c", "/nonexistent/owsync.conf"]);
+    let answer: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((run.code, answer["error"]["code"].as_str()), (2, Some("configuration")));
+}
+
 #[test]
 fn scan_prints_what_the_filter_holds() {
     let bench = Bench::new();

@@ -1,6 +1,7 @@
 //! Finding the running daemon and asking it.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::request::Request;
 use crate::daemon::place::{self, Place};
+use crate::fs::owners::Owners;
 
 /// Longest answer that is read, in bytes: a status with every list full is far below.
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
@@ -47,23 +49,33 @@ pub enum Refusal {
 /// # Errors
 /// There is none, or this user may not ask it.
 pub fn find(database: &Path) -> Result<Daemon, Absent> {
+    let place = Place::new(database);
     let mut forbidden = None;
-    for path in Place::new(database).control_sockets() {
+    for path in place.control_sockets() {
         match UnixStream::connect(&path) {
             Ok(stream) => return Ok(Daemon { stream: BufReader::new(stream), path, next: 1 }),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => forbidden = forbidden.or(Some(path)),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                // In a directory of root's there may be a socket, but not that of a daemon which has a user's own database.
+                if path.symlink_metadata().is_ok() || !is_own(&place) {
+                    forbidden = forbidden.or(Some(path));
+                }
+            }
             Err(_) => {}
         }
     }
     Err(forbidden.map_or(Absent::NotRunning, Absent::Forbidden))
 }
 
+/// Whether a database belongs to this user, or would once it is made.
+fn is_own(place: &Place) -> bool {
+    let about = place.database().ancestors().find_map(|path| path.metadata().ok());
+    about.is_some_and(|about| about.uid() == nix::unistd::geteuid().as_raw())
+}
+
 /// What to tell whoever wanted to ask a daemon that was not found.
 pub fn absence(absent: &Absent, database: &Path) -> Vec<String> {
     match absent {
-        Absent::Forbidden(path) => {
-            vec![format!("owsync runs, and this user may not use {}: ask as the user it runs as", path.display())]
-        }
+        Absent::Forbidden(path) => forbidden(path),
         Absent::NotRunning => {
             let place = Place::new(database);
             let looked: Vec<String> = place.control_sockets().iter().map(|path| path.display().to_string()).collect();
@@ -73,6 +85,20 @@ pub fn absence(absent: &Absent, database: &Path) -> Vec<String> {
             ]
         }
     }
+}
+
+/// What to tell a user who may not open what leads to the daemon.
+pub fn forbidden(path: &Path) -> Vec<String> {
+    // In a directory that is closed to this user only the directory is seen.
+    let about = path.ancestors().find_map(|path| path.metadata().ok());
+    let owner = about.map_or(0, |about| about.uid());
+    let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+    let owner = Owners::parse(&passwd, b"").name(owner, 0).user.clone();
+    let sudo = if &*owner == "root" { "sudo".into() } else { format!("sudo -u {owner}") };
+    vec![
+        format!("not allowed to ask owsync: this user may not open {}, which belongs to {owner}", path.display()),
+        format!("run the command as {owner}: `{sudo} owsync ...`"),
+    ]
 }
 
 impl Daemon {

@@ -10,9 +10,10 @@ use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Absent, Refusal};
 use crate::cli::render::{self, Fields, Look, acts, history, status};
 use crate::cli::request::{self, Known, Request};
+use crate::cli::setup::{self, NoDatabase};
 use crate::cli::table::Opt;
 use crate::cli::zone::Zone;
-use crate::cli::{Done, Failure, NO_DAEMON, setup};
+use crate::cli::{Done, Failure, NO_DAEMON};
 use crate::daemon::place::{self, Place};
 use crate::daemon::{env, json};
 use crate::fs::local;
@@ -25,10 +26,18 @@ use crate::ops::Op;
 /// # Errors
 /// There is no daemon, it refuses, or the arguments make no sense.
 pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure> {
-    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    let as_json = invocation.has(Opt::Json);
+    let database = match setup::database(invocation) {
+        Ok(database) => database,
+        Err(NoDatabase::Forbidden(path)) => return absent("forbidden", NO_DAEMON, ask::forbidden(&path), as_json),
+        Err(NoDatabase::Broken(lines)) => return absent("configuration", 2, lines, as_json),
+    };
     let mut daemon = match ask::find(&database) {
         Ok(daemon) => daemon,
-        Err(absent) => return not_found(&absent, &database, invocation.has(Opt::Json)),
+        Err(absence) => {
+            let code = if absence == Absent::NotRunning { "not_running" } else { "forbidden" };
+            return absent(code, NO_DAEMON, ask::absence(&absence, &database), as_json);
+        }
     };
     let outcome = (|| {
         let mut known = Known::default();
@@ -45,26 +54,18 @@ pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure>
     })();
     match outcome {
         Ok(answer) => answered(invocation, op, &answer, &database),
-        Err(refusal) => refused(refusal, invocation.has(Opt::Json)),
+        Err(refusal) => refused(refusal, as_json),
     }
 }
 
-/// No daemon was found: as a failure, or with its code as JSON for scripts.
-fn not_found(absent: &Absent, database: &Path, as_json: bool) -> Result<Done, Failure> {
-    let lines = ask::absence(absent, database);
-    let (code, exit) = match absent {
-        Absent::NotRunning => ("not_running", NO_DAEMON),
-        Absent::Forbidden(_) => ("forbidden", 1),
-    };
+/// No daemon was asked: as a failure, or with its code as JSON for scripts.
+fn absent(code: &str, exit: u8, lines: Vec<String>, as_json: bool) -> Result<Done, Failure> {
     if as_json {
         let message = lines.first().cloned().unwrap_or_default();
         let text = format!("{:#}\n", json!({ "error": { "code": code, "message": message } }));
         return Ok(Done { text: text.into(), notes: lines, code: exit });
     }
-    Err(match absent {
-        Absent::NotRunning => Failure::NoDaemon(lines),
-        Absent::Forbidden(_) => Failure::Failed(lines),
-    })
+    Err(if exit == NO_DAEMON { Failure::NoDaemon(lines) } else { Failure::Usage(lines) })
 }
 
 /// The names of the shares, or peers, in an answer.

@@ -91,7 +91,8 @@ fn with_configuration(invocation: &Invocation, notes: &mut Vec<String>) -> Resul
     if file.exists() {
         if shaping.count() > 0 {
             return Err(Failure::usage(format!(
-                "{} exists: what it says holds; change it there, or name another file with -c",
+                "{} exists already, so options would change nothing: edit that file and run `owsync init` without \
+                 options, or name another file with -c",
                 file.display()
             )));
         }
@@ -176,7 +177,7 @@ fn invite_by(
     let answer = match ask::find(&config.database) {
         Ok(mut daemon) => daemon.ask(&Request::plain(method)).map(|answer| trees::from_json(&answer)),
         Err(absent @ Absent::Forbidden(_)) => {
-            return Err(Failure::Failed(ask::absence(&absent, &config.database)));
+            return Err(Failure::NoDaemon(ask::absence(&absent, &config.database)));
         }
         Err(Absent::NotRunning) => offline::ask(config, command).map(|(tree, warnings)| {
             notes.extend(warnings);

@@ -170,7 +170,7 @@ fn places(invocation: &Invocation, target: &Target) -> Result<(PathBuf, PathBuf)
         Target::Uci(_) => {
             let told = setup::load_told(invocation).result.map_err(Failure::Usage)?;
             let key_file = told.key_file.unwrap_or_else(|| Path::new(finish::ETC).join("key"));
-            Ok((key_file, setup::database(invocation).map_err(Failure::Usage)?))
+            Ok((key_file, setup::database(invocation)?))
         }
     }
 }
@@ -282,7 +282,7 @@ fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[Stri
         }
     }
     notes.push(format!(
-        "what lies in these directories now is replaced by what {} has, and kept in history (`owsync log`)",
+        "files that differ in these directories will be replaced by those of {}, and kept in the history (`owsync log`)",
         text.name
     ));
     notes.push(next);

@@ -35,7 +35,7 @@ pub fn genkey(invocation: &Invocation) -> Result<Done, Failure> {
 /// # Errors
 /// It cannot be found out, or a new identity cannot be made.
 pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
-    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    let database = setup::database(invocation)?;
     if !invocation.has(Opt::New) {
         match ask::find(&database) {
             Ok(mut daemon) => {
@@ -44,7 +44,7 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
                     Err(refusal) => asking::refused(refusal, invocation.has(Opt::Json)),
                 };
             }
-            Err(absent @ Absent::Forbidden(_)) => return Err(Failure::Failed(ask::absence(&absent, &database))),
+            Err(absent @ Absent::Forbidden(_)) => return Err(Failure::NoDaemon(ask::absence(&absent, &database))),
             Err(Absent::NotRunning) => {}
         }
     }

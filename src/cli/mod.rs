@@ -53,7 +53,7 @@ pub enum Failure {
     Usage(Vec<String>),
     /// It was tried and failed: exit code 1.
     Failed(Vec<String>),
-    /// No daemon runs that could be asked: exit code 3.
+    /// No daemon runs that this user could ask: exit code 3.
     NoDaemon(Vec<String>),
 }
 
@@ -76,7 +76,7 @@ impl Done {
     }
 }
 
-/// The exit code where no daemon runs.
+/// The exit code where no daemon runs, or this user may not ask it.
 pub const NO_DAEMON: u8 = 3;
 
 /// Runs the command that the arguments (without the program's name) ask for; the exit code.

@@ -10,7 +10,7 @@ use crate::ops::Op;
 /// # Errors
 /// Nothing is, or it cannot be done now.
 pub fn rollback(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure> {
-    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    let database = setup::database(invocation)?;
     match ask::find(&database) {
         Err(Absent::NotRunning) if database.exists() => {}
         Err(Absent::NotRunning) => return Ok(Done::text("nothing is awaiting confirmation\n")),

@@ -34,7 +34,7 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
     let key_file = told.key_file.unwrap_or_else(|| Path::new(finish::ETC).join("key"));
     let file = invocation.path(Opt::Config);
     let own: Vec<&Path> = [file.as_deref(), Some(key_file.as_path())].into_iter().flatten().collect();
-    let database = setup::database(invocation).map_err(Failure::Usage)?;
+    let database = setup::database(invocation)?;
     let filter = Filter::new(&share.include, &share.exclude, &finish::reserved_in(&dir, &own, &database));
     let mut notes: Vec<String> = loaded.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     if filter.is_empty() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::cli::Failure;
 use crate::cli::args::Invocation;
 use crate::cli::ask;
 use crate::cli::table::{Opt, Verb};
@@ -43,9 +44,18 @@ impl Source {
         choose(
             invocation.path(Opt::Config),
             invocation.has(Opt::Dir) && !matches!(invocation.verb, Verb::Init | Verb::Join),
-            env::uci_dirs().path(&uci::package_name()).exists(),
-            Path::new(CONF).exists(),
+            exists(&env::uci_dirs().path(&uci::package_name())),
+            exists(Path::new(CONF)),
         )
+    }
+
+    /// The file it is read from.
+    fn path(&self) -> Option<PathBuf> {
+        match self {
+            Source::File(file) => Some(file.clone()),
+            Source::Uci => Some(env::uci_dirs().path(&uci::package_name())),
+            Source::Options => None,
+        }
     }
 
     /// Its name, in front of what is wrong with it.
@@ -80,6 +90,11 @@ impl Source {
     }
 }
 
+/// Whether there is a file, as far as this user can know: in a directory that is closed to the user there may be one.
+fn exists(file: &Path) -> bool {
+    file.try_exists().unwrap_or(true)
+}
+
 fn choose(file: Option<PathBuf>, dir: bool, uci: bool, conf: bool) -> Source {
     match file {
         Some(file) => Source::File(file),
@@ -93,6 +108,24 @@ fn choose(file: Option<PathBuf>, dir: bool, uci: bool, conf: bool) -> Source {
 /// A problem of the configuration as a whole.
 fn whole(reason: String) -> Problem {
     Problem { place: Place::Argument, key: String::new(), reason }
+}
+
+/// Why a command does not know which database it is about.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoDatabase {
+    /// This user may not read the configuration that names it.
+    Forbidden(PathBuf),
+    /// The configuration cannot be read, as lines for people.
+    Broken(Vec<String>),
+}
+
+impl From<NoDatabase> for Failure {
+    fn from(error: NoDatabase) -> Failure {
+        match error {
+            NoDatabase::Forbidden(path) => Failure::NoDaemon(ask::forbidden(&path)),
+            NoDatabase::Broken(lines) => Failure::Usage(lines),
+        }
+    }
 }
 
 /// A configuration with what to say about it.
@@ -159,11 +192,7 @@ fn outcome(source: &Source, raws: &[Raw], verb: Verb) -> Outcome<Config> {
     };
     let (told, mut errors, tolerated) = options::read(&sections, source.flavour(), &env::hostname());
     warnings.extend(tolerated);
-    let file = match source {
-        Source::File(file) => Some(std::path::absolute(file).unwrap_or_else(|_| file.clone())),
-        Source::Uci => Some(env::uci_dirs().path(&uci::package_name())),
-        Source::Options => None,
-    };
+    let file = source.path().map(|file| std::path::absolute(&file).unwrap_or(file));
     let env_key = env::variable("OWSYNC_KEY").map(|key| Zeroizing::new(key.to_string_lossy().into_owned()));
     let finished = finish::finish(told, source.flavour(), &Surroundings { file, env_key, release: env::release() });
     warnings.extend(finished.warnings);
@@ -226,7 +255,7 @@ pub fn overrides(invocation: &Invocation) -> Vec<Raw> {
 ///
 /// # Errors
 /// The configuration cannot be read at all.
-pub fn database(invocation: &Invocation) -> Result<PathBuf, Vec<String>> {
+pub fn database(invocation: &Invocation) -> Result<PathBuf, NoDatabase> {
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     if let Some(database) = invocation.path(Opt::Database) {
         return Ok(absolute(database));
@@ -239,7 +268,16 @@ pub fn database(invocation: &Invocation) -> Result<PathBuf, Vec<String>> {
             // find it, and on a router it is where nobody said otherwise.
             let usual = finish::default_database(source.flavour());
             let there = source.flavour() == Flavour::Uci && ask::find(&usual).is_ok();
-            return if there { Ok(usual) } else { Err(errors.iter().map(ToString::to_string).collect()) };
+            if there {
+                return Ok(usual);
+            }
+            let denied = |file: &PathBuf| {
+                std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+            };
+            return Err(match source.path().filter(denied) {
+                Some(file) => NoDatabase::Forbidden(file),
+                None => NoDatabase::Broken(errors.iter().map(ToString::to_string).collect()),
+            });
         }
     };
     let written = sections
@@ -317,7 +355,7 @@ mod tests {
         assert_eq!(database(&invocation("status -b /y.db -c /nonexistent")), Ok(PathBuf::from("/y.db")));
         assert_eq!(
             database(&invocation("status -c /nonexistent/f")),
-            Err(vec!["cannot open /nonexistent/f: No such file or directory".into()])
+            Err(NoDatabase::Broken(vec!["cannot open /nonexistent/f: No such file or directory".into()]))
         );
     }
 }

@@ -8,7 +8,7 @@
 pub mod apply;
 pub mod form;
 pub mod local;
-mod owners;
+pub mod owners;
 pub mod scan;
 pub mod stage;
 pub mod uci_file;

@@ -86,7 +86,7 @@ fn init_again_keeps_key_and_identity_and_changes_no_configuration() {
     let invited = bench.run(&["invite", "-c", &bench.path("one/owsync.conf"), "--address", "192.0.2.9:7"]);
 
     assert_eq!(refused.code, 2);
-    assert!(refused.err.contains("exists: what it says holds"), "{}", refused.err);
+    assert!(refused.err.contains("exists already, so options would change nothing"), "{}", refused.err);
     assert_eq!(fs::read(bench.path("one/owsync.conf")).unwrap(), written);
     for (run, address) in [(again, "192.0.2.1:4321"), (invited, "192.0.2.9:7")] {
         assert_eq!(run.code, 0, "{}", run.err);
