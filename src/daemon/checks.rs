@@ -5,6 +5,7 @@
 //! `validate` is run once for each new file, with the file's staged copy as its argument; its path in the share is in
 //! `OWSYNC_PATH`. What it prints is the reason of a refusal. What cannot be run, or does not end in time, has refused.
 
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -84,16 +85,16 @@ impl Checks {
         let Some(program) = &share.validate else { return Vec::new() };
         let job = |candidate: &Candidate| {
             let staged = candidate.staged.as_ref()?;
-            let file = share.dir.join(std::ffi::OsStr::from_bytes(staged.as_bytes()));
+            let file = share.dir.join(OsStr::from_bytes(staged.as_bytes()));
             let path = &candidate.path;
             let env = [
-                ("OWSYNC_SHARE", share.name.to_string()),
-                ("OWSYNC_DIR", share.dir.display().to_string()),
-                ("OWSYNC_PATH", path.to_text()),
-                ("OWSYNC_FILE", file.display().to_string()),
+                ("OWSYNC_SHARE", share.name.to_string().into()),
+                ("OWSYNC_DIR", share.dir.clone().into_os_string()),
+                ("OWSYNC_PATH", path.to_text().into()),
+                ("OWSYNC_FILE", file.clone().into_os_string()),
             ];
             let what = format!("validate of share {}: {path}", share.name);
-            let command = vec![program.display().to_string(), file.display().to_string()];
+            let command = vec![program.clone().into_os_string(), file.into_os_string()];
             Some((path.clone(), job(what, command, &env, TIME)))
         };
         candidates.iter().filter_map(job).collect()
@@ -101,8 +102,8 @@ impl Checks {
 
     /// What must be run to look at the machine.
     pub fn machine(share: &ShareName, program: &Path, run: u64, time: Duration) -> Job {
-        let env = [("OWSYNC_SHARE", share.to_string()), ("OWSYNC_RUN", run.to_string())];
-        job(format!("probe of share {share}"), vec![program.display().to_string()], &env, time.min(TIME))
+        let env = [("OWSYNC_SHARE", share.to_string().into()), ("OWSYNC_RUN", run.to_string().into())];
+        job(format!("probe of share {share}"), vec![program.into()], &env, time.min(TIME))
     }
 
     /// A job was started for a file of a check, or could not be.
@@ -184,7 +185,7 @@ impl Checks {
     }
 }
 
-fn job(what: String, command: Vec<String>, env: &[(&str, String)], time: Duration) -> Job {
+fn job(what: String, command: Vec<OsString>, env: &[(&str, OsString)], time: Duration) -> Job {
     let env = env.iter().map(|(name, value)| ((*name).to_string(), value.clone())).collect();
     Job { what, command, env, input: Vec::new(), time }
 }
@@ -205,7 +206,9 @@ mod tests {
 
     #[test]
     fn each_new_file_is_shown_to_the_program_and_what_goes_is_not() {
-        let mut share = ShareSettings::new(ShareName::main(), "/s".into());
+        // A directory may have any bytes in its name: the program gets them as they are.
+        let dir = OsStr::from_bytes(b"/s\xff");
+        let mut share = ShareSettings::new(ShareName::main(), dir.into());
         share.validate = Some("/v".into());
         let candidate = |name: &str, kind, staged: Option<&str>| Candidate {
             path: path(name),
@@ -216,8 +219,11 @@ mod tests {
         let candidates = [candidate("a", Kind::File, Some(".owsync/1")), candidate("b", Kind::Tombstone, None)];
         let jobs = Checks::files(&share, &candidates);
         let [(of, job)] = &jobs[..] else { panic!("{jobs:?}") };
-        assert_eq!((of, &job.command[..]), (&path("a"), &["/v".to_string(), "/s/.owsync/1".to_string()][..]));
-        assert!(job.env.contains(&("OWSYNC_PATH".to_string(), "a".to_string())));
+        let staged = OsStr::from_bytes(b"/s\xff/.owsync/1");
+        assert_eq!((of, &job.command[..]), (&path("a"), &[OsString::from("/v"), staged.into()][..]));
+        for (name, value) in [("OWSYNC_PATH", OsStr::new("a")), ("OWSYNC_DIR", dir), ("OWSYNC_FILE", staged)] {
+            assert!(job.env.contains(&(name.to_string(), value.into())), "{name}: {:?}", job.env);
+        }
     }
 
     #[test]

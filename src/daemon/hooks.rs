@@ -13,6 +13,7 @@
 //! hook that must be told of everything.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
@@ -108,7 +109,7 @@ impl Call {
         let dir = self.share.as_ref().and_then(|share| settings.share(share)).map(|share| share.dir.as_path());
         Some(Job {
             what: format!("{whose} on {}", self.event),
-            command: vec![program.display().to_string(), self.event.to_string()],
+            command: vec![program.clone().into_os_string(), self.event.into()],
             env: self.variables(&settings.name, dir.unwrap_or(Path::new(""))),
             input: self.input(&settings.name),
             time: hook.time,
@@ -116,7 +117,7 @@ impl Call {
     }
 
     /// The same variables for every event, so that a script may count on them; empty where there is nothing to say.
-    fn variables(&self, node: &str, dir: &Path) -> Vec<(String, String)> {
+    fn variables(&self, node: &str, dir: &Path) -> Vec<(String, OsString)> {
         let said = |key| text(&self.details, key).unwrap_or_default();
         let paths = match self.details.get("paths") {
             Some(Tree::List(paths)) => &paths[..],
@@ -133,7 +134,6 @@ impl Call {
             ("TIME", self.at.as_secs().to_string()),
             ("TEXT", self.text.clone()),
             ("SHARE", said("share").to_string()),
-            ("DIR", dir.display().to_string()),
             ("PEER", said("peer").to_string()),
             ("REASON", said("reason").to_string()),
             ("PATH", said("path").to_string()),
@@ -141,7 +141,10 @@ impl Call {
             ("COUNT", count.to_string()),
         ];
         // Nothing in a name may look like more than it is; a zero byte could not be passed on at all.
-        variables.map(|(name, value)| (format!("OWSYNC_{name}"), bounded(escape::visible(&value)))).to_vec()
+        let visible = variables.map(|(name, value)| (name, bounded(escape::visible(&value)).into()));
+        // The directory is configured here, and is the path that a program opens.
+        let all = visible.into_iter().chain([("DIR", dir.as_os_str().to_os_string())]);
+        all.map(|(name, value)| (format!("OWSYNC_{name}"), value)).collect()
     }
 
     /// One JSON object. What would be too long loses the ends of its lists and texts: half of an object is of no use.

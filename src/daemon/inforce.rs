@@ -7,6 +7,7 @@
 //!
 //! That a service was told does not say that it obeyed; so status says "notified", with package and time.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -119,12 +120,12 @@ impl InForce {
                 Vec::new()
             }
             Reload::Script(script) => {
-                vec![Action::Run(share.name.clone(), job(share, vec![script.display().to_string()], paths))]
+                vec![Action::Run(share.name.clone(), job(share, vec![script.clone().into_os_string()], paths))]
             }
             Reload::Services(services) => services
                 .iter()
                 .map(|service| {
-                    let command = vec![format!("{INIT_DIR}/{service}"), "reload".to_string()];
+                    let command = vec![format!("{INIT_DIR}/{service}").into(), "reload".into()];
                     Action::Run(share.name.clone(), job(share, command, paths))
                 })
                 .collect(),
@@ -189,7 +190,7 @@ impl InForce {
     }
 }
 
-fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
+fn job(share: &ShareSettings, command: Vec<OsString>, paths: &[RelPath]) -> Job {
     let mut input = Vec::new();
     for path in paths.iter().take(limits::REPLY_PATHS) {
         // Escaped as in status: a peer chooses names, and a line must not become two.
@@ -202,16 +203,17 @@ fn job(share: &ShareSettings, command: Vec<String>, paths: &[RelPath]) -> Job {
         input.push(b'\n');
     }
     let env = told(share, paths).map(|(name, value)| (format!("OWSYNC_{name}"), value)).to_vec();
-    Job { what: format!("{} for share {}", command.join(" "), share.name), command, env, input, time: TIME }
+    let what = format!("{} for share {}", runner::in_words(&command), share.name);
+    Job { what, command, env, input, time: TIME }
 }
 
 /// What programs are told of what landed, in variables: the share, its directory, the first paths, and how many there are.
-pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, String); 4] {
+pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, OsString); 4] {
     [
-        ("SHARE", share.name.to_string()),
-        ("DIR", share.dir.display().to_string()),
-        ("PATHS", named(paths.iter().map(RelPath::to_text))),
-        ("COUNT", paths.len().to_string()),
+        ("SHARE", share.name.to_string().into()),
+        ("DIR", share.dir.clone().into_os_string()),
+        ("PATHS", named(paths.iter().map(RelPath::to_text)).into()),
+        ("COUNT", paths.len().to_string().into()),
     ]
 }
 
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn programs_are_told_as_many_paths_as_fit() {
         let share = share(Path::new("/x"), Reload::Nobody);
-        let told_of = |paths: &[RelPath]| told(&share, paths).map(|(_, value)| value);
+        let told_of = |paths: &[RelPath]| told(&share, paths).map(|(_, value)| value.into_string().unwrap());
         assert_eq!(told_of(&[path("a"), path("b c")]), ["main", "/x", r"a b\x20c", "2"]);
         let many: Vec<RelPath> = (0..20).map(|n| path(&format!("f{n}"))).collect();
         assert_eq!(told_of(&many)[2].split(' ').count(), NAMED);
@@ -322,7 +324,10 @@ mod tests {
         let share = share(Path::new("/x"), Reload::Script("/usr/libexec/r".into()));
         let mut in_force = InForce::default();
         let [Action::Run(name, job)] = &in_force.landed(&share, &[path("a")])[..] else { panic!("one job") };
-        assert_eq!((job.command.as_slice(), job.input.as_slice()), (&["/usr/libexec/r".to_string()][..], &b"a\n"[..]));
+        assert_eq!(
+            (job.command.as_slice(), job.input.as_slice()),
+            (&[OsString::from("/usr/libexec/r")][..], &b"a\n"[..])
+        );
         in_force.note_started(WallTime(0), name.clone(), Ok(1));
 
         assert_eq!(in_force.landed(&share, &[path("b")]), []);

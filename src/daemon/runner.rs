@@ -4,6 +4,7 @@
 //! it comes and bounded. What it started in the background before it ended in time goes on. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,13 +49,18 @@ pub struct Job {
     /// What it is, for the log: `reload of share main`.
     pub what: String,
     /// The program, and its arguments.
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
     /// What its environment has besides ours.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, OsString)>,
     /// What it reads.
     pub input: Vec<u8>,
     /// When it is killed.
     pub time: Duration,
+}
+
+/// A command for people, its words separated by spaces.
+pub fn in_words(command: &[OsString]) -> String {
+    command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// How a job ended.
@@ -115,7 +121,7 @@ impl Runner {
 
     fn spawn(&mut self, now: Monotonic, id: JobId, job: Job) -> Result<(), String> {
         let failed =
-            |error: std::io::Error| format!("{}: cannot run {}: {}", job.what, job.command.join(" "), plain(&error));
+            |error: std::io::Error| format!("{}: cannot run {}: {}", job.what, in_words(&job.command), plain(&error));
         let [program, arguments @ ..] = &job.command[..] else { return Err(format!("{}: no command", job.what)) };
         let (output, print) = pipe().map_err(failed)?;
         let errors = print.try_clone().map_err(failed)?;
@@ -342,7 +348,7 @@ mod tests {
     }
 
     fn shell(script: &str) -> Job {
-        let command = ["/bin/sh", "-c", script].map(String::from).to_vec();
+        let command = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
         Job {
             what: "test".into(),
             command,

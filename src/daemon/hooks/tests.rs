@@ -32,7 +32,8 @@ fn conflict(share: &str, path: &str) -> Call {
 fn start(hooks: &mut Hooks, settings: &Settings, ids: &mut std::ops::RangeFrom<JobId>) -> Vec<(JobId, String)> {
     let mut started = Vec::new();
     while let Some((whose, job, _)) = hooks.next(settings) {
-        let path = job.env.iter().find(|(key, _)| key == "OWSYNC_PATH").map(|(_, path)| path.clone());
+        let path =
+            job.env.iter().find(|(key, _)| key == "OWSYNC_PATH").map(|(_, path)| path.to_string_lossy().into_owned());
         let id = ids.next().unwrap();
         started.push((id, format!("{whose}: {}", path.unwrap())));
         hooks.note_started(id, whose);
@@ -67,7 +68,7 @@ fn a_hook_has_the_event_as_argument_in_variables_and_as_json() {
 
     assert_eq!((job.what.as_str(), job.time.as_secs()), ("hook of share vpn on conflict", 5));
     assert_eq!(job.command, ["/h/vpn", "conflict"]);
-    let said: Vec<String> = job.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let said: Vec<String> = job.env.iter().map(|(key, value)| format!("{key}={}", value.to_string_lossy())).collect();
     assert_eq!(
         said,
         [
@@ -76,12 +77,12 @@ fn a_hook_has_the_event_as_argument_in_variables_and_as_json() {
             "OWSYNC_TIME=7",
             "OWSYNC_TEXT=it happened",
             "OWSYNC_SHARE=vpn",
-            "OWSYNC_DIR=/etc/openvpn",
             "OWSYNC_PEER=r2",
             "OWSYNC_REASON=",
             "OWSYNC_PATH=a b",
             "OWSYNC_PATHS=",
             "OWSYNC_COUNT=0",
+            "OWSYNC_DIR=/etc/openvpn",
         ]
     );
     let told: serde_json::Value = serde_json::from_slice(&job.input).unwrap();
@@ -95,7 +96,7 @@ fn whatever_a_peer_says_a_hook_can_be_called() {
     let details = Tree::map().with("share", "vpn").with("path", long).with("reason", "a\0b").with("paths", paths);
     let job = Call::of(&event("owsync.hold", details)).unwrap().job(&settings(), &Whose::Node).unwrap();
 
-    assert!(job.env.iter().all(|(_, value)| value.len() <= VARIABLE && !value.contains('\0')));
+    assert!(job.env.iter().all(|(_, value)| value.len() <= VARIABLE && !value.as_encoded_bytes().contains(&0)));
     assert!(job.input.len() <= runner::INPUT);
     let told: serde_json::Value = serde_json::from_slice(&job.input).unwrap();
     assert_eq!((&told["share"], &told["reason"]), (&"vpn".into(), &"a\0b".into()));

@@ -69,7 +69,10 @@ impl Shell {
         let now = self.p.env.now();
         let (Some(ubus), Some(settings)) = (&mut self.p.ubus, self.p.node.settings().share(share)) else { return };
         let mut env = vec![Tree::from("ACTION=synced")];
-        env.extend(inforce::told(settings, paths).map(|(name, value)| Tree::Text(format!("{name}={value}"))));
+        env.extend(
+            inforce::told(settings, paths)
+                .map(|(name, value)| Tree::Text(format!("{name}={}", value.to_string_lossy()))),
+        );
         let call = ubus.call(now.mono, "hotplug.owsync", "call", &Tree::map().with("env", env));
         self.notices.scripts.insert(call, share.clone());
     }
