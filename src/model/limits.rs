@@ -197,7 +197,8 @@ pub const FLAP_PATHS: usize = 1024;
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
 /// The longest of these waits.
 pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
-/// The longest wait before a transaction whose end the disk refused is tried again; the first is [`LOCK_TIME`].
+/// The longest wait before a transaction whose end the disk refused, or the database, is written again; the first is
+/// [`LOCK_TIME`].
 pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A file that changed during this many reads in a row is read less and less often, and status says so.
 pub const RESTLESS_READS: u32 = 5;
@@ -319,6 +320,8 @@ pub const AROUND_EVERY: Duration = Duration::from_secs(1);
 pub const DELIVERIES: usize = 16;
 /// Paths of such a change that are named.
 pub const SENT_PATHS: usize = 4;
+/// Such changes, per share, that `owsync log` still lists.
+pub const SENT_KEPT: usize = 50;
 /// How often what a peer's filter leaves out is counted anew while files change: each count reads the whole index.
 pub const LEFT_OUT_EVERY: Duration = Duration::from_secs(5);
 /// Paths of a share up to which what is left out by choice is counted whenever it may have changed: matching so many

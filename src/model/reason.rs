@@ -414,7 +414,10 @@ impl fmt::Display for Reason {
             Reason::OtherFilesystem => f.write_str("skipped: another filesystem is mounted there; make it a share of its own"),
             Reason::InTheWay(what) => write!(f, "a {what} that is not synced lies there"),
             Reason::DirNotEmpty => f.write_str("the directory there holds something that is not synced"),
-            Reason::NoRoom { need, free } => write!(f, "no room: it needs {need} bytes, {free} are free less min_free"),
+            Reason::NoRoom { need: 0, free } => write!(f, "no room: {free} bytes are free, less than min_free"),
+            Reason::NoRoom { need, free } => {
+                write!(f, "no room: it needs {need} bytes, and {free} bytes are free, of which min_free stays free")
+            }
             Reason::HistoryFull => f.write_str("history full: what it replaces must be kept, and min_free leaves no room for it"),
             Reason::Unwritable(error) => write!(f, "cannot be written: {error}"),
             Reason::Busy => f.write_str("another program has it locked"),

@@ -34,6 +34,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Whether the path is among what was sent. Where not all paths are named, any may be.
+    pub fn may_hold(&self, path: &RelPath) -> bool {
+        self.count > self.paths.len() as u64 || self.paths.iter().any(|one| one == path || one.is_below(path))
+    }
+
     fn list(&self) -> String {
         let names: Vec<String> = self.paths.iter().map(RelPath::to_text).collect();
         let more = self.count.saturating_sub(names.len() as u64);
@@ -132,7 +137,10 @@ impl<F: Fs> Node<F> {
             let details = one.tree().with("share", name.to_string());
             self.tell(Event { name: "owsync.sent", at: now.wall, text: format!("{name}: {text}"), details });
             if let Some(share) = self.shares.get_mut(name) {
-                share.last_sent = Some(one);
+                if share.sent.len() >= limits::SENT_KEPT {
+                    share.sent.pop_front();
+                }
+                share.sent.push_back(one);
             }
         }
     }

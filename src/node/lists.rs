@@ -4,6 +4,7 @@ use crate::fs::Fs;
 use crate::model::{Kind, NodeId, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
+use crate::node::delivery::Sent;
 use crate::node::who::Who;
 use crate::store::history::Item;
 use crate::store::state::Why;
@@ -37,7 +38,7 @@ impl<F: Fs> Node<F> {
         Reply::Done(Tree::map().with("share", name.to_string()).with("files", files).with("truncated", truncated))
     }
 
-    /// Former versions, the newest last.
+    /// Former versions, and what was sent since this process started; the newest last.
     pub(crate) fn log_tree(&self, wanted: &Wanted, limit: usize) -> Reply {
         let Wanted { share, path, why, node } = wanted;
         let author = match node.as_deref().map(|text| self.author(text)).transpose() {
@@ -65,7 +66,25 @@ impl<F: Fs> Node<F> {
             .map(|item| self.item_tree(item))
             .collect();
         items.reverse();
-        Reply::Done(Tree::map().with("versions", items))
+        let reached = |sent: &Sent| match &author {
+            None | Some(Author::Me) => true,
+            Some(Author::Node(node)) => sent.peers.contains(&self.node_label(*node)),
+            Some(Author::Gone(_)) => false,
+        };
+        let mut sent: Vec<(&ShareName, &Sent)> = self
+            .shares
+            .iter()
+            .filter(|(name, _)| share.as_ref().is_none_or(|only| only == *name))
+            .flat_map(|(name, share)| share.sent.iter().map(move |sent| (name, sent)))
+            .filter(|(_, sent)| why.is_none() && reached(sent))
+            .filter(|(_, sent)| path.as_ref().is_none_or(|path| sent.may_hold(path)))
+            .collect();
+        sent.sort_by_key(|(_, sent)| sent.at);
+        let sent = sent.split_off(sent.len().saturating_sub(limit));
+        let sent: Vec<Tree> =
+            sent.into_iter().map(|(name, sent)| sent.tree().with("share", name.to_string())).collect();
+        let tree = Tree::map().with("versions", items);
+        Reply::Done(if sent.is_empty() { tree } else { tree.with("sent", sent) })
     }
 
     /// Whose changes a word means.

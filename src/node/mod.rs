@@ -113,6 +113,15 @@ pub type LinkId = u64;
 /// Names a command between the node and its owner.
 pub type CommandId = u64;
 
+/// The database cannot be written.
+struct StoreTrouble {
+    error: FsError,
+    /// When the next attempt is made.
+    retry_at: Monotonic,
+    /// Attempts that failed in a row.
+    attempts: u32,
+}
+
 /// A node. See the module's text.
 pub struct Node<F: Fs> {
     fs: F,
@@ -151,7 +160,7 @@ pub struct Node<F: Fs> {
     /// Held paths that are told of at the end of this input.
     held_news: told::HeldNews,
     /// Why the state cannot be written, and when to try again.
-    store_trouble: Option<(FsError, Monotonic)>,
+    store_trouble: Option<StoreTrouble>,
     next_expiry: Monotonic,
     /// When something that a person switched off for a while goes on.
     next_resume: Monotonic,

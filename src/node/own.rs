@@ -89,7 +89,7 @@ impl<F: Fs> Node<F> {
     }
 
     fn unwritable(&self) -> Option<Reply> {
-        let (error, _) = self.store_trouble.as_ref()?;
+        let error = &self.store_trouble.as_ref()?.error;
         Some(Reply::failed(Fault::System, format!("the database cannot be written: {error}")))
     }
 

@@ -9,7 +9,7 @@ use crate::model::{Direction, Hasher, NodeId, Now, Reason, RelPath, ShareName, W
 use crate::node::api::{Fault, Level, Reply};
 use crate::node::hold::held_reason;
 use crate::node::link::{Exchange, LeftOutCount, Told};
-use crate::node::{Identity, LinkId, Node};
+use crate::node::{Identity, LinkId, Node, StoreTrouble};
 use crate::proto::message::{self, Message, Progress};
 use crate::store::state::{Change, Ledger, Me, Owed, ShareMeta};
 
@@ -87,7 +87,7 @@ impl<F: Fs> Node<F> {
 
     /// Writes the state; `false` when that is not possible now.
     fn write_down(&mut self, now: Now) -> bool {
-        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono < *at) {
+        if self.store_trouble.as_ref().is_some_and(|trouble| now.mono < trouble.retry_at) {
             return false;
         }
         self.note_scans(Some(limits::SCAN_NOTED));
@@ -124,7 +124,9 @@ impl<F: Fs> Node<F> {
         if self.store_trouble.is_none() {
             self.log(Level::Error, format!("the database cannot be written, so nothing is exchanged: {error}"));
         }
-        self.store_trouble = Some((error, now.mono.plus(limits::LOCK_TIME)));
+        let attempts = self.store_trouble.as_ref().map_or(0, |trouble| trouble.attempts);
+        let pause = limits::LOCK_TIME.saturating_mul(1 << attempts.min(8)).min(limits::RETRY_MAX);
+        self.store_trouble = Some(StoreTrouble { error, retry_at: now.mono.plus(pause), attempts: attempts + 1 });
     }
 
     /// What this node has of a path is new: what is owed for it may be known by now.

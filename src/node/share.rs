@@ -72,8 +72,8 @@ pub(crate) struct Share<R: Root> {
     pub unreadable_more: u32,
     /// Changes made here that are on their way to the peers.
     pub deliveries: VecDeque<Delivery>,
-    /// Those that last reached a peer.
-    pub last_sent: Option<Sent>,
+    /// Those that last reached a peer, the newest last.
+    pub sent: VecDeque<Sent>,
     /// Deletions recorded lately, and when.
     pub deletions: VecDeque<(Monotonic, u64)>,
     pub flaps: Flaps,
@@ -143,7 +143,7 @@ impl<R: Root> Share<R> {
             skipped_more: LeftOut::default(),
             unreadable_more: 0,
             deliveries: VecDeque::new(),
-            last_sent: None,
+            sent: VecDeque::new(),
             deletions: VecDeque::new(),
             flaps: Flaps::default(),
             held_paths: Set::new(),

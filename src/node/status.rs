@@ -12,7 +12,7 @@ use crate::node::keep::NotKept;
 use crate::node::link::{Exchange, Link};
 use crate::node::pause::pause_tree;
 use crate::node::verdict::{Gap, LeftOutPath, NO_INCLUDE, Urgency};
-use crate::node::{LinkId, Node};
+use crate::node::{LinkId, Node, StoreTrouble};
 use crate::proto::message::Around;
 use crate::store::state::{KnownPeer, Owed, Pause};
 
@@ -58,7 +58,7 @@ impl<F: Fs> Node<F> {
             .with_some("left_out", left_out_tree(&verdict.left_out))
             .with("peers", self.peers_tree(now))
             .with("shares", self.shares_tree(now));
-        if let Some((error, _)) = &self.store_trouble {
+        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
             tree = tree.with("database_error", error.to_string());
         }
         let waiting: Vec<Tree> = self
@@ -413,7 +413,7 @@ impl<F: Fs> Node<F> {
                         .with("needs_user", hold.needs_user()),
                 );
             }
-            one = one.with_some("last_sent", share.last_sent.as_ref().map(Sent::tree));
+            one = one.with_some("last_sent", share.sent.back().map(Sent::tree));
             let retry_in = share.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
             one = one.with_some(
                 "blocked",
@@ -510,7 +510,8 @@ fn unreleased_tree(path: &RelPath, entry: &Entry) -> Tree {
     path_tree(path, &Reason::Manual).with("what", what_of(entry)).with("size", entry.size)
 }
 
-fn deviation_tree(path: &RelPath, entry: &Entry) -> Tree {
+/// A change made here in a share that only receives.
+pub(crate) fn deviation_tree(path: &RelPath, entry: &Entry) -> Tree {
     let what = what_of(entry);
     let message = format!("{what} here and not sent, because this share only receives");
     Tree::map().with("path", path.to_text()).with("reason", "direction").with("message", message).with("what", what)

@@ -2,17 +2,18 @@
 
 use crate::fs::Fs;
 use crate::model::{Monotonic, Now};
-use crate::node::Node;
 use crate::node::dial::Dial;
 use crate::node::link::Link;
+use crate::node::{Node, StoreTrouble};
 
 impl<F: Fs> Node<F> {
     /// The time has come that [`Node::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Now) {
         self.clock.tick(now);
-        if self.store_trouble.as_ref().is_some_and(|(_, at)| now.mono >= *at) {
+        if self.store_trouble.as_ref().is_some_and(|trouble| now.mono >= trouble.retry_at) {
             self.stirred = true;
-            self.store_trouble = self.store_trouble.take().map(|(error, _)| (error, Monotonic(0)));
+            self.store_trouble =
+                self.store_trouble.take().map(|trouble| StoreTrouble { retry_at: Monotonic(0), ..trouble });
         }
         self.time_links(now);
         self.time_exchanges(now);
@@ -35,7 +36,7 @@ impl<F: Fs> Node<F> {
             .min()
             .unwrap_or(Monotonic::NEVER);
         let dials = self.dials.values().map(Dial::poll_timeout).min().unwrap_or(Monotonic::NEVER);
-        let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |(_, at)| *at);
+        let store = self.store_trouble.as_ref().map_or(Monotonic::NEVER, |trouble| trouble.retry_at);
         let runs = self.syncs.iter().map(|run| run.deadline).min().unwrap_or(Monotonic::NEVER);
         links
             .min(self.next_limit())
@@ -57,7 +58,7 @@ impl<F: Fs> Node<F> {
             self.shares.iter().map(|(name, share)| (format!("share {name}"), share.poll_timeout(self.settings.settle))),
         );
         timers.extend(self.dials.iter().map(|(name, dial)| (format!("dial {name}"), dial.poll_timeout())));
-        timers.extend(self.store_trouble.iter().map(|(_, at)| ("database".to_string(), *at)));
+        timers.extend(self.store_trouble.iter().map(|trouble| ("database".to_string(), trouble.retry_at)));
         timers.push(("resume".to_string(), self.next_resume));
         timers.push(("preview".to_string(), self.previews_timeout().min(self.comparisons_timeout())));
         timers.extend(self.syncs.iter().map(|run| ("sync".to_string(), run.deadline)));

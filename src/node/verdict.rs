@@ -23,7 +23,7 @@ use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, 
 use crate::node::link::Link;
 use crate::node::offer::may_go;
 use crate::node::status::AWAY;
-use crate::node::{LinkId, Node};
+use crate::node::{LinkId, Node, StoreTrouble};
 
 /// How useful a gap is to know first: what blocks everything, what the user must decide, what has a cause to be
 /// removed, what waits for somebody, and at last what resolves by itself.
@@ -256,7 +256,7 @@ impl<F: Fs> Node<F> {
     /// Why this node is not in sync, in no order.
     pub(crate) fn gaps(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Vec<Gap> {
         let mut gaps = Vec::new();
-        if let Some((error, _)) = &self.store_trouble {
+        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
             gaps.push(Gap::new(Urgency::Broken, "database", format!("the database here cannot be written: {error}")));
         }
         let admitted = |id: LinkId| self.is_meant(id, peer);
@@ -357,7 +357,7 @@ impl<F: Fs> Node<F> {
         let exchange = link.exchanges.get(name)?;
         let share = self.shares.get(name)?;
         let node = link.node?;
-        if let Some((error, _)) = &self.store_trouble {
+        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
             let text = format!("the database here cannot be written: {error}");
             return Some(Gap::new(Urgency::Broken, "database", text));
         }

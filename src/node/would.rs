@@ -39,7 +39,10 @@ impl<F: Fs> Node<F> {
         let mut list = List::default();
         for name in &preview.shares {
             match &preview.of {
-                Of::Sync { peer } => self.would_sync(preview, name, peer.as_ref(), &mut list),
+                Of::Sync { peer } => {
+                    self.would_sync(preview, name, peer.as_ref(), &mut list);
+                    self.would_deviate(preview, name, &mut list);
+                }
                 Of::Approve { path, pick: Some(pick) } => self.would_pick(name, path.as_ref(), *pick, &mut list),
                 Of::Approve { path, pick: None } => self.would_approve(preview, name, path.as_ref(), &mut list),
                 Of::Reject { path } => self.would_reject(preview, name, path.as_ref(), &mut list),
@@ -127,6 +130,19 @@ impl<F: Fs> Node<F> {
                 self.meet(name, &who, &Meeting { path, mine, theirs, waits: waits.as_deref() }, list);
             }
         }
+    }
+
+    /// What differs from the peers and stays so, because the share only receives.
+    fn would_deviate(&self, preview: &Preview, name: &ShareName, list: &mut List) {
+        if self.shares.get(name).is_none_or(|share| share.settings.direction != Direction::Receive) {
+            return;
+        }
+        let noticed = preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default();
+        let noticed: Map<&RelPath, &Entry> = noticed.iter().map(|one| (&one.path, &one.after)).collect();
+        for (path, record) in self.deviations(name).filter(|(path, _)| !noticed.contains_key(*path)) {
+            list.deviation(name, path, &record.entry);
+        }
+        noticed.iter().for_each(|(path, entry)| list.deviation(name, path, entry));
     }
 
     /// What a peer said of paths that it cannot take.

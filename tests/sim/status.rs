@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use owsync::model::settings::{Mode, ShareSettings};
-use owsync::model::{Direction, ShareName};
+use owsync::model::{Direction, PeerName, RelPath, ShareName};
 use owsync::node::api::{Command, Tree};
+use owsync::store::state::Why;
 
 use super::world::{MachineId, World, main, path};
 
@@ -24,13 +25,26 @@ fn of_share<'a>(status: &'a Tree, key: &str) -> Option<&'a Tree> {
 }
 
 fn paths_of(world: &mut World, id: MachineId, key: &str) -> Vec<String> {
-    let status = world.status(id);
-    let Some(Tree::List(list)) = of_share(&status, key) else { return Vec::new() };
+    listed(of_share(&world.status(id), key))
+}
+
+/// The paths in a list of an answer.
+fn listed(list: Option<&Tree>) -> Vec<String> {
+    let Some(Tree::List(list)) = list else { return Vec::new() };
     let path = |one: &Tree| match one.get("path") {
         Some(Tree::Text(text)) => text.clone(),
         other => panic!("no path: {other:?}"),
     };
     list.iter().map(path).collect()
+}
+
+fn listed_texts(list: Option<&Tree>) -> Vec<String> {
+    let Some(Tree::List(list)) = list else { return Vec::new() };
+    let text = |one: &Tree| match one {
+        Tree::Text(text) => text.clone(),
+        other => panic!("no text: {other:?}"),
+    };
+    list.iter().map(text).collect()
 }
 
 fn is_in_sync(world: &mut World, id: MachineId) -> bool {
@@ -198,6 +212,14 @@ fn local_deviations_of_a_receiver_are_listed() {
     for id in [0, 1] {
         assert_eq!(world.summary(id), "in sync; 3 paths left out: 3 by direction", "m{id}");
     }
+    // A preview lists them too, also one that was not recorded yet, of all peers or of one.
+    world.write(1, "later", "local");
+    for peer in [None, Some(PeerName("m0".into()))] {
+        let preview = world.done(1, Command::Sync { peer, share: None, dry_run: true, wait: false });
+        assert_eq!(listed(preview.get("deviations")), ["f1", "f2", "own", "later"]);
+    }
+    world.remove(1, "later");
+    world.settle();
     // The next version of the peer ends it.
     world.write(0, "f2", "two");
     world.settle();
@@ -273,6 +295,21 @@ fn what_was_sent_is_told_where_it_was_made() {
     let last = of_share(&status, "last_sent").expect("the last change");
     assert_eq!(last.get("files"), Some(&Tree::Int(1)));
     assert_eq!(sent(&world, 1), [] as [String; 0], "who relays did not make it");
+    // `owsync log` lists it too: of all, of this path, and of either peer; not of another path or for a reason.
+    let asked = |world: &mut World, id, path: Option<&str>, why, node: Option<&str>| {
+        let path = path.map(|text| RelPath::parse(text.as_bytes()).unwrap());
+        let log = world.done(id, Command::Log { share: None, path, why, node: node.map(Into::into), limit: 9 });
+        match log.get("sent") {
+            Some(Tree::List(list)) => list.iter().flat_map(|one| listed_texts(one.get("paths"))).collect(),
+            _ => Vec::new(),
+        }
+    };
+    for (path, node) in [(None, None), (Some("dhcp"), None), (None, Some("m2")), (None, Some("m0"))] {
+        assert_eq!(asked(&mut world, 0, path, None, node), ["dhcp"], "{path:?} {node:?}");
+    }
+    assert_eq!(asked(&mut world, 0, Some("other"), None, None), [] as [String; 0]);
+    assert_eq!(asked(&mut world, 0, None, Some(Why::Conflict), None), [] as [String; 0]);
+    assert_eq!(asked(&mut world, 1, None, None, None), [] as [String; 0]);
     // Nobody is there: it is told when somebody has it.
     world.stop(1);
     world.stop(2);

@@ -203,7 +203,7 @@ fn a_name_that_another_program_has_is_said_and_taken_when_it_is_free() {
     assert!(problem.starts_with("ubus: ") && problem.contains("name owsync"), "{problem}");
     on_bus.a().until_logged(&problem);
     // What is synced does not depend on it.
-    assert_ne!(status["summary"], json!(problem));
+    assert!(!status["summary"].as_str().unwrap().contains(&problem), "{status}");
     drop(other);
     refusing.give();
     until("it has the name", || on_bus.a().status()["ubus"] == json!("registered"));

@@ -88,6 +88,8 @@ fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
         on_bus.a().status()["problems"],
         json!(["reload of dhcp: procd was not told: nobody on ubus has that object"])
     );
+    let summary = on_bus.a().status()["summary"].as_str().unwrap().to_string();
+    assert!(summary.starts_with("not in sync: reload of dhcp: procd was not told: "), "{summary}");
 
     told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
 }

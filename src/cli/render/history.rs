@@ -2,13 +2,38 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::render::{Fields, Look, Row, size, table};
+use crate::cli::render::{Fields, Look, Row, said, size, table};
 use crate::model::escape;
 use crate::node::api::Tree;
 
-/// The list of former versions. Its last column is what `show`, `diff` and `restore` take.
+/// The list of former versions, whose last column is what `show`, `diff` and `restore` take, and what was sent.
 pub fn log(answer: &Tree, look: &Look) -> String {
-    let versions = answer.list("versions");
+    let sent = answer.list("sent");
+    let mut text = versions(answer.list("versions"), look);
+    if !sent.is_empty() {
+        text.push_str("\nsent since owsync started:\n");
+        let rows: Vec<Row> = sent.iter().map(|one| Row::Cells(sent_cells(one, look))).collect();
+        text.push_str(&table(&["TIME", "TOOK", "TO", "PATHS"], &rows));
+    }
+    text
+}
+
+/// When, how fast, to whom and what was sent.
+fn sent_cells(one: &Tree, look: &Look) -> Vec<String> {
+    let names = |key: &str| one.list(key).iter().filter_map(said).collect::<Vec<_>>();
+    let paths: Vec<String> = names("paths").iter().map(|path| format!("{}:{path}", one.text("share"))).collect();
+    let more = one.number("files").unwrap_or(0) - i64::try_from(paths.len()).unwrap_or(0);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let took = one.number("took_ms").unwrap_or(0);
+    vec![
+        one.number("time").map(|time| look.moment(time)).unwrap_or_default(),
+        format!("{}.{} s", took / 1000, took % 1000 / 100),
+        names("peers").join(", "),
+        format!("{}{more}", paths.join(", ")),
+    ]
+}
+
+fn versions(versions: &[Tree], look: &Look) -> String {
     if versions.is_empty() {
         return "no former versions\n".into();
     }
@@ -89,6 +114,21 @@ mod tests {
              12  08:15:00  r2    7    conflict  1.1 KiB  0644  main:dhcp@12\n"
         );
         assert_eq!(log(&Tree::map(), &look), "no former versions\n");
+
+        let sent = Tree::map()
+            .with("share", "main")
+            .with("time", 1_795_162_500i64)
+            .with("took_ms", 430u64)
+            .with("files", 3u64)
+            .with("paths", vec![Tree::from("dhcp"), Tree::from("firewall")])
+            .with("peers", vec![Tree::from("r2"), Tree::from("r3")]);
+        assert_eq!(
+            log(&Tree::map().with("sent", vec![sent]), &look),
+            "no former versions\n\n\
+             sent since owsync started:\n\
+             TIME      TOOK   TO      PATHS\n\
+             08:15:00  0.4 s  r2, r3  main:dhcp, main:firewall and 1 more\n"
+        );
 
         let created = Tree::map().with("why", "created").with("kind", "deleted").with("mode", "0000");
         let text = log(&Tree::map().with("versions", vec![created]), &look);

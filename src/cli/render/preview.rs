@@ -19,6 +19,19 @@ pub fn would(answer: &Tree) -> String {
     if rest > 0 {
         text.push_str(&format!("and {rest} more\n"));
     }
+    let deviations = answer.list("deviations");
+    if !deviations.is_empty() {
+        text.push('\n');
+    }
+    for one in deviations {
+        let (share, path) = (one.text("share"), one.text("path"));
+        text.push_str(&format!("local deviation: {share}:{path}: {}\n", one.text("message")));
+    }
+    let listed = i64::try_from(deviations.len()).unwrap_or(i64::MAX);
+    let rest = answer.number("deviations_count").unwrap_or(0).saturating_sub(listed);
+    if rest > 0 {
+        text.push_str(&format!("local deviation: and {rest} more\n"));
+    }
     let unknown = answer.list("unknown");
     if !unknown.is_empty() {
         text.push('\n');
@@ -85,6 +98,12 @@ mod tests {
              r3, share main: not connected\n"
         );
         assert_eq!(would(&Tree::map().with("would", Vec::new())), "nothing would happen\n");
+        let deviation = Tree::map().with("share", "main").with("path", "own").with("message", "changed here");
+        let answer = Tree::map().with("would", Vec::new()).with("deviations", vec![deviation]);
+        assert_eq!(
+            would(&answer.with("deviations_count", 3u64)),
+            "nothing would happen\n\nlocal deviation: main:own: changed here\nlocal deviation: and 2 more\n"
+        );
         let waits = Tree::map().with("would", vec![one("dhcp", "there", "sent", "not connected").with("waits", true)]);
         assert!(would(&waits).starts_with("nothing would happen at once\n\nwaits for what WHY says:\n"));
     }

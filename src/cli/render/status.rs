@@ -16,10 +16,18 @@ pub fn status(status: &Tree, look: &Look) -> String {
         text.push_str(&format!("the database cannot be written: {}\n", status.text("database_error")));
     }
     for problem in status.list("problems") {
-        // The first of them may be the sentence itself.
-        if let Some(problem) = said(problem).filter(|problem| *problem != status.text("summary")) {
+        // The sentence may name the first of them already.
+        let named = status.text("summary").strip_prefix("not in sync: ").unwrap_or_default();
+        if let Some(problem) = said(problem).filter(|problem| !named.starts_with(problem)) {
             text.push_str(&format!("{problem}\n"));
         }
+    }
+    if let Some(last) = status.list("not_kept").first() {
+        let versions = count(status.number("not_kept_count").unwrap_or(1), "previous version");
+        let (share, path, size) = (last.text("share"), last.text("path"), size(last.number("size").unwrap_or(0)));
+        text.push_str(&format!(
+            "history: {versions} not kept, because history_size is too small; the last one: {share}:{path} ({size})\n"
+        ));
     }
     for section in [waiting(status.list("waiting"), look), peers(status, look), shares(status, look)] {
         if !section.is_empty() {
@@ -407,7 +415,7 @@ mod tests {
     fn what_the_edges_know_is_said_too() {
         let notice = Tree::map().with("notified", 1_795_162_500i64).with("failed", "timed out");
         let answer = Tree::map()
-            .with("summary", "port 4321 is taken")
+            .with("summary", "not in sync: port 4321 is taken (and 1 more)")
             .with("problems", vec![Tree::from("port 4321 is taken"), Tree::from("reload of dhcp: timed out")])
             .with("in_force", Tree::map().with("dhcp", notice))
             .with("listen", vec![Tree::from("[::]:4321"), Tree::from("0.0.0.0:4321")]);
@@ -418,6 +426,19 @@ mod tests {
         assert!(text.contains("\nreload of dhcp: timed out\n"), "{text}");
         assert!(text.contains("listening on   [::]:4321, 0.0.0.0:4321\n"), "{text}");
         assert!(text.contains("IN FORCE  NOTIFIED         FAILED\ndhcp      08:15:00 (30 s)  timed out\n"), "{text}");
+    }
+
+    #[test]
+    fn what_history_did_not_keep_is_counted_and_the_last_one_named() {
+        let lost = |path: &str| Tree::map().with("share", "main").with("path", path).with("size", 2048u64);
+        let answer = Tree::map().with("not_kept", vec![lost("image"), lost("half")]).with("not_kept_count", 7u64);
+
+        let text = status(&answer, &look());
+
+        assert!(
+            text.contains("\nhistory: 7 previous versions not kept, because history_size is too small; the last one: main:image (2.0 KiB)\n"),
+            "{text}"
+        );
     }
 
     #[test]

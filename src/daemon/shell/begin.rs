@@ -33,11 +33,10 @@ impl Shell {
             self.p.log.say(Level::Warning, format!("plain mode: nothing is encrypted or authenticated; {who}"));
         }
         if self.p.progress.is_none() {
-            let (name, shares, peers) = (&settings.name, settings.shares.len(), settings.peers.len());
-            let text = format!(
-                "owsync {} started as {name}: {shares} shares, {peers} peers, {listening}",
-                env!("CARGO_PKG_VERSION")
-            );
+            let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+            let (shares, peers) = (count(settings.shares.len(), "share"), count(settings.peers.len(), "peer"));
+            let (name, version) = (&settings.name, env!("CARGO_PKG_VERSION"));
+            let text = format!("owsync {version} started as {name}: {shares}, {peers}, {listening}");
             self.p.log.say(Level::Notice, text);
         }
         self.ask_for_progress();

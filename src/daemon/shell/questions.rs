@@ -102,10 +102,18 @@ impl Shell {
         problems.extend(self.in_force.troubles().into_iter().map(Tree::Text));
         let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
         let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
-        let first = problems.first().and_then(|problem| match problem {
-            Tree::Text(text) => Some(text.clone()),
+        let reasons = match tree.get("reasons") {
+            Some(Tree::List(reasons)) => reasons.len(),
+            _ => 0,
+        };
+        // Whatever the node knows: with one of these, it is not as its owner wants it.
+        let summary = match &problems[..] {
+            [Tree::Text(first), rest @ ..] if rest.len() + reasons > 0 => {
+                Some(format!("not in sync: {first} (and {} more)", rest.len() + reasons))
+            }
+            [Tree::Text(first), ..] => Some(format!("not in sync: {first}")),
             _ => None,
-        });
+        };
         problems.extend(self.metrics.trouble().map(Tree::from));
         // Without its name on ubus it cannot be asked there; what is synced does not depend on it.
         problems.extend(self.p.ubus.as_ref().and_then(Ubus::problem).map(Tree::Text));
@@ -117,12 +125,11 @@ impl Shell {
             .with("in_force", self.in_force.tree())
             .with("database", self.p.place.database().display().to_string())
             .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
-        match (tree, first) {
-            // Whatever the node knows: with one of these, it is not as its owner wants it.
-            (Tree::Map(fields), Some(first)) => {
+        match (tree, summary) {
+            (Tree::Map(fields), Some(summary)) => {
                 let patched = |(key, value): (String, Tree)| match key.as_str() {
                     "in_sync" => (key, Tree::Bool(false)),
-                    "summary" => (key, Tree::Text(first.clone())),
+                    "summary" => (key, Tree::Text(summary.clone())),
                     _ => (key, value),
                 };
                 Tree::Map(fields.into_iter().map(patched).collect())

@@ -2,6 +2,7 @@
 
 use crate::model::{Entry, RelPath, ShareName, limits};
 use crate::node::api::Tree;
+use crate::node::status::deviation_tree;
 
 /// The answer, as it grows.
 #[derive(Default)]
@@ -9,6 +10,9 @@ pub(super) struct List {
     pub(super) rows: Vec<Tree>,
     pub(super) count: u64,
     pub(super) unknown: Vec<Tree>,
+    /// Changes made here in shares that only receive: a sync does not end these differences.
+    pub(super) deviations: Vec<Tree>,
+    pub(super) deviations_count: u64,
     /// Something that a person may let go on was among it.
     pub(super) waits: bool,
 }
@@ -63,9 +67,19 @@ impl List {
         self.unknown.push(tree);
     }
 
+    pub(super) fn deviation(&mut self, share: &ShareName, path: &RelPath, entry: &Entry) {
+        self.deviations_count += 1;
+        if self.deviations.len() < limits::REPLY_PATHS {
+            self.deviations.push(deviation_tree(path, entry).with("share", share.to_string()));
+        }
+    }
+
     pub(super) fn tree(self) -> Tree {
         let truncated = self.count > self.rows.len() as u64;
-        let tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
+        let mut tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
+        if !self.deviations.is_empty() {
+            tree = tree.with("deviations", self.deviations).with("deviations_count", self.deviations_count);
+        }
         if self.unknown.is_empty() { tree } else { tree.with("unknown", self.unknown) }
     }
 }
