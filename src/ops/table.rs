@@ -86,8 +86,8 @@ pub const OPS: &[Op] = &[
         name: "status",
         command: Some("status"),
         help: "show whether everything is in sync, since when, and if not, why",
-        detail: "Exits 0 if everything is in sync, 1 if not, 3 if no daemon is running. -q prints only the first sentence; -v \
-prints whole lists, events and counters.",
+        detail: "Exits 0 if everything is in sync, 1 if not, 3 if no daemon runs that this user may ask. -q prints only the first \
+sentence; -v prints whole lists, events and counters.",
         access: Access::Read,
         arguments: NOTHING,
         takes: AT_ONCE,
@@ -291,7 +291,7 @@ not needed if only one is waiting",
         name: "history",
         command: Some("log"),
         help: "list previous versions: number, time, node, reason, path",
-        detail: "",
+        detail: "Below them it lists the last changes made here that were sent to peers since the daemon started.",
         access: Access::Read,
         arguments: &[
             operand("path", Kind::Path, "[PATH]", false, PATH),
