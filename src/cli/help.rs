@@ -20,7 +20,7 @@ pub fn overview() -> String {
     }
     text.push_str(
         "\n`owsync COMMAND --help` explains a command and its options.\n\
-         Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no daemon that this user can ask.\n",
+         Exit codes: 0 success, 1 failure, 2 wrong usage or configuration, 3 no daemon to ask.\n",
     );
     text
 }

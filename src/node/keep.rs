@@ -55,8 +55,8 @@ impl<F: Fs> Node<F> {
             self.log(
                 Level::Warning,
                 format!(
-                    "share {name}: the previous version of {path} ({size} bytes) was not kept: it does not fit into \
-                     history_size; raise that to keep such versions"
+                    "share {name}: the previous version of {path} ({size} bytes) was not kept: the history has no room for it \
+                     (history_size, and min_free of its disk)"
                 ),
             );
             self.not_kept_count += 1;

@@ -26,7 +26,7 @@ pub fn status(status: &Tree, look: &Look) -> String {
         let versions = count(status.number("not_kept_count").unwrap_or(1), "previous version");
         let (share, path, size) = (last.text("share"), last.text("path"), size(last.number("size").unwrap_or(0)));
         text.push_str(&format!(
-            "history: {versions} not kept, because history_size is too small; the last one: {share}:{path} ({size})\n"
+            "history: {versions} not kept, for lack of room (history_size, min_free); the last one: {share}:{path} ({size})\n"
         ));
     }
     for section in [waiting(status.list("waiting"), look), peers(status, look), shares(status, look)] {
@@ -436,7 +436,7 @@ mod tests {
         let text = status(&answer, &look());
 
         assert!(
-            text.contains("\nhistory: 7 previous versions not kept, because history_size is too small; the last one: main:image (2.0 KiB)\n"),
+            text.contains("\nhistory: 7 previous versions not kept, for lack of room (history_size, min_free); the last one: main:image (2.0 KiB)\n"),
             "{text}"
         );
     }
