@@ -350,6 +350,39 @@ mod tests {
         outcome.result.err().into_iter().flatten().map(|error| error.to_string()).collect()
     }
 
+    /// F130: a key file that is missing, empty or holds no key is an error, and never plain mode.
+    #[test]
+    fn a_key_file_is_missing_empty_or_holds_no_key() {
+        let dir = std::env::temp_dir().join(format!("owsync-key-file-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("key");
+        let problems = |mode: &str| {
+            let text = format!("key_file={}\nsync_dir=/nowhere/a\n{mode}", file.display());
+            let (sections, _) = conf::parse(text.as_bytes());
+            let told = options::build(&sections, Flavour::Conf, "node").result.unwrap();
+            let outcome = finish(told, Flavour::Conf, &Surroundings::default());
+            outcome.result.err().into_iter().flatten().map(|error| error.to_string()).collect::<Vec<_>>()
+        };
+        let read = || read_key(&file, &mut Vec::new());
+        assert_eq!(read(), Ok(None));
+        assert!(matches!(&problems("")[..], [one] if one.contains("does not exist")), "{:?}", problems(""));
+        for empty in ["", "\n", " \n\n"] {
+            std::fs::write(&file, empty).unwrap();
+            assert!(read().unwrap_err().contains("is empty"));
+            assert!(matches!(&problems("")[..], [one] if one.contains("is empty")), "{:?}", problems(""));
+        }
+        for other in ["abc", &"g".repeat(64), &"f".repeat(63)] {
+            std::fs::write(&file, other).unwrap();
+            assert!(read().unwrap_err().contains("does not hold a key"));
+            assert!(matches!(&problems("")[..], [one] if one.contains("does not hold a key")), "{:?}", problems(""));
+        }
+        std::fs::write(&file, "f".repeat(64)).unwrap();
+        assert_eq!(read(), Ok(Some(Key::new([0xff; 32]))));
+        let both = problems("plain_mode=1\n");
+        assert!(matches!(&both[..], [one] if one.contains("exclude each other")), "{both:?}");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
     #[test]
     fn what_each_node_writes_of_itself_does_not_travel() {
         assert_eq!(errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/owsync.prom\n"), [""; 0]);

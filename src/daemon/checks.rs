@@ -240,4 +240,17 @@ mod tests {
         let verdict = checks.ended(&ended(2, Ok(()), "fine"));
         assert_eq!(verdict, Some(Verdict::Batch { share: main, check: 7, refused }));
     }
+
+    #[test]
+    fn a_hook_that_says_no_refuses_its_batch_and_one_that_cannot_run_does_not() {
+        let main = ShareName::main();
+        for said_no in [true, false] {
+            let mut checks = Checks::default();
+            checks.note_hook(&main, 7, vec![path("a"), path("b")], 1);
+            let ended = Ended { said_no, ..ended(1, Err("exit code 1".into()), "not now") };
+            let refused = ["a", "b"].iter().filter(|_| said_no).map(|name| (path(name), "not now".to_string()));
+            let verdict = Verdict::Batch { share: main.clone(), check: 7, refused: refused.collect() };
+            assert_eq!(checks.ended(&ended), Some(verdict));
+        }
+    }
 }

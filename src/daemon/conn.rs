@@ -195,6 +195,8 @@ impl Conn {
 mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
+    use nix::sys::socket::getsockopt;
+
     use super::*;
     use crate::daemon::poller::Poller;
     use crate::daemon::skipped;
@@ -231,6 +233,18 @@ mod tests {
             assert!(conn.send(|_| {}));
             assert!(conn.queued() < before, "{before} bytes stay queued");
         }
+    }
+
+    /// F89
+    #[test]
+    fn the_kernel_asks_on_an_idle_connection_and_gives_up_within_30_s() {
+        let (conn, _theirs) = pair();
+        let stream = &conn.stream;
+        assert!(getsockopt(stream, sockopt::KeepAlive).unwrap());
+        let interval = getsockopt(stream, sockopt::TcpKeepInterval).unwrap();
+        let probes = getsockopt(stream, sockopt::TcpKeepCount).unwrap();
+        let seconds = getsockopt(stream, sockopt::TcpKeepIdle).unwrap() + interval * probes;
+        assert!(seconds < 30, "{seconds} s");
     }
 
     fn pattern(len: usize) -> Vec<u8> {

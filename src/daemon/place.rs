@@ -272,3 +272,27 @@ pub fn plain(error: &io::Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn an_identity_is_its_owners_alone_and_stays_until_another_is_asked_for() {
+        let dir = std::env::temp_dir().join(format!("owsync-place-{}", std::process::id()));
+        let place = Place::new(&dir.join("below/owsync.db"));
+        place.make_directory().unwrap();
+        let first = place.identity().unwrap();
+        for _ in 0..2 {
+            assert_eq!(std::fs::metadata(place.identity_file()).unwrap().mode() & 0o777, 0o600);
+            assert_eq!(std::fs::metadata(place.directory()).unwrap().mode() & 0o777, 0o700);
+            assert_eq!(place.identity().unwrap(), first);
+        }
+        assert_ne!(place.new_identity().unwrap(), first);
+        // As a power cut leaves it: it is never made anew unasked.
+        std::fs::write(place.identity_file(), "").unwrap();
+        assert!(place.identity().unwrap_err().contains("is empty"));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -230,3 +230,22 @@ fn open_control(place: &Place, log: &Log) -> Option<Control> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flavour, conf, finish, options};
+    use std::path::Path;
+
+    /// F54, F130
+    #[test]
+    fn without_a_key_there_is_no_session_unless_plain_mode_is_configured() {
+        for (text, expected) in [("", Mode::Closed), ("plain_mode=1\npeer=192.0.2.1\n", Mode::Plain)] {
+            let text = format!("sync_dir=/nowhere/a\nkey_file=/nowhere/key\n{text}");
+            let (sections, _) = conf::parse(text.as_bytes());
+            let told = options::build(&sections, Flavour::Uci, "node").result.unwrap();
+            let config = finish::finish(told, Flavour::Uci, &finish::Surroundings::default()).result.unwrap();
+            assert_eq!(mode(&Place::new(Path::new("/nowhere/owsync.db")), &config), Ok(expected));
+        }
+    }
+}

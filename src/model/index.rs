@@ -237,3 +237,34 @@ impl Index {
         live.fold((0, 0), |(files, bytes), r| (files + 1, bytes.saturating_add(r.entry.size)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Version;
+
+    fn record(draft: Option<i64>, ms: i64) -> Record {
+        let entry = Entry::tombstone(Version::UNVERSIONED, Stamp { rank: 0, ms });
+        Record { draft, ..Record::new(entry, None) }
+    }
+
+    /// F66
+    #[test]
+    fn a_final_stamp_lies_above_what_it_replaced_and_else_not_in_the_future() {
+        let stamp_at = |now, draft| record(draft, 900).final_stamp(WallTime(now)).ms;
+        assert_eq!(stamp_at(1_000, Some(50)), 900);
+        // The clock was ahead when the edit was made, and is right by now.
+        assert_eq!(stamp_at(100, Some(50)), 100);
+        assert_eq!(stamp_at(100, Some(500)), 501);
+        assert_eq!(stamp_at(100, None), 900);
+    }
+
+    /// F66
+    #[test]
+    fn provisional_edits_in_a_row_keep_the_base_of_the_first_and_grow() {
+        let (old, now) = (WallTime(10), WallTime(1_000));
+        assert_eq!(record(None, 900).draft_after(old, now), (900, 901));
+        assert_eq!(record(Some(50), 900).draft_after(old, now), (50, 901));
+        assert_eq!(record(Some(50), 900).draft_after(WallTime(950), now), (50, 950));
+    }
+}

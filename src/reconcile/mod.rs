@@ -398,4 +398,56 @@ mod tests {
         assert_eq!(at(100, 200, Some(150)), 151);
         assert_eq!(edit_stamp(0, WallTime(1), WallTime(1), Some(Stamp { rank: 1, ms: 5 })), Stamp { rank: 1, ms: 6 });
     }
+
+    #[test]
+    fn equal_files_without_a_past_keep_the_later_stamp_on_both_sides() {
+        let (early, late) = (file("x", &[], 0, 3), file("x", &[], 0, 5));
+        let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&early), &late, NEWEST) else {
+            panic!("the stamp is new")
+        };
+        assert_eq!(entry.stamp, late.stamp);
+        assert_eq!(reconcile(Some(&late), &early, NEWEST), Verdict::Known);
+    }
+
+    /// F100
+    #[test]
+    fn versions_that_are_too_long_together_come_to_one_on_both_sides() {
+        let wide = |first: u64| Version::from_pairs((first..first + 40).map(|id| (StateId(id), id)));
+        let came_to = |local: &Entry, remote: &Entry| match reconcile(Some(local), remote, NEWEST) {
+            Verdict::Agree { entry, .. } => entry.version,
+            other => panic!("{other:?}"),
+        };
+        for ms in [9, 10, 11] {
+            let a = Entry { version: wide(1), ..file("x", &[], 1, 10) };
+            let b = Entry { version: wide(100), ..file("x", &[], 1, ms) };
+            assert_eq!(came_to(&a, &b), came_to(&b, &a), "{ms}");
+        }
+    }
+
+    #[test]
+    fn a_decision_is_above_all_that_was_seen_and_tells_of_what_was_not_chosen() {
+        let told = lost([(StateId(9), 1)].into_iter(), LostBy::Conflict);
+        let mine = file("x", &[(1, 5), (3, 2)], 0, 10);
+        let theirs = Entry { lost: told, ..file("y", &[(1, 4), (2, 5)], 0, 30) };
+
+        let decision = decided(&mine, &[&theirs], StateId(1), 9, 1);
+
+        assert!(decision.same_content(&mine));
+        assert_eq!(decision.version.pairs(), [(StateId(1), 9), (StateId(2), 5), (StateId(3), 2)]);
+        assert_eq!(decision.stamp, Stamp { rank: 1, ms: 31 });
+        let told = decision.lost.unwrap();
+        // The edit (1, 4) was seen by whoever wrote what was chosen.
+        assert_eq!((told.edits.pairs(), told.by), (&[(StateId(2), 5), (StateId(9), 1)][..], LostBy::Rejection));
+        // Of equal contents none is lost.
+        assert_eq!(decided(&mine, &[&file("x", &[(2, 5)], 0, 30)], StateId(1), 9, 1).lost, None);
+    }
+
+    #[test]
+    fn a_rollback_tells_of_the_latest_edit_besides_those_that_were_told_of() {
+        let told = lost([(StateId(9), 1)].into_iter(), LostBy::Conflict);
+        let entry = Entry { lost: told, ..file("x", &[(1, 5), (2, 7)], 0, 10) };
+        let told = rolled_back(&entry).unwrap();
+        assert_eq!((told.edits.pairs(), told.by), (&[(StateId(2), 7), (StateId(9), 1)][..], LostBy::Rollback));
+        assert_eq!(rolled_back(&file("x", &[], 0, 10)), None);
+    }
 }

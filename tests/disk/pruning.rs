@@ -17,6 +17,8 @@ claims!(
     what_nobody_gave_up_is_kept_for_a_day_whatever_the_bounds,
     a_clock_that_is_not_to_be_believed_drops_nothing_for_its_age,
     a_content_goes_with_the_last_version_that_has_it,
+    a_large_content_goes_first_and_takes_nobodys_place_f121,
+    as_many_go_at_once_as_must,
 );
 
 const HOUR: i64 = 3_600_000;
@@ -131,4 +133,43 @@ fn a_content_goes_with_the_last_version_that_has_it<M: Machine>(m: &M) {
     assert_eq!(pruned(m, &mut history, HistoryBounds { size: 200, ..ALL }, Some(0)), "aab");
     assert_eq!(pruned(m, &mut history, HistoryBounds { size: 0, ..ALL }, Some(0)), "a");
     assert_eq!(pruned(m, &mut history, HistoryBounds { size: 0, ..ALL }, Some(DAY)), "");
+}
+
+fn as_many_go_at_once_as_must<M: Machine>(m: &M) {
+    let versions = [b'a', b'b', b'c', b'd', b'e'].map(|letter| ("x", letter, Why::Replaced, 0));
+    let mut history = history(m, &versions);
+    assert_eq!(pruned(m, &mut history, HistoryBounds { size: 250, ..ALL }, Some(0)), "de");
+}
+
+/// What is larger than half of the history goes first, however new, and what of it must be kept is kept above the bound.
+fn a_large_content_goes_first_and_takes_nobodys_place_f121<M: Machine>(m: &M) {
+    for (why, at, size, expected) in [
+        (Why::Replaced, 0, 900, "abcl"),
+        (Why::Replaced, 0, 899, "abc"),
+        (Why::Replaced, 0, 300, "abc"),
+        (Why::Replaced, 0, 299, "bc"),
+        (Why::Conflict, 0, 899, "abcl"),
+        (Why::Conflict, 0, 300, "abcl"),
+        (Why::Conflict, 0, 299, "bcl"),
+        (Why::Conflict, DAY, 300, "abc"),
+    ] {
+        let share = m.open();
+        let mut history = History::load(m.open_beside(), p("owsync.db-history"), ALL).unwrap();
+        for (name, bytes, why) in
+            [("a", 100, Why::Replaced), ("b", 100, Why::Replaced), ("l", 600, why), ("c", 100, Why::Replaced)]
+        {
+            let content = vec![name.as_bytes()[0]; bytes];
+            m.write(&p(name), &content);
+            history.keep(&share, &p(name), Item { at: NOW, ..item(name, &content, why) }).unwrap();
+        }
+        history.commit().unwrap();
+        history.set_bounds(HistoryBounds { size, ..ALL });
+        history.prune(Some(after(at))).unwrap();
+        let mut left: Vec<String> = history.items().map(|item| item.path.to_text()).collect();
+        left.sort();
+        assert_eq!(left.concat(), expected, "{why:?} {at} {size}");
+        history.set_bounds(HistoryBounds { size: 0, ..ALL });
+        history.prune(Some(after(2 * DAY))).unwrap();
+        assert_eq!(history.items().count(), 0);
+    }
 }

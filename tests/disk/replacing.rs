@@ -1,5 +1,7 @@
 //! Replacing, on a disk that others write too: what a decision did not see is never replaced, and never lost.
 
+use std::cell::Cell;
+
 use owsync::fs::apply::{self, Refusal, Seen};
 use owsync::fs::{Attributes, Rename, Root};
 use owsync::model::{DiskStat, Kind, RelPath, limits};
@@ -86,9 +88,10 @@ fn a_file_of_another_stat_is_not_replaced<M: Machine>(m: &M) {
     m.write(&p("file"), b"old");
     m.write(&p("gone"), b"old");
     m.write(&p("became-dir"), b"old");
+    m.make_link(&p("link"), b"old");
     let root = m.open();
     let decided: Vec<(RelPath, Seen)> =
-        ["file", "gone", "became-dir"].map(|path| (p(path), seen_now(&root, &p(path)))).into();
+        ["file", "gone", "became-dir", "link"].map(|path| (p(path), seen_now(&root, &p(path)))).into();
     let staged = stage(&root, b"new");
     // A change of the mode alone is a change that a person made.
     m.tick();
@@ -96,11 +99,16 @@ fn a_file_of_another_stat_is_not_replaced<M: Machine>(m: &M) {
     m.remove(&p("gone"));
     m.remove(&p("became-dir"));
     m.make_dir(&p("became-dir"));
-    let before = m.paths();
+    m.remove(&p("link"));
+    m.make_link(&p("link"), b"other");
+    let (before, link) = (m.paths(), root.stat_of(&p("link")));
+    m.tick();
     for (path, seen) in decided {
         assert_eq!(apply::put(&root, &staged, &path, Some(seen)), Err(Refusal::Changed), "{path}");
     }
     assert_eq!(m.paths(), before);
+    // Not even for a moment.
+    assert_eq!(root.stat_of(&p("link")), link);
     assert_eq!(m.read(&p("file")).unwrap(), b"old");
     assert_eq!(m.read(&staged).unwrap(), b"new");
 }
@@ -185,9 +193,16 @@ fn a_file_that_was_replaced_while_its_lock_was_taken_is_not_replaced<M: Machine>
     let seen = seen_now(&root, &p("file"));
     let staged = stage(&root, b"ours");
     // libuci unlocks, and renames its own over it: the lock is then on a file without a name.
-    let meddled = Meddled::new(&root).before(Before::Lock, 0, || m.write(&p("file"), b"new"));
+    let new = Cell::new(None);
+    let meddled = Meddled::new(&root).before(Before::Lock, 0, || {
+        m.write(&p("file"), b"new");
+        new.set(Some(root.stat_of(&p("file"))));
+        m.tick();
+    });
     assert_eq!(apply::put(&meddled, &staged, &p("file"), Some(seen)), Err(Refusal::Changed));
     assert_eq!(m.read(&p("file")).unwrap(), b"new");
+    // Not even for a moment was something else there.
+    assert_eq!(Some(root.stat_of(&p("file"))), new.get());
     assert_eq!(m.read(&staged).unwrap(), b"ours");
 }
 

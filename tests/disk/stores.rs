@@ -17,6 +17,8 @@ claims!(
     the_torn_end_of_a_journal_is_dropped,
     a_database_that_was_copied_back_is_another_life_of_it,
     what_was_replaced_is_in_history_for_its_owner_alone_f51,
+    a_content_that_is_damaged_in_history_is_taken_in_anew_f74,
+    a_history_that_was_removed_is_begun_anew,
     history_keeps_what_its_mode_lets_nobody_read,
     history_that_cannot_be_written_leaves_the_file_where_it_was,
     history_on_another_disk_holds_copies,
@@ -91,6 +93,7 @@ fn a_damaged_database_is_set_aside_and_begun_anew_f14<M: Machine>(m: &M) {
         let [News::Damaged { aside, why }] = &news[..] else { panic!("{damage}: {news:?}") };
         assert_eq!(aside, "owsync.db.damaged-1800000000");
         assert!(!why.is_empty());
+        assert_eq!(m.read(&p("owsync.db-journal")), None, "it belongs to nothing");
         // A node without a past; what was there is kept for a person.
         assert!(store.state().shares.is_empty());
         assert_eq!(m.read(&p(aside)).unwrap(), damage.as_bytes());
@@ -110,7 +113,9 @@ fn the_torn_end_of_a_journal_is_dropped<M: Machine>(m: &M) {
     let (mut store, _) = load(m, None);
     store.change(change("one ", 10));
     store.commit().unwrap();
+    let mut whole = 0;
     for mark in ["two ", "three "] {
+        whole = m.read(&p("owsync.db-journal")).map_or(0, |journal| journal.len());
         store.change(change(mark, 100));
         store.commit().unwrap();
     }
@@ -120,7 +125,7 @@ fn the_torn_end_of_a_journal_is_dropped<M: Machine>(m: &M) {
     m.write(&p("owsync.db-journal"), &torn[..torn.len() - 30]);
     let (store, news) = load(m, None);
     assert_eq!(mark(&store).unwrap(), "two ");
-    assert!(matches!(news[..], [News::DroppedLines { bytes }] if bytes > 0), "{news:?}");
+    assert_eq!(news, [News::DroppedLines { bytes: (torn.len() - 30 - whole) as u64 }]);
     // Numbers of the lines that were dropped may have been told: none of them is given again.
     assert_ne!(store.state().me.state, life);
 }
@@ -197,9 +202,62 @@ fn what_was_replaced_is_in_history_for_its_owner_alone_f51<M: Machine>(m: &M) {
         assert_eq!(history.root().stat_of(&p(dir)).mode, 0o700);
     }
     // and its own mode is known.
-    let again = crate::stores::history(m.open_beside());
-    assert_eq!(again.item(number).unwrap().mode, 0o4755);
+    let mut again = crate::stores::history(m.open_beside());
+    assert_eq!(again.item(number).map(|item| (item.mode, &item.path)), Some((0o4755, &p("tool"))));
     assert_eq!(again.items().count(), 2);
+    // A number is given once, also across a restart.
+    m.write(&p("more"), b"more");
+    let (next, _) = again.keep(&share, &p("more"), item("more", b"more", Why::Replaced)).unwrap();
+    assert_eq!(again.items().map(|item| item.number).collect::<Vec<_>>(), [number, number + 1, next]);
+}
+
+fn a_history_that_was_removed_is_begun_anew<M: Machine>(m: &M) {
+    let mut history = history(m.open_beside());
+    let keep = |history: &mut History<M::Root>, name: &str| {
+        m.write(&p(name), name.as_bytes());
+        history.keep(&m.open(), &p(name), item(name, name.as_bytes(), Why::Conflict)).map(|_| ())
+    };
+    let remove = |history: &History<M::Root>, name: &str, index: bool| {
+        let root = history.root();
+        root.remove(&history.object(Digest::of(name.as_bytes())).unwrap()).unwrap();
+        root.remove_dir(&p("owsync.db-history/objects")).unwrap();
+        if index {
+            root.remove(&p("owsync.db-history/index")).unwrap();
+        }
+        root.remove_dir(&p("owsync.db-history")).unwrap();
+    };
+    keep(&mut history, "one").unwrap();
+    history.commit().unwrap();
+    remove(&history, "one", true);
+    // What cannot be moved there stays where it is, and the next attempt makes the directories.
+    assert!(keep(&mut history, "two").unwrap_err().is_missing());
+    assert_eq!(m.read(&p("two")).unwrap(), b"two");
+    keep(&mut history, "two").unwrap();
+    remove(&history, "two", false);
+    assert!(history.commit().unwrap_err().is_missing());
+    history.commit().unwrap();
+    keep(&mut history, "three").unwrap();
+    history.commit().unwrap();
+    assert!(history.is_intact(Digest::of(b"three")).unwrap());
+    assert!(!history.is_intact(Digest::of(b"two")).unwrap());
+}
+
+fn a_content_that_is_damaged_in_history_is_taken_in_anew_f74<M: Machine>(m: &M) {
+    let share = m.open();
+    let mut history = history(m.open_beside());
+    m.write(&p("file"), b"content");
+    history.keep(&share, &p("file"), item("file", b"content", Why::Conflict)).unwrap();
+    history.commit().unwrap();
+    let digest = Digest::of(b"content");
+    let object = history.object(digest).unwrap();
+    let file = history.root().open_write(&object).unwrap();
+    history.root().write(&file, 0, b"damaged").unwrap();
+    // The text of a symlink is copied, and only where it is not there already.
+    m.make_link(&p("link"), b"content");
+    let link = Item { kind: Kind::Symlink, ..item("link", b"content", Why::Conflict) };
+    history.keep(&share, &p("link"), link).unwrap();
+    history.commit().unwrap();
+    assert!(history.is_intact(digest).unwrap());
 }
 
 fn history_keeps_what_its_mode_lets_nobody_read<M: Machine>(m: &M) {

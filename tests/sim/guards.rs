@@ -578,6 +578,7 @@ fn what_history_has_no_room_for_is_named_and_one_large_file_takes_nobody_elses_p
     let status = world.status(1);
     let Some(owsync::node::api::Tree::List(named)) = status.get("not_kept") else { panic!("{status:?}") };
     assert_eq!(named.len(), 1, "{named:?}");
+    assert_eq!(status.get("not_kept_count"), Some(&owsync::node::api::Tree::Int(1)));
     assert_eq!(named[0].get("path"), Some(&"half".into()));
     assert!(world.log_has(1, "the previous version of half (99990 bytes) was not kept"));
     // After that day the large one goes, and the others stay.
@@ -644,5 +645,94 @@ fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
         let status = world.status(1);
         let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("unconfirmed"));
         assert_eq!(trial.and_then(|trial| trial.get("first")), Some(&Tree::Bool(false)), "{trial:?}");
+    }
+}
+
+/// F122
+#[test]
+fn what_a_file_carries_besides_its_content_is_kept_when_it_is_replaced() {
+    let mut world = couple(580, 2, "");
+    world.user(1).set_extended(&path("f00"), b"user:nobody:r");
+    for content in ["changed", "changed again"] {
+        world.write(0, "f00", content);
+        world.settle();
+        assert_eq!(world.read(1, "f00").as_deref(), Some(content));
+        assert_eq!(world.user(1).extended(&path("f00")).as_deref(), Some(&b"user:nobody:r"[..]));
+    }
+    assert_eq!(world.user(0).extended(&path("f00")).as_deref(), Some(&b""[..]), "it does not travel");
+}
+
+/// F67: what waits for room, say, is nothing that an approval could end.
+#[test]
+fn an_approval_where_nothing_waits_for_the_user_is_refused() {
+    let mut world = couple(581, 2, "");
+    world.share_settings(1).min_free = 1 << 40;
+    world.reload(1);
+    world.write(0, "f00", "changed");
+    world.run_ms(5_000);
+    assert_eq!(owed(&world, 1), [("f00".to_string(), "no_room")]);
+    for pick in [None, Some(path("f00"))] {
+        let reply = world.command(1, Command::Approve { share: None, path: pick, pick: None, dry_run: false });
+        assert!(matches!(reply, Reply::Failed { fault: Fault::State, .. }), "{reply:?}");
+    }
+}
+
+/// F67: the same files are gone, and it is another question what that means.
+#[test]
+fn an_approval_ends_when_the_reason_of_the_hold_changes() {
+    let mut world = couple(582, 4, "");
+    (0..4).for_each(|n| world.remove(1, &format!("f{n:02}")));
+    world.run_ms(3_000);
+    assert_eq!(world.hold(1), Some("emptied"));
+    world.command(1, approve());
+    // Before it is looked at again, another filesystem shows: what it belongs to was not mounted, or is not any more.
+    world.machines[1].disk.unmount("/share");
+    world.run(Duration::from_secs(70));
+    assert_eq!(world.hold(1), Some("not_mounted"));
+    assert_eq!(world.tree(0).len(), 4);
+    assert!(world.log_has(1, "changed since"));
+}
+
+/// F77: a package without any section, as one of comments, is emptied just the same.
+#[test]
+fn a_package_without_sections_that_is_emptied_is_held_on_both_sides() {
+    for author in [0, 1] {
+        let mut world = routers(583);
+        world.write(author, "notes", "# which router is which\n");
+        world.settle();
+        world.write(author, "notes", "");
+        world.run_ms(5_000);
+        assert_eq!(world.of_peer(author, 1 - author, "reason").as_deref(), Some("held"), "m{author}");
+        world.done(author, approve());
+        world.run_ms(5_000);
+        let other = 1 - author;
+        assert_eq!(world.read(other, "notes").as_deref(), Some("# which router is which\n"), "m{author}");
+        assert_eq!(owed(&world, other), [("notes".to_string(), "sections_lost")], "m{author}");
+        world.done(other, approve());
+        world.settle();
+        assert_eq!(world.read(other, "notes").as_deref(), Some(""));
+    }
+}
+
+/// F4: many small deletions are one large one, where they are made and where they arrive.
+#[test]
+fn deletions_shortly_after_each_other_count_together_for_the_guard() {
+    for guarded in [0, 1] {
+        let mut world = couple(584, 40, "");
+        world.share_settings(1 - guarded).delete_guard = 0;
+        world.reload(1 - guarded);
+        world.settle();
+        for n in 0..32 {
+            world.remove(0, &format!("f{n:02}"));
+            if n % 8 == 7 {
+                world.run_ms(5_000);
+            }
+        }
+        // The third eight would have been more than half of what there was a moment before.
+        match guarded {
+            0 => assert_eq!(world.hold(0), Some("mass_deletion")),
+            _ => assert!(owed(&world, 1).iter().any(|(_, reason)| *reason == "mass_deletion")),
+        }
+        assert_eq!(world.tree(1).len(), 24, "m{guarded} guards");
     }
 }

@@ -341,3 +341,23 @@ fn a_told_address_is_only_a_place_to_look() {
     world.start(2);
     until_each_to_each(&mut world, &[0, 1, 2]);
 }
+
+/// Whoever else has the cluster's key must not see the token of a join text.
+#[test]
+fn a_token_is_shown_to_nobody_but_the_node_that_made_it() {
+    for right in [false, true] {
+        let mut world = strangers(195, 3);
+        // The address in the join text leads to another member.
+        let pinned = if right { 2 } else { 0 };
+        let section = PeerSettings { address: reference(&world, 2).address, ..reference(&world, pinned) };
+        world.machines[1].settings.peers = vec![section];
+        world.start(2);
+        world.start(1);
+        show_token(&mut world, 1, 0);
+        world.run_ms(10_000);
+        let status = world.status(2);
+        let Some(Tree::List(waiting)) = status.get("waiting") else { panic!("{status:?}") };
+        let Some(Tree::Text(said)) = waiting.first().and_then(|one| one.get("message")) else { panic!("{waiting:?}") };
+        assert_eq!(said.contains("was not made by this reference"), right, "{said}");
+    }
+}

@@ -175,6 +175,27 @@ fn a_join_text_that_is_used_or_expired_says_so_on_both_sides() {
     assert!([1, 2, 3].iter().all(|id| world.of_peer(*id, 0, "connected").as_deref() == Some("true")));
 }
 
+/// With `accept known` a peer section belongs to the identity that was accepted for it, also where it pins none.
+#[test]
+#[cfg(feature = "encryption")]
+fn another_identity_at_the_address_of_a_peer_is_refused() {
+    let mut world = World::new(184, 2);
+    world.pair(0, 1);
+    world.encrypt();
+    world.set_all(|settings| settings.accept = Accept::Known);
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.settle();
+
+    world.stop(1);
+    world.machines[1].identity = Some([9; 32]);
+    world.start(1);
+    world.write(1, "dhcp", "of somebody else");
+    world.await_reason(0, 1, "identity_changed");
+    world.run(Duration::from_secs(120));
+    assert_eq!(world.read(0, "dhcp").as_deref(), Some("one"));
+}
+
 /// F99: nobody was told of an include that matches nothing.
 #[test]
 fn an_include_that_matches_nothing_is_named_in_status() {

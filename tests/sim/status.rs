@@ -1,11 +1,14 @@
 //! "In sync" is said only where it is true, with what it leaves out; everything else has a reason, the most useful first.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use owsync::model::settings::{Mode, ShareSettings};
 use owsync::model::{Direction, PeerName, RelPath, ShareName};
 use owsync::node::api::{Command, Tree};
+use owsync::proto::Message;
+use owsync::proto::message::Progress;
 use owsync::store::state::Why;
 
 use super::world::{MachineId, World, main, path};
@@ -349,4 +352,223 @@ fn a_change_that_is_unconfirmed_there_is_not_in_sync_here() {
     world.done(1, Command::Confirm { share: None });
     world.settle();
     assert_eq!(world.summary(0), "in sync");
+}
+
+fn reason(world: &mut World, id: MachineId, other: MachineId) -> Option<String> {
+    world.of_peer(id, other, "reason")
+}
+
+/// F85: what one machine says of the pair, and of itself as a whole, also while nobody is connected.
+#[test]
+fn a_share_that_cannot_go_on_is_a_reason_with_and_without_a_peer() {
+    // A hold,
+    let mut world = couple(720);
+    (0..3).for_each(|n| world.write(0, &format!("f{n}"), "x"));
+    world.settle();
+    (0..3).for_each(|n| world.remove(0, &format!("f{n}")));
+    world.remove(0, "dhcp");
+    world.run(Duration::from_secs(5));
+    assert_eq!(reason(&mut world, 0, 1).as_deref(), Some("held"));
+    world.stop(1);
+    world.run(Duration::from_secs(30));
+    let gaps = |world: &World| {
+        let verdict = world.node(0).verdict(world.now(0), None, None);
+        verdict.gaps.iter().map(|gap| (gap.code, gap.share.is_some())).collect::<Vec<_>>()
+    };
+    assert!(gaps(&world).contains(&("held", true)), "{:?}", gaps(&world));
+
+    // a share without a pattern,
+    let mut world = couple(721);
+    world.share_settings(0).include = Vec::new();
+    world.reload(0);
+    world.stop(1);
+    world.run(Duration::from_secs(30));
+    assert!(gaps(&world).contains(&("no_include", true)), "{:?}", gaps(&world));
+
+    // and a transaction whose end the disk refuses.
+    let mut world = couple(722);
+    world.write(1, "d/f", "x");
+    world.settle();
+    world.machines[0].disk.0.borrow_mut().bad_below = Some(b"d".to_vec());
+    world.write(1, "d/f", "y");
+    world.run(Duration::from_secs(5));
+    assert_eq!(reason(&mut world, 0, 1).as_deref(), Some("blocked"));
+    world.stop(1);
+    world.run(Duration::from_secs(30));
+    assert!(gaps(&world).contains(&("blocked", true)), "{:?}", gaps(&world));
+    world.machines[0].disk.0.borrow_mut().bad_below = None;
+    world.start(1);
+    world.settle();
+
+    // Without any peer at all it is not in sync either.
+    let mut world = World::new(723, 1);
+    world.start_all();
+    world.run(Duration::from_secs(5));
+    assert_eq!(gaps(&world), [("no_peer", false)]);
+}
+
+/// F85: each path that waits here is a reason here, and not only where its change comes from.
+#[test]
+fn a_path_that_waits_here_is_a_reason_here() {
+    let mut world = couple(724);
+    world.write(0, "key", "secret");
+    world.settle();
+    world.user(0).chmod(&path("key"), 0);
+    world.announce(0, &path("key"));
+    world.run(Duration::from_secs(5));
+    assert_eq!(reason(&mut world, 0, 1).as_deref(), Some("unreadable"));
+    world.user(0).chmod(&path("key"), 0o644);
+    world.announce(0, &path("key"));
+    world.settle();
+
+    // An unconfirmed change in LuCI,
+    world.with(0, |node, now| node.handle_withheld(now, &main(), [path("dhcp")].into_iter().collect()));
+    world.write(0, "dhcp", "locks out");
+    world.run(Duration::from_secs(5));
+    assert_eq!(reason(&mut world, 0, 1).as_deref(), Some("unconfirmed"));
+    world.with(0, |node, now| node.handle_withheld(now, &main(), Default::default()));
+    world.settle();
+
+    // one of a peer,
+    world.share_settings(0).confirm = Some(60);
+    world.reload(0);
+    world.settle();
+    world.write(1, "dhcp", "new");
+    let seen = world.run_until(Duration::from_secs(5), |world| reason(world, 0, 1).as_deref() == Some("unconfirmed"));
+    assert!(seen, "{}", world.summary(0));
+    world.done(0, Command::Confirm { share: None });
+    world.share_settings(0).confirm = None;
+    world.reload(0);
+    world.settle();
+
+    // and a package of which most is gone.
+    let package = |sections: usize| (0..sections).map(|n| format!("config rule 'r{n}'\n")).collect::<String>();
+    world.share_settings(0).reload = Some(owsync::model::settings::Reload::Uci);
+    world.reload(0);
+    world.write(0, "firewall", &package(9));
+    world.settle();
+    world.write(0, "firewall", &package(1));
+    world.run(Duration::from_secs(5));
+    assert_eq!(reason(&mut world, 0, 1).as_deref(), Some("held"));
+}
+
+/// F85: what a peer has not said yet, or says of itself, is a reason here.
+#[test]
+fn what_a_peer_says_and_does_not_say_is_a_reason() {
+    let mut world = World::new(725, 1);
+    world.start_all();
+    world.write(0, "dhcp", "one");
+    world.run(Duration::from_secs(5));
+    let of = |world: &mut World| world.of_named(0, "stranger", "reason");
+    let mut peer = world.meet(0, |hello| hello.rank = 1);
+    peer.until_wanted(&mut world);
+    assert_eq!(of(&mut world).as_deref(), Some("exchanging"), "it has said nothing of its files");
+    let heard = world.offer(0, "theirs", "", 5);
+    peer.offer_part(&mut world, Vec::new(), true);
+    world.run_ms(100);
+    assert_eq!(of(&mut world).as_deref(), Some("exchanging"), "it has asked for nothing");
+
+    let state = peer.state;
+    peer.say(&mut world, &Message::Want { share: main(), state, since: 0, round: 1 });
+    world.run_ms(100);
+    let offered = world.node(0).state().me.seq;
+    let progress = |settled: u64| Progress {
+        share: main(),
+        heard: offered,
+        applied: 0,
+        settled,
+        pending: 0,
+        left_out: Default::default(),
+        paths: Vec::new(),
+        unreleased: 0,
+        unconfirmed: 0,
+        full: false,
+    };
+    peer.say(&mut world, &Message::Progress(progress(0)));
+    world.run_ms(100);
+    assert_eq!(of(&mut world).as_deref(), Some("sending"), "it has applied nothing");
+    world.run(Duration::from_secs(11));
+    assert_eq!(of(&mut world).as_deref(), Some("late"));
+
+    for (says, expected) in [
+        (Progress { pending: 1, ..progress(offered) }, Some("pending_there")),
+        (Progress { full: true, ..progress(offered) }, Some("full_there")),
+        (progress(offered), None),
+    ] {
+        peer.say(&mut world, &Message::Progress(says));
+        world.run_ms(100);
+        assert_eq!(of(&mut world).as_deref(), expected);
+    }
+
+    // After a pause everything is asked for again.
+    world.done(0, Command::Pause { peer: None, share: Some(main()), reason: None, seconds: None });
+    world.done(0, Command::Resume { peer: None, share: Some(main()) });
+    world.run_ms(100);
+    assert_eq!(of(&mut world).as_deref(), Some("exchanging"), "it has not said yet whether anything is new");
+    peer.until_wanted(&mut world);
+    peer.offer_part(&mut world, Vec::new(), true);
+    world.run_ms(100);
+    assert_eq!(of(&mut world), None);
+
+    // A change of it that is on its way here: without its end, and without its content.
+    peer.offer_part(&mut world, vec![heard.clone()], false);
+    world.run_ms(100);
+    assert_eq!(of(&mut world).as_deref(), Some("receiving"), "its batch may go on");
+    let large = world.offer(0, "large", "content", 6);
+    peer.offer_part(&mut world, vec![large], true);
+    world.run_ms(100);
+    assert_eq!(of(&mut world).as_deref(), Some("receiving"), "its content is missing");
+}
+
+/// F85: at no moment of a change or a restart does anybody say that it is in sync before it is.
+#[test]
+fn every_moment_of_a_change_has_its_reason() {
+    let mut world = couple(726);
+    let large = "x".repeat(3_000_000);
+    let mut reasons = [BTreeSet::new(), BTreeSet::new()];
+    world.write(0, "large", &large);
+    world.write(0, "small", "s");
+    let arrived = |world: &World| world.read(1, "small").is_some() && world.read(1, "large").is_some();
+    let until = world.now_ms + 20_000;
+    while !arrived(&world) && world.step(until) {
+        let known = |id: MachineId| world.node(id).state().shares[&main()].index.get(&path("large")).is_some();
+        let (made, has) = (known(0), known(1));
+        if made && !has {
+            assert!(!is_in_sync(&mut world, 0), "at {} ms", world.now_ms);
+        }
+        for (id, other) in [(0, 1), (1, 0)] {
+            reasons[id].extend(reason(&mut world, id, other));
+        }
+    }
+    assert!(arrived(&world));
+    assert!(reasons[0].contains("sending"), "{reasons:?}");
+    assert!(reasons[1].contains("receiving"), "{reasons:?}");
+    world.settle();
+
+    // What is brought back here is no peer's change, and is not in place at once either.
+    (0..200).for_each(|n| world.write(0, &format!("d/f{n:03}"), "old"));
+    world.settle();
+    (0..200).for_each(|n| world.write(0, &format!("d/f{n:03}"), "new"));
+    world.settle();
+    let log = Command::Log { share: None, path: Some(path("d")), why: None, node: None, limit: 9 };
+    let Some(Tree::List(versions)) = world.done(1, log).get("versions").cloned() else { panic!("a list") };
+    let Some(Tree::Int(run)) = versions.last().and_then(|one| one.get("run")).cloned() else { panic!("{versions:?}") };
+    world.tell(1, Command::Undo { run: u64::try_from(run).unwrap() });
+    let mut seen = BTreeSet::new();
+    let until = world.now_ms + 5_000;
+    while world.step(until) && !seen.contains("sending") {
+        seen.extend(reason(&mut world, 1, 0));
+    }
+    assert!(seen.contains("applying"), "{seen:?}");
+    world.settle();
+
+    // A restart is not in sync before the files were looked at.
+    world.stop(1);
+    world.start(1);
+    let mut seen = BTreeSet::new();
+    let until = world.now_ms + 60_000;
+    while world.step(until) && !is_in_sync(&mut world, 1) {
+        seen.extend(reason(&mut world, 1, 0));
+    }
+    assert!(seen.contains("exchanging"), "{seen:?}");
 }

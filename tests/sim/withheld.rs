@@ -122,3 +122,19 @@ fn a_package_that_is_not_here_yet_is_withheld_too() {
     world.settle();
     assert_eq!(world.read(1, "wireless").as_deref(), Some("new"));
 }
+
+#[test]
+fn nothing_lands_on_a_package_whose_change_began_while_the_peers_content_was_on_its_way() {
+    let mut world = couple();
+    let theirs = "# theirs\n".repeat(300_000);
+    world.write(1, "network", &theirs);
+    let until = world.now_ms + 20_000;
+    while world.is_swept(0) && world.step(until) {}
+    withhold(&mut world, &["network"]);
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.read(0, "network").as_deref(), Some("former"));
+    assert_eq!(world.owed(0).get("network"), Some(&"unconfirmed"));
+    withhold(&mut world, &[]);
+    world.settle();
+    assert_eq!(world.read(0, "network"), Some(theirs));
+}

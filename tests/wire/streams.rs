@@ -1,7 +1,7 @@
 //! Prefaces, records, alerts, and sessions that are not encrypted.
 
 use owsync::model::reason::Trouble;
-use owsync::model::{Monotonic, limits};
+use owsync::model::{Monotonic, RelPath, ShareName, limits};
 use owsync::proto::frame::{Alert, Preface, Received, TooLong, push_record};
 use owsync::proto::message::{Bye, ByeCode};
 use owsync::proto::session::Mode;
@@ -247,4 +247,15 @@ fn an_ended_session_neither_hears_nor_speaks() {
         hex(PREFACE_P),
         "a message before the session is open goes nowhere, and so does one after its end"
     );
+}
+
+/// F69: every maker of messages bounds them, which debug builds insist on; what was missed costs a session.
+#[test]
+#[cfg_attr(debug_assertions, should_panic(expected = "a message is never made larger than a record holds"))]
+fn a_message_that_no_record_holds_ends_its_session() {
+    let mut session = Session::answer(START, Mode::Plain, [0; 32]);
+    session.handle_bytes(&hex(PREFACE_P));
+    let paths = (0..40).map(|n| RelPath::parse(format!("{n}{}", "/x".repeat(2_000)).as_bytes()).unwrap());
+    session.send(&Message::Ask { id: 1, share: ShareName::main(), paths: paths.collect() });
+    assert!(session.is_ended());
 }

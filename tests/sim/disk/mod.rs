@@ -44,6 +44,8 @@ struct Inode {
     locked: bool,
     /// Programs that have it open for writing.
     writers: u32,
+    /// An access control list, say.
+    extended: Vec<u8>,
 }
 
 /// One change of a name: in this directory, this name now means that, or nothing.

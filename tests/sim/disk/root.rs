@@ -244,6 +244,16 @@ impl Root for SimRoot {
         Ok(())
     }
 
+    fn keep_extended(&self, from: &RelPath, to: &RelPath) -> Result<bool, FsError> {
+        let (old, new) = (self.open_file(from)?, self.open_file(to)?);
+        let mut s = self.disk.0.borrow_mut();
+        let extended = s.inodes[&old.1].extended.clone();
+        if let Some(inode) = s.inodes.get_mut(&new.1) {
+            inode.extended = extended;
+        }
+        Ok(true)
+    }
+
     fn set_file(&self, file: &SimFile, attributes: Attributes) -> Result<(), FsError> {
         let mut s = self.disk.0.borrow_mut();
         s.operate("set", None)?;

@@ -31,6 +31,7 @@ impl State {
                 ctime_ns: self.clock_ns,
                 locked: false,
                 writers: 0,
+                extended: Vec::new(),
             },
         );
         ino
@@ -205,7 +206,7 @@ impl State {
         self.names.values().flat_map(|names| names.values().copied()).collect()
     }
 
-    pub(super) fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         let named = self.named();
         self.inodes
             .iter()

@@ -137,6 +137,23 @@ impl User {
         true
     }
 
+    /// Gives a file extended attributes.
+    #[allow(dead_code)]
+    pub fn set_extended(&self, path: &RelPath, extended: &[u8]) {
+        let mut s = self.disk.0.borrow_mut();
+        let Ok(ino) = s.walk(self.ino(&s), path) else { return };
+        let Some(inode) = s.inodes.get_mut(&ino) else { return };
+        inode.extended = extended.to_vec();
+        let inode = inode.clone();
+        s.durable_inodes.insert(ino, inode);
+    }
+
+    #[allow(dead_code)]
+    pub fn extended(&self, path: &RelPath) -> Option<Vec<u8>> {
+        let s = self.disk.0.borrow();
+        s.walk(self.ino(&s), path).ok().map(|ino| s.inodes[&ino].extended.clone())
+    }
+
     pub fn stat(&self, path: &RelPath) -> Option<Found> {
         let s = self.disk.0.borrow();
         s.walk(self.ino(&s), path).ok().map(|ino| s.found(ino))

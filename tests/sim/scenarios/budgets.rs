@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use owsync::model::limits;
+use owsync::model::{Digest, Entry, Kind, StateId, Version, WallTime, limits};
 use owsync::proto::Message;
 use owsync::proto::message::{Chunk, Offer, offer_size};
 
@@ -320,7 +320,7 @@ fn a_peer_that_claims_to_know_more_of_this_node_is_disconnected_after_a_few_time
         let mut flood = Flood::begin(&mut world);
         let state = flood.stranger.state;
         let mut offer = world.offer(0, "x", "content", 1 + n);
-        offer.entry.version = owsync::model::Version::from_pairs([(state, u64::MAX)]);
+        offer.entry.version = Version::from_pairs([(state, u64::MAX)]);
         flood.offer(&mut world, [offer].into_iter(), true, false);
         world.run_ms(3_000);
         cut += u64::from(world.log_has(0, "again and again"));
@@ -442,4 +442,90 @@ fn a_first_sync_with_a_clock_of_1970_or_a_full_disk_ends_or_says_why() {
     world.machines[1].disk.0.borrow_mut().capacity = 64 * 1024 * 1024;
     world.settle();
     assert_eq!(world.tree(1), files);
+}
+
+/// F69: the same of a question for contents.
+#[test]
+fn contents_under_paths_of_any_length_are_asked_for_in_parts() {
+    let mut world = World::new(6901, 2);
+    world.pair(0, 1);
+    for n in 0..40 {
+        assert!(world.user(0).write(&path(&long(&format!("f{n}"), 3_900)), format!("{n}").as_bytes()));
+    }
+    world.start_all();
+    world.settle();
+    assert_eq!(world.tree(1).len(), 40);
+}
+
+/// F69: the same of the answer to a question what is at some paths.
+#[test]
+fn entries_of_any_size_are_told_in_parts() {
+    // Given 80 directories that 64 databases have edited,
+    let mut world = couple(6_902);
+    let mut stranger = world.meet(0, |hello| hello.rank = 1);
+    stranger.until_wanted(&mut world);
+    let template = world.offer(0, "x", "", 1);
+    let pairs = (0..limits::VERSION_IDS_JOINED as u64).map(|n| (StateId(u64::MAX - n), u64::MAX / 2 + n));
+    let dir =
+        Entry { kind: Kind::Dir, digest: Digest::NONE, mtime: WallTime(0), mode: 0o755, ..template.entry.clone() };
+    let dir = Entry { version: Version::from_pairs(pairs), ..dir };
+    let name = |n: u64| path(&format!("d{n}"));
+    let offer = |n: u64| Offer { path: name(n), entry: dir.clone(), seq: n, batch: n, ..template.clone() };
+    for part in [1..=40, 41..=80] {
+        stranger.offers_more(&mut world, part.map(offer).collect(), true);
+        world.run_ms(2_000);
+    }
+    // when all of them are asked for at once,
+    let paths: Vec<_> = (1..=80).map(name).collect();
+    let size: usize = paths.iter().map(|path| offer_size(path, &dir)).sum();
+    assert!(size > limits::MESSAGE_MAX && paths.len() <= limits::ASK_PATHS);
+    stranger.say(&mut world, &Message::Ask { id: 1, share: main(), paths });
+    // then all of them are told.
+    let (mut told, mut parts, mut ended) = (0, 0, false);
+    while !ended {
+        let tell = stranger.until(&mut world, "an answer", |message| matches!(message, Message::Tell { .. }));
+        let Message::Tell { last, entries, .. } = tell else { unreachable!("it was waited for") };
+        (told, parts, ended) = (told + entries.len(), parts + 1, last);
+    }
+    assert!(told == 80 && parts > 1, "{told} in {parts}");
+}
+
+/// F78: the same of large files, which arrive in many pieces.
+#[test]
+fn a_first_sync_of_large_files_needs_a_handful_of_descriptors() {
+    let mut world = World::new(7805, 2);
+    world.pair(0, 1);
+    let files = (0..40).map(|n| (format!("f{n}"), format!("{n:06}").repeat(30_000))).collect();
+    world.put(0, &files);
+    world.machines[1].disk.0.borrow_mut().descriptors = 8;
+    world.start_all();
+    world.settle();
+    assert_eq!(world.tree(1), files);
+    let disk = world.machines[1].disk.0.borrow();
+    assert_eq!(disk.exhausted.get(), 0, "{} at once", disk.most_open.get());
+}
+
+/// F101: few changes can be as large as many.
+#[test]
+fn what_one_peer_sends_is_bounded_in_bytes_as_well() {
+    // Given a node that takes no large files, or all of them, and a peer that supplies none,
+    for (max_file_size, bytes) in [(10, limits::PENDING_BYTES), (0, limits::QUEUE_BYTES)] {
+        let mut world = couple(10_140);
+        world.share_settings(0).max_file_size = max_file_size;
+        world.reload(0);
+        world.run_ms(2_000);
+        let idle = honest(&mut world, "idle");
+        // when it offers 12 MB of changes,
+        let mut flood = Flood::begin(&mut world);
+        let template = world.offer(0, "x", "far more than ten bytes", 1);
+        let name = |n: u64| path(&long(&format!("f{n}"), 3_900));
+        let offers = (1..=3_000).map(|n| Offer { path: name(n), seq: n, batch: 1 + n / 200, ..template.clone() });
+        // then it is stopped in time,
+        assert!(!flood.offer(&mut world, offers, true, true), "{max_file_size}");
+        let most = bytes / 3_900 + limits::INDEX_WINDOW + limits::INDEX_CHUNK;
+        assert!(flood.sent <= most && !flood.stranger.is_closed(&world), "{max_file_size}: {} were taken", flood.sent);
+        // and the honest peer notices nothing.
+        let delayed = honest(&mut world, "meanwhile").saturating_sub(idle);
+        assert!(delayed <= 1_000, "{max_file_size}: {delayed} ms");
+    }
 }

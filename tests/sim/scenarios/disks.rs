@@ -399,3 +399,46 @@ fn a_file_that_becomes_a_directory_waits_until_history_can_keep_it() {
         assert!((0..2).any(|id| world.history_holds(id, "a file of this name")), "full: {full}");
     }
 }
+
+/// F81: what nobody else has is not replaced while history cannot take it.
+#[test]
+fn a_deletion_waits_until_history_has_room_for_what_goes() {
+    let mut world = couple(38);
+    let content = "0123456789abcdef".repeat(20_000);
+    world.put(0, &tree! { "large" => content, "small" => "s" });
+    world.settle();
+    let min_free = world.machines[1].settings.shares[0].min_free;
+    // There is room for what comes in, and none beside what goes.
+    let used = world.machines[1].disk.0.borrow().used();
+    world.machines[1].disk.0.borrow_mut().capacity = used + min_free + 200_000;
+
+    world.remove(0, "large");
+    world.run(Duration::from_secs(10));
+
+    assert_eq!(world.owed(1), std::collections::BTreeMap::from([("large".to_string(), "history_full")]));
+    assert_eq!(world.read(1, "large"), Some(content.clone()));
+    world.machines[1].disk.0.borrow_mut().capacity = 64 * 1024 * 1024;
+    world.settle();
+    assert!(world.read(1, "large").is_none() && world.history_holds(1, &content));
+}
+
+/// F73: what cannot be read any more is not replaced either, also where that begins while its new content is on its way.
+#[test]
+fn a_path_that_falls_asleep_while_its_content_arrives_is_left_alone() {
+    let mut world = couple(39);
+    world.write(0, "key", "old");
+    world.settle();
+    let content = "0123456789abcdef".repeat(200_000);
+    world.write(0, "key", &content);
+    let until = world.now_ms + 20_000;
+    while world.is_swept(1) && world.step(until) {}
+    assert!(world.user(1).chmod(&path("key"), 0));
+    world.announce(1, &path("key"));
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.read(1, "key").as_deref(), Some("old"));
+    assert!(world.owed(1).contains_key("key"), "{:?}", world.status(1).get("summary"));
+    world.user(1).chmod(&path("key"), 0o644);
+    world.announce(1, &path("key"));
+    world.settle();
+    assert_eq!(world.read(1, "key"), Some(content));
+}

@@ -413,3 +413,25 @@ fn what_is_refused_again_and_again_is_tried_less_often() {
     world.settle();
     world.assert_equal();
 }
+
+/// F22: a peer must never have a change that a crash can take back from its author.
+#[test]
+fn nothing_is_sent_before_it_is_written() {
+    let mut world = couple(22);
+    world.write(0, "dhcp", "old");
+    world.settle();
+    let first = operations(&world, 0);
+    let faults = (first..first + 100_000).map(|at| (at, Fault::Errno(libc::EIO))).collect();
+    world.machines[0].disk.0.borrow_mut().faults = faults;
+
+    world.write(0, "dhcp", "new");
+    world.run_ms(30_000);
+
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("old"));
+    assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("database"));
+    let summary = world.summary(0);
+    assert!(summary.starts_with("not in sync: the database here cannot be written"), "{summary}");
+    world.machines[0].disk.0.borrow_mut().faults.clear();
+    world.settle();
+    assert_eq!(world.read(1, "dhcp").as_deref(), Some("new"));
+}

@@ -1,7 +1,8 @@
 //! Peers that mean harm: with the wire in their hands, or with the key.
 
-use owsync::model::RelPath;
 use owsync::model::reason::Trouble;
+use owsync::model::settings::Symlinks;
+use owsync::model::{Kind, RelPath, WallTime};
 use owsync::proto::Message;
 use owsync::proto::message::{Chunk, Offer, Piece};
 use owsync::reconcile::filter::Reserved;
@@ -9,7 +10,7 @@ use owsync::reconcile::filter::Reserved;
 use super::{couple, tree};
 #[cfg(feature = "encryption")]
 use crate::world::Tape;
-use crate::world::stranger::digest;
+use crate::world::stranger::{Stranger, digest};
 use crate::world::{World, main, path};
 
 /// Two machines with a session that the second dialled, on which an old content travelled and then a new one, and what was
@@ -178,6 +179,44 @@ fn set_user_id_lands_only_where_the_share_allows_it() {
     }
 }
 
+/// F53: also where symlinks travel.
+#[test]
+fn a_symlink_that_leads_out_of_the_share_does_not_land() {
+    for (text, inside) in [("../../etc/passwd", false), ("/etc/passwd", false), ("d/../../x", false), ("d/x", true)] {
+        let mut world = World::new(67, 1);
+        world.share_settings(0).symlinks = Symlinks::Copy;
+        world.start_all();
+        world.run_ms(1_000);
+        let mut stranger = world.meet(0, |hello| hello.rank = 1);
+        let mut offer = world.offer(0, "link", text, 1);
+        (offer.entry.kind, offer.entry.mode, offer.entry.mtime) = (Kind::Symlink, 0, WallTime(0));
+        stranger.offers(&mut world, vec![offer]);
+        let id = stranger.until_asked(&mut world)[0].id;
+        stranger.say(&mut world, &Message::Data(vec![Chunk { id, offset: 0, bytes: text.as_bytes().to_vec() }]));
+        world.run_ms(3_000);
+        assert_eq!(world.user(0).stat(&path("link")).is_some(), inside, "{text}");
+        assert_eq!(world.owed(0).get("link").is_none(), inside, "{text}");
+    }
+}
+
+/// F51: what this machine did not allow is not taken from where it is allowed.
+#[test]
+fn an_edit_where_set_user_id_is_not_allowed_takes_it_from_nobody() {
+    let mut world = couple(66);
+    world.share_settings(0).allow_setuid = true;
+    world.reload(0);
+    world.write(0, "tool", "#!");
+    world.user(0).chmod(&path("tool"), 0o4755);
+    world.announce(0, &path("tool"));
+    world.settle();
+    assert_eq!(world.user(1).mode(&path("tool")), Some(0o755));
+    assert!(world.user(1).write_in_place(&path("tool"), b"#! better"));
+    world.announce(1, &path("tool"));
+    world.settle();
+    assert_eq!(world.read(0, "tool").as_deref(), Some("#! better"));
+    assert_eq!(world.user(0).mode(&path("tool")), Some(0o4755));
+}
+
 /// F52
 #[test]
 fn what_is_owsyncs_own_or_left_out_is_neither_offered_nor_served_nor_taken() {
@@ -226,6 +265,41 @@ fn what_is_owsyncs_own_or_left_out_is_neither_offered_nor_served_nor_taken() {
     assert_eq!(pieces.iter().map(|piece| piece.path.to_text()).collect::<Vec<_>>(), ["welcome"]);
     world.run_ms(1_000);
     private.iter().for_each(|name| assert_eq!(world.read(0, name).as_deref(), Some("not for peers")));
+}
+
+/// F52: also at the moment at which the filter changes, before anything was scanned with it.
+#[test]
+fn what_the_filter_leaves_out_from_now_on_is_not_served_any_more() {
+    let mut world = World::new(69, 1);
+    world.start_all();
+    world.write(0, "secret", "not for peers");
+    world.run_ms(3_000);
+    let mut stranger = world.meet(0, |hello| hello.rank = 1);
+    let ask = |world: &mut World, stranger: &mut Stranger, id: u32| {
+        let piece = Piece { id, path: path("secret"), digest: digest("not for peers"), offset: 0, length: 13 };
+        stranger.say(world, &Message::Request { share: main(), pieces: vec![piece] });
+        stranger.until(world, "an answer", |message| matches!(message, Message::Data(_) | Message::Unavailable { .. }))
+    };
+    assert!(matches!(ask(&mut world, &mut stranger, 1), Message::Data(_)));
+    world.share_settings(0).exclude = vec![b"secret".to_vec()];
+    world.reload(0);
+    let answer = ask(&mut world, &mut stranger, 2);
+    assert!(matches!(answer, Message::Unavailable { .. }), "{answer:?}");
+    // Nor is another content served in the place of the one that was asked for.
+    world.share_settings(0).exclude = Vec::new();
+    world.reload(0);
+    world.run_ms(3_000);
+    world.share_settings(0).max_file_size = 5;
+    world.reload(0);
+    world.run_ms(3_000);
+    let answer = ask(&mut world, &mut stranger, 3);
+    assert!(matches!(answer, Message::Unavailable { .. }), "a file that is too large: {answer:?}");
+    world.share_settings(0).max_file_size = 0;
+    world.reload(0);
+    world.run_ms(3_000);
+    assert!(world.user(0).write(&path("secret"), b"nor this one!"));
+    let answer = ask(&mut world, &mut stranger, 4);
+    assert!(matches!(answer, Message::Unavailable { .. }), "{answer:?}");
 }
 
 /// F53

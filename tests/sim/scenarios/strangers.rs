@@ -1,6 +1,7 @@
 //! Whoever reaches the port and is no peer, or a peer that says nothing, too much, or nonsense: nobody else notices.
 
 use owsync::model::limits;
+use owsync::model::reason::Trouble;
 use owsync::proto::Message;
 use owsync::proto::message::Piece;
 
@@ -199,4 +200,23 @@ fn before_the_key_is_proved_nothing_longer_than_a_handshake_message_is_waited_fo
     world.run_ms(1_000);
     assert!(stranger.is_closed(&world));
     assert_they_sync(&mut world, "after that");
+}
+
+/// F32: the same of those that have the key and never say who they are.
+#[test]
+fn sessions_without_a_hello_are_bounded_and_keep_no_peer_out() {
+    let mut world = couple(57);
+    world.machines[0].settings.max_sessions = 8;
+    world.reload(0);
+    let most = 8 + limits::STRANGERS_MAX;
+    let mut sessions: Vec<Stranger> = Vec::new();
+    for from in 0..most + 4 {
+        let mut session = world.knock(0, u8::try_from(from).unwrap());
+        session.talk(&mut world);
+        sessions.push(session);
+    }
+    // One is the peer's.
+    let refused = sessions.iter().filter(|session| session.ended == Some(Trouble::TooManySessions)).count();
+    assert_eq!(refused, 5);
+    assert_they_sync(&mut world, "beside them");
 }

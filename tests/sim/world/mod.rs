@@ -274,7 +274,7 @@ impl World {
         self.set_all(|settings| settings.first_sync = FirstSync::Ask);
     }
 
-    fn now(&self, id: MachineId) -> Now {
+    pub fn now(&self, id: MachineId) -> Now {
         let machine = &self.machines[id];
         Now {
             mono: Monotonic(1_000_000 + self.now_ms - machine.started_ms),
