@@ -197,8 +197,7 @@ pub const FLAP_PATHS: usize = 1024;
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
 /// The longest of these waits.
 pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
-/// The longest wait before a transaction whose end the disk refused, or the database, is written again; the first is
-/// [`LOCK_TIME`].
+/// The longest wait before a transaction whose end the disk refused is tried again; the first is [`LOCK_TIME`].
 pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A file that changed during this many reads in a row is read less and less often, and status says so.
 pub const RESTLESS_READS: u32 = 5;

@@ -118,8 +118,6 @@ struct StoreTrouble {
     error: FsError,
     /// When the next attempt is made.
     retry_at: Monotonic,
-    /// Attempts that failed in a row.
-    attempts: u32,
 }
 
 /// A node. See the module's text.

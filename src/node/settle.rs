@@ -124,9 +124,7 @@ impl<F: Fs> Node<F> {
         if self.store_trouble.is_none() {
             self.log(Level::Error, format!("the database cannot be written, so nothing is exchanged: {error}"));
         }
-        let attempts = self.store_trouble.as_ref().map_or(0, |trouble| trouble.attempts);
-        let pause = limits::LOCK_TIME.saturating_mul(1 << attempts.min(8)).min(limits::RETRY_MAX);
-        self.store_trouble = Some(StoreTrouble { error, retry_at: now.mono.plus(pause), attempts: attempts + 1 });
+        self.store_trouble = Some(StoreTrouble { error, retry_at: now.mono.plus(limits::LOCK_TIME) });
     }
 
     /// What this node has of a path is new: what is owed for it may be known by now.
