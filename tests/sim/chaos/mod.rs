@@ -18,6 +18,7 @@ mod check;
 mod kinds;
 mod mend;
 mod oracle;
+mod outcome;
 mod users;
 mod wide;
 
@@ -33,6 +34,7 @@ use super::disk::Writer;
 use super::world::stranger::Stranger;
 use super::world::{MachineId, World};
 use kinds::{GUARDS, Kind, Tally};
+use outcome::Outcome;
 
 /// Seeds that CI runs; `OWSYNC_SIM_SEEDS` changes it, `OWSYNC_SIM_SEED` runs one with its trace.
 const SEEDS: u64 = 2_000;
@@ -48,30 +50,40 @@ fn random_histories_end_equal_and_lose_nothing() {
     let seeds = number("OWSYNC_SIM_SEEDS").unwrap_or(SEEDS);
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let enabled = kinds::enabled();
-    let (failures, tally): (Vec<String>, Tally) = std::thread::scope(|scope| {
+    type Run = (Vec<String>, Tally, Vec<(u64, Option<Outcome>)>);
+    let (failures, tally, mut outcomes): Run = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..threads)
             .map(|thread| {
                 let enabled = &enabled;
                 scope.spawn(move || {
-                    let (mut failures, mut tally) = (Vec::new(), Tally::default());
+                    let (mut failures, mut tally, mut outcomes) = Run::default();
                     for seed in (first..first + seeds).filter(|seed| seed % threads == thread) {
                         match tell_safely(seed, enabled) {
-                            Ok(told) => tally.add(&told.tally),
-                            Err(why) => failures.push(format!("seed {seed}: {why}")),
+                            Ok(told) => {
+                                tally.add(&told.tally);
+                                outcomes.push((seed, Some(told.outcome)));
+                            }
+                            Err(why) => {
+                                failures.push(format!("seed {seed}: {why}"));
+                                outcomes.push((seed, None));
+                            }
                         }
                     }
-                    (failures, tally)
+                    (failures, tally, outcomes)
                 })
             })
             .collect();
-        let mut all = (Vec::new(), Tally::default());
+        let mut all = Run::default();
         for run in runs {
-            let (failures, tally) = run.join().expect("a thread of seeds");
+            let (failures, tally, outcomes) = run.join().expect("a thread of seeds");
             all.0.extend(failures);
             all.1.add(&tally);
+            all.2.extend(outcomes);
         }
         all
     });
+    outcomes.sort_by_key(|(seed, _)| *seed);
+    outcome::write(&outcomes);
     for (what, count) in &tally.0 {
         println!("{count:>8} {what}");
     }
@@ -112,6 +124,7 @@ struct Told {
     digest: u64,
     steps: u64,
     tally: Tally,
+    outcome: Outcome,
 }
 
 fn tell_safely(seed: u64, enabled: &[Kind]) -> Result<Told, String> {
@@ -270,7 +283,8 @@ impl Story {
         }
         story.mend()?;
         story.check()?;
-        Ok(Told { digest: story.world.digest, steps: story.world.steps, tally: story.tally })
+        let outcome = Outcome::of(&story.world);
+        Ok(Told { digest: story.world.digest, steps: story.world.steps, tally: story.tally, outcome })
     }
 
     fn machines(&self) -> usize {

@@ -127,6 +127,7 @@ impl World {
             let mut bytes = Vec::new();
             node.transmit(link, &mut bytes);
             self.bytes += bytes.len() as u64;
+            self.messages += u64::from(!bytes.is_empty());
             let Some(c) = self.conns.get_mut(&conn) else { continue };
             let (alive, delay, dialled_by) = (c.alive, c.delay, c.ends[0].0);
             if alive && !bytes.is_empty() {

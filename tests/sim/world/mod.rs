@@ -123,6 +123,8 @@ pub struct World {
     pub digest: u64,
     pub steps: u64,
     pub bytes: u64,
+    /// How often a machine transmitted something.
+    pub messages: u64,
     /// What was said on whose connections, and by whom, once somebody listens.
     pub tape: Option<Tape>,
     happened: u64,
@@ -155,6 +157,7 @@ impl World {
             digest: seed,
             steps: 0,
             bytes: 0,
+            messages: 0,
             tape: None,
             happened: 0,
             dice: dice.clone(),
