@@ -23,6 +23,16 @@ const HEIGHTS: &[(u8, &[&str])] = &[
     (6, &["config", "daemon", "cli", "main", "lib"]),
 ];
 
+/// The parts of the node by height: each may import what is strictly below it, and itself. The rest of `src/node` is above
+/// them: only there is a `Node`.
+const NODE_HEIGHTS: &[(u8, &[&str])] = &[(0, &["api", "parts"]), (1, &["context"]), (2, &["peers"]), (3, &["share"])];
+
+/// The top of the node: its modules know each other.
+const NODE_EDGE: u8 = 4;
+
+/// What `src/node/mod.rs` names of its own that everything below may use.
+const NODE_NAMES: &[&str] = &["CommandId", "LinkId"];
+
 /// The top: its modules know each other.
 const EDGE: u8 = 6;
 
@@ -74,6 +84,7 @@ fn every_file_keeps_the_rules() {
     let mut names = BTreeSet::new();
     for (name, text) in sources() {
         complaints.extend(imports_upward(&name, &text));
+        complaints.extend(imports_upward_in_node(&name, &text));
         complaints.extend(acts_in_the_core(&name, &text));
         complaints.extend(unsafe_code(&name, &text));
         complaints.extend(sleeps(&name, &text));
@@ -141,6 +152,33 @@ fn imports_upward(name: &str, text: &str) -> Vec<String> {
         };
         if !lower {
             complaints.push(format!("{name}:{}: {} does not lie below {}", named.line, named.text(), home[0]));
+        }
+    }
+    complaints
+}
+
+/// The height of a part of the node; what `parts` defines is named as `crate::node::Output`, too.
+fn node_height(part: &str) -> u8 {
+    if part.chars().next().is_some_and(char::is_uppercase) {
+        let low = NODE_NAMES.contains(&part) || ["Candidate", "Identity", "Output", "Parts"].contains(&part);
+        return if low { 0 } else { NODE_EDGE };
+    }
+    NODE_HEIGHTS.iter().find(|(_, parts)| parts.contains(&part)).map_or(NODE_EDGE, |(height, _)| *height)
+}
+
+fn imports_upward_in_node(name: &str, text: &str) -> Vec<String> {
+    let Some(part) = home(name).filter(|home| home[0] == "node").and_then(|home| home.get(1).cloned()) else {
+        return Vec::new();
+    };
+    let mine = node_height(&part);
+    let mut complaints = Vec::new();
+    for named in named(name, text) {
+        let ["crate" | "owsync", "node", theirs, ..] = named.path.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        else {
+            continue;
+        };
+        if mine < NODE_EDGE && theirs != part && node_height(theirs) >= mine && node_height(theirs) > 0 {
+            complaints.push(format!("{name}:{}: {} is not below node::{part}", named.line, named.text()));
         }
     }
     complaints
@@ -344,4 +382,16 @@ fn a_test_that_sleeps_is_seen() {
         assert_eq!(sleeps("src/node/mod.rs", text).len(), 1, "{text}");
     }
     assert_eq!(sleeps("tests/x.rs", "fn f() { record.sleep = None; thread_of::sleep_well() }"), [""; 0]);
+}
+
+#[test]
+fn an_import_upward_inside_the_node_is_found() {
+    let share = |text: &str| imports_upward_in_node("src/node/share/inbox/pending.rs", text);
+    assert!(share("use crate::node::context::Context;\nuse crate::node::peers::Peers;").is_empty());
+    assert!(share("use crate::node::{LinkId, Output};\nuse crate::node::share::Share;").is_empty());
+    assert_eq!(share("use crate::node::Node;").len(), 1);
+    assert_eq!(share("use crate::node::requests::sync;").len(), 1);
+    assert_eq!(imports_upward_in_node("src/node/peers/link.rs", "use crate::node::share::Share;").len(), 1);
+    assert_eq!(imports_upward_in_node("src/node/context/log.rs", "fn f() { crate::node::peers::g() }").len(), 1);
+    assert!(imports_upward_in_node("src/node/requests/sync.rs", "use crate::node::Node;").is_empty());
 }

@@ -16,9 +16,9 @@ use crate::config::{Config, Flavour, Outcome, Place, Problem, Told, share};
 use crate::daemon::env;
 use crate::daemon::place::plain;
 use crate::fs::local;
+use crate::model::reserved::Reserved;
 use crate::model::settings::Reload;
 use crate::model::{Key, RelPath, Release, Settings, ShareName, limits};
-use crate::reconcile::filter::Reserved;
 
 /// Where OpenWrt, and any Linux whose /var/lib is cleared by a reboot, keeps what must survive.
 pub const ETC: &str = "/etc/owsync";

@@ -17,9 +17,10 @@ pub mod values;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::reserved::Reserved;
 use crate::model::settings::ShareSettings;
 use crate::model::{Key, Settings, ShareName, escape};
-use crate::reconcile::filter::{Filter, Reserved};
+use crate::reconcile::filter::Filter;
 
 /// Where a section or an option stands, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]

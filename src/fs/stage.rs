@@ -6,8 +6,8 @@
 
 use crate::fs::apply::{COPY, OLD};
 use crate::fs::{Attributes, FsError, Root};
+use crate::model::reserved::STAGING;
 use crate::model::{Digest, Hasher, Kind, RelPath, Set, escape, limits};
-use crate::reconcile::filter::STAGING;
 
 /// The staging directory of one share.
 pub struct Staging {

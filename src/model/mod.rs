@@ -14,6 +14,7 @@ pub mod path;
 pub mod programs;
 pub mod reason;
 pub mod release;
+pub mod reserved;
 pub mod rng;
 pub mod secret;
 pub mod settings;

@@ -3,10 +3,13 @@
 use crate::fs::Fs;
 use crate::model::{Now, PeerName, ShareName};
 use crate::node::api::{Command, Fault, Reply, Tree};
-use crate::node::compare::Ours;
+use crate::node::context::Context;
 use crate::node::lists::Wanted;
-use crate::node::pause::Wish;
-use crate::node::preview::Of;
+use crate::node::peers::Peers;
+use crate::node::requests::compare::Ours;
+use crate::node::requests::pause::Wish;
+use crate::node::requests::preview::Of;
+use crate::node::share::Share;
 use crate::node::{CommandId, Node, Output};
 
 impl<F: Fs> Node<F> {
@@ -20,7 +23,7 @@ impl<F: Fs> Node<F> {
                 None => return,
             },
         };
-        self.outputs.push_back(Output::Reply { id, reply });
+        self.cx.outputs.push_back(Output::Reply { id, reply });
     }
 
     /// The same command, with the peer that its word means.
@@ -53,10 +56,10 @@ impl<F: Fs> Node<F> {
             Command::Pause { peer, share, reason, seconds } => self.pause(now, &Wish { peer, share }, reason, seconds),
             Command::Resume { peer, share } => self.resume(now, &Wish { peer, share }),
             Command::Approve { share, path, pick, .. } => {
-                self.with_share(share, |node, name| node.approve(now, &name, path.as_ref(), pick))
+                self.in_share(share, |share, cx, peers| share.approve(cx, peers, path.as_ref(), pick))
             }
             Command::Reject { share, path, .. } => {
-                self.with_share(share, |node, name| node.reject(now, &name, path.as_ref()))
+                self.in_share(share, |share, cx, peers| share.reject(cx, peers, path.as_ref()))
             }
             Command::Log { share, path, why, node, limit } => {
                 let wanted = Wanted { share, path, why, node };
@@ -75,15 +78,15 @@ impl<F: Fs> Node<F> {
             }
             Command::Restore { version } => {
                 let begun = match self.former(&version) {
-                    Ok(item) => self.restore(now, id, &item),
+                    Ok(item) => self.restore(id, &item),
                     Err(reply) => Some(reply),
                 };
                 begun?
             }
             Command::Confirm { share } => self.confirm(share.as_ref()),
-            Command::Rollback { share } => self.roll_back(now, id, share.as_ref())?,
-            Command::Undo { run } => self.undo_run(now, id, run)?,
-            Command::Forget { share, path } => self.with_share(share, |node, name| node.forget(&name, &path)),
+            Command::Rollback { share } => self.roll_back(id, share.as_ref())?,
+            Command::Undo { run } => self.undo_run(id, run)?,
+            Command::Forget { share, path } => self.with_share(share, |node, name| node.cx.forget(&name, &path)),
             Command::Accept { peer } => self.accept(now, peer.as_deref()),
             Command::ForgetPeer { peer } => self.forget_peer(now, &peer),
             Command::Invite => self.invite(now),
@@ -98,6 +101,22 @@ impl<F: Fs> Node<F> {
         match self.named_or_only(share.as_ref()) {
             Ok(name) => self.preview(now, id, Some(&name), of),
             Err(reply) => Some(reply),
+        }
+    }
+
+    /// Has the share that is meant, the named one or the only one, do something.
+    fn in_share(
+        &mut self,
+        share: Option<ShareName>,
+        then: impl FnOnce(&mut Share<F>, &mut Context<F>, &mut Peers<F>) -> Reply,
+    ) -> Reply {
+        let name = match self.named_or_only(share.as_ref()) {
+            Ok(name) => name,
+            Err(reply) => return reply,
+        };
+        match self.shares.get_mut(&name) {
+            Some(share) => then(share, &mut self.cx, &mut self.peers),
+            None => Reply::failed(Fault::NotFound, format!("there is no share {name}")),
         }
     }
 

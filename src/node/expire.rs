@@ -1,103 +1,48 @@
-//! What may be forgotten: tombstones, when everybody has them, and only if the clock can be believed.
+//! Forgets tombstones when every node has them, and only if the clock can be believed.
 
 use crate::fs::Fs;
 use crate::model::{NodeId, Now, RelPath, ShareName, WallTime, limits};
 use crate::node::Node;
 use crate::node::api::Level;
+use crate::node::context::Context;
+use crate::node::peers::Peers;
 use crate::store::state::{Change, KnownPeer, Ledger};
 
-/// The clock as far as it can be believed.
-pub(crate) struct Clock {
-    latest: Now,
-    /// A peer confirmed the time since it last jumped.
-    trusted: bool,
-}
-
-impl Clock {
-    pub fn new(now: Now) -> Clock {
-        Clock { latest: now, trusted: false }
-    }
-
-    /// Notices a jump: the calendar moved by a day more, or less, than time passed.
-    pub fn tick(&mut self, now: Now) {
-        let passed = i64::try_from(now.mono.since(self.latest.mono).as_millis()).unwrap_or(i64::MAX);
-        let jump = now.wall.since_ms(self.latest.wall).saturating_sub(passed).unsigned_abs();
-        if u128::from(jump) > limits::CLOCK_JUMP.as_millis() {
-            self.trusted = false;
-        }
-        self.latest = now;
-    }
-
-    /// A peer's clock agrees.
-    pub fn confirm(&mut self, now: Now) {
-        self.tick(now);
-        self.trusted = true;
-    }
-
-    /// Whether times noted now may be wrong by days.
-    pub fn is_doubtful(&self) -> bool {
-        !self.trusted
-    }
-
-    pub fn latest(&self) -> Now {
-        self.latest
-    }
-}
-
-impl<F: Fs> Node<F> {
-    /// Looks for tombstones that may go, once an hour.
-    pub(crate) fn time_expiry(&mut self, now: Now) {
-        if now.mono < self.next_expiry {
-            return;
-        }
-        self.next_expiry = now.mono.plus(limits::EXPIRY_EVERY);
-        self.note_met(now);
-        let names: Vec<ShareName> = self.store.state().shares.keys().cloned().collect();
-        for name in names {
-            if self.clock.trusted {
-                self.expire_tombstones(now, &name);
-            }
-            self.bound_tombstones(&name);
-            self.forget_withdrawals(&name);
-        }
-        let tokens: Vec<_> =
-            self.store.state().tokens.iter().filter(|token| token.is_remembered(now.wall)).cloned().collect();
-        if tokens.len() < self.store.state().tokens.len() {
-            self.store.change(Change::Tokens(tokens));
-        }
-        self.prune_history(now);
-    }
-
+impl<F: Fs> Context<F> {
     /// Drops the former versions that the bounds no longer cover.
-    pub(crate) fn prune_history(&mut self, now: Now) {
+    pub(crate) fn prune_history(&mut self) {
         // A clock that is wrong by months must not clear the history.
-        let believed = self.clock.trusted.then_some(now.wall);
+        let believed = self.clock.is_trusted().then_some(self.now.wall);
         if let Err(error) = self.history.prune(believed) {
             self.log(Level::Warning, format!("history could not be pruned: {error}"));
         }
     }
+}
 
+impl<F: Fs> Peers<F> {
     /// Whoever is connected is met, also in a session that stands for months.
-    fn note_met(&mut self, now: Now) {
+    fn note_met(&mut self, cx: &mut Context<F>) {
         let week = 7 * 86_400_000;
         let connected: Vec<NodeId> =
             self.links.values().filter(|link| link.is_admitted()).filter_map(|link| link.node).collect();
         for node in connected {
-            if let Some(peer) = self.store.state().peers.get(&node).filter(|peer| now.wall.since_ms(peer.met) > week) {
-                let peer = KnownPeer { met: now.wall, ..peer.clone() };
-                self.store.change_lazily(Change::Peer(node, peer));
+            if let Some(peer) = cx.store.state().peers.get(&node).filter(|peer| cx.now.wall.since_ms(peer.met) > week) {
+                let peer = KnownPeer { met: cx.now.wall, ..peer.clone() };
+                cx.store.change_lazily(Change::Peer(node, peer));
             }
         }
     }
+}
 
+impl<F: Fs> Context<F> {
     /// Tombstones expire 30 days after they were recorded here, but not before everybody who could bring the file back
     /// has applied them.
-    fn expire_tombstones(&mut self, now: Now, name: &ShareName) {
+    fn expire_tombstones(&mut self, name: &ShareName) {
         let me = self.store.state().me.state;
         let Some(state) = self.store.state().shares.get(name) else { return };
         let waited_for = |node: &NodeId, ledger: &Ledger| {
             let met = self.store.state().peers.get(node).map_or(WallTime(0), |peer| peer.met);
-            ledger.met && ledger.sends && !is_older(now.wall, met, limits::FORGOTTEN_AFTER)
+            ledger.met && ledger.sends && !is_older(self.now.wall, met, limits::FORGOTTEN_AFTER)
         };
         let waiting: Vec<u64> = state
             .ledgers
@@ -112,7 +57,7 @@ impl<F: Fs> Node<F> {
             .filter(|(_, record)| {
                 // Nobody was told of one that is pending.
                 !record.pending
-                    && is_older(now.wall, record.recorded, limits::TOMBSTONE_LIFE)
+                    && is_older(self.now.wall, record.recorded, limits::TOMBSTONE_LIFE)
                     && waiting.iter().all(|acked| *acked >= record.seq)
             })
             .map(|(path, _)| path.clone())
@@ -166,9 +111,9 @@ impl<F: Fs> Node<F> {
     }
 
     /// A node returns: was it away for so long that tombstones did not wait for it?
-    pub(crate) fn note_return(&mut self, now: Now, node: NodeId) {
+    pub(crate) fn note_return(&mut self, node: NodeId) {
         let Some(met) = self.store.state().peers.get(&node).map(|peer| peer.met) else { return };
-        if !is_older(now.wall, met, limits::FORGOTTEN_AFTER) {
+        if !is_older(self.now.wall, met, limits::FORGOTTEN_AFTER) {
             return;
         }
         let shares: Vec<(ShareName, Ledger)> = self
@@ -186,29 +131,32 @@ impl<F: Fs> Node<F> {
     }
 }
 
+impl<F: Fs> Node<F> {
+    /// Looks for tombstones that may go, once an hour.
+    pub(crate) fn time_expiry(&mut self, now: Now) {
+        if now.mono < self.next_expiry {
+            return;
+        }
+        self.next_expiry = now.mono.plus(limits::EXPIRY_EVERY);
+        self.peers.note_met(&mut self.cx);
+        let names: Vec<ShareName> = self.cx.store.state().shares.keys().cloned().collect();
+        for name in names {
+            if self.cx.clock.is_trusted() {
+                self.cx.expire_tombstones(&name);
+            }
+            self.cx.bound_tombstones(&name);
+            self.cx.forget_withdrawals(&name);
+        }
+        let tokens: Vec<_> =
+            self.cx.store.state().tokens.iter().filter(|token| token.is_remembered(now.wall)).cloned().collect();
+        if tokens.len() < self.cx.store.state().tokens.len() {
+            self.cx.store.change(Change::Tokens(tokens));
+        }
+        self.cx.prune_history();
+    }
+}
+
 /// Whether `then` lies longer ago than `span`.
 fn is_older(now: WallTime, then: WallTime, span: std::time::Duration) -> bool {
     now.since_ms(then) > i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Monotonic;
-
-    #[test]
-    fn a_clock_that_jumps_is_not_believed_until_a_peer_confirms_it() {
-        let at = |mono: u64, wall: i64| Now { mono: Monotonic(mono), wall: WallTime(wall) };
-        let day = 86_400_000;
-        let mut clock = Clock::new(at(0, 0));
-        clock.confirm(at(10, 10));
-        clock.tick(at(3 * 86_400_000, 3 * day + day / 2));
-        assert!(clock.trusted);
-        clock.tick(at(3 * 86_400_000 + 10, 60 * day));
-        assert!(!clock.trusted);
-        clock.confirm(at(3 * 86_400_000 + 20, 60 * day + 10));
-        assert!(clock.trusted);
-        clock.tick(at(3 * 86_400_000 + 30, 0));
-        assert!(!clock.trusted);
-    }
 }

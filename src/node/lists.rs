@@ -4,15 +4,15 @@ use crate::fs::Fs;
 use crate::model::{Kind, NodeId, RelPath, ShareName, limits};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
-use crate::node::delivery::Sent;
-use crate::node::who::Who;
+use crate::node::peers::names::Who;
+use crate::node::share::exchange::delivery::Sent;
 use crate::store::history::Item;
 use crate::store::state::Why;
 
 impl<F: Fs> Node<F> {
     /// The paths of a share.
     pub(crate) fn files(&self, name: &ShareName, from: Option<&RelPath>) -> Reply {
-        let Some(state) = self.store.state().shares.get(name) else {
+        let Some(state) = self.cx.store.state().shares.get(name) else {
             return Reply::failed(Fault::NotFound, "no such share");
         };
         let mut files = Vec::new();
@@ -58,6 +58,7 @@ impl<F: Fs> Node<F> {
                 && author.as_ref().is_none_or(|author| by(item, author))
         };
         let mut items: Vec<Tree> = self
+            .cx
             .history
             .items()
             .rev()
@@ -68,14 +69,14 @@ impl<F: Fs> Node<F> {
         items.reverse();
         let reached = |sent: &Sent| match &author {
             None | Some(Author::Me) => true,
-            Some(Author::Node(node)) => sent.peers.contains(&self.node_label(*node)),
+            Some(Author::Node(node)) => sent.peers.contains(&self.cx.node_label(*node)),
             Some(Author::Gone(_)) => false,
         };
         let mut sent: Vec<(&ShareName, &Sent)> = self
             .shares
             .iter()
             .filter(|(name, _)| share.as_ref().is_none_or(|only| only == *name))
-            .flat_map(|(name, share)| share.sent.iter().map(move |sent| (name, sent)))
+            .flat_map(|(name, share)| share.outgoing.sent.iter().map(move |sent| (name, sent)))
             .filter(|(_, sent)| why.is_none() && reached(sent))
             .filter(|(_, sent)| path.as_ref().is_none_or(|path| sent.may_hold(path)))
             .collect();
@@ -89,11 +90,12 @@ impl<F: Fs> Node<F> {
 
     /// Whose changes a word means.
     fn author(&self, text: &str) -> Result<Author, Reply> {
-        let is_me = text == self.settings.name || (text.len() >= 4 && self.identity.id.to_hex().starts_with(text));
+        let is_me =
+            text == self.cx.settings.name || (text.len() >= 4 && self.cx.identity.id.to_hex().starts_with(text));
         match (self.who(text), is_me) {
             (Err(Reply::Failed { fault: Fault::NotFound, .. }), true) => Ok(Author::Me),
             (_, true) => {
-                let me = self.identity.id;
+                let me = self.cx.identity.id;
                 let text =
                     format!("'{text}' means this node ({me}) and another one: use the id that `owsync peers -v` shows");
                 Err(Reply::failed(Fault::Argument, text))
@@ -111,7 +113,7 @@ impl<F: Fs> Node<F> {
     }
 
     pub(crate) fn item_tree(&self, item: &Item) -> Tree {
-        let by = item.by.map_or_else(|| self.settings.name.clone(), |node| self.node_label(node));
+        let by = item.by.map_or_else(|| self.cx.settings.name.clone(), |node| self.cx.node_label(node));
         Tree::map()
             .with("number", item.number)
             .with("share", item.share.to_string())

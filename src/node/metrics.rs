@@ -36,8 +36,8 @@ impl<F: Fs> Node<F> {
     /// Everything that is counted, in the text exposition format of Prometheus (version 0.0.4).
     pub fn metrics(&self, now: Now) -> String {
         let mut text = Text::default();
-        let node = self.identity.id.to_hex();
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("node", &node), ("name", &self.settings.name)];
+        let node = self.cx.identity.id.to_hex();
+        let build = [("version", env!("CARGO_PKG_VERSION")), ("node", &node), ("name", &self.cx.settings.name)];
         text.family("owsync_build_info", "gauge", "The running program, and which node it is.");
         text.sample("owsync_build_info", &build, 1);
         let in_sync = self.gaps(now, None, None).is_empty();
@@ -45,7 +45,7 @@ impl<F: Fs> Node<F> {
 
         self.peer_metrics(now, &mut text);
         self.share_metrics(&mut text);
-        let c = &self.counters;
+        let c = &self.cx.counters;
         for (name, help, value) in [
             ("owsync_conflicts_total", "Paths changed on two nodes before they saw each other.", c.conflicts),
             ("owsync_holds_total", "Times that a share or a path began to wait.", c.holds),
@@ -62,9 +62,9 @@ impl<F: Fs> Node<F> {
             text.one(name, "counter", help, value);
         }
         let help = "Content, database and history written to disk.";
-        text.one("owsync_flash_written_bytes_total", "counter", help, self.fs.written());
+        text.one("owsync_flash_written_bytes_total", "counter", help, self.cx.fs.written());
         let help = "Size of the former contents that are kept.";
-        text.one("owsync_history_size_bytes", "gauge", help, self.history.size());
+        text.one("owsync_history_size_bytes", "gauge", help, self.cx.history.size());
         let name = "owsync_apply_duration_seconds";
         text.family(name, "summary", "Time from the decision to land a batch until it was in place and written down.");
         text.sample(&format!("{name}_sum"), &[], Seconds(c.applying));
@@ -93,11 +93,11 @@ impl<F: Fs> Node<F> {
     /// The peers that status lists and that are expected to be here, by names of which none is there twice.
     fn counted_peers(&self, now: Now) -> Map<String, Peer> {
         let mut peers: Map<String, Peer> = Map::new();
-        for peer in self.peers() {
-            let last_in_sync = self.dials.get(&peer.name).and_then(|dial| dial.last_in_sync);
+        for peer in self.cx.peers() {
+            let last_in_sync = self.peers.dials.get(&peer.name).and_then(|dial| dial.last_in_sync);
             peers.insert(peer.name.to_string(), Peer { last_in_sync, ..Peer::default() });
         }
-        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted()) {
+        for (id, link) in self.peers.links.iter().filter(|(_, link)| link.is_admitted()) {
             let in_sync = self.link_gaps(*id, link, None).is_empty();
             let last_in_sync = Some(link.heard_at(now)).filter(|_| in_sync);
             match link.section.as_ref().and_then(|name| peers.get_mut(&*name.0)) {
@@ -105,12 +105,12 @@ impl<F: Fs> Node<F> {
                     *peer = Peer { up: true, in_sync, last_in_sync: last_in_sync.or(peer.last_in_sync) };
                 }
                 None => {
-                    peers.insert(self.peer_label(*id), Peer { up: true, in_sync, last_in_sync });
+                    peers.insert(self.peers.peer_label(&self.cx, *id), Peer { up: true, in_sync, last_in_sync });
                 }
             }
         }
         for (node, _) in self.away().filter(|(_, known)| self.is_missed(known)) {
-            peers.insert(self.node_label(node), Peer::default());
+            peers.insert(self.cx.node_label(node), Peer::default());
         }
         peers
     }
@@ -130,7 +130,7 @@ impl<F: Fs> Node<F> {
     }
 
     fn counted_share(&self, name: &ShareName) -> Share {
-        let Some(state) = self.store.state().shares.get(name) else { return Share::default() };
+        let Some(state) = self.cx.store.state().shares.get(name) else { return Share::default() };
         let (files, bytes) = state.index.live_files();
         Share {
             files,

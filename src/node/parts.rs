@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::fs::Fs;
+use crate::model::reserved::Reserved;
 use crate::model::settings::Address;
 use crate::model::{Kind, Map, Monotonic, NodeId, RelPath, Rng, Settings, ShareName};
 use crate::node::api::{Event, LogLine, Reply};
@@ -10,7 +11,6 @@ use crate::node::{CommandId, LinkId};
 #[cfg(feature = "encryption")]
 use crate::proto::handshake;
 use crate::proto::session::Mode;
-use crate::reconcile::filter::Reserved;
 use crate::store::history::History;
 use crate::store::{News, Store};
 

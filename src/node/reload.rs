@@ -1,4 +1,4 @@
-//! What a configuration says, put in force: at the start, and again while running.
+//! Puts a configuration in force: at the start, and again while running.
 //!
 //! [`Node::reconfigure`] compares what was said with what is said now, and touches only what differs:
 //! - A session ends, and is begun anew, when something that its Hello said is not so any more: this node's name,
@@ -26,13 +26,16 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::Fs;
 use crate::model::reason::Trouble;
+use crate::model::reserved::Reserved;
 use crate::model::settings::{Accept, ShareSettings};
 use crate::model::{Direction, Map, Monotonic, Now, PeerName, Set, Settings, ShareName, Sleep, escape};
 use crate::node::api::Level;
-use crate::node::share::Share;
+use crate::node::context::Context;
+use crate::node::peers::Peers;
+use crate::node::share::{Lifecycle, Share};
 use crate::node::{Identity, LinkId, Node, Output};
 use crate::proto::session::Mode;
-use crate::reconcile::filter::{Filter, Reserved};
+use crate::reconcile::filter::Filter;
 use crate::store::state::{Change, Ledger, ShareMeta};
 
 /// What of a new configuration concerns sessions.
@@ -49,80 +52,37 @@ struct Changed {
     added: bool,
 }
 
-impl<F: Fs> Node<F> {
-    /// Puts a new configuration in force. See the text of `node::reload` for what goes on and what begins anew.
-    ///
-    /// `mode` and `reserved` are as in [`crate::node::Parts`]. Whoever watches directories drops those of shares that are
-    /// gone; the others are announced by [`Output::Watch`].
-    pub fn reconfigure(&mut self, now: Now, settings: Settings, mode: Mode, reserved: Map<ShareName, Vec<Reserved>>) {
-        let old = std::mem::replace(&mut self.settings, settings);
-        let new = &self.settings;
-        let changed = Changed {
-            hello: old.name != new.name || old.first_sync != new.first_sync || old.release != new.release,
-            mode: !self.identity.mode.is_included_in(&mode),
-            peers: differing(&old.peers, &new.peers, |peer| &peer.name, PartialEq::eq),
-            added: enabled(&new.shares).any(|share| !enabled(&old.shares).any(|known| known.name == share.name)),
-            shares: differing(enabled(&old.shares), enabled(&new.shares), |share| &share.name, says_the_same),
-        };
-        if self.identity.mode != mode {
-            // The sessions that stand keep the identity they began with; they end below if it is another by now.
-            self.identity = Identity::of(mode, self.store.state().me.plain_id);
-        }
-        let reserved = std::mem::replace(&mut self.reserved, reserved);
-        self.set_up_introduced();
-        self.mesh_stirred = true;
-        self.end_affected(now, &changed);
-        self.set_up_dials(now);
-        self.retire_the_unconfigured();
-        self.replace_shares(now, &old.shares, &reserved);
-        for share in self.shares.values_mut() {
-            share.next_poll = share.next_poll.min(now.mono.plus(self.settings.poll_interval));
-        }
-        if self.settings.accept == Accept::Key {
-            self.waiting.retain(|_, waiting| !matches!(waiting.trouble, Trouble::NotAcceptedHere(_)));
-        }
-        for run in &mut self.syncs {
-            run.unseen.retain(|name| self.shares.contains_key(name));
-        }
-        if old.history != self.settings.history {
-            self.history.set_bounds(self.settings.history);
-            self.prune_history(now);
-        }
-        self.report_reload(&changed);
-        self.stirred = true;
-        self.finish(now);
-    }
-
-    /// Ends the sessions that a new configuration concerns.
-    fn end_affected(&mut self, now: Now, changed: &Changed) {
-        let affected: Vec<LinkId> = self.links.keys().copied().filter(|id| self.is_affected(*id, changed)).collect();
-        for id in affected {
-            let disabled = |name: &PeerName| self.settings.peers.iter().any(|peer| peer.name == *name && !peer.enabled);
-            let section = self.links.get(&id).and_then(|link| link.section.as_ref().or(link.dialled_for.as_ref()));
-            let trouble = if section.is_some_and(disabled) {
-                Trouble::DisabledHere
-            } else {
-                Trouble::EndedHere("the session begins anew under another configuration")
-            };
-            self.say_bye(now, id, trouble);
-        }
-        if self.identity.mode.is_encrypted() || self.settings.plain_from_anywhere {
+impl<F: Fs> Share<F> {
+    /// A filter, size limit, symlink rule or direction that changed means that everything must be heard again: what was
+    /// left out before may be wanted now.
+    fn note_rules(&mut self, cx: &mut Context<F>) {
+        let name = &self.name.clone();
+        if self.is_leaving() {
             return;
         }
-        // Without a key the address is all there is. Looked at last, because a session that was dialled vouches for one.
-        let strangers: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| !link.over && link.dialled_for.is_none() && !self.is_configured_address(link.remote))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in strangers {
-            self.say_bye(now, id, Trouble::DisabledHere);
+        let (rules, direction) = (self.rules_digest(), self.settings.direction);
+        let state = cx.store.share(name);
+        let (meta, ledgers) = (state.meta.clone(), state.ledgers.clone());
+        if meta.rules == Some(rules) && meta.direction == direction {
+            return;
+        }
+        let news = meta.rules.is_some();
+        // What a receiver wrote itself has no version. It gets one as on a node that is new: after everything was heard.
+        let past = meta.past && (meta.direction != Direction::Receive || direction == Direction::Receive);
+        let meta = ShareMeta { rules: Some(rules), direction, past, ..meta };
+        cx.store.change_lazily(Change::Share(name.clone(), meta));
+        if news {
+            for (node, ledger) in ledgers {
+                cx.forget_pending_from(name, node);
+                cx.store.change_lazily(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
+            }
         }
     }
+}
 
+impl<F: Fs> Peers<F> {
     /// Whether a session rests on something that is not so any more.
-    fn is_affected(&self, id: LinkId, changed: &Changed) -> bool {
+    fn is_affected(&self, cx: &Context<F>, id: LinkId, changed: &Changed) -> bool {
         let Some(link) = self.links.get(&id).filter(|link| !link.over) else { return false };
         let named = |name: &Option<PeerName>| name.as_ref().is_some_and(|name| changed.peers.contains(name));
         if changed.mode || named(&link.section) || named(&link.dialled_for) {
@@ -132,17 +92,113 @@ impl<F: Fs> Node<F> {
             // Our Hello goes out as soon as a session is open, and theirs is on its way.
             return link.session.is_open() && (changed.hello || !changed.shares.is_empty());
         };
-        if changed.hello || changed.added || self.section_of(link, node) != link.section {
+        if changed.hello || changed.added || cx.section_of(link, node) != link.section {
             return true;
         }
-        let section = link.section.as_ref().and_then(|name| self.settings.peers.iter().find(|peer| peer.name == *name));
+        let section = link.section.as_ref().and_then(|name| cx.settings.peers.iter().find(|peer| peer.name == *name));
         let concerns = |name: &ShareName| changed.shares.contains(name) && section.is_none_or(|peer| peer.allows(name));
         link.hello.iter().flat_map(|hello| &hello.shares).any(|share| concerns(&share.name))
+    }
+}
+
+impl<F: Fs> Context<F> {
+    fn report_reload(&mut self, changed: &Changed) {
+        let list = |word: &str, names: Vec<String>| {
+            if names.is_empty() { String::new() } else { format!("; {word} {}", names.join(", ")) }
+        };
+        let peers = list("peers changed:", changed.peers.iter().map(ToString::to_string).collect());
+        let shares = list("shares changed:", changed.shares.iter().map(ToString::to_string).collect());
+        let all = match (changed.mode, changed.hello) {
+            (true, _) => "; keys or mode changed: every session begins anew",
+            (false, true) => "; every session begins anew",
+            (false, false) => "",
+        };
+        self.log(Level::Notice, format!("new configuration in force{peers}{shares}{all}"));
+    }
+}
+
+impl<F: Fs> Node<F> {
+    /// Puts a new configuration in force. See the text of `node::reload` for what goes on and what begins anew.
+    ///
+    /// `mode` and `reserved` are as in [`crate::node::Parts`]. Whoever watches directories drops those of shares that are
+    /// gone; the others are announced by [`Output::Watch`].
+    pub fn reconfigure(&mut self, now: Now, settings: Settings, mode: Mode, reserved: Map<ShareName, Vec<Reserved>>) {
+        self.cx.now = now;
+        let old = std::mem::replace(&mut self.cx.settings, settings);
+        let new = &self.cx.settings;
+        let changed = Changed {
+            hello: old.name != new.name || old.first_sync != new.first_sync || old.release != new.release,
+            mode: !self.cx.identity.mode.is_included_in(&mode),
+            peers: differing(&old.peers, &new.peers, |peer| &peer.name, PartialEq::eq),
+            added: enabled(&new.shares).any(|share| !enabled(&old.shares).any(|known| known.name == share.name)),
+            shares: differing(enabled(&old.shares), enabled(&new.shares), |share| &share.name, says_the_same),
+        };
+        if self.cx.identity.mode != mode {
+            // The sessions that stand keep the identity they began with; they end below if it is another by now.
+            self.cx.identity = Identity::of(mode, self.cx.store.state().me.plain_id);
+        }
+        let reserved = std::mem::replace(&mut self.reserved, reserved);
+        self.cx.set_up_introduced();
+        self.peers.mesh_stirred = true;
+        self.end_affected(now, &changed);
+        self.set_up_dials(now);
+        self.retire_the_unconfigured();
+        self.replace_shares(now, &old.shares, &reserved);
+        for share in self.shares.values_mut() {
+            share.detect.next_poll = share.detect.next_poll.min(now.mono.plus(self.cx.settings.poll_interval));
+        }
+        if self.cx.settings.accept == Accept::Key {
+            self.peers.waiting.retain(|_, waiting| !matches!(waiting.trouble, Trouble::NotAcceptedHere(_)));
+        }
+        for run in &mut self.cx.syncs {
+            run.unseen.retain(|name| self.shares.contains_key(name));
+        }
+        if old.history != self.cx.settings.history {
+            self.cx.history.set_bounds(self.cx.settings.history);
+            self.cx.prune_history();
+        }
+        self.cx.report_reload(&changed);
+        self.cx.stirred = true;
+        self.finish(now);
+    }
+
+    /// Ends the sessions that a new configuration concerns.
+    fn end_affected(&mut self, now: Now, changed: &Changed) {
+        let affected: Vec<LinkId> =
+            self.peers.links.keys().copied().filter(|id| self.peers.is_affected(&self.cx, *id, changed)).collect();
+        for id in affected {
+            let disabled =
+                |name: &PeerName| self.cx.settings.peers.iter().any(|peer| peer.name == *name && !peer.enabled);
+            let section =
+                self.peers.links.get(&id).and_then(|link| link.section.as_ref().or(link.dialled_for.as_ref()));
+            let trouble = if section.is_some_and(disabled) {
+                Trouble::DisabledHere
+            } else {
+                Trouble::EndedHere("the session begins anew under another configuration")
+            };
+            self.disconnect(now, id, trouble);
+        }
+        if self.cx.identity.mode.is_encrypted() || self.cx.settings.plain_from_anywhere {
+            return;
+        }
+        // Without a key the address is all there is. Looked at last, because a session that was dialled vouches for one.
+        let strangers: Vec<LinkId> = self
+            .peers
+            .links
+            .iter()
+            .filter(|(_, link)| {
+                !link.over && link.dialled_for.is_none() && !self.peers.is_configured_address(&self.cx, link.remote)
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in strangers {
+            self.disconnect(now, id, Trouble::DisabledHere);
+        }
     }
 
     /// Brings the shares in line with the settings. `old` and `reserved` are what was said before.
     fn replace_shares(&mut self, now: Now, old: &[ShareSettings], reserved: &Map<ShareName, Vec<Reserved>>) {
-        let wanted: Vec<ShareSettings> = enabled(&self.settings.shares).cloned().collect();
+        let wanted: Vec<ShareSettings> = enabled(&self.cx.settings.shares).cloned().collect();
         let gone: Vec<ShareName> =
             self.shares.keys().filter(|name| !wanted.iter().any(|share| share.name == **name)).cloned().collect();
         for name in gone {
@@ -151,7 +207,7 @@ impl<F: Fs> Node<F> {
         for settings in wanted {
             let name = settings.name.clone();
             let same_names = self.reserved.get(&name) == reserved.get(&name);
-            match self.shares.get(&name).map(|share| (share.leaving, share.settings.dir == settings.dir)) {
+            match self.shares.get(&name).map(|share| (share.is_leaving(), share.settings.dir == settings.dir)) {
                 Some((false, true)) => {
                     let same = old.contains(&settings);
                     if !same || !same_names {
@@ -171,6 +227,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn set_up_shares(&mut self, now: Now, set_back: bool) {
         // A landing that was interrupted in a share that is not configured any more is brought to its end, too.
         let begun: Vec<ShareSettings> = self
+            .cx
             .store
             .state()
             .shares
@@ -179,13 +236,13 @@ impl<F: Fs> Node<F> {
             .map(|(name, state)| ShareSettings::new(name.clone(), state.meta.dir.clone()))
             .collect();
         for settings in begun {
-            let configured = enabled(&self.settings.shares).find(|share| share.name == settings.name);
+            let configured = enabled(&self.cx.settings.shares).find(|share| share.name == settings.name);
             if configured.is_none_or(|share| share.dir != settings.dir) {
                 self.add_share(now, settings.clone(), set_back);
                 self.leave_share(&settings.name);
             }
         }
-        let wanted: Vec<ShareSettings> = enabled(&self.settings.shares).cloned().collect();
+        let wanted: Vec<ShareSettings> = enabled(&self.cx.settings.shares).cloned().collect();
         for settings in wanted {
             if !self.shares.contains_key(&settings.name) {
                 self.add_share(now, settings, set_back);
@@ -199,33 +256,31 @@ impl<F: Fs> Node<F> {
         let name = settings.name.clone();
         let reserved = self.reserved.get(&name).cloned().unwrap_or_default();
         let mut share = Share::new(settings, &reserved, self.tag);
-        share.set_back = set_back;
-        share.next_poll = now.mono;
-        if let Some(state) = self.store.state().shares.get(&name) {
-            share.last_scan = state.meta.scanned;
-            share.top = state.index.last_seq();
-            let held = state.index.iter().filter(|(_, record)| record.sleep.is_some_and(Sleep::is_held));
-            share.held_paths = held.map(|(path, _)| path.clone()).collect();
-            share.moved = !state.meta.dir.as_os_str().is_empty() && state.meta.dir != share.settings.dir;
-        }
-        if let Some(index) = self.store.index_mut(&name) {
+        share.detect.set_back = set_back;
+        share.detect.next_poll = now.mono;
+        let state = self.cx.store.share(&name);
+        share.detect.last_scan = state.meta.scanned;
+        share.outgoing.top = state.index.last_seq();
+        let held = state.index.iter().filter(|(_, record)| record.sleep.is_some_and(Sleep::is_held));
+        share.detect.guards.held_paths = held.map(|(path, _)| path.clone()).collect();
+        share.detect.moved = !state.meta.dir.as_os_str().is_empty() && state.meta.dir != share.settings.dir;
+        if let Some(index) = self.cx.store.index_mut(&name) {
             // What scans of an earlier life of this share noted means nothing to its own.
             index.iter_mut().for_each(|(_, record)| record.seen = 0);
         }
         if share.filter.is_empty() {
-            self.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
+            self.cx.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
         }
-        if share.moved {
-            self.log(
+        if share.detect.moved {
+            self.cx.log(
                 Level::Notice,
                 format!("share {name}: its directory is another than before: what is not as it was there gives way to the other nodes' state"),
             );
         }
-        self.shares.insert(name.clone(), share);
-        let paused = self.pause_of_share(&name).is_some();
-        self.shares.get_mut(&name).into_iter().for_each(|share| share.paused = paused);
-        self.note_rules(&name);
-        self.open_share(now, &name);
+        share.paused = self.cx.pause_of_share(&name).is_some();
+        share.note_rules(&mut self.cx);
+        share.open_share(&mut self.cx, &mut self.peers);
+        self.shares.insert(name, share);
     }
 
     /// A share goes on in the same directory, under other rules.
@@ -239,32 +294,33 @@ impl<F: Fs> Node<F> {
         share.filter = Filter::new(&settings.include, &settings.exclude, &reserved);
         share.settings = settings;
         // What the new rules leave out or let in is known after the next scan, and until then nothing is offered.
-        share.ready &= !told;
-        share.scan = None;
-        share.next_poll = now.mono;
+        if told && share.is_ready() {
+            share.life = Lifecycle::Changed;
+        }
+        share.detect.scan = None;
+        share.detect.next_poll = now.mono;
         if share.filter.is_empty() {
-            self.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
+            self.cx.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
         }
         if told {
-            self.drop_batches(&name, |_| true);
-            self.note_rules(&name);
+            share.drop_batches(|_| true);
+            share.note_rules(&mut self.cx);
         }
         if other_checks {
-            self.check_again(now, &name);
+            share.check_again(&mut self.cx);
         }
     }
 
     /// A share is no longer configured, or lies elsewhere: it ends what is on its way, and goes as soon as a landing that
     /// has begun is over.
     fn leave_share(&mut self, name: &ShareName) {
-        self.drop_batches(name, |_| true);
-        for link in self.links.values_mut() {
+        for link in self.peers.links.values_mut() {
             link.exchanges.remove(name);
         }
         if let Some(share) = self.shares.get_mut(name) {
-            share.leaving = true;
-            share.ready = false;
-            share.scan = None;
+            share.drop_batches(|_| true);
+            share.life = Lifecycle::Leaving;
+            share.detect.scan = None;
         }
     }
 
@@ -273,16 +329,16 @@ impl<F: Fs> Node<F> {
         let over: Vec<ShareName> = self
             .shares
             .iter()
-            .filter(|(_, share)| share.leaving && share.landing.is_none())
+            .filter(|(_, share)| share.is_leaving() && share.transaction.landing.is_none())
             .map(|(name, _)| name.clone())
             .collect();
         for name in over {
             let Some(mut share) = self.shares.remove(&name) else { continue };
-            share.drop_broken(Monotonic::NEVER);
-            let again = enabled(&self.settings.shares).find(|settings| settings.name == name).cloned();
-            let begun = self.store.state().shares.get(&name).is_some_and(|state| state.landing.is_some());
+            share.drop_partial(Monotonic::NEVER);
+            let again = enabled(&self.cx.settings.shares).find(|settings| settings.name == name).cloned();
+            let begun = self.cx.store.state().shares.get(&name).is_some_and(|state| state.landing.is_some());
             if let Some(root) = share.root.as_ref().filter(|_| !begun) {
-                for batch in std::mem::take(&mut share.batches).into_values() {
+                for batch in std::mem::take(&mut share.inbox.batches).into_values() {
                     batch.offers.into_values().for_each(|pending| pending.content.discard(root));
                 }
                 share.staging.close(root);
@@ -290,57 +346,18 @@ impl<F: Fs> Node<F> {
             if begun && again.as_ref().is_some_and(|settings| settings.dir != share.settings.dir) {
                 // Its former directory cannot be opened, and with it goes what was under way there. It is heard again.
                 let dir = escape::escape(share.settings.dir.as_os_str().as_bytes());
-                self.log(
+                self.cx.log(
                     Level::Error,
                     format!("share {name}: a batch that was interrupted in {dir} cannot be completed there any more"),
                 );
-                self.store.change(Change::Landed(name.clone()));
+                self.cx.store.change(Change::Landed(name.clone()));
             }
-            self.outputs.push_back(Output::Watch { share: name.clone() });
+            self.cx.outputs.push_back(Output::Watch { share: name.clone() });
             if let Some(settings) = again {
-                self.add_share(now, settings, share.set_back);
+                self.add_share(now, settings, share.detect.set_back);
             }
-            self.stirred = true;
+            self.cx.stirred = true;
         }
-    }
-
-    /// A filter, size limit, symlink rule or direction that changed means that everything must be heard again: what was
-    /// left out before may be wanted now.
-    fn note_rules(&mut self, name: &ShareName) {
-        let Some(share) = self.shares.get(name).filter(|share| !share.leaving) else { return };
-        let (rules, direction) = (share.rules_digest(), share.settings.direction);
-        let (meta, ledgers) = match self.store.state().shares.get(name) {
-            Some(state) => (state.meta.clone(), state.ledgers.clone()),
-            None => (ShareMeta::default(), Map::new()),
-        };
-        if meta.rules == Some(rules) && meta.direction == direction {
-            return;
-        }
-        let news = meta.rules.is_some();
-        // What a receiver wrote itself has no version. It gets one as on a node that is new: after everything was heard.
-        let past = meta.past && (meta.direction != Direction::Receive || direction == Direction::Receive);
-        let meta = ShareMeta { rules: Some(rules), direction, past, ..meta };
-        self.store.change_lazily(Change::Share(name.clone(), meta));
-        if news {
-            for (node, ledger) in ledgers {
-                self.forget_owed_to(name, node);
-                self.store.change_lazily(Change::Ledger(name.clone(), node, Ledger { heard: 0, ..ledger }));
-            }
-        }
-    }
-
-    fn report_reload(&mut self, changed: &Changed) {
-        let list = |word: &str, names: Vec<String>| {
-            if names.is_empty() { String::new() } else { format!("; {word} {}", names.join(", ")) }
-        };
-        let peers = list("peers changed:", changed.peers.iter().map(ToString::to_string).collect());
-        let shares = list("shares changed:", changed.shares.iter().map(ToString::to_string).collect());
-        let all = match (changed.mode, changed.hello) {
-            (true, _) => "; keys or mode changed: every session begins anew",
-            (false, true) => "; every session begins anew",
-            (false, false) => "",
-        };
-        self.log(Level::Notice, format!("new configuration in force{peers}{shares}{all}"));
     }
 }
 

@@ -7,12 +7,14 @@ use crate::model::{
     Direction, Entry, Index, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
 };
 use crate::node::api::Tree;
-use crate::node::delivery::Sent;
-use crate::node::keep::NotKept;
-use crate::node::link::{Exchange, Link};
-use crate::node::pause::pause_tree;
+use crate::node::context::NotKept;
+use crate::node::context::StoreTrouble;
+use crate::node::peers::exchange::Exchange;
+use crate::node::peers::link::Link;
+use crate::node::requests::pause::pause_tree;
+use crate::node::share::exchange::delivery::Sent;
 use crate::node::verdict::{Gap, LeftOutPath, NO_INCLUDE, Urgency};
-use crate::node::{LinkId, Node, StoreTrouble};
+use crate::node::{LinkId, Node};
 use crate::proto::message::Around;
 use crate::store::state::{KnownPeer, Owed, Pause};
 
@@ -26,19 +28,20 @@ const FORGOTTEN: &str = "forgotten by a user: remove its section from the config
 impl<F: Fs> Node<F> {
     /// Whoever was met, is not configured and not here: its state still counts for deletions.
     pub(crate) fn away(&self) -> impl Iterator<Item = (NodeId, &KnownPeer)> {
-        let connected = |node: NodeId| self.links.values().any(|link| link.is_admitted() && link.node == Some(node));
+        let connected =
+            |node: NodeId| self.peers.links.values().any(|link| link.is_admitted() && link.node == Some(node));
         let configured = |known: &KnownPeer| {
             let section = known.section.as_deref();
-            section.is_some_and(|section| self.peers().any(|peer| *peer.name.0 == *section))
+            section.is_some_and(|section| self.cx.peers().any(|peer| *peer.name.0 == *section))
         };
-        let known = self.store.state().peers.iter().map(|(node, known)| (*node, known));
+        let known = self.cx.store.state().peers.iter().map(|(node, known)| (*node, known));
         known.filter(move |(node, known)| known.accepted && !configured(known) && !connected(*node))
     }
 
     /// Whether a node that is away is missed: where any holder of the key may enter, one may have come just once, and
     /// what was met in plain mode comes back under its identity.
     pub(crate) fn is_missed(&self, known: &KnownPeer) -> bool {
-        self.settings.accept == Accept::Known && self.identity.mode.is_encrypted() && known.public_key.is_some()
+        self.cx.settings.accept == Accept::Known && self.cx.identity.mode.is_encrypted() && known.public_key.is_some()
     }
 
     /// The whole status.
@@ -58,10 +61,11 @@ impl<F: Fs> Node<F> {
             .with_some("left_out", left_out_tree(&verdict.left_out))
             .with("peers", self.peers_tree(now))
             .with("shares", self.shares_tree(now));
-        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
+        if let Some(StoreTrouble { error, .. }) = &self.cx.store_trouble {
             tree = tree.with("database_error", error.to_string());
         }
         let waiting: Vec<Tree> = self
+            .peers
             .waiting
             .iter()
             .filter(|(_, waiting)| waiting.trouble != crate::model::reason::Trouble::Duplicate)
@@ -77,13 +81,14 @@ impl<F: Fs> Node<F> {
             })
             .collect();
         let events: Vec<Tree> = self
+            .cx
             .events
             .iter()
             .rev()
             .take(20)
             .map(|event| Tree::map().with("event", event.name).with("time", event.at).with("text", event.text.clone()))
             .collect();
-        let c = self.counters;
+        let c = self.cx.counters;
         let counters = Tree::map()
             .with("edited", c.edited)
             .with("applied", c.landed)
@@ -93,15 +98,15 @@ impl<F: Fs> Node<F> {
             .with("reused_files", c.reused_files)
             .with("supplied_bytes", c.supplied)
             .with("sent_bytes", c.bytes_out)
-            .with("history_bytes", self.history.size());
+            .with("history_bytes", self.cx.history.size());
         let not_kept = |one: &NotKept| {
             let tree = Tree::map().with("share", one.share.to_string()).with("path", one.path.to_text());
             tree.with("size", one.size).with("time", one.at)
         };
-        let not_kept: Vec<Tree> = self.not_kept.iter().rev().map(not_kept).collect();
+        let not_kept: Vec<Tree> = self.cx.not_kept.iter().rev().map(not_kept).collect();
         let tree = match not_kept.is_empty() {
             true => tree,
-            false => tree.with("not_kept", not_kept).with("not_kept_count", self.not_kept_count),
+            false => tree.with("not_kept", not_kept).with("not_kept_count", self.cx.not_kept_count),
         };
         tree.with("waiting", waiting).with("events", events).with("counters", counters)
     }
@@ -109,7 +114,7 @@ impl<F: Fs> Node<F> {
     /// What this node is in its cluster: `reference` where the user declared it that, `member` where it exchanged with a
     /// descendant of one, else `new`.
     fn role(&self) -> &'static str {
-        match &self.store.state().me {
+        match &self.cx.store.state().me {
             me if me.reference => "reference",
             me if me.rank > 0 => "member",
             _ => "new",
@@ -118,57 +123,57 @@ impl<F: Fs> Node<F> {
 
     /// Who this node is.
     pub(crate) fn identity_tree(&self) -> Tree {
-        let encrypted = self.identity.mode.is_encrypted();
+        let encrypted = self.cx.identity.mode.is_encrypted();
         Tree::map()
-            .with("name", self.settings.name.clone())
-            .with("node", self.identity.id.to_hex())
-            .with_some("public_key", self.identity.public_key.map(|key| escape::hex(&key)))
+            .with("name", self.cx.settings.name.clone())
+            .with("node", self.cx.identity.id.to_hex())
+            .with_some("public_key", self.cx.identity.public_key.map(|key| escape::hex(&key)))
             .with("encryption", encrypted)
-            .with_some("key_fingerprint", self.settings.key.as_ref().map(|key| key.fingerprint()))
+            .with_some("key_fingerprint", self.cx.settings.key.as_ref().map(|key| key.fingerprint()))
             .with("role", self.role())
-            .with("reference", self.store.state().me.reference)
-            .with_some("release", self.settings.release.as_ref().map(ToString::to_string))
+            .with("reference", self.cx.store.state().me.reference)
+            .with_some("release", self.cx.settings.release.as_ref().map(ToString::to_string))
     }
 
     /// Every peer, by name.
     pub(crate) fn peers_tree(&self, now: Now) -> Tree {
         let mut tree = Tree::map();
-        for peer in self.peers() {
-            let link = self.link_of_peer(&peer.name).and_then(|id| Some((id, self.links.get(&id)?)));
+        for peer in self.cx.peers() {
+            let link = self.link_of_peer(&peer.name).and_then(|id| Some((id, self.peers.links.get(&id)?)));
             let mut one = match link {
                 Some((id, link)) => self.linked_tree(now, id, link),
                 None => self.unlinked_tree(now, peer),
             };
             let other = link.and_then(|(_, link)| link.section.as_ref()).filter(|section| **section != peer.name);
-            let introducer = self.introducer_of(&peer.name);
+            let introducer = self.cx.introducer_of(&peer.name);
             one = one
                 .with_some("address", self.address_shown(peer, link.map(|(_, link)| link)))
                 .with_some("same_node_as", other.map(ToString::to_string))
                 .with("configured", introducer.is_none())
-                .with_some("introduced_by", introducer.map(|by| self.node_label(by)))
-                .with_some("path", self.path_of(&peer.name, link.is_some()));
+                .with_some("introduced_by", introducer.map(|by| self.cx.node_label(by)))
+                .with_some("path", self.peers.path_of(&self.cx, &peer.name, link.is_some()));
             if peer.direction != Direction::Both {
                 one = one.with("direction", peer.direction.word());
             }
             tree = tree.with(&*peer.name.0, one);
         }
-        for (id, link) in self.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
+        for (id, link) in self.peers.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
             tree = tree.with(
-                self.peer_label(*id),
+                self.peers.peer_label(&self.cx, *id),
                 self.linked_tree(now, *id, link)
                     .with("address", link.remote.to_canonical().to_string())
                     .with("configured", false),
             );
         }
         for (node, known) in self.away() {
-            let pause = self.pause_of_node(node);
+            let pause = self.cx.pause_of_node(node);
             let mut one = Tree::map()
                 .with("state", if pause.is_some() { "paused" } else { "away" })
                 .with("node", node.to_hex())
                 .with("met", known.met)
                 .with("configured", false)
                 .with("connected", false);
-            let label = self.node_label(node);
+            let label = self.cx.node_label(node);
             if let Some(pause) = pause {
                 one = one
                     .with("in_sync", false)
@@ -185,13 +190,13 @@ impl<F: Fs> Node<F> {
 
     /// The address of a peer: as configured; of an introduced one where it is connected, or was last looked for.
     fn address_shown(&self, peer: &PeerSettings, link: Option<&Link<F::Root>>) -> Option<String> {
-        if !self.is_introduced(&peer.name) {
+        if !self.cx.is_introduced(&peer.name) {
             return peer.address.as_ref().map(ToString::to_string);
         }
-        let retries = self.dials.get(&peer.name).map_or(0, |dial| dial.retries);
+        let retries = self.peers.dials.get(&peer.name).map_or(0, |dial| dial.retries);
         match link {
             Some(link) => Some(link.remote.to_canonical().to_string()),
-            None => self.candidate(&peer.name, retries).map(|(address, _)| address.to_string()),
+            None => self.cx.candidate(&peer.name, retries).map(|(address, _)| address.to_string()),
         }
     }
 
@@ -212,11 +217,14 @@ impl<F: Fs> Node<F> {
         };
         let names = |names: Vec<String>| Some(names.into_iter().map(Tree::Text).collect::<Vec<_>>());
         let is_common = |name: &ShareName| link.exchanges.contains_key(name);
-        let section = link.section.as_ref().and_then(|name| self.settings.peers.iter().find(|peer| peer.name == *name));
+        let section =
+            link.section.as_ref().and_then(|name| self.cx.settings.peers.iter().find(|peer| peer.name == *name));
         let only_here: Vec<String> = self
             .shares
             .iter()
-            .filter(|(name, share)| !share.leaving && !is_common(name) && section.is_none_or(|peer| peer.allows(name)))
+            .filter(|(name, share)| {
+                !share.is_leaving() && !is_common(name) && section.is_none_or(|peer| peer.allows(name))
+            })
             .map(|(name, _)| name.to_string())
             .collect();
         let there = link.hello.iter().flat_map(|hello| &hello.shares).map(|share| &share.name);
@@ -234,7 +242,10 @@ impl<F: Fs> Node<F> {
             .with_some("since", since.filter(|_| gaps.is_empty()))
             .with_some("reason", gaps.first().map(|gap| gap.code))
             .with_some("message", gaps.first().map(|gap| gap.text.clone()))
-            .with_some("behind", Some(self.behind(Some(id))).filter(|all| !all.is_empty()).map(behind_tree))
+            .with_some(
+                "behind",
+                Some(self.peers.behind(&self.cx, Some(id))).filter(|all| !all.is_empty()).map(behind_tree),
+            )
             .with_some("only_here", names(only_here).filter(|names| !names.is_empty()))
             .with_some("only_there", names(only_there).filter(|names| !names.is_empty()))
             .with("connected_for", up)
@@ -249,8 +260,8 @@ impl<F: Fs> Node<F> {
 
     fn exchange_tree(&self, id: LinkId, name: &ShareName, exchange: &Exchange) -> Tree {
         let gap = self.gap(id, name);
-        let node = self.links.get(&id).and_then(|link| link.node);
-        let state = self.store.state().shares.get(name);
+        let node = self.peers.links.get(&id).and_then(|link| link.node);
+        let state = self.cx.store.state().shares.get(name);
         let of_peer = state.iter().flat_map(|state| state.owed.iter()).filter(|((owner, _), _)| Some(*owner) == node);
         let mut pending: Vec<(&RelPath, &Owed)> =
             of_peer.filter(|(_, owed)| !owed.reason.is_choice()).map(|((_, path), owed)| (path, &**owed)).collect();
@@ -309,10 +320,10 @@ impl<F: Fs> Node<F> {
 
     fn unlinked_tree(&self, now: Now, peer: &PeerSettings) -> Tree {
         let (name, enabled) = (&peer.name, peer.enabled);
-        if enabled && self.is_forgotten_peer(peer) {
+        if enabled && self.cx.is_forgotten_peer(peer) {
             return Tree::map().with("state", "forgotten").with("connected", false).with("message", FORGOTTEN);
         }
-        if self.dials.get(name).is_some_and(|dial| dial.own) {
+        if self.peers.dials.get(name).is_some_and(|dial| dial.own) {
             return Tree::map()
                 .with("state", "this node")
                 .with("connected", false)
@@ -320,12 +331,13 @@ impl<F: Fs> Node<F> {
                 .with("this_node", true);
         }
         let known = self
+            .cx
             .store
             .state()
             .peers
             .iter()
             .find(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
-        let Some(dial) = self.dials.get(name).filter(|_| enabled) else {
+        let Some(dial) = self.peers.dials.get(name).filter(|_| enabled) else {
             return Tree::map()
                 .with("state", "disabled")
                 .with("connected", false)
@@ -334,7 +346,7 @@ impl<F: Fs> Node<F> {
                 .with("message", "switched off here");
         };
         let mut tree = Tree::map();
-        let relays = self.introducer_of(name).and_then(|by| self.relay(by));
+        let relays = self.cx.introducer_of(name).and_then(|by| self.peers.relay(by));
         tree = match (&dial.trouble, dial.paused) {
             (trouble, false) if relays.is_some() => {
                 let why = trouble.as_ref().map_or("not connected yet".to_string(), |(trouble, _)| trouble.to_string());
@@ -348,7 +360,7 @@ impl<F: Fs> Node<F> {
                 .with("connected", false)
                 .with("in_sync", false)
                 .with("reason", "paused")
-                .with("message", self.pause_of_peer(name).map_or_else(|| "paused here".into(), Pause::to_string)),
+                .with("message", self.cx.pause_of_peer(name).map_or_else(|| "paused here".into(), Pause::to_string)),
             (Some((trouble, since)), _) => tree
                 .with("state", "not connected")
                 .with("connected", false)
@@ -367,7 +379,7 @@ impl<F: Fs> Node<F> {
             tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
         }
         tree = tree.with_some("retries", Some(dial.retries).filter(|&retries| retries > 0));
-        tree = tree.with_some("last_ok", dial.last_ok).with_some("paused", self.pause_of_peer(name).map(pause_tree));
+        tree = tree.with_some("last_ok", dial.last_ok).with_some("paused", self.cx.pause_of_peer(name).map(pause_tree));
         match known {
             Some((node, known)) => tree
                 .with("node", node.to_hex())
@@ -381,19 +393,24 @@ impl<F: Fs> Node<F> {
     pub(crate) fn shares_tree(&self, now: Now) -> Tree {
         let mut tree = Tree::map();
         for (name, share) in self.shares.iter() {
-            let Some(state) = self.store.state().shares.get(name) else { continue };
+            let Some(state) = self.cx.store.state().shares.get(name) else { continue };
             let (files, bytes) = state.index.live_files();
             let tombstones =
                 state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing()).count();
-            let word =
-                match (self.hold_of(name), share.paused, share.ready, share.scan.is_some(), share.landing.is_some()) {
-                    (Some(_), ..) => "held",
-                    (None, true, ..) => "paused",
-                    (None, _, false, ..) => "scanning",
-                    (None, _, _, _, true) => "applying",
-                    (None, _, _, true, _) => "scanning",
-                    _ => "idle",
-                };
+            let word = match (
+                self.cx.hold_of(name),
+                share.paused,
+                share.is_ready(),
+                share.detect.scan.is_some(),
+                share.transaction.landing.is_some(),
+            ) {
+                (Some(_), ..) => "held",
+                (None, true, ..) => "paused",
+                (None, _, false, ..) => "scanning",
+                (None, _, _, _, true) => "applying",
+                (None, _, _, true, _) => "scanning",
+                _ => "idle",
+            };
             let mut one = Tree::map()
                 .with("state", word)
                 .with("dir", escape::escape(std::os::unix::ffi::OsStrExt::as_bytes(share.settings.dir.as_os_str())))
@@ -413,27 +430,27 @@ impl<F: Fs> Node<F> {
                         .with("needs_user", hold.needs_user()),
                 );
             }
-            one = one.with_some("last_sent", share.sent.back().map(Sent::tree));
-            let retry_in = share.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
+            one = one.with_some("last_sent", share.outgoing.sent.back().map(Sent::tree));
+            let retry_in =
+                share.transaction.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
             one = one.with_some(
                 "blocked",
-                self.blocked(name)
-                    .map(|why| Tree::map().with("message", why.to_string()).with_some("retry_in", retry_in)),
+                share.blocked().map(|why| Tree::map().with("message", why.to_string()).with_some("retry_in", retry_in)),
             );
-            one = one.with_some("paused", self.pause_of_share(name).map(pause_tree));
-            one = one.with_some("unconfirmed", self.trial_tree(now, name));
+            one = one.with_some("paused", self.cx.pause_of_share(name).map(pause_tree));
+            one = one.with_some("unconfirmed", share.trial_tree(&self.cx));
             if share.settings.mode == Mode::Manual {
                 one = one.with("mode", share.settings.mode.word());
             }
-            let unreleased = self.unreleased(name).count();
+            let unreleased = share.unreleased(&self.cx).count();
             if unreleased > 0 {
-                let paths = self.unreleased(name).take(limits::REPLY_PATHS);
+                let paths = share.unreleased(&self.cx).take(limits::REPLY_PATHS);
                 let paths: Vec<Tree> = paths.map(|(path, record)| unreleased_tree(path, &record.entry)).collect();
                 one = one.with("unreleased_count", unreleased).with("unreleased", paths);
             }
-            let deviations = self.deviations(name).count();
+            let deviations = share.deviations(&self.cx).count();
             if deviations > 0 {
-                let paths = self.deviations(name).take(limits::REPLY_PATHS);
+                let paths = share.deviations(&self.cx).take(limits::REPLY_PATHS);
                 let paths: Vec<Tree> = paths.map(|(path, record)| deviation_tree(path, &record.entry)).collect();
                 one = one.with("deviations_count", deviations).with("deviations", paths);
             }
@@ -445,7 +462,7 @@ impl<F: Fs> Node<F> {
                 one = one.with("warning", NO_INCLUDE);
             }
             // A new node has nothing yet that could match.
-            if share.ready && files > 0 {
+            if share.is_ready() && files > 0 {
                 let idle: Vec<Tree> = share
                     .filter
                     .idle_includes(&state.index)
@@ -457,16 +474,16 @@ impl<F: Fs> Node<F> {
                 }
             }
             one = one
-                .with("detector", if share.watched { "inotify" } else { "poll" })
-                .with("next_scan", share.next_poll.since(now.mono).as_secs());
-            let mut skipped: Vec<(&RelPath, &Reason)> = share.skipped.iter().collect();
+                .with("detector", if share.detect.watched { "inotify" } else { "poll" })
+                .with("next_scan", share.detect.next_poll.since(now.mono).as_secs());
+            let mut skipped: Vec<(&RelPath, &Reason)> = share.detect.skipped.listed.iter().collect();
             skipped.sort_by_key(|(_, reason)| reason.rank());
             let skipped: Vec<Tree> = skipped.into_iter().map(|(path, reason)| path_tree(path, reason)).collect();
             if !skipped.is_empty() {
-                one = one.with("skipped", skipped).with("skipped_count", share.skipped_count());
+                one = one.with("skipped", skipped).with("skipped_count", share.detect.skipped.count());
             }
-            let held: Vec<Tree> = self
-                .held_paths(name)
+            let held: Vec<Tree> = share
+                .held_paths(&self.cx)
                 .take(limits::REPLY_PATHS)
                 .map(|(path, record, reason)| path_tree(path, &reason).with("since", record.recorded))
                 .collect();
@@ -488,7 +505,7 @@ impl<F: Fs> Node<F> {
                         .take(limits::REPLY_PATHS)
                         .map(|(node, path, owed)| {
                             path_tree(path, &owed.reason)
-                                .with("peer", self.node_label(node))
+                                .with("peer", self.cx.node_label(node))
                                 .with("since", owed.since)
                                 .with("needs_user", owed.reason.needs_user())
                         })

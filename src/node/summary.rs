@@ -10,22 +10,22 @@ impl<F: Fs> Node<F> {
     ///
     /// `failed` holds what should have travelled, on either side; `skipped` what this node was told to leave out.
     pub fn summary(&self) -> Tree {
-        let counters = &self.counters;
+        let counters = &self.cx.counters;
         let mut failed = Vec::new();
         let mut skipped = Vec::new();
         for (name, share) in self.shares.iter() {
-            for (path, reason) in share.skipped.iter() {
+            for (path, reason) in share.detect.skipped.listed.iter() {
                 sort(name, path, reason, "", &mut failed, &mut skipped);
             }
-            let Some(state) = self.store.state().shares.get(name) else { continue };
+            let Some(state) = self.cx.store.state().shares.get(name) else { continue };
             for ((node, path), owed) in state.owed.iter() {
-                let here = self.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
+                let here = self.peers.links.values().any(|link| link.is_admitted() && link.node == Some(*node));
                 if here {
                     sort(name, path, &owed.reason, "", &mut failed, &mut skipped);
                 }
             }
         }
-        for link in self.links.values().filter(|link| link.is_admitted()) {
+        for link in self.peers.links.values().filter(|link| link.is_admitted()) {
             for (name, exchange) in link.exchanges.iter() {
                 for (path, reason) in &exchange.paths_there {
                     sort(name, path, reason, "there: ", &mut failed, &mut skipped);

@@ -18,19 +18,20 @@
 //! either, and are named in it.
 
 use crate::fs::Fs;
-use crate::model::reason::{Choice, LeftOut, Trouble};
-use crate::model::{Direction, Kind, Map, NodeId, Now, PeerName, Reason, Record, RelPath, ShareName, Sleep, WallTime};
-use crate::node::link::Link;
-use crate::node::offer::may_go;
+use crate::model::reason::{LeftOut, Trouble};
+use crate::model::{Map, NodeId, Now, PeerName, Reason, RelPath, ShareName, WallTime};
+use crate::node::context::StoreTrouble;
+use crate::node::peers::link::Link;
+pub use crate::node::share::exchange::left_out::LeftOutPath;
 use crate::node::status::AWAY;
-use crate::node::{LinkId, Node, StoreTrouble};
+use crate::node::{LinkId, Node};
 
 /// How useful a gap is to know first: what blocks everything, what the user must decide, what has a cause to be
 /// removed, what waits for somebody, and at last what resolves by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// The database, or a share without anything in it.
-    Broken,
+    PartialContent,
     /// `approve` or `reject` ends it.
     Decision,
     /// It will be rolled back unless it is confirmed.
@@ -156,28 +157,17 @@ impl Verdict {
     }
 }
 
-/// A path that differs by choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOutPath {
-    /// Why.
-    pub choice: Choice,
-    /// The reason with its details, where there is one.
-    pub reason: Option<Reason>,
-}
-
-impl LeftOutPath {
-    /// The reason for people.
-    pub fn text(&self) -> String {
-        self.reason.as_ref().map_or_else(|| self.choice.to_string(), ToString::to_string)
-    }
-}
-
 impl<F: Fs> Node<F> {
+    /// How many paths of a share differ between this node and a peer by choice.
+    pub(crate) fn left_out_between(&self, id: LinkId, name: &ShareName) -> LeftOut {
+        self.shares.get(name).map(|share| share.left_out_between(&self.cx, &self.peers, id)).unwrap_or_default()
+    }
+
     /// Whether this node is in sync: with every peer in every share, or only with this peer, or in this share.
     pub fn verdict(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Verdict {
         let mut verdict = Verdict::of(self.gaps(now, peer, share));
         let mut since = None;
-        for (id, link) in self.links.iter().filter(|(id, link)| link.is_admitted() && self.is_meant(**id, peer)) {
+        for (id, link) in self.peers.links.iter().filter(|(id, link)| link.is_admitted() && self.is_meant(**id, peer)) {
             for (name, exchange) in link.exchanges.iter().filter(|(name, _)| share.is_none_or(|only| only == *name)) {
                 since = since.max(exchange.in_sync_since);
                 verdict.left_out.add_all(&self.left_out_between(*id, name));
@@ -185,14 +175,14 @@ impl<F: Fs> Node<F> {
         }
         if share.is_none() {
             let of_peer = |id: LinkId| self.is_meant(id, peer);
-            let links: Vec<LinkId> = self.links.keys().copied().filter(|id| of_peer(*id)).collect();
+            let links: Vec<LinkId> = self.peers.links.keys().copied().filter(|id| of_peer(*id)).collect();
             let only = if peer.is_some() { links.first().copied() } else { None };
-            let behind = self.behind(only).into_iter().map(|(peer, one)| (peer, one.name));
+            let behind = self.peers.behind(&self.cx, only).into_iter().map(|(peer, one)| (peer, one.name));
             verdict.behind = behind.collect();
         }
         if peer.is_none() {
-            let turned_away = self.waiting.values().filter(|one| one.trouble == Trouble::TooManySessions);
-            verdict.max_sessions = self.settings.max_sessions;
+            let turned_away = self.peers.waiting.values().filter(|one| one.trouble == Trouble::TooManySessions);
+            verdict.max_sessions = self.cx.settings.max_sessions;
             verdict.turned_away = turned_away.map(|one| one.name.clone()).collect();
         }
         verdict.since = since.filter(|_| verdict.is_in_sync());
@@ -201,7 +191,7 @@ impl<F: Fs> Node<F> {
 
     /// Whether this node is in sync with one node that is connected; `None` when it is not connected.
     pub fn verdict_with(&self, node: NodeId) -> Option<Verdict> {
-        let (id, link) = self.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node))?;
+        let (id, link) = self.peers.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node))?;
         let mut verdict = Verdict::of(self.link_gaps(*id, link, None));
         for name in link.exchanges.keys() {
             verdict.left_out.add_all(&self.left_out_between(*id, name));
@@ -214,9 +204,10 @@ impl<F: Fs> Node<F> {
     /// The paths of a share that this node knows to differ from a connected peer's by choice: its own, and those that the
     /// peer named. [`Verdict::left_out`] also counts those that the peer did not name.
     pub fn left_out(&self, node: NodeId, name: &ShareName) -> Map<RelPath, LeftOutPath> {
-        let found = self.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node));
+        let found = self.peers.links.iter().find(|(_, link)| link.is_admitted() && link.node == Some(node));
         let Some((id, link)) = found else { return Map::new() };
-        let mut paths = self.own_left_out(*id, name);
+        let mut paths =
+            self.shares.get(name).map(|share| share.own_left_out(&self.cx, &self.peers, *id)).unwrap_or_default();
         for (path, reason) in link.exchanges.get(name).into_iter().flat_map(|exchange| &exchange.paths_there) {
             if let (Some(choice), None) = (reason.choice(), paths.get(path)) {
                 paths.insert(path.clone(), LeftOutPath { choice, reason: Some(reason.clone()) });
@@ -229,51 +220,57 @@ impl<F: Fs> Node<F> {
     /// peer: while it may, a verdict speaks of the state before.
     pub fn has_undetected(&self) -> bool {
         let shares = self.shares.values().any(|share| {
-            share.scan.is_some() || share.hints.due(self.settings.settle) != crate::model::Monotonic::NEVER
+            share.detect.scan.is_some()
+                || share.detect.hints.due(self.cx.settings.settle) != crate::model::Monotonic::NEVER
         });
         shares
             || self.has_work()
-            || self.links.values().any(|link| !link.outbox.is_empty() || link.session.queued() > 0)
+            || self.peers.links.values().any(|link| !link.outbox.is_empty() || link.session.queued() > 0)
     }
 
     /// Whether a session is with the peer that is meant: that of this section, or that people call so.
     fn is_meant(&self, id: LinkId, peer: Option<&PeerName>) -> bool {
         let Some(peer) = peer else { return true };
-        match self.links.get(&id).and_then(|link| link.section.as_ref()) {
+        match self.peers.links.get(&id).and_then(|link| link.section.as_ref()) {
             Some(section) => section == peer || self.link_of_peer(peer) == Some(id),
-            None => *self.peer_label(id) == *peer.0,
+            None => *self.peers.peer_label(&self.cx, id) == *peer.0,
         }
     }
 
     /// The session with a peer: its own, or one with the same node that came about by another of its addresses.
     pub(crate) fn link_of_peer(&self, name: &PeerName) -> Option<LinkId> {
-        let admitted = || self.links.iter().filter(|(_, link)| link.is_admitted());
+        let admitted = || self.peers.links.iter().filter(|(_, link)| link.is_admitted());
         let own = admitted().find(|(_, link)| link.section.as_ref() == Some(name)).map(|(id, _)| *id);
-        let node = self.dials.get(name).and_then(|dial| dial.node);
+        let node = self.peers.dials.get(name).and_then(|dial| dial.node);
         own.or_else(|| admitted().find(|(_, link)| node.is_some() && link.node == node).map(|(id, _)| *id))
     }
 
     /// Why this node is not in sync, in no order.
     pub(crate) fn gaps(&self, now: Now, peer: Option<&PeerName>, share: Option<&ShareName>) -> Vec<Gap> {
         let mut gaps = Vec::new();
-        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
-            gaps.push(Gap::new(Urgency::Broken, "database", format!("the database here cannot be written: {error}")));
+        if let Some(StoreTrouble { error, .. }) = &self.cx.store_trouble {
+            gaps.push(Gap::new(
+                Urgency::PartialContent,
+                "database",
+                format!("the database here cannot be written: {error}"),
+            ));
         }
         let admitted = |id: LinkId| self.is_meant(id, peer);
         let links: Vec<(LinkId, &Link<F::Root>)> = self
+            .peers
             .links
             .iter()
             .filter(|(id, link)| link.is_admitted() && admitted(**id))
             .map(|(id, link)| (*id, link))
             .collect();
-        for (name, dial) in self.dials.iter().filter(|(name, _)| peer.is_none_or(|only| only == *name)) {
-            if let Some(pause) = self.pause_of_peer(name) {
+        for (name, dial) in self.peers.dials.iter().filter(|(name, _)| peer.is_none_or(|only| only == *name)) {
+            if let Some(pause) = self.cx.pause_of_peer(name) {
                 gaps.push(Gap::new(Urgency::Asked, "paused", pause.to_string()).of_peer(&*name.0));
                 continue;
             }
             // One node is one state, by whichever of its addresses it is connected; and an introduced one is reached
             // by way of its introducer where there is no direct session.
-            if self.link_of_peer(name).is_some() || dial.own || self.is_relayed(name) {
+            if self.link_of_peer(name).is_some() || dial.own || self.peers.is_relayed(&self.cx, name) {
                 continue;
             }
             let (code, text) = match &dial.trouble {
@@ -283,13 +280,13 @@ impl<F: Fs> Node<F> {
             let moving = dial.link.is_some() || dial.at <= now.mono;
             gaps.push(Gap::new(Urgency::Apart, code, text).of_peer(&*name.0).moving(moving));
         }
-        let named = |node: NodeId| peer.is_some_and(|only| *only.0 == *self.node_label(node));
+        let named = |node: NodeId| peer.is_some_and(|only| *only.0 == *self.cx.node_label(node));
         let away =
             self.away().filter(|(node, known)| if peer.is_none() { self.is_missed(known) } else { named(*node) });
         for (node, _) in away {
             // Another machine may have its name by now: then the label has its id.
-            let label = self.node_label(node);
-            gaps.push(match self.pause_of_node(node) {
+            let label = self.cx.node_label(node);
+            gaps.push(match self.cx.pause_of_node(node) {
                 Some(pause) => Gap::new(Urgency::Asked, "paused", pause.to_string()).of_peer(label),
                 None => Gap::new(Urgency::Apart, "away", AWAY).of_peer(label),
             });
@@ -297,18 +294,21 @@ impl<F: Fs> Node<F> {
         for (id, link) in &links {
             gaps.extend(self.link_gaps(*id, link, share));
         }
-        let shares = self.shares.iter().filter(|(name, one)| !one.leaving && share.is_none_or(|only| only == *name));
-        for (name, one) in shares {
-            if let Some(hold) = self.hold_of(name) {
+        let shares =
+            self.shares.iter().filter(|(name, one)| !one.is_leaving() && share.is_none_or(|only| only == *name));
+        for (name, share) in shares {
+            if let Some(hold) = self.cx.hold_of(name) {
                 if !gaps.iter().any(|gap| gap.code == "held" && gap.share.as_ref() == Some(name)) {
                     gaps.push(held_gap(hold).of_share(name));
                 }
-            } else if let Some(why) = self.blocked(name) {
+            } else if let Some(why) = share.blocked() {
                 if !gaps.iter().any(|gap| gap.code == "blocked" && gap.share.as_ref() == Some(name)) {
-                    gaps.push(Gap::new(Urgency::Broken, "blocked", format!("blocked here: {why}")).of_share(name));
+                    gaps.push(
+                        Gap::new(Urgency::PartialContent, "blocked", format!("blocked here: {why}")).of_share(name),
+                    );
                 }
-            } else if one.filter.is_empty() {
-                gaps.push(Gap::new(Urgency::Broken, "no_include", NO_INCLUDE).of_share(name));
+            } else if share.filter.is_empty() {
+                gaps.push(Gap::new(Urgency::PartialContent, "no_include", NO_INCLUDE).of_share(name));
             } else if !links.is_empty() && !links.iter().any(|(_, link)| link.exchanges.contains_key(name)) {
                 let text = "no connected peer has this share; shares are common by their names";
                 let known = gaps.iter().any(|gap| gap.code == "no_common_share");
@@ -319,7 +319,7 @@ impl<F: Fs> Node<F> {
         }
         if gaps.is_empty() && links.is_empty() {
             gaps.push(if self.shares.is_empty() {
-                Gap::new(Urgency::Broken, "no_share", "no share is configured")
+                Gap::new(Urgency::PartialContent, "no_share", "no share is configured")
             } else {
                 Gap::new(Urgency::Apart, "no_peer", "no peer is configured or connected")
             });
@@ -329,7 +329,7 @@ impl<F: Fs> Node<F> {
 
     /// What keeps this node from being in sync with a connected peer.
     pub(crate) fn link_gaps(&self, id: LinkId, link: &Link<F::Root>, share: Option<&ShareName>) -> Vec<Gap> {
-        let label = self.peer_label(id);
+        let label = self.peers.peer_label(&self.cx, id);
         let names = link.exchanges.keys().filter(|name| share.is_none_or(|only| only == *name));
         let mut gaps: Vec<Gap> =
             names.filter_map(|name| self.gap(id, name).map(|gap| gap.of_share(name).of_peer(label.clone()))).collect();
@@ -343,7 +343,7 @@ impl<F: Fs> Node<F> {
 
     /// Which shares there are on either side, where none is common.
     fn no_common_share(&self, link: &Link<F::Root>, share: Option<&ShareName>) -> String {
-        let here = self.shares.iter().filter(|(_, share)| !share.leaving).map(|(name, _)| name.to_string());
+        let here = self.shares.iter().filter(|(_, share)| !share.is_leaving()).map(|(name, _)| name.to_string());
         let there = link.hello.iter().flat_map(|hello| &hello.shares).map(|share| share.name.to_string());
         match share {
             Some(name) => format!("it does not have the share {name}; it has {}", few(there)),
@@ -353,28 +353,28 @@ impl<F: Fs> Node<F> {
 
     /// What keeps a share from being in sync with a peer; `None` when nothing does.
     pub(crate) fn gap(&self, id: LinkId, name: &ShareName) -> Option<Gap> {
-        let link = self.links.get(&id)?;
+        let link = self.peers.links.get(&id)?;
         let exchange = link.exchanges.get(name)?;
         let share = self.shares.get(name)?;
         let node = link.node?;
-        if let Some(StoreTrouble { error, .. }) = &self.store_trouble {
+        if let Some(StoreTrouble { error, .. }) = &self.cx.store_trouble {
             let text = format!("the database here cannot be written: {error}");
-            return Some(Gap::new(Urgency::Broken, "database", text));
+            return Some(Gap::new(Urgency::PartialContent, "database", text));
         }
-        if let Some(hold) = self.hold_of(name) {
+        if let Some(hold) = self.cx.hold_of(name) {
             return Some(held_gap(hold));
         }
-        if let Some(why) = self.blocked(name) {
-            return Some(Gap::new(Urgency::Broken, "blocked", format!("blocked here: {why}")));
+        if let Some(why) = share.blocked() {
+            return Some(Gap::new(Urgency::PartialContent, "blocked", format!("blocked here: {why}")));
         }
-        if let Some(pause) = self.pause_of_share(name) {
+        if let Some(pause) = self.cx.pause_of_share(name) {
             return Some(Gap::new(Urgency::Asked, "paused", pause.to_string()));
         }
         if share.filter.is_empty() {
-            return Some(Gap::new(Urgency::Broken, "no_include", NO_INCLUDE));
+            return Some(Gap::new(Urgency::PartialContent, "no_include", NO_INCLUDE));
         }
-        if let Some(trial) = self.trial_of(name) {
-            let from = self.node_label(trial.from);
+        if let Some(trial) = self.cx.trial_of(name) {
+            let from = self.cx.node_label(trial.from);
             let text =
                 format!("run {} is awaiting confirmation and will be rolled back unless {from} responds", trial.run);
             if trial.first {
@@ -388,27 +388,31 @@ impl<F: Fs> Node<F> {
         }
         if exchange.their_filter.as_ref().is_some_and(crate::reconcile::filter::Filter::is_empty) {
             let text = "no include pattern is configured there, so nothing is synced";
-            return Some(Gap::new(Urgency::Broken, "no_include_there", text));
+            return Some(Gap::new(Urgency::PartialContent, "no_include_there", text));
         }
-        if !share.ready {
+        if !share.is_ready() {
             return Some(Gap::new(Urgency::Moving, "scanning", "the files here are being scanned"));
         }
-        let state = self.store.state().shares.get(name)?;
+        let state = self.cx.store.state().shares.get(name)?;
         let pending = state
             .owed
             .iter()
-            .filter(|((owner, path), owed)| *owner == node && !owed.reason.is_choice() && !share.is_coming(node, path))
+            .filter(|((owner, path), owed)| {
+                *owner == node && !owed.reason.is_choice() && !share.inbox.is_coming(node, path)
+            })
             .map(|((_, path), owed)| (path, &owed.reason));
         if let Some(gap) = first_of("pending", "pending here", 0, pending) {
             return Some(gap);
         }
-        if let Some((path, _, reason)) = self.held_paths(name).next() {
+        if let Some((path, _, reason)) = share.held_paths(&self.cx).next() {
             return Some(Gap::new(Urgency::Decision, "held", format!("held here: {path}: {reason}")));
         }
-        if let Some(gap) = first_of("unreadable", "here", share.unreadable_more.into(), self.unreadable(name)) {
+        if let Some(gap) =
+            first_of("unreadable", "here", share.detect.skipped.unreadable_more.into(), share.unreadable())
+        {
             return Some(gap);
         }
-        let withheld = self.withheld(name).count();
+        let withheld = share.withheld(&self.cx).count();
         if withheld > 0 {
             let text = format!("{} changed here in LuCI, awaiting confirmation", paths(withheld as u64));
             return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed", text));
@@ -425,12 +429,12 @@ impl<F: Fs> Node<F> {
             return Some(Gap::new(Urgency::Cause, "pending_there", text));
         }
         if exchange.unconfirmed_there > 0 {
-            let (has, label) = (paths(exchange.unconfirmed_there.into()), self.peer_label(id));
+            let (has, label) = (paths(exchange.unconfirmed_there.into()), self.peers.peer_label(&self.cx, id));
             let text = format!("{label} has {has} awaiting confirmation there");
             return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed_there", text).moving(true));
         }
-        let unreleased = self.unreleased(name).count();
-        if unreleased > 0 && !self.crosses(name) {
+        let unreleased = share.unreleased(&self.cx).count();
+        if unreleased > 0 && !share.crosses(&self.cx) {
             let text = format!("mode manual: {} changed here, waiting for `owsync sync`", paths(unreleased as u64));
             return Some(Gap::new(Urgency::Asked, "unreleased", text));
         }
@@ -444,9 +448,9 @@ impl<F: Fs> Node<F> {
 
     /// What is under way between this node and a peer in a share.
     fn motion(&self, id: LinkId, name: &ShareName) -> Option<Gap> {
-        let exchange = self.links.get(&id)?.exchanges.get(name)?;
+        let exchange = self.peers.links.get(&id)?.exchanges.get(name)?;
         let share = self.shares.get(name)?;
-        let node = self.links.get(&id)?.node?;
+        let node = self.peers.links.get(&id)?.node?;
         if exchange.full {
             let text = "as many of its changes are pending here as are kept for one peer; no more are received until some \
                         are resolved";
@@ -469,125 +473,26 @@ impl<F: Fs> Node<F> {
             return Some(Gap::new(Urgency::Moving, "exchanging", "the indexes are being exchanged"));
         }
         let coming: usize =
-            share.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
+            share.inbox.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
         let waiting: usize = exchange.waiting.iter().map(Vec::len).sum();
         let coming = coming + exchange.partial.len() + waiting;
         if coming > 0 {
             return Some(Gap::new(Urgency::Moving, "receiving", format!("receiving {}", paths(coming as u64))));
         }
-        if share.landing.is_some() {
+        if share.transaction.landing.is_some() {
             return Some(Gap::new(Urgency::Moving, "applying", "a change is being applied here"));
         }
         let offered = exchange.offered.unwrap_or(0);
-        if offered < share.top || exchange.their_settled < offered {
+        if offered < share.outgoing.top || exchange.their_settled < offered {
             return Some(Gap::new(Urgency::Moving, "sending", "changes are being sent"));
         }
         None
     }
 
-    /// Why the disk refuses the end of a share's transaction, which is tried again.
-    pub(crate) fn blocked(&self, name: &ShareName) -> Option<&str> {
-        self.shares.get(name)?.landing.as_ref()?.trouble.as_deref()
-    }
-
-    /// What cannot be read here, with its reason.
-    pub(crate) fn unreadable(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Reason)> {
-        let skipped = self.shares.get(name).into_iter().flat_map(|share| share.skipped.iter());
-        skipped.filter(|(_, reason)| matches!(reason, Reason::Unreadable(_)))
-    }
-
-    /// Paths that somebody else's unconfirmed change touches, as far as they differ from what peers were offered.
-    pub(crate) fn withheld(&self, name: &ShareName) -> impl Iterator<Item = &RelPath> {
-        let index = self.store.state().shares.get(name).map(|state| &state.index);
-        let paths = self.shares.get(name).into_iter().flat_map(|share| share.withheld.iter());
-        paths.filter(move |path| {
-            let record = index.and_then(|index| index.get(path));
-            record.is_none_or(|record| record.sleep == Some(Sleep::Withheld))
-        })
-    }
-
-    /// Whether a change made here stays here: the share only receives, and this is no version that anybody sent.
-    pub(crate) fn is_deviation(&self, name: &ShareName, record: &Record) -> bool {
-        let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
-        receives && record.sleep.is_none() && record.entry.version.is_unversioned() && !record.entry.is_nothing()
-    }
-
-    /// Changes made here in a share that only receives: they are not sent, and yield to the next version of a peer.
-    pub(crate) fn deviations(&self, name: &ShareName) -> impl Iterator<Item = (&RelPath, &Record)> {
-        let state = self.store.state().shares.get(name);
-        let records = state.into_iter().flat_map(|state| state.index.iter());
-        records.filter(|(_, record)| self.is_deviation(name, record))
-    }
-
-    /// The paths that differ from a peer's by a choice of this node, or of the peer as far as this node can tell.
-    pub(crate) fn own_left_out(&self, id: LinkId, name: &ShareName) -> Map<RelPath, LeftOutPath> {
-        let mut paths: Map<RelPath, LeftOutPath> = Map::new();
-        let (Some(link), Some(share)) = (self.links.get(&id), self.shares.get(name)) else { return paths };
-        let (Some(life), Some(exchange)) = (link.life(), link.exchanges.get(name)) else { return paths };
-        let node = life.node;
-        let Some(state) = self.store.state().shares.get(name) else { return paths };
-        let deletions = share.settings.deletions.sends();
-        for (path, record) in state.index.iter() {
-            let live = record.entry.is_live();
-            let choice = match record.sleep {
-                _ if record.entry.is_nothing() => None,
-                Some(Sleep::Filtered) => Some(Choice::Filter),
-                Some(Sleep::TooLarge) => Some(Choice::TooLarge),
-                Some(Sleep::Skipped) if !share.skipped.contains_key(path) => {
-                    let above = path.ancestors().find_map(|dir| share.skipped.get(&dir)?.choice());
-                    Some(above.unwrap_or(Choice::Symlink))
-                }
-                Some(_) => None,
-                None if !live && record.disk.is_some_and(|disk| disk.kind == Kind::Dir) => Some(Choice::KeptDir),
-                None if live && exchange.their_filter.as_ref().is_some_and(|filter| !filter.holds(path)) => {
-                    Some(Choice::Filter)
-                }
-                None if may_go(record, exchange.offers, deletions, life) || record.from == Some(life) => None,
-                None if !live && !deletions => Some(Choice::Deletion),
-                None => Some(Choice::Direction),
-            };
-            if let Some(choice) = choice {
-                paths.insert(path.clone(), LeftOutPath { choice, reason: None });
-            }
-        }
-        let owed = state.owed.iter().filter(|((owner, _), _)| *owner == node);
-        let owed = owed.map(|((_, path), owed)| (path, &owed.reason));
-        for (path, reason) in owed.chain(share.skipped.iter()) {
-            if let Some(choice) = reason.choice() {
-                paths.insert(path.clone(), LeftOutPath { choice, reason: Some(reason.clone()) });
-            }
-        }
-        paths
-    }
-
-    /// How many paths differ between this node and a peer by choice: those that this node knows, and those that the peer
-    /// counts.
-    pub(crate) fn left_out_between(&self, id: LinkId, name: &ShareName) -> LeftOut {
-        let Some(exchange) = self.links.get(&id).and_then(|link| link.exchanges.get(name)) else {
-            return LeftOut::default();
-        };
-        let own = self.own_left_out(id, name);
-        let mut left_out = self.counted(name, &own);
-        let mut there = exchange.left_out_there;
-        for (path, reason) in &exchange.paths_there {
-            if let (Some(choice), true) = (reason.choice(), own.contains_key(path)) {
-                there.remove(choice);
-            }
-        }
-        left_out.add_all(&there);
-        left_out
-    }
-
-    /// How many paths these are, and those that are skipped beyond what is listed.
-    pub(crate) fn counted(&self, name: &ShareName, paths: &Map<RelPath, LeftOutPath>) -> LeftOut {
-        let mut left_out = self.shares.get(name).map(|share| share.skipped_more).unwrap_or_default();
-        paths.values().for_each(|one| left_out.add(one.choice));
-        left_out
-    }
-
     /// Notes since when every pair is in sync.
     pub(crate) fn note_sync_times(&mut self, now: Now) {
         let pairs: Vec<(LinkId, ShareName)> = self
+            .peers
             .links
             .iter()
             .filter(|(_, link)| link.is_admitted())
@@ -595,7 +500,7 @@ impl<F: Fs> Node<F> {
             .collect();
         for (id, name) in pairs {
             let synced = self.gap(id, &name).is_none();
-            if let Some(exchange) = self.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) {
+            if let Some(exchange) = self.peers.links.get_mut(&id).and_then(|link| link.exchanges.get_mut(&name)) {
                 match (synced, exchange.in_sync_since) {
                     (true, None) => exchange.in_sync_since = Some(now.wall),
                     (false, Some(_)) => exchange.in_sync_since = None,
@@ -603,8 +508,8 @@ impl<F: Fs> Node<F> {
                 }
             }
         }
-        for link in self.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
-            for (name, dial) in self.dials.iter_mut() {
+        for link in self.peers.links.values().filter(|link| link.is_admitted() && link.is_in_sync()) {
+            for (name, dial) in self.peers.dials.iter_mut() {
                 if link.section.as_ref() == Some(name) || (dial.node.is_some() && dial.node == link.node) {
                     dial.last_in_sync = Some(link.heard_at(now));
                 }
@@ -613,9 +518,13 @@ impl<F: Fs> Node<F> {
     }
 
     pub(crate) fn knows_peer(&self, name: &PeerName) -> bool {
-        self.dials.contains_key(name)
-            || self.links.iter().any(|(id, link)| link.is_admitted() && *self.peer_label(*id) == *name.0)
-            || self.away().any(|(node, _)| *self.node_label(node) == *name.0)
+        self.peers.dials.contains_key(name)
+            || self
+                .peers
+                .links
+                .iter()
+                .any(|(id, link)| link.is_admitted() && *self.peers.peer_label(&self.cx, *id) == *name.0)
+            || self.away().any(|(node, _)| *self.cx.node_label(node) == *name.0)
     }
 }
 
@@ -623,7 +532,7 @@ impl<F: Fs> Node<F> {
 pub(crate) const NO_INCLUDE: &str = "no include pattern, so nothing is synced";
 
 fn held_gap(hold: &crate::model::reason::Hold) -> Gap {
-    let urgency = if hold.needs_user() { Urgency::Decision } else { Urgency::Broken };
+    let urgency = if hold.needs_user() { Urgency::Decision } else { Urgency::PartialContent };
     Gap::new(urgency, "held", format!("held here: {hold}"))
 }
 

@@ -18,10 +18,10 @@ pub mod lines;
 pub mod state;
 
 use crate::fs::{self, FsError, Root};
-use crate::model::{Digest, NodeId, RelPath, Rng, StateId, WallTime, limits};
-use crate::reconcile::filter::DAMAGED;
+use crate::model::reserved::DAMAGED;
+use crate::model::{Digest, NodeId, RelPath, Rng, ShareName, StateId, WallTime, limits};
 use document::{Document, Loaded, Replayed, read_document, replay};
-use state::{Change, State};
+use state::{Change, ShareState, State};
 
 pub use state::{Ledger, Why};
 
@@ -58,6 +58,8 @@ pub enum News {
 pub struct Store<R: Root> {
     /// What is remembered. Changed only through [`Store::change`].
     state: State,
+    /// What is remembered of a share that is new.
+    blank: ShareState,
     root: R,
     /// Where the copy of the mark lies; `None` where there is no such directory.
     run: Option<R>,
@@ -172,6 +174,7 @@ impl<R: Root> Store<R> {
             document_size,
             mark: loaded.mark,
             rng,
+            blank: ShareState::default(),
             pending: Vec::new(),
             urgent: false,
             whole: false,
@@ -192,6 +195,11 @@ impl<R: Root> Store<R> {
         &self.state
     }
 
+    /// What is remembered of a share; nothing, where it is new.
+    pub fn share(&self, name: &ShareName) -> &ShareState {
+        self.state.shares.get(name).unwrap_or(&self.blank)
+    }
+
     /// The database's own directory.
     pub fn root(&self) -> &R {
         &self.root
@@ -199,7 +207,7 @@ impl<R: Root> Store<R> {
 
     /// Parts of records that are not kept across a restart may be changed in place: where a record came from, and what
     /// a scan notes on it. Everything else goes through [`Store::change`].
-    pub fn index_mut(&mut self, share: &crate::model::ShareName) -> Option<&mut crate::model::Index> {
+    pub fn index_mut(&mut self, share: &ShareName) -> Option<&mut crate::model::Index> {
         self.state.shares.get_mut(share).map(|share| &mut share.index)
     }
 

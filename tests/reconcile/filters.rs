@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use owsync::model::RelPath;
-use owsync::reconcile::filter::{Filter, Reserved, matches};
+use owsync::model::reserved::Reserved;
+use owsync::reconcile::filter::{Filter, matches};
 
 /// A pattern's meaning said once more, without regard to what it costs: the shell's, with stars that cross slashes.
 fn means(pattern: &[u8], text: &[u8]) -> bool {

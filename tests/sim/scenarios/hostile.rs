@@ -1,11 +1,11 @@
 //! Peers that mean harm: with the wire in their hands, or with the key.
 
 use owsync::model::reason::Trouble;
+use owsync::model::reserved::Reserved;
 use owsync::model::settings::Symlinks;
 use owsync::model::{Kind, RelPath, WallTime};
 use owsync::proto::Message;
 use owsync::proto::message::{Chunk, Offer, Piece};
-use owsync::reconcile::filter::Reserved;
 
 use super::{couple, tree};
 #[cfg(feature = "encryption")]

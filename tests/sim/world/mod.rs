@@ -16,12 +16,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use owsync::fs::scan::Hint;
+use owsync::model::reserved::Reserved;
 use owsync::model::settings::{Accept, Address, FirstSync, HistoryBounds, PeerSettings, ShareSettings};
 use owsync::model::{Direction, Monotonic, Now, PeerName, RelPath, Settings, ShareName, WallTime};
 use owsync::node::api::{Command, Level, Reply, Tree};
 use owsync::node::{CommandId, LinkId, Node};
 use owsync::proto::session::Mode;
-use owsync::reconcile::filter::Reserved;
 use owsync::store::News;
 
 use programs::{Answer, Programs};

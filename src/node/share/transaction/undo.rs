@@ -1,0 +1,128 @@
+//! Cleans up after a transaction that was rolled back.
+//!
+//! Everything lies again where it lay. What could not be put back is in history before the landing counts as over: until
+//! then its only copy lies in the staging area, under a name that the next content may get.
+
+use crate::fs::{Found, Fs, FsError, Root, apply};
+use crate::model::{Reason, RelPath, limits};
+use crate::node::api::Level;
+use crate::node::context::Context;
+use crate::node::share::Share;
+use crate::node::share::inbox::batch::Content;
+use crate::node::share::transaction::apply::Landing;
+use crate::node::share::transaction::keep::{Lost, found, item_of};
+use crate::node::share::transaction::step::{Op, Outcome};
+use crate::store::state::{Cause, Why};
+
+impl<F: Fs> Share<F> {
+    /// A landing was undone because of one path: its batch is owed, or tried again soon.
+    pub(crate) fn end_rolled_back(&mut self, cx: &mut Context<F>, path: &RelPath, reason: Reason) {
+        let Some(mut landing) = self.transaction.landing.take() else { return };
+        // What was put back must be there for good before the state says so: its staged copy goes at the next start.
+        let kept = self
+            .flush_dirs(&mut landing)
+            .and_then(|()| self.keep_strays(cx, &landing))
+            .and_then(|()| self.look_at_stuck(&mut landing));
+        if let Err(error) = kept {
+            self.retry_end(cx, landing, &format!("what was in place already cannot be put back: {error}"));
+            return;
+        }
+        let (stuck, back): (Vec<Op>, Vec<Op>) = std::mem::take(&mut landing.ops)
+            .into_iter()
+            .partition(|op| matches!(op.outcome, Outcome::Done | Outcome::Changed));
+        let batch = landing.batch;
+        self.fail_request(cx, &landing, path, &reason);
+        if landing.cause == Cause::TakenBack {
+            self.note_refused(cx, path, &reason);
+        }
+        landing.command = None;
+        // What stayed in place has landed, whatever became of the rest: were it not written down, a deletion of it that
+        // comes next would pass it by, and the next scan would take it for a file that somebody made since.
+        landing.ops = stuck;
+        self.record_landing(cx, landing);
+        cx.stirred = true;
+        let Some(id) = batch else {
+            back.iter().for_each(|op| self.leftovers(op.step.staged.as_ref()));
+            return;
+        };
+        if reason == Reason::Busy {
+            if let Some(batch) = self.inbox.batches.get_mut(&id) {
+                let since = *batch.busy_since.get_or_insert(cx.now.mono);
+                if cx.now.mono.since(since) < limits::LOCK_TIME {
+                    batch.not_before = cx.now.mono.plus(std::time::Duration::from_millis(100));
+                    return;
+                }
+            }
+        }
+        let free = self.root.as_ref().and_then(|root| root.free().ok()).unwrap_or(0);
+        let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
+        let offers = self.inbox.batches.get_mut(&id).into_iter().flat_map(|batch| batch.offers.iter_mut());
+        for (_, pending) in offers.filter(|(other, _)| reason.delays_batch() || *other == path) {
+            if let Content::Staged(staged) = &pending.content {
+                self.transaction.leftovers.push(staged.clone());
+                pending.content = Content::Wanted;
+            }
+        }
+        self.fail_path(cx, id, path, reason);
+        if let Some(batch) = self.inbox.batches.get_mut(&id) {
+            // What is left of it need not wait for the one path.
+            batch.busy_since = None;
+        }
+    }
+
+    /// The disk refused the end of a transaction: it is tried again, less and less often, and status says why.
+    pub(crate) fn retry_end(&mut self, cx: &mut Context<F>, mut landing: Landing, why: &str) {
+        let name = &self.name.clone();
+        if landing.trouble.as_deref() != Some(why) {
+            cx.log(Level::Error, format!("share {name}: {why}; the share waits, and it is tried again"));
+        }
+        landing.wait(cx.now.mono, why);
+        self.transaction.landing = Some(landing);
+    }
+
+    /// A staged file that nothing needs any more, once the end of its landing is written down.
+    pub(crate) fn leftovers(&mut self, staged: Option<&RelPath>) {
+        self.transaction.leftovers.extend(staged.cloned());
+    }
+
+    /// Tells apart what stayed in place and what somebody changed since.
+    fn look_at_stuck(&self, landing: &mut Landing) -> Result<(), FsError> {
+        let Some(root) = self.root.as_ref() else { return Ok(()) };
+        for op in landing.ops.iter_mut().filter(|op| op.outcome == Outcome::Stuck) {
+            op.outcome = if op.is_in_place(root)? { Outcome::Done } else { Outcome::Changed };
+        }
+        Ok(())
+    }
+
+    /// Keeps what could not be put back. It can be tried again: what is kept no longer lies aside.
+    fn keep_strays(&mut self, cx: &mut Context<F>, landing: &Landing) -> Result<(), FsError> {
+        let name = &self.name.clone();
+        let Some(root) = self.root.as_ref() else { return Ok(()) };
+        let mut kept = Vec::new();
+        for op in &landing.ops {
+            let Some(staged) = &op.step.staged else { continue };
+            apply::finish_exchange(root, staged, &op.step.path)?;
+            if !op.holds_a_stray(root)? {
+                continue;
+            }
+            let Some(Found::Synced(stat)) = root.stat(staged)? else { continue };
+            let entry = found(&stat, apply::digest_of(root, staged, stat.kind)?);
+            let (path, entry) = (&op.step.path, &entry);
+            let lost =
+                Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run, after: None };
+            cx.history.keep(root, staged, item_of(cx.noted(cx.now), &lost))?;
+            kept.push(op.step.path.clone());
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        cx.history.commit()?;
+        for path in kept {
+            let line = format!(
+                "share {name}: {path} could not be put back and is in history: `owsync restore` brings it back"
+            );
+            cx.log(Level::Error, line);
+        }
+        Ok(())
+    }
+}

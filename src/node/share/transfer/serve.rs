@@ -1,0 +1,60 @@
+//! Reads the content that peers ask for, if it is still what was offered.
+
+use crate::fs::Fs;
+use crate::fs::form::Content;
+use crate::fs::scan::Hint;
+use crate::model::Reason;
+use crate::node::LinkId;
+use crate::node::context::Context;
+use crate::node::peers::Peers;
+use crate::node::share::Share;
+use crate::proto::message::Piece;
+
+impl<F: Fs> Share<F> {
+    /// Reads part of a piece, if the file is still what was offered.
+    ///
+    /// # Errors
+    /// Why it cannot be supplied.
+    pub(crate) fn read_piece(
+        &mut self,
+        cx: &Context<F>,
+        peers: &mut Peers<F>,
+        id: LinkId,
+        piece: &Piece,
+        sent: u64,
+        want: usize,
+    ) -> Result<Vec<u8>, Reason> {
+        let name = &self.name;
+        let root = self.root.as_ref().ok_or(Reason::ShareHeld)?;
+        // The filter holds for requests as for offers: what is not offered is not supplied.
+        let record = cx.store.share(name).index.get(&piece.path);
+        let record = record.filter(|record| {
+            record.sleep.is_none() && record.entry.has_content() && record.entry.digest == piece.digest
+        });
+        let Some(record) = record.filter(|_| self.filter.holds(&piece.path)) else {
+            return Err(Reason::Other("it changed".into()));
+        };
+        let changed = || Reason::Other("it changed".into());
+        let link = peers.links.get_mut(&id).ok_or_else(changed)?;
+        let kept = matches!(&link.open_file, Some((share, path, digest, _)) if share == name && *path == piece.path && *digest == piece.digest);
+        if !kept {
+            let content = Content::open(root, &piece.path, record.entry.kind)
+                .map_err(|error| if error.is_missing() { changed() } else { Reason::Unreadable(error.cause()) })?;
+            if !record.disk.is_some_and(|disk| disk.unchanged(&content.stat())) {
+                // Written since it was looked at: look again, and offer what is there then.
+                self.detect.hints.add(cx.now.mono, Hint { path: piece.path.clone(), deep: false });
+                return Err(changed());
+            }
+            link.open_file = Some((name.clone(), piece.path.clone(), piece.digest, content));
+        }
+        let Some((_, _, _, content)) = &link.open_file else { return Err(changed()) };
+        let mut bytes = vec![0; want];
+        let count =
+            content.read(root, piece.offset + sent, &mut bytes).map_err(|error| Reason::Unreadable(error.cause()))?;
+        if count < want {
+            self.detect.hints.add(cx.now.mono, Hint { path: piece.path.clone(), deep: false });
+            return Err(changed());
+        }
+        Ok(bytes)
+    }
+}
