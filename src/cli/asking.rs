@@ -1,5 +1,6 @@
 //! The commands that the running daemon answers.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -9,16 +10,19 @@ use serde_json::{Value, json};
 use crate::cli::args::Invocation;
 use crate::cli::ask::{self, Absent, Refusal};
 use crate::cli::render::{self, Fields, Look, acts, history, status};
-use crate::cli::request::{self, Known, Request};
+use crate::cli::request::{self, Known, Peers, Request};
 use crate::cli::setup::{self, NoDatabase};
 use crate::cli::table::Opt;
 use crate::cli::zone::Zone;
 use crate::cli::{Done, Failure, NO_DAEMON};
 use crate::daemon::place::{self, Place};
+use crate::daemon::status::DaemonStatus;
 use crate::daemon::{env, json};
 use crate::fs::local;
 use crate::model::{Digest, escape};
 use crate::node::api::Tree;
+use crate::node::api::record::{self, Field};
+use crate::node::api::status::{PeerStatus, ShareStatus};
 use crate::ops::Op;
 
 /// Asks the running daemon what a command wants to know, or wants done.
@@ -42,10 +46,10 @@ pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure>
     let outcome = (|| {
         let mut known = Known::default();
         if request::needs_shares(invocation, op) {
-            known.shares = names(&daemon.ask(&Request::plain("shares"))?, "shares");
+            known.shares = shares(&json::from_json(&daemon.ask(&Request::plain("shares"))?)).into_keys().collect();
         }
         if request::needs_peers(invocation, op) {
-            known.peers = request::Peers::of(&daemon.ask(&Request::plain("peers"))?);
+            known.peers = Peers::of(&peers(&json::from_json(&daemon.ask(&Request::plain("peers"))?)));
         }
         match request::request(invocation, op, &known) {
             Ok(request) => daemon.ask(&request),
@@ -68,9 +72,14 @@ fn absent(code: &str, exit: u8, lines: Vec<String>, as_json: bool) -> Result<Don
     Err(if exit == NO_DAEMON { Failure::NoDaemon(lines) } else { Failure::Usage(lines) })
 }
 
-/// The names of the shares, or peers, in an answer.
-fn names(answer: &Value, key: &str) -> Vec<String> {
-    answer.get(key).and_then(Value::as_object).map(|shares| shares.keys().cloned().collect()).unwrap_or_default()
+/// The shares in an answer.
+fn shares(answer: &Tree) -> BTreeMap<String, ShareStatus> {
+    record::take(answer, "shares")
+}
+
+/// The peers in an answer.
+fn peers(answer: &Tree) -> BTreeMap<String, PeerStatus> {
+    record::take(answer, "peers")
 }
 
 /// A refusal as a failure, or with its code as JSON for scripts.
@@ -97,11 +106,11 @@ fn answered(invocation: &Invocation, op: &Op, answer: &Value, database: &Path) -
     let text = match op.name {
         "show" => return content(&tree, database),
         // A diff is content too: what a terminal must not get is left out only there.
-        "diff" if tree.get("would").is_some() => done.0,
+        "diff" if tree.get("preview").is_some() => done.0,
         "diff" => return Ok(Done::text(history::diff(&tree, &look))),
-        "status" => status::status(&tree, &look),
-        "peers" => status::peers(&tree, &look),
-        "shares" => status::shares(&tree, &look),
+        "status" => status::status(&DaemonStatus::from_tree(&tree).unwrap_or_default(), &look),
+        "peers" => status::peers(&peers(&tree), &look),
+        "shares" => status::shares(&shares(&tree), &look),
         "history" => history::log(&tree, &look),
         // Names in it are escaped, and a program reads it.
         "metrics" => return Ok(Done::text(tree.text("text"))),
@@ -110,7 +119,7 @@ fn answered(invocation: &Invocation, op: &Op, answer: &Value, database: &Path) -
     Ok(Done { text: render::lines(&text).into(), code: done.1, ..Done::default() })
 }
 
-/// The content of a former version, byte for byte.
+/// The content of a previous version, byte for byte.
 fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
     let named = match answer.get("object") {
         Some(Tree::Text(text)) => escape::unescape(text),

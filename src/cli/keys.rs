@@ -13,7 +13,9 @@ use crate::daemon::joining::keys::{new_key, write_key};
 use crate::daemon::json;
 use crate::daemon::place::{Holder, Place, Taken};
 use crate::model::{Key, escape};
-use crate::node::api::{Command, Tree};
+use crate::node::api::Command;
+use crate::node::api::record::Field;
+use crate::node::api::status::Identity;
 
 /// Makes a key: on standard output, or in a new file.
 ///
@@ -40,7 +42,9 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
         match ask::find(&database) {
             Ok(mut daemon) => {
                 return match daemon.ask(&Request::plain("identity")) {
-                    Ok(answer) => Ok(show(invocation, &json::from_json(&answer))),
+                    Ok(answer) => {
+                        Ok(show(invocation, &Identity::from_tree(&json::from_json(&answer)).unwrap_or_default()))
+                    }
                     Err(refusal) => asking::refused(refusal, invocation.has(Opt::Json)),
                 };
             }
@@ -76,8 +80,9 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
             "this node has a new identity: peers that knew the old one must accept it (`owsync accept` there)".into(),
         );
     }
-    let tree = describe(&told.settings.name, &key).with_some("key_fingerprint", cluster.map(|key| key.fingerprint()));
-    Ok(Done { notes, ..show(invocation, &tree) })
+    let key_fingerprint = cluster.map(|key| key.fingerprint());
+    let identity = Identity { key_fingerprint, ..describe(&told.settings.name, &key) };
+    Ok(Done { notes, ..show(invocation, &identity) })
 }
 
 /// In plain mode the identity is part of the database.
@@ -91,31 +96,31 @@ fn plain_identity(invocation: &Invocation) -> Result<Done, Failure> {
     match offline::ask(&config, Command::NewIdentity) {
         Ok((tree, warnings)) => {
             notes.extend(warnings);
-            Ok(Done { notes, ..show(invocation, &tree) })
+            Ok(Done { notes, ..show(invocation, &Identity::from_tree(&tree).unwrap_or_default()) })
         }
         Err(refusal) => asking::refused(refusal, invocation.has(Opt::Json)),
     }
 }
 
-fn show(invocation: &Invocation, tree: &Tree) -> Done {
+fn show(invocation: &Invocation, identity: &Identity) -> Done {
     if invocation.has(Opt::Json) {
-        return Done::text(format!("{:#}\n", json::to_json(tree)));
+        return Done::text(format!("{:#}\n", json::to_json(&identity.into())));
     }
-    Done::text(crate::cli::render::lines(&node::identity(tree)))
+    Done::text(crate::cli::render::lines(&node::identity(identity)))
 }
 
 #[cfg(feature = "encryption")]
-fn describe(name: &str, identity: &Key) -> Tree {
+fn describe(name: &str, identity: &Key) -> Identity {
     use crate::proto::handshake;
     let public = handshake::public_key(identity);
     let node = handshake::node_id(&public).to_hex();
-    Tree::map().with("name", name).with("node", node).with("public_key", escape::hex(&public))
+    Identity { name: name.into(), node, public_key: Some(escape::hex(&public)), ..Identity::default() }
 }
 
 #[cfg(not(feature = "encryption"))]
-fn describe(name: &str, _: &Key) -> Tree {
+fn describe(name: &str, _: &Key) -> Identity {
     let _ = escape::hex;
-    Tree::map().with("name", name)
+    Identity { name: name.into(), ..Identity::default() }
 }
 
 /// What to say when another process has the database.

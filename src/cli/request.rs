@@ -1,5 +1,6 @@
 //! Makes a request to the running daemon from an invocation of one of the operations in [`crate::ops`].
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -11,6 +12,7 @@ use crate::cli::args::Invocation;
 use crate::cli::table::Opt;
 use crate::config::values;
 use crate::model::escape;
+use crate::node::api::status::PeerStatus;
 use crate::ops::{Argument, Form, Kind, Op, Or};
 
 /// How long an answer may take that the daemon has in memory, or needs a few reads of the disk for.
@@ -53,15 +55,13 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Those in an answer of the daemon.
-    pub fn of(answer: &Value) -> Peers {
+    /// Everything that these peers can be named by.
+    pub fn of(listed: &BTreeMap<String, PeerStatus>) -> Peers {
         let mut peers = Peers::default();
-        let listed = answer.get("peers").and_then(Value::as_object).into_iter().flatten();
         for (label, peer) in listed {
-            let text = |key: &str| peer.get(key).and_then(Value::as_str).map(str::to_string);
             peers.names.push(label.clone());
-            peers.names.extend(text("name").into_iter().chain(text("address")));
-            peers.ids.extend(text("node"));
+            peers.names.extend(peer.name.iter().chain(&peer.address).cloned());
+            peers.ids.extend(peer.node.clone());
         }
         peers
     }

@@ -11,7 +11,8 @@ use crate::fs::Fs;
 use crate::model::settings::Address;
 use crate::model::{Monotonic, time};
 use crate::node::Node;
-use crate::node::api::{Command, Counters, Level, LogLine, Reply, Tree};
+use crate::node::api::{Command, Counters, Level, LogLine, Reply, Tree, record};
+use crate::node::summary::{NotSynced, Summary};
 
 /// How often a terminal's line is drawn anew.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -133,22 +134,17 @@ impl Progress {
         }
         if !self.quiet {
             let took = now.since(self.started);
-            let except: String = texts(tree, "except").iter().map(|clause| format!("; {clause}")).collect();
+            let except: String = texts(tree, "exceptions").iter().map(|clause| format!("; {clause}")).collect();
             log.say(Level::Notice, self.sentence(&summary, in_sync, took) + &except);
         }
         Verdict::Over(if in_sync { 0 } else { 1 })
     }
 
     /// Names what did not travel.
-    fn report(&self, log: &Log, summary: &Tree) {
-        for (key, level) in [("skipped", Level::Notice), ("failed", Level::Error)] {
-            let Some(Tree::List(list)) = summary.get(key) else { continue };
-            for one in list.iter().take(NAMED) {
-                let word = |key: &str| match one.get(key) {
-                    Some(Tree::Text(text)) => text.clone(),
-                    _ => String::new(),
-                };
-                log.say(level, format!("{}:{}: {}", word("share"), word("path"), word("message")));
+    fn report(&self, log: &Log, summary: &Summary) {
+        for (list, level) in [(&summary.skipped, Level::Notice), (&summary.failed, Level::Error)] {
+            for NotSynced { share, path, message } in list.iter().take(NAMED) {
+                log.say(level, format!("{share}:{}: {message}", path.to_text()));
             }
             if list.len() > NAMED {
                 log.say(level, format!("and {} more paths", list.len() - NAMED));
@@ -156,18 +152,14 @@ impl Progress {
         }
     }
 
-    fn sentence(&self, summary: &Tree, done: bool, took: Duration) -> String {
-        let number = |key: &str| match summary.get(key) {
-            Some(Tree::Int(number)) => u64::try_from(*number).unwrap_or(0),
-            _ => 0,
-        };
+    fn sentence(&self, summary: &Summary, done: bool, took: Duration) -> String {
         let moved = format!(
             "received {} ({}), sent {} ({}), deleted {} here, in {}",
-            files(number("received_files")),
-            size(number("received_bytes")),
-            files(number("supplied_files")),
-            size(number("supplied_bytes")),
-            number("deleted"),
+            files(summary.received_files),
+            size(summary.received_bytes),
+            files(summary.supplied_files),
+            size(summary.supplied_bytes),
+            summary.deleted,
             time::brief(took),
         );
         if done {
@@ -183,12 +175,7 @@ fn files(count: u64) -> String {
 }
 
 fn texts(tree: &Tree, key: &str) -> Vec<String> {
-    match tree.get(key) {
-        Some(Tree::List(list)) => {
-            list.iter().filter_map(|one| if let Tree::Text(text) = one { Some(text.clone()) } else { None }).collect()
-        }
-        _ => Vec::new(),
-    }
+    record::take(tree, key)
 }
 
 /// `17 B`, `3.4 KiB`, `12 MiB`: for people.

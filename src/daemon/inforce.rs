@@ -7,17 +7,18 @@
 //!
 //! That a service was told does not say that it obeyed; so status says "notified", with package and time.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use crate::daemon::runner::{self, Ended, Job, JobId};
+use crate::daemon::status::InForceStatus;
 use crate::fs::unix::{UnixFs, UnixRoot};
 use crate::fs::{Fs, Root, read_whole};
 use crate::model::settings::{Reload, ShareSettings};
 use crate::model::{Map, RelPath, Set, ShareName, WallTime, limits};
-use crate::node::api::Tree;
 use crate::uci::{self, PackageName};
 
 /// Where init scripts lie.
@@ -173,13 +174,12 @@ impl InForce {
         !self.jobs.values().any(|name| name == share)
     }
 
-    /// For status: who was told, when, and what went wrong.
-    pub fn tree(&self) -> Tree {
+    /// The services that were notified, when, and what failed.
+    pub fn status(&self) -> BTreeMap<String, InForceStatus> {
         let one = |(name, notice): (&String, &Notice)| {
-            let tree = Tree::map().with("notified", notice.at).with_some("failed", notice.trouble.clone());
-            (name.clone(), tree)
+            (name.clone(), InForceStatus { notified: notice.at, failed: notice.trouble.clone() })
         };
-        Tree::Map(self.notices.iter().map(one).collect())
+        self.notices.iter().map(one).collect()
     }
 
     /// What went wrong and still is so.

@@ -33,6 +33,7 @@ pub mod signals;
 #[cfg(test)]
 mod skipped;
 mod start;
+pub mod status;
 pub mod ubus;
 mod uncommitted;
 mod watcher;

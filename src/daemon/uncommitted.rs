@@ -8,7 +8,6 @@
 use crate::fs::uci_file::{Dirs, Pending, UciFileError};
 use crate::model::settings::ShareSettings;
 use crate::model::{RelPath, Set};
-use crate::node::api::Tree;
 use crate::reconcile::filter::Filter;
 use crate::uci::PackageName;
 
@@ -34,21 +33,14 @@ impl Holder {
         below.is_some_and(|below| self.filter.holds(&below))
     }
 
-    /// A share's part of status with the packages of it that have such changes.
-    pub fn tell(&self, dirs: &Dirs, share: Tree) -> Tree {
-        match self.packages(dirs) {
-            Ok(packages) if packages.is_empty() => share,
-            Ok(packages) => {
-                let names: Vec<Tree> = packages.iter().map(|package| Tree::from(package.as_str())).collect();
-                share.with("uncommitted", names)
-            }
-            Err(error) => share.with("uncommitted_error", error.to_string()),
-        }
-    }
-
-    fn packages(&self, dirs: &Dirs) -> Result<Set<PackageName>, UciFileError> {
+    /// The packages of the share that have such changes.
+    ///
+    /// # Errors
+    /// They cannot be looked for.
+    pub fn packages(&self, dirs: &Dirs) -> Result<Vec<String>, UciFileError> {
         let pending = dirs.pending(|package| self.holds(dirs, package))?;
-        Ok(pending.into_iter().map(|Pending { package, .. }| package).collect())
+        let packages: Set<PackageName> = pending.into_iter().map(|Pending { package, .. }| package).collect();
+        Ok(packages.iter().map(|package| package.as_str().to_string()).collect())
     }
 }
 
@@ -77,13 +69,13 @@ mod tests {
             fs::write(path, text).unwrap();
         }
 
-        /// What is told of a share of this directory.
-        fn told(&self, dir: &str, include: &str) -> Tree {
+        /// The packages with uncommitted changes in a share of this directory.
+        fn packages(&self, dir: &str, include: &str) -> Result<Vec<String>, UciFileError> {
             let dirs = Dirs::below(&self.0);
             let include: Vec<Vec<u8>> = include.split(' ').map(|word| word.as_bytes().to_vec()).collect();
             let share = ShareSettings::new(ShareName::main(), self.0.join(dir));
             let filter = Filter::new(&include, &[], &[]);
-            Holder::new(&dirs, &share, filter).map_or(Tree::map(), |holder| holder.tell(&dirs, Tree::map()))
+            Holder::new(&dirs, &share, filter).map_or(Ok(Vec::new()), |holder| holder.packages(&dirs))
         }
     }
 
@@ -93,14 +85,10 @@ mod tests {
         }
     }
 
-    fn uncommitted(names: &[&str]) -> Tree {
-        Tree::map().with("uncommitted", names.iter().map(|name| Tree::from(*name)).collect::<Vec<_>>())
-    }
-
     #[test]
     fn uncommitted_packages_are_those_of_the_share_and_no_others() {
         let router = Router::new("filter");
-        assert_eq!(router.told("etc/config", "*"), Tree::map());
+        assert_eq!(router.packages("etc/config", "*").unwrap(), [""; 0]);
 
         router.put("tmp/.uci/network", "network.y.proto='dhcp'\n");
         router.put("var/run/rpcd/uci-0123/firewall", "firewall.y.a='1'\n");
@@ -109,11 +97,11 @@ mod tests {
         router.put("tmp/.uci/dhcp", "");
         router.put("tmp/.uci/nosuch", "nosuch.a=b\n");
 
-        assert_eq!(router.told("etc/config", "*"), uncommitted(&["firewall", "network"]));
-        assert_eq!(router.told("etc/config", "network dhcp"), uncommitted(&["network"]));
-        assert_eq!(router.told("etc", "config/firewall"), uncommitted(&["firewall"]));
-        assert_eq!(router.told("etc/openvpn", "*"), Tree::map());
-        assert_eq!(router.told("tmp", "*"), Tree::map());
+        assert_eq!(router.packages("etc/config", "*").unwrap(), ["firewall", "network"]);
+        assert_eq!(router.packages("etc/config", "network dhcp").unwrap(), ["network"]);
+        assert_eq!(router.packages("etc", "config/firewall").unwrap(), ["firewall"]);
+        assert_eq!(router.packages("etc/openvpn", "*").unwrap(), [""; 0]);
+        assert_eq!(router.packages("tmp", "*").unwrap(), [""; 0]);
     }
 
     #[test]
@@ -121,7 +109,7 @@ mod tests {
         let router = Router::new("override");
         router.put("tmp/.uci/network", "network.y.proto='dhcp'\n");
         router.put("var/run/uci/network", "config x 'y'\n");
-        assert_eq!(router.told("etc/config", "*"), Tree::map());
+        assert_eq!(router.packages("etc/config", "*").unwrap(), [""; 0]);
     }
 
     #[test]
@@ -129,10 +117,7 @@ mod tests {
         let router = Router::new("unreadable");
         fs::create_dir(router.0.join("tmp")).unwrap();
         std::os::unix::fs::symlink(".uci", router.0.join("tmp/.uci")).unwrap();
-        let told = router.told("etc/config", "*");
-        assert!(
-            matches!(told.get("uncommitted_error"), Some(Tree::Text(text)) if text.contains("/tmp/.uci")),
-            "{told:?}"
-        );
+        let error = router.packages("etc/config", "*").unwrap_err().to_string();
+        assert!(error.contains("/tmp/.uci"), "{error}");
     }
 }

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+pub mod record;
+pub mod status;
 mod tree;
 
 use crate::model::{PeerName, RelPath, ShareName, WallTime};
@@ -16,12 +18,6 @@ pub use tree::Tree;
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Is everything in sync, since when, and if not why not?
-    Status,
-    /// The peers.
-    Peers,
-    /// The shares.
-    Shares,
     /// The paths of a share.
     Files {
         /// The share.

@@ -41,9 +41,6 @@ impl<F: Fs> Node<F> {
 
     fn obey(&mut self, now: Now, id: CommandId, command: Command) -> Option<Reply> {
         Some(match command {
-            Command::Status => Reply::Done(self.status(now)),
-            Command::Peers => Reply::Done(Tree::map().with("peers", self.peers_tree(now))),
-            Command::Shares => Reply::Done(Tree::map().with("shares", self.shares_tree(now))),
             Command::Files { share, from } => self.with_share(share, |node, name| node.files(&name, from.as_ref())),
             Command::Sync { peer, share, dry_run: true, .. } => {
                 self.preview(now, id, share.as_ref(), Of::Sync { peer })?
@@ -92,7 +89,7 @@ impl<F: Fs> Node<F> {
             Command::Invite => self.invite(now),
             Command::Init => self.init(now),
             Command::NewIdentity => self.new_identity(now),
-            Command::Identity => Reply::Done(self.identity_tree()),
+            Command::Identity => Reply::Done(Tree::from(&self.who_am_i())),
             Command::Metrics => Reply::Done(Tree::map().with("text", self.metrics(now))),
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fs::{Fs, FsError, Root};
 use crate::model::reason::Trouble;
 use crate::model::{NodeId, Now, ShareName, WallTime, limits};
-use crate::node::api::{Fault, Level, Reply};
+use crate::node::api::{Fault, Level, Reply, Tree};
 use crate::node::context::{Context, StoreTrouble};
 use crate::node::{Identity, LinkId, Node};
 use crate::store::state::{Change, Me, ShareMeta};
@@ -183,7 +183,7 @@ impl<F: Fs> Node<F> {
         self.renew_state(now, "the user asked for a new identity");
         self.cx.identity = Identity::of(self.cx.identity.mode.clone(), plain_id);
         self.retire_the_unconfigured();
-        Reply::Done(self.identity_tree())
+        Reply::Done(Tree::from(&self.who_am_i()))
     }
 
     /// Begins another life of the database: every session starts anew, so that every peer hears of it.

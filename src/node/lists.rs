@@ -83,7 +83,7 @@ impl<F: Fs> Node<F> {
         sent.sort_by_key(|(_, sent)| sent.at);
         let sent = sent.split_off(sent.len().saturating_sub(limit));
         let sent: Vec<Tree> =
-            sent.into_iter().map(|(name, sent)| sent.tree().with("share", name.to_string())).collect();
+            sent.into_iter().map(|(name, sent)| Tree::from(&sent.status()).with("share", name.to_string())).collect();
         let tree = Tree::map().with("versions", items);
         Reply::Done(if sent.is_empty() { tree } else { tree.with("sent", sent) })
     }

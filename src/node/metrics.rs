@@ -1,4 +1,4 @@
-//! What a node counts, in the text form that Prometheus scrapes: numbers from memory, and nothing else.
+//! Renders what a node counts in the text format of Prometheus: numbers from memory, and nothing else.
 //!
 //! Names follow Prometheus' own advice: a unit at the end, in its base (seconds, bytes), `_total` for what only grows. What
 //! grows begins at 0 when the daemon starts, as every counter there does. A family is named whenever it has a sample, and
@@ -26,9 +26,9 @@ struct Share {
     files: u64,
     bytes: u64,
     held: bool,
-    on_trial: bool,
-    owed: u64,
-    /// Of these, paths that wait for a person.
+    unconfirmed: bool,
+    pending: u64,
+    /// Of these, paths that wait for the user's decision.
     held_paths: u64,
 }
 
@@ -47,12 +47,16 @@ impl<F: Fs> Node<F> {
         self.share_metrics(&mut text);
         let c = &self.cx.counters;
         for (name, help, value) in [
-            ("owsync_conflicts_total", "Paths changed on two nodes before they saw each other.", c.conflicts),
-            ("owsync_holds_total", "Times that a share or a path began to wait.", c.holds),
+            (
+                "owsync_conflicts_total",
+                "Paths changed on two nodes that had not received each other's change.",
+                c.conflicts,
+            ),
+            ("owsync_holds_total", "Times that a share or a path was held.", c.holds),
             ("owsync_rollbacks_total", "Changes rolled back because they were not confirmed.", c.rollbacks),
             ("owsync_rejections_total", "Changes of this node that the user rejected elsewhere.", c.rejections),
             ("owsync_edited_paths_total", "Paths changed on this node.", c.edited),
-            ("owsync_landed_paths_total", "Paths that landed on this node.", c.landed),
+            ("owsync_applied_paths_total", "Paths applied on this node.", c.landed),
             ("owsync_session_received_bytes_total", "Bytes read on sessions.", c.bytes_in),
             ("owsync_session_sent_bytes_total", "Bytes written on sessions.", c.bytes_out),
             ("owsync_content_received_bytes_total", "Content received from peers.", c.received),
@@ -63,10 +67,10 @@ impl<F: Fs> Node<F> {
         }
         let help = "Content, database and history written to disk.";
         text.one("owsync_flash_written_bytes_total", "counter", help, self.cx.fs.written());
-        let help = "Size of the former contents that are kept.";
+        let help = "Size of the previous versions that are kept.";
         text.one("owsync_history_size_bytes", "gauge", help, self.cx.history.size());
         let name = "owsync_apply_duration_seconds";
-        text.family(name, "summary", "Time from the decision to land a batch until it was in place and written down.");
+        text.family(name, "summary", "Time from the decision to apply a batch until it was in place and recorded.");
         text.sample(&format!("{name}_sum"), &[], Seconds(c.applying));
         text.sample(&format!("{name}_count"), &[], c.applied);
         text.0
@@ -85,7 +89,7 @@ impl<F: Fs> Node<F> {
         gauge(
             text,
             "owsync_peer_last_success_timestamp_seconds",
-            "When the peer was last known to hold the same, since 1970.",
+            "When the peer was last known to be in sync, in seconds since 1970.",
             |peer| peer.last_in_sync.map(WallTime::as_secs),
         );
     }
@@ -120,10 +124,18 @@ impl<F: Fs> Node<F> {
         for (name, help, value) in [
             ("owsync_share_files", "Files that are synced.", (|share| share.files) as fn(&Share) -> u64),
             ("owsync_share_size_bytes", "Size of these files.", |share| share.bytes),
-            ("owsync_share_held", "Whether the share waits for a person, or for its files.", |share| share.held.into()),
-            ("owsync_share_on_trial", "Whether something that landed waits to be confirmed.", |s| s.on_trial.into()),
-            ("owsync_share_owed_paths", "Changes of peers that could not land yet.", |share| share.owed),
-            ("owsync_share_held_paths", "Of these, changes that wait for a person.", |share| share.held_paths),
+            (
+                "owsync_share_held",
+                "Whether the share is held: it waits for the user's decision, or for its directory.",
+                |share| share.held.into(),
+            ),
+            ("owsync_share_unconfirmed", "Whether an applied change is awaiting confirmation.", |s| {
+                s.unconfirmed.into()
+            }),
+            ("owsync_share_pending_paths", "Changes of peers that are not applied yet.", |share| share.pending),
+            ("owsync_share_held_paths", "Of these, changes that wait for the user's decision.", |share| {
+                share.held_paths
+            }),
         ] {
             text.each(name, help, "share", shares.iter().map(|(label, share)| (label.as_str(), value(share))));
         }
@@ -136,8 +148,8 @@ impl<F: Fs> Node<F> {
             files,
             bytes,
             held: state.meta.hold.is_some(),
-            on_trial: state.trial.is_some(),
-            owed: state.owed.len() as u64,
+            unconfirmed: state.trial.is_some(),
+            pending: state.owed.len() as u64,
             held_paths: state.owed.values().filter(|owed| owed.reason.needs_user()).count() as u64,
         }
     }

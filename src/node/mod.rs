@@ -42,7 +42,7 @@ mod sessions;
 pub(crate) mod share;
 mod start;
 mod status;
-mod summary;
+pub mod summary;
 mod timers;
 pub mod verdict;
 

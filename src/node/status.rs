@@ -1,22 +1,32 @@
-//! Status: the verdict, and everything that it rests on, from memory.
+//! Composes the status from what the node knows: the verdict, and everything that it rests on, from memory.
+
+use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::Fs;
-use crate::model::reason::{Choice, LeftOut};
+use crate::model::reason::{Choice, Hold, LeftOut, Trouble};
 use crate::model::settings::{Accept, Mode, PeerSettings};
 use crate::model::{
-    Direction, Entry, Index, Kind, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
+    Direction, Entry, Index, Kind, Monotonic, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
 };
-use crate::node::api::Tree;
+use crate::node::api::Event;
+use crate::node::api::status::{
+    BehindNode, BlockedStatus, CounterStatus, EventStatus, ExchangeStatus, HoldStatus, Identity, NotKeptStatus,
+    PathStatus, PauseStatus, PeerState, PeerStatus, Role, ShareState as ShareWord, ShareStatus, Status, StatusReason,
+    WaitingPeer,
+};
 use crate::node::context::NotKept;
-use crate::node::context::StoreTrouble;
 use crate::node::peers::exchange::Exchange;
 use crate::node::peers::link::Link;
-use crate::node::requests::pause::pause_tree;
+use crate::node::share::Share;
 use crate::node::share::exchange::delivery::Sent;
 use crate::node::verdict::{Gap, LeftOutPath, NO_INCLUDE, Urgency};
 use crate::node::{LinkId, Node};
 use crate::proto::message::Around;
-use crate::store::state::{KnownPeer, Owed, Pause};
+use crate::store::state::{KnownPeer, Owed, Pause, ShareState};
+
+/// Events that status lists.
+const EVENTS_LISTED: usize = 20;
 
 /// Why nothing is known of a node that connects by itself, and what to do.
 pub(crate) const AWAY: &str =
@@ -45,147 +55,126 @@ impl<F: Fs> Node<F> {
     }
 
     /// The whole status.
-    pub(crate) fn status(&self, now: Now) -> Tree {
+    pub fn status(&self, now: Now) -> Status {
         let verdict = self.verdict(now, None, None);
-        let except: Vec<Tree> = verdict.clauses().into_iter().map(Tree::Text).collect();
-        let gaps: Vec<Tree> = verdict.gaps.iter().take(limits::GAPS_LISTED).map(gap_tree).collect();
-        let mut tree = self
-            .identity_tree()
-            .with("version", env!("CARGO_PKG_VERSION"))
-            .with("uptime", u64::from(u32::try_from(now.mono.since(self.started).as_secs()).unwrap_or(u32::MAX)))
-            .with("in_sync", verdict.is_in_sync())
-            .with_some("since", verdict.since)
-            .with("summary", verdict.sentence())
-            .with("reasons", gaps)
-            .with("except", except)
-            .with_some("left_out", left_out_tree(&verdict.left_out))
-            .with("peers", self.peers_tree(now))
-            .with("shares", self.shares_tree(now));
-        if let Some(StoreTrouble { error, .. }) = &self.cx.store_trouble {
-            tree = tree.with("database_error", error.to_string());
+        let event = |event: &Event| EventStatus { event: event.name.into(), time: event.at, text: event.text.clone() };
+        let c = &self.cx.counters;
+        Status {
+            identity: self.who_am_i(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime: now.mono.since(self.started).as_secs(),
+            in_sync: verdict.is_in_sync(),
+            since: verdict.since,
+            summary: verdict.sentence(),
+            reasons: verdict.gaps.iter().take(limits::GAPS_LISTED).map(status_reason).collect(),
+            exceptions: verdict.clauses(),
+            left_out: left_out_counts(&verdict.left_out),
+            peers: self.peer_statuses(now),
+            shares: self.share_statuses(now),
+            database_error: self.cx.store_trouble.as_ref().map(|trouble| trouble.error.to_string()),
+            not_kept: self.cx.not_kept.iter().rev().map(not_kept_status).collect(),
+            not_kept_count: if self.cx.not_kept.is_empty() { 0 } else { self.cx.not_kept_count },
+            waiting: self.waiting_peers(),
+            events: self.cx.events.iter().rev().take(EVENTS_LISTED).map(event).collect(),
+            counters: CounterStatus {
+                edited: c.edited,
+                applied: c.landed,
+                conflicts: c.conflicts,
+                received_bytes: c.received,
+                reused_bytes: c.reused,
+                reused_files: c.reused_files,
+                supplied_bytes: c.supplied,
+                sent_bytes: c.bytes_out,
+                history_bytes: self.cx.history.size(),
+            },
         }
-        let waiting: Vec<Tree> = self
-            .peers
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.trouble != crate::model::reason::Trouble::Duplicate)
-            .map(|(node, waiting)| {
-                Tree::map()
-                    .with("name", waiting.name.clone())
-                    .with("address", waiting.remote.to_canonical().to_string())
-                    .with("node", node.to_hex())
-                    .with_some("public_key", waiting.public_key.map(|key| escape::hex(&key)))
-                    .with("reason", waiting.trouble.code())
-                    .with("message", waiting.trouble.to_string())
-                    .with("since", waiting.since)
-            })
-            .collect();
-        let events: Vec<Tree> = self
-            .cx
-            .events
-            .iter()
-            .rev()
-            .take(20)
-            .map(|event| Tree::map().with("event", event.name).with("time", event.at).with("text", event.text.clone()))
-            .collect();
-        let c = self.cx.counters;
-        let counters = Tree::map()
-            .with("edited", c.edited)
-            .with("applied", c.landed)
-            .with("conflicts", c.conflicts)
-            .with("received_bytes", c.received)
-            .with("reused_bytes", c.reused)
-            .with("reused_files", c.reused_files)
-            .with("supplied_bytes", c.supplied)
-            .with("sent_bytes", c.bytes_out)
-            .with("history_bytes", self.cx.history.size());
-        let not_kept = |one: &NotKept| {
-            let tree = Tree::map().with("share", one.share.to_string()).with("path", one.path.to_text());
-            tree.with("size", one.size).with("time", one.at)
-        };
-        let not_kept: Vec<Tree> = self.cx.not_kept.iter().rev().map(not_kept).collect();
-        let tree = match not_kept.is_empty() {
-            true => tree,
-            false => tree.with("not_kept", not_kept).with("not_kept_count", self.cx.not_kept_count),
-        };
-        tree.with("waiting", waiting).with("events", events).with("counters", counters)
     }
 
-    /// What this node is in its cluster: `reference` where the user declared it that, `member` where it exchanged with a
-    /// descendant of one, else `new`.
-    fn role(&self) -> &'static str {
+    /// Nodes that want to connect and are not accepted yet.
+    fn waiting_peers(&self) -> Vec<WaitingPeer> {
+        let waiting = self.peers.waiting.iter().filter(|(_, waiting)| waiting.trouble != Trouble::Duplicate);
+        waiting
+            .map(|(node, waiting)| WaitingPeer {
+                name: waiting.name.clone(),
+                address: waiting.remote.to_canonical().to_string(),
+                node: node.to_hex(),
+                public_key: waiting.public_key.map(|key| escape::hex(&key)),
+                reason: waiting.trouble.code().into(),
+                message: waiting.trouble.to_string(),
+                since: waiting.since,
+            })
+            .collect()
+    }
+
+    fn role(&self) -> Role {
         match &self.cx.store.state().me {
-            me if me.reference => "reference",
-            me if me.rank > 0 => "member",
-            _ => "new",
+            me if me.reference => Role::Reference,
+            me if me.rank > 0 => Role::Member,
+            _ => Role::New,
         }
     }
 
     /// Who this node is.
-    pub(crate) fn identity_tree(&self) -> Tree {
-        let encrypted = self.cx.identity.mode.is_encrypted();
-        Tree::map()
-            .with("name", self.cx.settings.name.clone())
-            .with("node", self.cx.identity.id.to_hex())
-            .with_some("public_key", self.cx.identity.public_key.map(|key| escape::hex(&key)))
-            .with("encryption", encrypted)
-            .with_some("key_fingerprint", self.cx.settings.key.as_ref().map(|key| key.fingerprint()))
-            .with("role", self.role())
-            .with("reference", self.cx.store.state().me.reference)
-            .with_some("release", self.cx.settings.release.as_ref().map(ToString::to_string))
+    pub(crate) fn who_am_i(&self) -> Identity {
+        Identity {
+            name: self.cx.settings.name.clone(),
+            node: self.cx.identity.id.to_hex(),
+            public_key: self.cx.identity.public_key.map(|key| escape::hex(&key)),
+            encryption: Some(self.cx.identity.mode.is_encrypted()),
+            key_fingerprint: self.cx.settings.key.as_ref().map(|key| key.fingerprint()),
+            role: self.role(),
+            reference: Some(self.cx.store.state().me.reference),
+            release: self.cx.settings.release.as_ref().map(ToString::to_string),
+        }
     }
 
     /// Every peer, by name.
-    pub(crate) fn peers_tree(&self, now: Now) -> Tree {
-        let mut tree = Tree::map();
+    pub fn peer_statuses(&self, now: Now) -> BTreeMap<String, PeerStatus> {
+        let mut peers = BTreeMap::new();
         for peer in self.cx.peers() {
             let link = self.link_of_peer(&peer.name).and_then(|id| Some((id, self.peers.links.get(&id)?)));
-            let mut one = match link {
-                Some((id, link)) => self.linked_tree(now, id, link),
-                None => self.unlinked_tree(now, peer),
-            };
             let other = link.and_then(|(_, link)| link.section.as_ref()).filter(|section| **section != peer.name);
             let introducer = self.cx.introducer_of(&peer.name);
-            one = one
-                .with_some("address", self.address_shown(peer, link.map(|(_, link)| link)))
-                .with_some("same_node_as", other.map(ToString::to_string))
-                .with("configured", introducer.is_none())
-                .with_some("introduced_by", introducer.map(|by| self.cx.node_label(by)))
-                .with_some("path", self.peers.path_of(&self.cx, &peer.name, link.is_some()));
-            if peer.direction != Direction::Both {
-                one = one.with("direction", peer.direction.word());
-            }
-            tree = tree.with(&*peer.name.0, one);
+            let status = PeerStatus {
+                address: self.address_shown(peer, link.map(|(_, link)| link)),
+                same_node_as: other.map(ToString::to_string),
+                configured: introducer.is_none(),
+                introduced_by: introducer.map(|by| self.cx.node_label(by)),
+                path: self.peers.path_of(&self.cx, &peer.name, link.is_some()),
+                direction: (peer.direction != Direction::Both).then(|| peer.direction.word().into()),
+                ..match link {
+                    Some((id, link)) => self.connected_peer(now, id, link),
+                    None => self.unconnected_peer(now, peer),
+                }
+            };
+            peers.insert(peer.name.to_string(), status);
         }
         for (id, link) in self.peers.links.iter().filter(|(_, link)| link.is_admitted() && link.section.is_none()) {
-            tree = tree.with(
+            let address = Some(link.remote.to_canonical().to_string());
+            peers.insert(
                 self.peers.peer_label(&self.cx, *id),
-                self.linked_tree(now, *id, link)
-                    .with("address", link.remote.to_canonical().to_string())
-                    .with("configured", false),
+                PeerStatus { address, ..self.connected_peer(now, *id, link) },
             );
         }
         for (node, known) in self.away() {
-            let pause = self.cx.pause_of_node(node);
-            let mut one = Tree::map()
-                .with("state", if pause.is_some() { "paused" } else { "away" })
-                .with("node", node.to_hex())
-                .with("met", known.met)
-                .with("configured", false)
-                .with("connected", false);
-            let label = self.cx.node_label(node);
-            if let Some(pause) = pause {
-                one = one
-                    .with("in_sync", false)
-                    .with("reason", "paused")
-                    .with("message", pause.to_string())
-                    .with("paused", pause_tree(pause));
-            } else if self.is_missed(known) {
-                one = one.with("in_sync", false).with("reason", "away").with("message", AWAY);
-            }
-            tree = tree.with(label, one);
+            peers.insert(self.cx.node_label(node), self.away_peer(node, known));
         }
-        tree
+        peers
+    }
+
+    /// A node that is not configured and not connected now.
+    fn away_peer(&self, node: NodeId, known: &KnownPeer) -> PeerStatus {
+        let away = PeerStatus {
+            state: PeerState::Away,
+            node: Some(node.to_hex()),
+            last_connected: Some(known.met),
+            ..PeerStatus::default()
+        };
+        match self.cx.pause_of_node(node) {
+            Some(pause) => paused_peer(pause, away),
+            None if self.is_missed(known) => PeerStatus { in_sync: Some(false), ..because("away", AWAY, away) },
+            None => away,
+        }
     }
 
     /// The address of a peer: as configured; of an introduced one where it is connected, or was last looked for.
@@ -200,7 +189,7 @@ impl<F: Fs> Node<F> {
         }
     }
 
-    fn linked_tree(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> Tree {
+    fn connected_peer(&self, now: Now, id: LinkId, link: &Link<F::Root>) -> PeerStatus {
         let gaps = self.link_gaps(id, link, None);
         let since = link
             .exchanges
@@ -209,56 +198,43 @@ impl<F: Fs> Node<F> {
             .collect::<Option<Vec<WallTime>>>()
             .and_then(|all| all.into_iter().max());
         let state = if gaps.is_empty() {
-            "in sync"
+            PeerState::InSync
         } else if gaps.iter().all(|gap| gap.moving) {
-            "syncing"
+            PeerState::Syncing
         } else {
-            "not in sync"
+            PeerState::NotInSync
         };
-        let names = |names: Vec<String>| Some(names.into_iter().map(Tree::Text).collect::<Vec<_>>());
         let is_common = |name: &ShareName| link.exchanges.contains_key(name);
         let section =
             link.section.as_ref().and_then(|name| self.cx.settings.peers.iter().find(|peer| peer.name == *name));
-        let only_here: Vec<String> = self
-            .shares
-            .iter()
-            .filter(|(name, share)| {
-                !share.is_leaving() && !is_common(name) && section.is_none_or(|peer| peer.allows(name))
-            })
-            .map(|(name, _)| name.to_string())
-            .collect();
-        let there = link.hello.iter().flat_map(|hello| &hello.shares).map(|share| &share.name);
-        let only_there: Vec<String> =
-            there.filter(|name| !self.shares.contains_key(name)).map(ToString::to_string).collect();
-        let mut shares = Tree::map();
-        for (name, exchange) in link.exchanges.iter() {
-            shares = shares.with(name.as_str(), self.exchange_tree(id, name, exchange));
+        let is_meant = |name: &ShareName| section.is_none_or(|peer| peer.allows(name));
+        let here = self.shares.iter().filter(|(name, share)| !share.is_leaving() && !is_common(name) && is_meant(name));
+        let hello = link.hello.as_ref();
+        let there = hello.iter().flat_map(|hello| &hello.shares).map(|share| &share.name);
+        let shares = link.exchanges.iter();
+        PeerStatus {
+            state,
+            connected: true,
+            in_sync: Some(gaps.is_empty()),
+            since: since.filter(|_| gaps.is_empty()),
+            reason: gaps.first().map(|gap| gap.code.into()),
+            message: gaps.first().map(|gap| gap.text.clone()),
+            behind: self.peers.behind(&self.cx, Some(id)).into_iter().map(|(_, one)| behind_node(one)).collect(),
+            only_here: here.map(|(name, _)| name.to_string()).collect(),
+            only_there: there.filter(|name| !self.shares.contains_key(name)).map(ToString::to_string).collect(),
+            connected_for: Some(now.mono.since(link.opened).as_secs()),
+            node: link.node.map(NodeId::to_hex),
+            public_key: link.public_key.map(|key| escape::hex(&key)),
+            name: hello.map(|hello| hello.name.clone()),
+            version: hello.map(|hello| hello.program.clone()),
+            release: hello.and_then(|hello| hello.release.as_ref()).map(ToString::to_string),
+            quiet_for: Some(now.mono.since(link.last_heard).as_secs()),
+            shares: shares.map(|(name, one)| (name.to_string(), self.exchange_status(id, name, one))).collect(),
+            ..PeerStatus::default()
         }
-        let up = now.mono.since(link.opened).as_secs();
-        Tree::map()
-            .with("state", state)
-            .with("connected", true)
-            .with("in_sync", gaps.is_empty())
-            .with_some("since", since.filter(|_| gaps.is_empty()))
-            .with_some("reason", gaps.first().map(|gap| gap.code))
-            .with_some("message", gaps.first().map(|gap| gap.text.clone()))
-            .with_some(
-                "behind",
-                Some(self.peers.behind(&self.cx, Some(id))).filter(|all| !all.is_empty()).map(behind_tree),
-            )
-            .with_some("only_here", names(only_here).filter(|names| !names.is_empty()))
-            .with_some("only_there", names(only_there).filter(|names| !names.is_empty()))
-            .with("connected_for", up)
-            .with_some("node", link.node.map(NodeId::to_hex))
-            .with_some("public_key", link.public_key.map(|key| escape::hex(&key)))
-            .with_some("name", link.hello.as_ref().map(|hello| hello.name.clone()))
-            .with_some("version", link.hello.as_ref().map(|hello| hello.program.clone()))
-            .with_some("release", link.hello.as_ref().and_then(|hello| hello.release.as_ref()).map(ToString::to_string))
-            .with("quiet_for", now.mono.since(link.last_heard).as_secs())
-            .with("shares", shares)
     }
 
-    fn exchange_tree(&self, id: LinkId, name: &ShareName, exchange: &Exchange) -> Tree {
+    fn exchange_status(&self, id: LinkId, name: &ShareName, exchange: &Exchange) -> ExchangeStatus {
         let gap = self.gap(id, name);
         let node = self.peers.links.get(&id).and_then(|link| link.node);
         let state = self.cx.store.state().shares.get(name);
@@ -266,272 +242,202 @@ impl<F: Fs> Node<F> {
         let mut pending: Vec<(&RelPath, &Owed)> =
             of_peer.filter(|(_, owed)| !owed.reason.is_choice()).map(|((_, path), owed)| (path, &**owed)).collect();
         pending.sort_by_key(|(_, owed)| owed.reason.rank());
-        let pending_count = pending.len();
-        let pending: Vec<Tree> = pending
-            .into_iter()
-            .take(limits::OWED_TOLD)
-            .map(|(path, owed)| path_tree(path, &owed.reason).with("since", owed.since))
-            .collect();
+        let pending_path = |(path, owed): &(&RelPath, &Owed)| PathStatus {
+            since: Some(owed.since),
+            ..path_status(path, &owed.reason)
+        };
         let there = exchange.paths_there.iter().filter(|(_, reason)| !reason.is_choice());
-        let there: Vec<Tree> = there.map(|(path, reason)| path_tree(path, reason)).collect();
+        let there = there.map(|(path, reason)| path_status(path, reason));
         let mut filter = [0; 8];
         if let Some(share) = self.shares.get(name) {
             filter.copy_from_slice(&share.rules_digest().0[..8]);
         }
-        let mut tree = Tree::map()
-            .with("in_sync", gap.is_none())
-            .with_some("since", exchange.in_sync_since)
-            .with_some("reason", gap.as_ref().map(|gap| gap.code))
-            .with_some("message", gap.as_ref().map(|gap| gap.text.clone()));
-        let told = exchange.told.unwrap_or_default();
-        tree = tree
-            .with("offered", exchange.offered.unwrap_or(0))
-            .with("applied_there", exchange.their_applied)
-            .with("received", exchange.heard)
-            .with("applied", told.applied);
-        if !pending.is_empty() {
-            tree = tree.with("pending", pending).with("pending_count", pending_count);
-        }
-        if exchange.pending_there > 0 {
-            tree = tree.with("pending_there", there).with("pending_there_count", exchange.pending_there);
-        }
-        if exchange.unreleased_there > 0 {
-            tree = tree.with("unreleased_there", exchange.unreleased_there);
-        }
-        if exchange.unconfirmed_there > 0 {
-            tree = tree.with("unconfirmed_there", exchange.unconfirmed_there);
-        }
-        tree = tree.with_some("left_out", left_out_tree(&self.left_out_between(id, name)));
         let left_out = node.map(|node| self.left_out(node, name)).unwrap_or_default();
-        if !left_out.is_empty() {
-            let one = |(path, one): (&RelPath, &LeftOutPath)| {
-                let tree = Tree::map().with("path", path.to_text()).with("reason", one.choice.code());
-                tree.with("message", one.text())
-            };
-            let all = left_out.len();
-            let paths: Vec<Tree> = left_out.iter().take(limits::REPLY_PATHS).map(one).collect();
-            tree = tree.with("left_out_paths", paths).with("left_out_count", all);
+        ExchangeStatus {
+            in_sync: gap.is_none(),
+            since: exchange.in_sync_since,
+            reason: gap.as_ref().map(|gap| gap.code.into()),
+            message: gap.as_ref().map(|gap| gap.text.clone()),
+            offered: exchange.offered.unwrap_or(0),
+            applied_there: exchange.their_applied,
+            received: exchange.heard,
+            applied: exchange.told.unwrap_or_default().applied,
+            pending_count: pending.len() as u64,
+            pending: pending.iter().take(limits::OWED_TOLD).map(pending_path).collect(),
+            pending_there: if exchange.pending_there > 0 { there.collect() } else { Vec::new() },
+            pending_there_count: exchange.pending_there.into(),
+            unreleased_there: exchange.unreleased_there.into(),
+            unconfirmed_there: exchange.unconfirmed_there.into(),
+            left_out: left_out_counts(&self.left_out_between(id, name)),
+            left_out_count: left_out.len() as u64,
+            left_out_paths: left_out.iter().take(limits::REPLY_PATHS).map(left_out_status).collect(),
+            filters_differ: exchange.theirs.filter != filter,
         }
-        if exchange.theirs.filter != filter {
-            tree = tree.with("filters_differ", true);
-        }
-        tree
     }
 
-    fn unlinked_tree(&self, now: Now, peer: &PeerSettings) -> Tree {
-        let (name, enabled) = (&peer.name, peer.enabled);
-        if enabled && self.cx.is_forgotten_peer(peer) {
-            return Tree::map().with("state", "forgotten").with("connected", false).with("message", FORGOTTEN);
+    fn unconnected_peer(&self, now: Now, peer: &PeerSettings) -> PeerStatus {
+        let name = &peer.name;
+        let none = PeerStatus::default();
+        if peer.enabled && self.cx.is_forgotten_peer(peer) {
+            return PeerStatus { state: PeerState::Forgotten, message: Some(FORGOTTEN.into()), ..none };
         }
         if self.peers.dials.get(name).is_some_and(|dial| dial.own) {
-            return Tree::map()
-                .with("state", "this node")
-                .with("connected", false)
-                .with("in_sync", true)
-                .with("this_node", true);
+            return PeerStatus { state: PeerState::ThisNode, in_sync: Some(true), this_node: true, ..none };
         }
-        let known = self
-            .cx
-            .store
-            .state()
-            .peers
-            .iter()
-            .find(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
-        let Some(dial) = self.peers.dials.get(name).filter(|_| enabled) else {
-            return Tree::map()
-                .with("state", "disabled")
-                .with("connected", false)
-                .with("in_sync", false)
-                .with("reason", "disabled")
-                .with("message", "switched off here");
+        let none = PeerStatus { in_sync: Some(false), ..none };
+        let Some(dial) = self.peers.dials.get(name).filter(|_| peer.enabled) else {
+            return PeerStatus { state: PeerState::Disabled, ..because("disabled", "disabled here", none) };
         };
-        let mut tree = Tree::map();
         let relays = self.cx.introducer_of(name).and_then(|by| self.peers.relay(by));
-        tree = match (&dial.trouble, dial.paused) {
-            (trouble, false) if relays.is_some() => {
+        let pause = self.cx.pause_of_peer(name);
+        let status = match (&dial.trouble, pause) {
+            (_, Some(pause)) => paused_peer(pause, none),
+            (trouble, None) if relays.is_some() => {
                 let why = trouble.as_ref().map_or("not connected yet".to_string(), |(trouble, _)| trouble.to_string());
-                tree.with("state", "relayed")
-                    .with("connected", false)
-                    .with("in_sync", relays.is_some_and(|(_, link)| link.is_in_sync()))
-                    .with("message", format!("no direct session: {why}"))
+                let in_sync = relays.is_some_and(|(_, link)| link.is_in_sync());
+                let message = Some(format!("no direct session: {why}"));
+                PeerStatus { state: PeerState::Relayed, in_sync: Some(in_sync), message, ..none }
             }
-            (_, true) => tree
-                .with("state", "paused")
-                .with("connected", false)
-                .with("in_sync", false)
-                .with("reason", "paused")
-                .with("message", self.cx.pause_of_peer(name).map_or_else(|| "paused here".into(), Pause::to_string)),
-            (Some((trouble, since)), _) => tree
-                .with("state", "not connected")
-                .with("connected", false)
-                .with("in_sync", false)
-                .with("reason", trouble.code())
-                .with("message", trouble.to_string())
-                .with("since", *since),
-            (None, _) => tree
-                .with("state", "connecting")
-                .with("connected", false)
-                .with("in_sync", false)
-                .with("reason", "connecting")
-                .with("message", "not connected yet"),
+            (Some((trouble, since)), None) => PeerStatus {
+                state: PeerState::NotConnected,
+                since: Some(*since),
+                ..because(trouble.code(), trouble.to_string(), none)
+            },
+            (None, None) => {
+                PeerStatus { state: PeerState::Connecting, ..because("connecting", "not connected yet", none) }
+            }
         };
-        if dial.poll_timeout() > now.mono && dial.poll_timeout() != crate::model::Monotonic::NEVER {
-            tree = tree.with("retry_in", dial.poll_timeout().since(now.mono).as_secs());
-        }
-        tree = tree.with_some("retries", Some(dial.retries).filter(|&retries| retries > 0));
-        tree = tree.with_some("last_ok", dial.last_ok).with_some("paused", self.cx.pause_of_peer(name).map(pause_tree));
-        match known {
-            Some((node, known)) => tree
-                .with("node", node.to_hex())
-                .with_some("public_key", known.public_key.map(|key| escape::hex(&key)))
-                .with("name", known.name.clone()),
-            None => tree,
+        let next = Some(dial.poll_timeout()).filter(|next| *next > now.mono && *next != Monotonic::NEVER);
+        let known = self.cx.store.state().peers.iter();
+        let mut known = known.filter(|(_, known)| known.accepted && known.section.as_deref() == Some(&name.0));
+        let (node, known) = known.next().unzip();
+        PeerStatus {
+            retry_in: next.map(|next| next.since(now.mono).as_secs()),
+            retries: dial.retries.into(),
+            last_connected: dial.last_ok,
+            node: node.map(|node| node.to_hex()),
+            public_key: known.and_then(|known| known.public_key).map(|key| escape::hex(&key)),
+            name: known.map(|known| known.name.clone()),
+            ..status
         }
     }
 
     /// Every share, by name.
-    pub(crate) fn shares_tree(&self, now: Now) -> Tree {
-        let mut tree = Tree::map();
-        for (name, share) in self.shares.iter() {
-            let Some(state) = self.cx.store.state().shares.get(name) else { continue };
-            let (files, bytes) = state.index.live_files();
-            let tombstones =
-                state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing()).count();
-            let word = match (
-                self.cx.hold_of(name),
-                share.paused,
-                share.is_ready(),
-                share.detect.scan.is_some(),
-                share.transaction.landing.is_some(),
-            ) {
-                (Some(_), ..) => "held",
-                (None, true, ..) => "paused",
-                (None, _, false, ..) => "scanning",
-                (None, _, _, _, true) => "applying",
-                (None, _, _, true, _) => "scanning",
-                _ => "idle",
-            };
-            let mut one = Tree::map()
-                .with("state", word)
-                .with("dir", escape::escape(std::os::unix::ffi::OsStrExt::as_bytes(share.settings.dir.as_os_str())))
-                .with("files", files)
-                .with("bytes", bytes)
-                .with("deleted", tombstones);
-            if share.settings.direction != Direction::Both {
-                one = one.with("direction", share.settings.direction.word());
-            }
-            if let Some((hold, since)) = &state.meta.hold {
-                one = one.with(
-                    "hold",
-                    Tree::map()
-                        .with("reason", hold.code())
-                        .with("message", hold.to_string())
-                        .with("since", *since)
-                        .with("needs_user", hold.needs_user()),
-                );
-            }
-            one = one.with_some("last_sent", share.outgoing.sent.back().map(Sent::tree));
-            let retry_in =
-                share.transaction.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
-            one = one.with_some(
-                "blocked",
-                share.blocked().map(|why| Tree::map().with("message", why.to_string()).with_some("retry_in", retry_in)),
-            );
-            one = one.with_some("paused", self.cx.pause_of_share(name).map(pause_tree));
-            one = one.with_some("unconfirmed", share.trial_tree(&self.cx));
-            if share.settings.mode == Mode::Manual {
-                one = one.with("mode", share.settings.mode.word());
-            }
-            let unreleased = share.unreleased(&self.cx).count();
-            if unreleased > 0 {
-                let paths = share.unreleased(&self.cx).take(limits::REPLY_PATHS);
-                let paths: Vec<Tree> = paths.map(|(path, record)| unreleased_tree(path, &record.entry)).collect();
-                one = one.with("unreleased_count", unreleased).with("unreleased", paths);
-            }
-            let deviations = share.deviations(&self.cx).count();
-            if deviations > 0 {
-                let paths = share.deviations(&self.cx).take(limits::REPLY_PATHS);
-                let paths: Vec<Tree> = paths.map(|(path, record)| deviation_tree(path, &record.entry)).collect();
-                one = one.with("deviations_count", deviations).with("deviations", paths);
-            }
-            let kept: Vec<Tree> = kept_dirs(&state.index).take(limits::REPLY_PATHS).map(kept_tree).collect();
-            if !kept.is_empty() {
-                one = one.with("kept_dirs", kept);
-            }
-            if share.filter.is_empty() {
-                one = one.with("warning", NO_INCLUDE);
-            }
-            // A new node has nothing yet that could match.
-            if share.is_ready() && files > 0 {
-                let idle: Vec<Tree> = share
-                    .filter
-                    .idle_includes(&state.index)
-                    .take(limits::REPLY_PATHS)
-                    .map(|pattern| Tree::Text(escape::escape(pattern)))
-                    .collect();
-                if !idle.is_empty() {
-                    one = one.with("includes_without_match", idle);
-                }
-            }
-            one = one
-                .with("detector", if share.detect.watched { "inotify" } else { "poll" })
-                .with("next_scan", share.detect.next_poll.since(now.mono).as_secs());
-            let mut skipped: Vec<(&RelPath, &Reason)> = share.detect.skipped.listed.iter().collect();
-            skipped.sort_by_key(|(_, reason)| reason.rank());
-            let skipped: Vec<Tree> = skipped.into_iter().map(|(path, reason)| path_tree(path, reason)).collect();
-            if !skipped.is_empty() {
-                one = one.with("skipped", skipped).with("skipped_count", share.detect.skipped.count());
-            }
-            let held: Vec<Tree> = share
-                .held_paths(&self.cx)
+    pub fn share_statuses(&self, now: Now) -> BTreeMap<String, ShareStatus> {
+        let states = &self.cx.store.state().shares;
+        let shares = self.shares.iter().filter_map(|(name, share)| Some((name, share, states.get(name)?)));
+        shares.map(|(name, share, state)| (name.to_string(), self.share_status(now, name, share, state))).collect()
+    }
+
+    fn share_status(&self, now: Now, name: &ShareName, share: &Share<F>, state: &ShareState) -> ShareStatus {
+        let (files, bytes) = state.index.live_files();
+        let remembered = state.index.iter().filter(|(_, record)| !record.entry.is_live() && !record.entry.is_nothing());
+        let retry_in = share.transaction.landing.as_ref().map(|landing| landing.retry_at().since(now.mono).as_secs());
+        let blocked = |why: &str| BlockedStatus { message: why.into(), retry_in };
+        // A new node has nothing yet that could match.
+        let idle = share.filter.idle_includes(&state.index).filter(|_| share.is_ready() && files > 0);
+        let idle = idle.take(limits::REPLY_PATHS).map(escape::escape);
+        let mut skipped: Vec<(&RelPath, &Reason)> = share.detect.skipped.listed.iter().collect();
+        skipped.sort_by_key(|(_, reason)| reason.rank());
+        let held = share.held_paths(&self.cx).take(limits::REPLY_PATHS);
+        let (left_out, pending): (Vec<_>, Vec<_>) =
+            state.owed.iter().map(|(key, owed)| (key, &**owed)).partition(|(_, owed)| owed.reason.is_choice());
+        let manual = |(path, record): (&RelPath, &Record)| PathStatus {
+            what: Some(what_of(&record.entry).into()),
+            size: Some(record.entry.size),
+            ..path_status(path, &Reason::Manual)
+        };
+        ShareStatus {
+            state: self.share_word(name, share),
+            dir: escape::escape(share.settings.dir.as_os_str().as_bytes()),
+            files,
+            bytes,
+            tombstones: remembered.count() as u64,
+            direction: (share.settings.direction != Direction::Both).then(|| share.settings.direction.word().into()),
+            hold: state.meta.hold.as_ref().map(|(hold, since)| hold_status(hold, *since)),
+            last_sent: share.outgoing.sent.back().map(Sent::status),
+            blocked: share.blocked().map(blocked),
+            paused: self.cx.pause_of_share(name).map(pause_status),
+            unconfirmed: share.unconfirmed_status(&self.cx),
+            mode: (share.settings.mode == Mode::Manual).then(|| share.settings.mode.word().into()),
+            unreleased_count: share.unreleased(&self.cx).count() as u64,
+            unreleased: share.unreleased(&self.cx).take(limits::REPLY_PATHS).map(manual).collect(),
+            deviations_count: share.deviations(&self.cx).count() as u64,
+            deviations: share
+                .deviations(&self.cx)
                 .take(limits::REPLY_PATHS)
-                .map(|(path, record, reason)| path_tree(path, &reason).with("since", record.recorded))
-                .collect();
-            if !held.is_empty() {
-                one = one.with("held_paths", held);
-            }
-            let mut pending: Vec<(NodeId, &RelPath, &Owed)> =
-                state.owed.iter().map(|((node, path), owed)| (*node, path, &**owed)).collect();
-            // The causes first: they must not be cut off by what only waits for them.
-            pending.sort_by_key(|(_, _, owed)| owed.reason.rank());
-            let (left_out, pending): (Vec<_>, Vec<_>) =
-                pending.into_iter().partition(|(_, _, owed)| owed.reason.is_choice());
-            for (key, count, paths) in [("pending", "pending_count", pending), ("left_out", "left_out_count", left_out)]
-            {
-                if !paths.is_empty() {
-                    let all = paths.len();
-                    let paths: Vec<Tree> = paths
-                        .into_iter()
-                        .take(limits::REPLY_PATHS)
-                        .map(|(node, path, owed)| {
-                            path_tree(path, &owed.reason)
-                                .with("peer", self.cx.node_label(node))
-                                .with("since", owed.since)
-                                .with("needs_user", owed.reason.needs_user())
-                        })
-                        .collect();
-                    one = one.with(count, all).with(key, paths);
-                }
-            }
-            tree = tree.with(name.as_str(), one);
+                .map(|(path, record)| deviation_status(path, &record.entry))
+                .collect(),
+            kept_dirs: kept_dirs(&state.index).take(limits::REPLY_PATHS).map(kept_dir_status).collect(),
+            warning: share.filter.is_empty().then(|| NO_INCLUDE.into()),
+            includes_without_match: idle.collect(),
+            detector: if share.detect.watched { "inotify" } else { "poll" }.into(),
+            next_scan: share.detect.next_poll.since(now.mono).as_secs(),
+            skipped_count: if skipped.is_empty() { 0 } else { share.detect.skipped.count() },
+            skipped: skipped.into_iter().map(|(path, reason)| path_status(path, reason)).collect(),
+            held_paths: held
+                .map(|(path, record, reason)| PathStatus { since: Some(record.recorded), ..path_status(path, &reason) })
+                .collect(),
+            pending_count: pending.len() as u64,
+            pending: self.owed_paths(pending),
+            left_out_count: left_out.len() as u64,
+            left_out: self.owed_paths(left_out),
+            uncommitted: Vec::new(),
+            uncommitted_error: None,
         }
-        tree
+    }
+
+    fn share_word(&self, name: &ShareName, share: &Share<F>) -> ShareWord {
+        let (scans, applies) = (share.detect.scan.is_some(), share.transaction.landing.is_some());
+        match (self.cx.hold_of(name), share.paused, share.is_ready(), scans, applies) {
+            (Some(_), ..) => ShareWord::Held,
+            (None, true, ..) => ShareWord::Paused,
+            (None, _, false, ..) => ShareWord::Scanning,
+            (None, _, _, _, true) => ShareWord::Applying,
+            (None, _, _, true, _) => ShareWord::Scanning,
+            _ => ShareWord::Idle,
+        }
+    }
+
+    /// The first of these changes, the causes before what only waits for them.
+    fn owed_paths(&self, mut owed: Vec<(&(NodeId, RelPath), &Owed)>) -> Vec<PathStatus> {
+        owed.sort_by_key(|(_, owed)| owed.reason.rank());
+        let status = |((node, path), owed): (&(NodeId, RelPath), &Owed)| PathStatus {
+            peer: Some(self.cx.node_label(*node)),
+            since: Some(owed.since),
+            needs_user: owed.reason.needs_user(),
+            ..path_status(path, &owed.reason)
+        };
+        owed.into_iter().take(limits::REPLY_PATHS).map(status).collect()
     }
 }
 
-fn path_tree(path: &RelPath, reason: &Reason) -> Tree {
-    Tree::map().with("path", path.to_text()).with("reason", reason.code()).with("message", reason.to_string())
+/// A peer with why it is not in sync.
+fn because(code: &str, message: impl Into<String>, peer: PeerStatus) -> PeerStatus {
+    PeerStatus { reason: Some(code.into()), message: Some(message.into()), ..peer }
 }
 
-fn unreleased_tree(path: &RelPath, entry: &Entry) -> Tree {
-    path_tree(path, &Reason::Manual).with("what", what_of(entry)).with("size", entry.size)
+/// A peer that the user paused.
+fn paused_peer(pause: &Pause, peer: PeerStatus) -> PeerStatus {
+    let peer = PeerStatus { state: PeerState::Paused, in_sync: Some(false), paused: Some(pause_status(pause)), ..peer };
+    because("paused", pause.to_string(), peer)
+}
+
+fn path_status(path: &RelPath, reason: &Reason) -> PathStatus {
+    let (reason, message) = (reason.code().into(), reason.to_string());
+    PathStatus { path: path.to_text(), reason, message, ..PathStatus::default() }
 }
 
 /// A change made here in a share that only receives.
-pub(crate) fn deviation_tree(path: &RelPath, entry: &Entry) -> Tree {
+pub(crate) fn deviation_status(path: &RelPath, entry: &Entry) -> PathStatus {
     let what = what_of(entry);
-    let message = format!("{what} here and not sent, because this share only receives");
-    Tree::map().with("path", path.to_text()).with("reason", "direction").with("message", message).with("what", what)
+    PathStatus {
+        path: path.to_text(),
+        reason: "direction".into(),
+        message: format!("{what} here and not sent, because this share only receives"),
+        what: Some(what.into()),
+        ..PathStatus::default()
+    }
 }
 
 fn what_of(entry: &Entry) -> &'static str {
@@ -545,31 +451,43 @@ fn kept_dirs(index: &Index) -> impl Iterator<Item = &RelPath> {
     index.iter().filter(move |(_, record)| kept(record)).map(|(path, _)| path)
 }
 
-fn kept_tree(path: &RelPath) -> Tree {
-    let choice = Choice::KeptDir;
-    Tree::map().with("path", path.to_text()).with("reason", choice.code()).with("message", choice.to_string())
+fn kept_dir_status(path: &RelPath) -> PathStatus {
+    let (reason, message) = (Choice::KeptDir.code().into(), Choice::KeptDir.to_string());
+    PathStatus { path: path.to_text(), reason, message, ..PathStatus::default() }
 }
 
-fn gap_tree(gap: &Gap) -> Tree {
-    Tree::map()
-        .with_some("peer", gap.peer.clone())
-        .with_some("share", gap.share.as_ref().map(ToString::to_string))
-        .with("reason", gap.code)
-        .with("message", gap.text.clone())
-        .with("needs_user", gap.urgency == Urgency::Decision)
+fn left_out_status((path, one): (&RelPath, &LeftOutPath)) -> PathStatus {
+    PathStatus { path: path.to_text(), reason: one.choice.code().into(), message: one.text(), ..PathStatus::default() }
 }
 
-/// Nodes behind a peer that are not in sync.
-fn behind_tree(behind: Vec<(String, Around)>) -> Vec<Tree> {
-    let tree = |(_, one): (String, Around)| {
-        let node = one.node.map(NodeId::to_hex);
-        Tree::map().with("name", one.name).with_some("node", node).with("reason", one.reason)
-    };
-    behind.into_iter().map(tree).collect()
+fn hold_status(hold: &Hold, since: WallTime) -> HoldStatus {
+    HoldStatus { reason: hold.code().into(), message: hold.to_string(), since, needs_user: hold.needs_user() }
 }
 
-/// How many paths are left out by choice, by its code; `None` where there are none.
-fn left_out_tree(left_out: &LeftOut) -> Option<Tree> {
-    let tree = left_out.iter().fold(Tree::map(), |tree, (choice, count)| tree.with(choice.code(), count));
-    Some(tree).filter(|_| left_out.total() > 0)
+fn pause_status(pause: &Pause) -> PauseStatus {
+    let reason = Some(pause.reason.clone()).filter(|reason| !reason.is_empty());
+    PauseStatus { since: pause.since, until: pause.until, reason }
+}
+
+fn not_kept_status(one: &NotKept) -> NotKeptStatus {
+    NotKeptStatus { share: one.share.to_string(), path: one.path.to_text(), size: one.size, time: one.at }
+}
+
+fn status_reason(gap: &Gap) -> StatusReason {
+    StatusReason {
+        peer: gap.peer.clone(),
+        share: gap.share.as_ref().map(ToString::to_string),
+        reason: gap.code.into(),
+        message: gap.text.clone(),
+        needs_user: gap.urgency == Urgency::Decision,
+    }
+}
+
+fn behind_node(one: Around) -> BehindNode {
+    BehindNode { name: one.name, node: one.node.map(NodeId::to_hex), reason: one.reason }
+}
+
+/// How many paths are left out by choice, by its word.
+fn left_out_counts(left_out: &LeftOut) -> BTreeMap<String, u64> {
+    left_out.iter().map(|(choice, count)| (choice.code().to_string(), count.into())).collect()
 }

@@ -142,6 +142,8 @@ pub enum Or {
 pub enum Request {
     /// The node answers.
     Command(Command),
+    /// The daemon answers from memory, with a value that [`crate::node::api::status`] describes.
+    Read(Read),
     /// Read the configuration again.
     Reload,
     /// Receive events on this connection from now on.
@@ -153,6 +155,17 @@ pub enum Request {
         /// Where the reference is, if not at the addresses in the text.
         addresses: Vec<String>,
     },
+}
+
+/// What is answered from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// The whole status.
+    Status,
+    /// The peers.
+    Peers,
+    /// The shares.
+    Shares,
 }
 
 /// The operation of this name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::limits;
 use crate::node::api::{Command, Fault, Reply};
-use crate::ops::{Access, Argument, Choice, Form, Kind, Op, Or, Request};
+use crate::ops::{Access, Argument, Choice, Form, Kind, Op, Or, Read, Request};
 
 /// Versions that `history` lists if the caller does not say how many.
 const LISTED: usize = 100;
@@ -91,7 +91,7 @@ sentence; -v prints whole lists, events and counters.",
         access: Access::Read,
         arguments: NOTHING,
         takes: AT_ONCE,
-        read: |_| Ok(Request::Command(Command::Status)),
+        read: |_| Ok(Request::Read(Read::Status)),
     },
     Op {
         name: "peers",
@@ -101,7 +101,7 @@ sentence; -v prints whole lists, events and counters.",
         access: Access::Read,
         arguments: NOTHING,
         takes: AT_ONCE,
-        read: |_| Ok(Request::Command(Command::Peers)),
+        read: |_| Ok(Request::Read(Read::Peers)),
     },
     Op {
         name: "forget_peer",
@@ -141,7 +141,7 @@ not needed if only one is waiting",
         access: Access::Read,
         arguments: NOTHING,
         takes: AT_ONCE,
-        read: |_| Ok(Request::Command(Command::Shares)),
+        read: |_| Ok(Request::Read(Read::Shares)),
     },
     Op {
         name: "files",

@@ -162,7 +162,7 @@ fn an_edit_that_is_newer_than_an_unseen_deletion_wins() {
 
     b.stop();
     a.remove("f");
-    until("the deletion is recorded", || a.main()["deleted"] == json!(1));
+    until("the deletion is recorded", || a.main()["tombstones"] == json!(1));
     b.write("f", "newer edit");
     b.start();
 

@@ -37,7 +37,7 @@ fn the_file_of_metrics_is_there_whole_and_current_for_as_long_as_the_daemon_is()
     });
     let text = file(b);
     assert_eq!(number(&text, "owsync_peer_up{peer=\"a\"}"), Some(1), "{text}");
-    assert_eq!(number(&text, "owsync_landed_paths_total"), Some(1), "{text}");
+    assert_eq!(number(&text, "owsync_applied_paths_total"), Some(1), "{text}");
     assert!(number(&text, "owsync_flash_written_bytes_total").is_some_and(|bytes| bytes > 7), "{text}");
 
     let output = b.owsync(&["metrics"]);

@@ -46,7 +46,7 @@ fn said(node: &Node, arguments: &[&str]) -> String {
 #[track_caller]
 fn would(node: &Node, arguments: &[&str]) -> Vec<[String; 3]> {
     let answer: Value = serde_json::from_str(&said(node, &[arguments, &["--dry-run", "--json"]].concat())).unwrap();
-    let rows = answer["would"].as_array().unwrap();
+    let rows = answer["preview"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["size"].is_u64() && row["why"].as_str().is_some_and(|why| !why.is_empty())));
     let mut rows: Vec<[String; 3]> =
         rows.iter().map(|row| ["where", "what", "path"].map(|key| row[key].as_str().unwrap().into())).collect();

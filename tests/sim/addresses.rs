@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use owsync::model::PeerName;
 use owsync::model::settings::Address;
+use owsync::node::api::status::PeerState;
 
 use crate::world::{MachineId, World};
 
@@ -57,9 +58,9 @@ fn two_addresses_of_one_peer_are_one_session_and_one_state() {
         assert_quiet(&mut world);
         assert!(world.is_in_sync(), "seed {seed}");
         for name in ["m0", "m0-second"] {
-            assert_eq!(world.of_named(1, name, "in_sync").as_deref(), Some("true"), "{name}");
+            assert_eq!(world.of_named(1, name).in_sync, Some(true), "{name}");
         }
-        let same = ["m0", "m0-second"].map(|name| world.of_named(1, name, "same_node_as"));
+        let same = ["m0", "m0-second"].map(|name| world.of_named(1, name).same_node_as);
         assert_eq!(same.iter().flatten().count(), 1, "{same:?}");
         // The session breaks: either address brings it back.
         world.reset_links(0);
@@ -92,7 +93,7 @@ fn one_s_own_address_among_the_peers_is_recognised() {
         world.run_ms(10_000);
         for id in 0..3 {
             assert_eq!(world.read(id, "f").as_deref(), Some("one"));
-            assert_eq!(world.of_peer(id, id, "state").as_deref(), Some("this node"));
+            assert_eq!(world.of_peer(id, id).state, PeerState::ThisNode);
             assert!(!world.log_has(id, "same identity"));
         }
         assert!(world.is_in_sync());

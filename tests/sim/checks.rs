@@ -34,7 +34,7 @@ fn a_refused_file_stays_out_with_the_programs_words_on_both_sides_until_it_is_me
     assert_eq!(world.read(1, "firewall").as_deref(), Some("good"));
     assert_eq!(world.owed(1).get("firewall"), Some(&"refused"));
     assert!(world.log_has(1, "firewall from m0: refused by a check: line 1: no such target"));
-    let there = world.of_peer(0, 1, "message").unwrap();
+    let there = world.of_peer(0, 1).message.unwrap();
     assert_eq!(there, "pending there: firewall: refused by a check: line 1: no such target");
 
     // It is looked at once, however long it stays so, and whatever else lands meanwhile.

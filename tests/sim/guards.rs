@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use owsync::node::api::status::Role;
 use owsync::node::api::{Command, Fault, Reply};
 
 use owsync::model::settings::{Accept, Reload};
@@ -207,7 +208,7 @@ fn a_package_that_is_emptied_is_held_where_that_happens_also_while_owsync_is_dow
         assert_eq!(world.read(other, "firewall").as_deref(), Some(&good[..]), "{what}");
         assert!(world.read(other, "system").is_some(), "{what}: nothing else waits for it");
         assert!(!world.is_in_sync(), "{what}");
-        assert!(world.of_peer(other, author, "message").unwrap_or_default().contains("10 sections"), "{what}");
+        assert!(world.of_peer(other, author).message.unwrap_or_default().contains("10 sections"), "{what}");
         let held = world.machines[author].events.iter().filter(|(name, _)| *name == "owsync.hold").count();
         assert_eq!(held, 1, "{what}: one event");
         // The good one comes back when the user says so.
@@ -356,7 +357,7 @@ fn a_renamed_directory_sends_no_content() {
     }
     world.write(0, "big", &"0123456789abcdef".repeat(60_000));
     world.settle();
-    let received: Vec<i64> = [1, 2].map(|id| world.counter(id, "received_bytes")).to_vec();
+    let received: Vec<u64> = [1, 2].map(|id| world.counters(id).received_bytes).to_vec();
     let user = world.user(0);
     for n in 0..FILES {
         assert!(user.rename(&path(&format!("conf.d/f{n:03}")), &path(&format!("conf.available/f{n:03}"))));
@@ -368,8 +369,8 @@ fn a_renamed_directory_sends_no_content() {
     world.settle();
     world.assert_equal();
     for id in [1, 2] {
-        assert_eq!(world.counter(id, "received_bytes"), received[id - 1], "m{id}: nothing was sent");
-        assert_eq!(world.counter(id, "reused_files"), FILES as i64 + 1, "m{id}");
+        assert_eq!(world.counters(id).received_bytes, received[id - 1], "m{id}: nothing was sent");
+        assert_eq!(world.counters(id).reused_files, FILES as u64 + 1, "m{id}");
     }
     // What went is in the history, and comes from there when it is written anew.
     world.remove(0, "bigger");
@@ -377,7 +378,7 @@ fn a_renamed_directory_sends_no_content() {
     world.write(0, "again", &"0123456789abcdef".repeat(60_000));
     world.settle();
     world.assert_equal();
-    assert_eq!(world.counter(1, "received_bytes"), received[0], "nor what the history has");
+    assert_eq!(world.counters(1).received_bytes, received[0], "nor what the history has");
 }
 
 /// F91
@@ -427,7 +428,7 @@ fn a_rejection_is_called_one_and_is_no_conflict() {
     world.settle();
     assert_eq!(world.assert_equal().len(), 40);
     for id in [0, 1] {
-        assert_eq!(world.counter(id, "conflicts"), 0, "m{id}");
+        assert_eq!(world.counters(id).conflicts, 0, "m{id}");
         assert!(!world.log_has(id, "conflict"), "m{id}");
     }
     let told: Vec<_> = world.machines[0].events.iter().filter(|(name, _)| *name == "owsync.rejected").collect();
@@ -451,7 +452,7 @@ fn a_rollback_is_called_one_in_log_history_and_events() {
     assert_eq!(world.read(0, "f27").as_deref(), Some("content 27"));
     world.assert_equal();
     for id in [0, 1] {
-        assert_eq!(world.counter(id, "conflicts"), 0, "m{id}");
+        assert_eq!(world.counters(id).conflicts, 0, "m{id}");
         assert!(!world.log_has(id, "conflict"), "m{id}");
         let told = world.machines[id].events.iter().filter(|(name, _)| *name == "owsync.rollback").count();
         assert_eq!(told, 1, "m{id}");
@@ -576,10 +577,8 @@ fn what_history_has_no_room_for_is_named_and_one_large_file_takes_nobody_elses_p
     assert!(world.history_holds(1, &"i".repeat(1_000_000)), "and it is kept for a day");
 
     let status = world.status(1);
-    let Some(owsync::node::api::Tree::List(named)) = status.get("not_kept") else { panic!("{status:?}") };
-    assert_eq!(named.len(), 1, "{named:?}");
-    assert_eq!(status.get("not_kept_count"), Some(&owsync::node::api::Tree::Int(1)));
-    assert_eq!(named[0].get("path"), Some(&"half".into()));
+    let named: Vec<&str> = status.not_kept.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!((named, status.not_kept_count), (vec!["half"], 1));
     assert!(world.log_has(1, "the previous version of half (99990 bytes) was not kept"));
     // After that day the large one goes, and the others stay.
     world.run(Duration::from_secs(2 * 86_400));
@@ -597,22 +596,21 @@ fn a_node_that_joined_is_a_member_and_not_the_reference() {
     world.start_all();
     world.init(0);
     world.settle();
-    let role = |world: &mut World, id: usize| world.status(id).get("role").cloned();
-    assert_eq!(role(&mut world, 0), Some("reference".into()));
-    assert_eq!(role(&mut world, 1), Some("member".into()));
+    let role = |world: &World, id: usize| world.status(id).identity.role;
+    assert_eq!(role(&world, 0), Role::Reference);
+    assert_eq!(role(&world, 1), Role::Member);
     for id in [0, 1] {
         world.stop(id);
         world.start(id);
     }
     world.settle();
-    assert_eq!(role(&mut world, 0), Some("reference".into()));
-    assert_eq!(role(&mut world, 1), Some("member".into()));
+    assert_eq!(role(&world, 0), Role::Reference);
+    assert_eq!(role(&world, 1), Role::Member);
 }
 
 /// F137
 #[test]
 fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
-    use owsync::node::api::Tree;
     for cut in [false, true] {
         let mut world = World::new(570, 2);
         world.pair(0, 1);
@@ -626,9 +624,7 @@ fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
         world.start(1);
         let applied = |world: &mut World| world.read(1, "firewall").as_deref() == Some("of the reference");
         assert!(world.run_until(Duration::from_secs(30), applied));
-        let status = world.status(1);
-        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("unconfirmed"));
-        assert_eq!(trial.and_then(|trial| trial.get("first")), Some(&Tree::Bool(true)), "{trial:?}");
+        assert!(world.share(1).unconfirmed.is_some_and(|change| change.first));
         if cut {
             world.set_cut(0, 1, true);
             let back = |world: &mut World| world.read(1, "firewall").as_deref() == Some("of the newcomer");
@@ -642,9 +638,7 @@ fn the_first_exchange_is_progress_and_still_rolled_back_when_contact_is_lost() {
         assert!(
             world.run_until(Duration::from_secs(5), |world| world.read(1, "firewall").as_deref() == Some("changed"))
         );
-        let status = world.status(1);
-        let trial = status.get("shares").and_then(|shares| shares.get("main")?.get("unconfirmed"));
-        assert_eq!(trial.and_then(|trial| trial.get("first")), Some(&Tree::Bool(false)), "{trial:?}");
+        assert!(world.share(1).unconfirmed.is_some_and(|change| !change.first));
     }
 }
 
@@ -702,7 +696,7 @@ fn a_package_without_sections_that_is_emptied_is_held_on_both_sides() {
         world.settle();
         world.write(author, "notes", "");
         world.run_ms(5_000);
-        assert_eq!(world.of_peer(author, 1 - author, "reason").as_deref(), Some("held"), "m{author}");
+        assert_eq!(world.of_peer(author, 1 - author).reason.as_deref(), Some("held"), "m{author}");
         world.done(author, approve());
         world.run_ms(5_000);
         let other = 1 - author;

@@ -1,8 +1,9 @@
 //! What is held is told on every node that is there, with what to do, and survives restarts.
 
-use owsync::node::api::{Command, Tree};
+use owsync::node::api::Command;
+use owsync::node::api::status::PathStatus;
 
-use super::world::{World, main};
+use super::world::World;
 
 fn approve() -> Command {
     Command::Approve { share: None, path: None, pick: None, dry_run: false }
@@ -22,19 +23,14 @@ fn quarrel(seed: u64) -> World {
     world
 }
 
-fn held_paths(world: &mut World, id: usize) -> Vec<Tree> {
-    let status = world.status(id);
-    let list = status.get("shares").and_then(|shares| shares.get(main().as_str())?.get("held_paths"));
-    match list {
-        Some(Tree::List(list)) => list.clone(),
-        _ => Vec::new(),
-    }
+fn held_paths(world: &World, id: usize) -> Vec<PathStatus> {
+    world.share(id).held_paths
 }
 
 #[test]
 fn a_path_that_changes_back_and_forth_is_held_and_both_nodes_say_so_also_after_a_restart() {
     let mut world = quarrel(110);
-    let here = usize::from(held_paths(&mut world, 0).is_empty());
+    let here = usize::from(held_paths(&world, 0).is_empty());
     let there = 1 - here;
     for restarted in [false, true] {
         if restarted {
@@ -42,18 +38,18 @@ fn a_path_that_changes_back_and_forth_is_held_and_both_nodes_say_so_also_after_a
             world.start(here);
             world.run_ms(5_000);
         }
-        let held = held_paths(&mut world, here);
+        let held = held_paths(&world, here);
         assert_eq!(held.len(), 1, "restarted: {restarted}");
-        assert_eq!(held[0].get("reason"), Some(&Tree::from("flapping")));
-        assert!(matches!(held[0].get("since"), Some(Tree::Int(_))));
-        let said = world.of_peer(there, here, "message").unwrap_or_default();
+        assert_eq!(held[0].reason, "flapping");
+        assert!(held[0].since.is_some());
+        let said = world.of_peer(there, here).message.unwrap_or_default();
         assert!(said.contains("dhcp: held: it changed back and forth"), "the other node: {said}");
         assert!(!world.is_in_sync());
     }
 
     world.done(here, approve());
     world.settle();
-    assert!(held_paths(&mut world, here).is_empty());
+    assert!(held_paths(&world, here).is_empty());
     world.assert_equal();
 }
 
@@ -75,7 +71,7 @@ fn a_held_share_is_told_to_every_peer_also_after_a_restart_and_no_longer_once_it
         }
         assert_eq!(world.hold(0), Some("mass_deletion"), "restarted: {restarted}");
         for other in [1, 2] {
-            let said = world.of_peer(other, 0, "message").unwrap_or_default();
+            let said = world.of_peer(other, 0).message.unwrap_or_default();
             assert!(said.contains("held there: 11 of 12 files vanished at once"), "m{other}: {said}");
             assert!(said.contains("`owsync reject`"), "m{other}: {said}");
         }

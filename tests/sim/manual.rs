@@ -34,7 +34,7 @@ fn what_changes_on_either_side_waits_and_is_listed_and_a_sync_lets_it_all_cross(
     assert_eq!(world.read(1, "dhcp").as_deref(), Some("one"));
     assert_eq!(world.read(0, "firewall"), None);
     assert_eq!(world.owed(0).get("firewall"), Some(&"manual"));
-    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("pending_there"));
+    assert_eq!(world.of_peer(1, 0).reason.as_deref(), Some("pending_there"));
     // A restart forgets nothing of it.
     world.stop(0);
     world.start(0);
@@ -51,8 +51,8 @@ fn what_changes_on_either_side_waits_and_is_listed_and_a_sync_lets_it_all_cross(
     world.write(0, "dhcp", "three");
     world.run(Duration::from_secs(120));
     assert_eq!(world.read(1, "dhcp").as_deref(), Some("two"));
-    assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("unreleased"));
-    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("unreleased_there"));
+    assert_eq!(world.of_peer(0, 1).reason.as_deref(), Some("unreleased"));
+    assert_eq!(world.of_peer(1, 0).reason.as_deref(), Some("unreleased_there"));
 }
 
 #[test]

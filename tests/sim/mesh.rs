@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use owsync::model::settings::{Accept, Address, PeerSettings};
 use owsync::model::{Direction, Key, PeerName, escape, limits};
+use owsync::node::api::status::PeerState;
 use owsync::node::api::{Command, Reply, Tree};
 use owsync::proto::handshake;
 
@@ -61,7 +62,7 @@ fn cluster(seed: u64, machines: usize) -> World {
 /// The machines that a machine has a session with.
 fn sessions(world: &mut World, id: MachineId) -> Vec<MachineId> {
     let machines = world.machines.len();
-    (0..machines).filter(|other| world.of_peer(id, *other, "connected").as_deref() == Some("true")).collect()
+    (0..machines).filter(|other| world.of_peer(id, *other).connected).collect()
 }
 
 /// Time passes until each of these machines has sessions with exactly all others of them.
@@ -104,11 +105,11 @@ fn two_nodes_that_one_reference_invited_sync_without_it() {
     let mut world = cluster(500, 3);
     until_each_to_each(&mut world, &[0, 1, 2]);
     for (id, other) in [(1, 2), (2, 1)] {
-        assert_eq!(world.of_peer(id, other, "introduced_by").as_deref(), Some("m0"));
-        assert_eq!(world.of_peer(id, other, "path").as_deref(), Some("direct"));
-        assert_eq!(world.of_peer(id, other, "in_sync").as_deref(), Some("true"));
+        assert_eq!(world.of_peer(id, other).introduced_by.as_deref(), Some("m0"));
+        assert_eq!(world.of_peer(id, other).path.as_deref(), Some("direct"));
+        assert_eq!(world.of_peer(id, other).in_sync, Some(true));
     }
-    assert_eq!(world.of_peer(0, 1, "introduced_by"), None, "it joined here");
+    assert_eq!(world.of_peer(0, 1).introduced_by, None, "it joined here");
     world.stop(0);
     world.run_ms(5_000);
     assert_reaches(&mut world, 1, &[2], "without the reference");
@@ -197,14 +198,14 @@ fn nodes_that_cannot_connect_are_relayed() {
     assert_reaches(&mut world, 1, &[0, 2], "by way of the reference");
     world.run_ms(120_000);
     for (id, other) in [(1, 2), (2, 1)] {
-        assert_eq!(world.of_peer(id, other, "path").as_deref(), Some("relayed by m0"));
-        assert_eq!(world.of_peer(id, other, "connected").as_deref(), Some("false"));
+        assert_eq!(world.of_peer(id, other).path.as_deref(), Some("relayed by m0"));
+        assert!(!world.of_peer(id, other).connected);
     }
     assert!(world.is_in_sync());
     // With the reference gone they miss each other.
     world.stop(0);
     world.run_ms(5_000);
-    assert_eq!(world.of_peer(1, 2, "path").as_deref(), Some("none"));
+    assert_eq!(world.of_peer(1, 2).path.as_deref(), Some("none"));
     assert!(!world.is_in_sync());
     world.set_cut(1, 2, false);
     assert_reaches(&mut world, 1, &[2], "directly, once there is a way");
@@ -225,7 +226,7 @@ fn forgetting_is_told_to_all_and_final() {
         world.run_ms(60_000);
         assert!(!knows(&world, 2, 3), "and who was away");
         assert!(sessions(&mut world, 3).is_empty(), "nobody accepts it");
-        assert_eq!(world.of_peer(3, 0, "reason").as_deref(), Some("not_accepted_there"));
+        assert_eq!(world.of_peer(3, 0).reason.as_deref(), Some("not_accepted_there"));
         // Restarts of everybody change nothing.
         for id in 0..4 {
             world.kill(id);
@@ -253,7 +254,7 @@ fn a_reference_that_is_gone_can_be_forgotten_by_all() {
     world.settle();
     for id in [1, 2] {
         assert!(!knows(&world, id, 0));
-        assert_eq!(world.of_peer(id, 0, "state").as_deref(), Some("forgotten"));
+        assert_eq!(world.of_peer(id, 0).state, PeerState::Forgotten);
     }
     // It does not come back by itself, although it dials nodes whose configuration still has its key.
     world.peer(0, 1);
@@ -298,7 +299,7 @@ fn an_introduction_by_anybody_else_is_refused() {
     join(&mut world, 2);
     world.run_ms(120_000);
     assert!(!knows(&world, 2, 1));
-    assert_eq!(world.of_peer(1, 2, "path").as_deref(), Some("relayed by m0"));
+    assert_eq!(world.of_peer(1, 2).path.as_deref(), Some("relayed by m0"));
 }
 
 /// F113: what the section of the introducer forbids, it forbids to those that it introduced.
@@ -310,7 +311,7 @@ fn an_introduced_node_may_no_more_than_its_introducer() {
     join(&mut world, 2);
     let connected = |world: &mut World| sessions(world, 2) == [0, 1];
     assert!(world.run_until(Duration::from_secs(300), connected));
-    assert_eq!(world.of_peer(2, 1, "direction").as_deref(), Some("send"));
+    assert_eq!(world.of_peer(2, 1).direction.as_deref(), Some("send"));
     world.write(1, "news", "not for the third");
     world.run_ms(10_000);
     assert_eq!(world.read(0, "news").as_deref(), Some("not for the third"));
@@ -331,7 +332,7 @@ fn a_told_address_is_only_a_place_to_look() {
     world.run_ms(60_000);
     world.stop(2);
     let named = |world: &mut World| {
-        let message = world.of_peer(1, 2, "message");
+        let message = world.of_peer(1, 2).message;
         message.is_some_and(|text| text.contains("a different node answers at that address"))
     };
     assert!(world.run_until(Duration::from_secs(300), named));
@@ -355,9 +356,7 @@ fn a_token_is_shown_to_nobody_but_the_node_that_made_it() {
         world.start(1);
         show_token(&mut world, 1, 0);
         world.run_ms(10_000);
-        let status = world.status(2);
-        let Some(Tree::List(waiting)) = status.get("waiting") else { panic!("{status:?}") };
-        let Some(Tree::Text(said)) = waiting.first().and_then(|one| one.get("message")) else { panic!("{waiting:?}") };
+        let said = &world.status(2).waiting[0].message;
         assert_eq!(said.contains("was not made by this reference"), right, "{said}");
     }
 }

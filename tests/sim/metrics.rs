@@ -87,7 +87,7 @@ fn what_travels_lands_and_is_written_is_counted_on_both_sides() {
         (after["owsync_share_files{share=\"main\"}"], after["owsync_share_size_bytes{share=\"main\"}"]),
         (2.0, 1001.0)
     );
-    assert_eq!((more("owsync_landed_paths_total"), more("owsync_content_received_bytes_total")), (2.0, 1001.0));
+    assert_eq!((more("owsync_applied_paths_total"), more("owsync_content_received_bytes_total")), (2.0, 1001.0));
     assert!(more("owsync_flash_written_bytes_total") > 1001.0, "content, and what is known of it");
     assert!(more("owsync_session_received_bytes_total") > 1001.0);
     let applied = more("owsync_apply_duration_seconds_count");
@@ -132,11 +132,11 @@ fn conflicts_holds_and_rollbacks_are_counted_and_what_waits_is_named() {
     world.settle();
     world.write(0, "f", "on trial");
     assert!(world.run_until(Duration::from_secs(5), |world| world.read(1, "f").as_deref() == Some("on trial")));
-    assert_eq!(samples(&mut world, 1)["owsync_share_on_trial{share=\"main\"}"], 1.0);
+    assert_eq!(samples(&mut world, 1)["owsync_share_unconfirmed{share=\"main\"}"], 1.0);
     world.done(1, Command::Rollback { share: None });
     world.settle();
     let back = samples(&mut world, 1);
-    assert_eq!((back["owsync_rollbacks_total"], back["owsync_share_on_trial{share=\"main\"}"]), (1.0, 0.0));
+    assert_eq!((back["owsync_rollbacks_total"], back["owsync_share_unconfirmed{share=\"main\"}"]), (1.0, 0.0));
     world.share_settings(1).confirm = None;
     world.reload(1);
     world.settle();
@@ -165,7 +165,7 @@ fn what_cannot_land_is_counted_as_owed() {
     world.write(0, "f", "no room");
     world.run(Duration::from_secs(30));
     let owed = samples(&mut world, 1);
-    assert_eq!(owed["owsync_share_owed_paths{share=\"main\"}"], 1.0);
+    assert_eq!(owed["owsync_share_pending_paths{share=\"main\"}"], 1.0);
     assert_eq!(owed["owsync_share_held_paths{share=\"main\"}"], 0.0, "no person is needed");
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use owsync::model::settings::Accept;
 use owsync::model::{PeerName, escape};
+use owsync::node::api::status::PeerState;
 use owsync::node::api::{Command, DiffWith, Fault, Former, Reply, Tree};
 
 use super::world::{World, main, path};
@@ -29,13 +30,6 @@ fn peer(text: &str) -> PeerName {
     PeerName(text.into())
 }
 
-fn keys(tree: &Tree, key: &str) -> Vec<String> {
-    match tree.get(key) {
-        Some(Tree::Map(fields)) => fields.iter().map(|(key, _)| key.clone()).collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
 fn pause(text: &str) -> Command {
     Command::Pause { peer: Some(peer(text)), share: None, reason: None, seconds: None }
 }
@@ -46,8 +40,7 @@ fn pause(text: &str) -> Command {
 fn a_peer_that_dialled_in_has_a_name_and_namesakes_have_ids() {
     let (mut world, ids) = two_namesakes(180);
     let labels = ids.clone().map(|id| format!("OpenWrt ({})", &id[..8]));
-    let mut shown = keys(&world.done(0, Command::Peers), "peers");
-    shown.sort();
+    let shown: Vec<String> = world.status(0).peers.into_keys().collect();
     let mut expected = labels.to_vec();
     expected.sort();
     assert_eq!(shown, expected);
@@ -73,9 +66,7 @@ fn a_peer_that_dialled_in_has_a_name_and_namesakes_have_ids() {
     world.write(2, "free", "goes on");
     world.run_ms(60_000);
     assert_eq!((world.read(0, "paused"), world.read(0, "free").as_deref()), (None, Some("goes on")));
-    let peers = world.done(0, Command::Peers);
-    let first = peers.get("peers").and_then(|peers| peers.get(&labels[0])).unwrap();
-    assert_eq!(first.get("state"), Some(&Tree::Text("paused".into())), "{first:?}");
+    assert_eq!(world.of_named(0, &labels[0]).state, PeerState::Paused);
 
     // By the name that status shows, it goes on.
     world.done(0, Command::Resume { peer: Some(peer(&labels[0])), share: None });
@@ -154,25 +145,24 @@ fn a_join_text_that_is_used_or_expired_says_so_on_both_sides() {
     let token = invite(&mut world);
 
     join(&mut world, 1, token);
-    assert_eq!(world.of_peer(1, 0, "connected").as_deref(), Some("true"), "the first may enter");
+    assert!(world.of_peer(1, 0).connected, "the first may enter");
     join(&mut world, 2, token);
     let late = invite(&mut world);
     world.run(Duration::from_secs(25 * 3_600));
     join(&mut world, 3, late);
 
     for (id, words) in [(2, "was used already"), (3, "expired")] {
-        let said = world.of_peer(id, 0, "message").unwrap();
+        let said = world.of_peer(id, 0).message.unwrap();
         assert!(said.contains(words) && said.contains("owsync invite"), "m{id}: {said}");
         let node = world.node(id).id().to_hex();
-        let status = world.status(0);
-        let Some(Tree::List(waiting)) = status.get("waiting") else { panic!("{status:?}") };
-        let one = waiting.iter().find(|one| one.get("node") == Some(&Tree::Text(node.clone()))).unwrap();
-        assert!(matches!(one.get("message"), Some(Tree::Text(text)) if text.contains(words)), "{one:?}");
+        let waiting = world.status(0).waiting;
+        let one = waiting.iter().find(|one| one.node == node).unwrap();
+        assert!(one.message.contains(words), "{one:?}");
         // Accepting it is still possible.
         world.done(0, Command::Accept { peer: Some(node) });
     }
     world.run_ms(120_000);
-    assert!([1, 2, 3].iter().all(|id| world.of_peer(*id, 0, "connected").as_deref() == Some("true")));
+    assert!([1, 2, 3].iter().all(|id| world.of_peer(*id, 0).connected));
 }
 
 /// With `accept known` a peer section belongs to the identity that was accepted for it, also where it pins none.
@@ -211,11 +201,8 @@ fn an_include_that_matches_nothing_is_named_in_status() {
     world.settle();
 
     for id in [0, 1] {
-        let status = world.status(id);
-        let share = status.get("shares").and_then(|shares| shares.get("main")).unwrap();
-        let idle = ["wireles", "vpn/*.conf"].map(|one| Tree::Text(one.into())).to_vec();
-        assert_eq!(share.get("includes_without_match"), Some(&Tree::List(idle)), "m{id}");
-        assert_eq!(status.get("in_sync"), Some(&Tree::Bool(true)), "it is no trouble");
+        assert_eq!(world.share(id).includes_without_match, ["wireles", "vpn/*.conf"], "m{id}");
+        assert!(world.status(id).in_sync, "it is no trouble");
     }
 }
 
@@ -292,9 +279,8 @@ fn a_path_that_a_symlink_blocks_is_skipped() {
     assert_eq!(world.read(1, "other").as_deref(), Some("one"), "nothing waits for it");
     for id in [0, 1] {
         let summary = world.node(id).summary();
-        let Some(Tree::List(skipped)) = summary.get("skipped") else { panic!("{summary:?}") };
-        let named = |name: &str| skipped.iter().any(|one| one.get("path") == Some(&Tree::Text(name.into())));
+        let named = |name: &str| summary.skipped.iter().any(|one| one.path == path(name));
         assert!(named("dir/a") && named("file"), "m{id}: {summary:?}");
-        assert_eq!(summary.get("failed"), Some(&Tree::List(Vec::new())), "m{id}");
+        assert!(summary.failed.is_empty(), "m{id}");
     }
 }

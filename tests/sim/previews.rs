@@ -39,7 +39,7 @@ fn list<'a>(reply: &'a Tree, key: &str) -> &'a [Tree] {
 }
 
 fn rows(reply: &Tree) -> BTreeSet<Row> {
-    list(reply, "would")
+    list(reply, "preview")
         .iter()
         .map(|row| {
             let waits = row.get("waits") == Some(&Tree::Bool(true));
@@ -119,7 +119,7 @@ fn a_sync_is_told_path_by_path_before_it_is_done() {
         ]
         .into()
     );
-    let size = |path: &str| list(&told, "would").iter().find(|row| field(row, "path") == path)?.get("size").cloned();
+    let size = |path: &str| list(&told, "preview").iter().find(|row| field(row, "path") == path)?.get("size").cloned();
     assert_eq!(size("dhcp"), Some(Tree::Int(7)), "of what would lie there");
     assert_eq!(size("system"), Some(Tree::Int(14)), "of what would go");
 
@@ -154,7 +154,7 @@ fn a_held_share_is_told_what_approve_and_what_reject_would_do() {
         world.write(0, "f19", "changed");
         let would_hold = asked(&mut world, 0, sync(true));
         assert!(rows(&would_hold).iter().all(|row| row.4), "the guard would say no: {would_hold:?}");
-        assert!(list(&would_hold, "would").iter().all(|row| field(row, "why").contains("15 of 20 files vanished")));
+        assert!(list(&would_hold, "preview").iter().all(|row| field(row, "why").contains("15 of 20 files vanished")));
         world.done(0, sync(false));
         assert_eq!(world.hold(0), Some("mass_deletion"));
         let waits = asked(&mut world, 0, sync(true));

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use owsync::model::settings::{Accept, FirstSync, HistoryBounds};
 use owsync::model::{Direction, PeerName};
-use owsync::node::api::{Command, Tree};
+use owsync::node::api::Command;
+use owsync::node::api::status::PeerState;
 
 use super::world::{MachineId, World, main, path};
 
@@ -141,14 +142,7 @@ fn a_removed_peer_leaves_and_a_new_one_is_called_at_once() {
     world.reload(0);
     world.run_ms(30_000);
     assert_eq!((ends(&world, 0, 1), ends(&world, 0, 2)), (1, 0));
-    assert!(
-        world
-            .done(0, Command::Peers)
-            .get("peers")
-            .unwrap()
-            .get("m1")
-            .is_none_or(|peer| peer.get("state") == Some(&Tree::from("away")))
-    );
+    assert!(world.status(0).peers.get("m1").is_none_or(|peer| peer.state == PeerState::Away));
     assert!(world.log_has(1, "it does not take connections from this node's address"), "m1 is told why");
     world.machines[0].settings.peers = kept;
     world.reload(0);
@@ -222,9 +216,7 @@ fn another_name_is_told_to_everybody() {
     world.machines[0].settings.name = "gateway".into();
     world.reload(0);
     world.settle();
-    let peers = world.done(1, Command::Peers);
-    let name = peers.get("peers").and_then(|peers| peers.get("m0")).and_then(|peer| peer.get("name")).cloned();
-    assert_eq!(name, Some(Tree::from("gateway")));
+    assert_eq!(world.of_peer(1, 0).name.as_deref(), Some("gateway"));
 }
 
 #[test]

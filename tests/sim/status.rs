@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use owsync::model::settings::{Mode, ShareSettings};
 use owsync::model::{Direction, PeerName, RelPath, ShareName};
+use owsync::node::api::record::Field;
+use owsync::node::api::status::PathStatus;
 use owsync::node::api::{Command, Tree};
 use owsync::proto::Message;
 use owsync::proto::message::Progress;
@@ -23,22 +25,8 @@ fn couple(seed: u64) -> World {
     world
 }
 
-fn of_share<'a>(status: &'a Tree, key: &str) -> Option<&'a Tree> {
-    status.get("shares")?.get("main")?.get(key)
-}
-
-fn paths_of(world: &mut World, id: MachineId, key: &str) -> Vec<String> {
-    listed(of_share(&world.status(id), key))
-}
-
-/// The paths in a list of an answer.
-fn listed(list: Option<&Tree>) -> Vec<String> {
-    let Some(Tree::List(list)) = list else { return Vec::new() };
-    let path = |one: &Tree| match one.get("path") {
-        Some(Tree::Text(text)) => text.clone(),
-        other => panic!("no path: {other:?}"),
-    };
-    list.iter().map(path).collect()
+fn paths(list: Vec<PathStatus>) -> Vec<String> {
+    list.into_iter().map(|one| one.path).collect()
 }
 
 fn listed_texts(list: Option<&Tree>) -> Vec<String> {
@@ -51,7 +39,7 @@ fn listed_texts(list: Option<&Tree>) -> Vec<String> {
 }
 
 fn is_in_sync(world: &mut World, id: MachineId) -> bool {
-    world.status(id).get("in_sync") == Some(&Tree::Bool(true))
+    world.status(id).in_sync
 }
 
 /// F85: shares are common by their names; without a common one nothing is in sync, and both are named.
@@ -64,7 +52,7 @@ fn without_a_common_share_nobody_is_in_sync() {
     world.run(Duration::from_secs(30));
     for (id, other) in [(0, 1), (1, 0)] {
         assert!(!is_in_sync(&mut world, id));
-        assert_eq!(world.of_peer(id, other, "reason").as_deref(), Some("no_common_share"));
+        assert_eq!(world.of_peer(id, other).reason.as_deref(), Some("no_common_share"));
         let summary = world.summary(id);
         assert!(summary.contains("main") && summary.contains("mian"), "{summary}");
     }
@@ -99,8 +87,8 @@ fn a_missing_include_is_a_reason_on_both_sides() {
     world.start_all();
     world.write(0, "dhcp", "one");
     world.run(Duration::from_secs(30));
-    assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("no_include_there"));
-    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("no_include"));
+    assert_eq!(world.of_peer(0, 1).reason.as_deref(), Some("no_include_there"));
+    assert_eq!(world.of_peer(1, 0).reason.as_deref(), Some("no_include"));
     assert!(!is_in_sync(&mut world, 0) && !is_in_sync(&mut world, 1));
 }
 
@@ -143,7 +131,7 @@ fn a_share_that_is_paused_there_is_not_in_sync_here() {
     world.write(1, "dhcp", "two");
     world.run(Duration::from_secs(5));
     assert!(!is_in_sync(&mut world, 0));
-    assert!(world.of_peer(0, 1, "message").unwrap().contains("moving"));
+    assert!(world.of_peer(0, 1).message.unwrap().contains("moving"));
     world.done(1, Command::Resume { peer: None, share: Some(main()) });
     world.settle();
     assert_eq!(world.read(0, "dhcp").as_deref(), Some("two"));
@@ -189,10 +177,9 @@ fn a_peer_that_is_turned_away_is_named() {
     world.run(Duration::from_secs(40));
     let summary = world.summary(0);
     assert!(summary.contains("turned away, because 8 sessions are open (max_sessions): m"), "{summary}");
-    let Some(Tree::List(waiting)) = world.status(0).get("waiting").cloned() else { panic!("a list") };
-    assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0].get("reason"), Some(&Tree::from("too_many_sessions")));
-    let away = (1..count).filter(|id| world.of_peer(*id, 0, "reason").as_deref() == Some("too_many_sessions"));
+    let waiting: Vec<String> = world.status(0).waiting.into_iter().map(|one| one.reason).collect();
+    assert_eq!(waiting, ["too_many_sessions"]);
+    let away = (1..count).filter(|id| world.of_peer(*id, 0).reason.as_deref() == Some("too_many_sessions"));
     assert_eq!(away.collect::<Vec<_>>().len(), 1);
 }
 
@@ -211,7 +198,7 @@ fn local_deviations_of_a_receiver_are_listed() {
     world.write(1, "f2", "local");
     world.write(1, "own", "local");
     world.run(Duration::from_secs(130));
-    assert_eq!(paths_of(&mut world, 1, "deviations"), ["f1", "f2", "own"]);
+    assert_eq!(paths(world.share(1).deviations), ["f1", "f2", "own"]);
     for id in [0, 1] {
         assert_eq!(world.summary(id), "in sync; 3 paths left out: 3 by direction", "m{id}");
     }
@@ -219,7 +206,10 @@ fn local_deviations_of_a_receiver_are_listed() {
     world.write(1, "later", "local");
     for peer in [None, Some(PeerName("m0".into()))] {
         let preview = world.done(1, Command::Sync { peer, share: None, dry_run: true, wait: false });
-        assert_eq!(listed(preview.get("deviations")), ["f1", "f2", "own", "later"]);
+        assert_eq!(
+            paths(preview.get("deviations").and_then(Vec::from_tree).unwrap_or_default()),
+            ["f1", "f2", "own", "later"]
+        );
     }
     world.remove(1, "later");
     world.settle();
@@ -227,7 +217,7 @@ fn local_deviations_of_a_receiver_are_listed() {
     world.write(0, "f2", "two");
     world.settle();
     assert_eq!(world.read(1, "f2").as_deref(), Some("two"));
-    assert_eq!(paths_of(&mut world, 1, "deviations"), ["f1", "own"]);
+    assert_eq!(paths(world.share(1).deviations), ["f1", "own"]);
 }
 
 /// F95: the cause is named first, however many paths wait for it, on both sides.
@@ -243,7 +233,7 @@ fn the_cause_of_what_is_pending_comes_first() {
     }
     world.write(0, "zbig", "bad");
     world.run(Duration::from_secs(20));
-    assert_eq!(paths_of(&mut world, 1, "pending")[0], "zbig");
+    assert_eq!(paths(world.share(1).pending)[0], "zbig");
     for id in [0, 1] {
         let summary = world.summary(id);
         assert!(
@@ -264,9 +254,8 @@ fn a_hold_that_approve_ends_needs_the_user() {
     }
     world.tell(0, Command::Sync { peer: None, share: None, dry_run: false, wait: false });
     world.run(Duration::from_secs(60));
-    let status = world.status(0);
-    let hold = of_share(&status, "hold").expect("it is held");
-    assert_eq!(hold.get("needs_user"), Some(&Tree::Bool(true)), "{hold:?}");
+    let hold = world.share(0).hold.expect("it is held");
+    assert!(hold.needs_user, "{hold:?}");
     world.done(0, Command::Approve { share: None, path: None, pick: None, dry_run: false });
     world.run(Duration::from_secs(10));
     assert_eq!(world.hold(0), None, "and approve ends it");
@@ -294,9 +283,7 @@ fn what_was_sent_is_told_where_it_was_made() {
         "{told:?}"
     );
     assert!(world.log_has(0, "dhcp sent to m"));
-    let status = world.status(0);
-    let last = of_share(&status, "last_sent").expect("the last change");
-    assert_eq!(last.get("files"), Some(&Tree::Int(1)));
+    assert_eq!(world.share(0).last_sent.expect("the last change").files, 1);
     assert_eq!(sent(&world, 1), [] as [String; 0], "who relays did not make it");
     // `owsync log` lists it too: of all, of this path, and of either peer; not of another path or for a reason.
     let asked = |world: &mut World, id, path: Option<&str>, why, node: Option<&str>| {
@@ -344,18 +331,17 @@ fn a_change_that_is_unconfirmed_there_is_not_in_sync_here() {
     world.reload(1);
     world.settle();
     world.write(0, "network", "new");
-    let seen = world.run_until(Duration::from_secs(5), |world| {
-        world.of_peer(0, 1, "reason").as_deref() == Some("unconfirmed_there")
-    });
+    let seen = world
+        .run_until(Duration::from_secs(5), |world| world.of_peer(0, 1).reason.as_deref() == Some("unconfirmed_there"));
     assert!(seen, "{}", world.summary(0));
-    assert_eq!(world.of_peer(0, 1, "message").as_deref(), Some("m1 has 1 path awaiting confirmation there"));
+    assert_eq!(world.of_peer(0, 1).message.as_deref(), Some("m1 has 1 path awaiting confirmation there"));
     world.done(1, Command::Confirm { share: None });
     world.settle();
     assert_eq!(world.summary(0), "in sync");
 }
 
 fn reason(world: &mut World, id: MachineId, other: MachineId) -> Option<String> {
-    world.of_peer(id, other, "reason")
+    world.of_peer(id, other).reason
 }
 
 /// F85: what one machine says of the pair, and of itself as a whole, also while nobody is connected.
@@ -459,7 +445,7 @@ fn what_a_peer_says_and_does_not_say_is_a_reason() {
     world.start_all();
     world.write(0, "dhcp", "one");
     world.run(Duration::from_secs(5));
-    let of = |world: &mut World| world.of_named(0, "stranger", "reason");
+    let of = |world: &mut World| world.of_named(0, "stranger").reason;
     let mut peer = world.meet(0, |hello| hello.rank = 1);
     peer.until_wanted(&mut world);
     assert_eq!(of(&mut world).as_deref(), Some("exchanging"), "it has said nothing of its files");

@@ -47,7 +47,7 @@ fn a_run_is_undone_as_a_whole_and_that_travels() {
     let (mut world, run) = after_a_batch(90);
     let reply = world.done(1, Command::Undo { run });
     assert_eq!(texts(&reply, "paths").len(), 3, "{reply:?}");
-    assert_eq!(texts(&reply, "left"), [""; 0]);
+    assert_eq!(texts(&reply, "unchanged"), [""; 0]);
     world.settle();
     for id in [0, 1] {
         assert_eq!(files(&world, id), [Some("before".into()), Some("it was here".into()), None], "m{id}");
@@ -69,7 +69,7 @@ fn what_changed_since_stays_and_is_named() {
     world.write(0, "dhcp", "changed since");
     world.settle();
     let reply = world.done(1, Command::Undo { run });
-    assert_eq!(texts(&reply, "left"), ["dhcp"]);
+    assert_eq!(texts(&reply, "unchanged"), ["dhcp"]);
     world.settle();
     assert_eq!(files(&world, 0), [Some("changed since".into()), Some("it was here".into()), None]);
 

@@ -109,7 +109,7 @@ fn f64_a_deletion_is_remembered_through_a_reboot_that_clears_var() {
 
     b.node.stop();
     a.node.remove("dhcp");
-    until("the deletion is known", || a.node.main()["deleted"] == json!(1));
+    until("the deletion is known", || a.node.main()["tombstones"] == json!(1));
     a.node.stop();
     drop(first);
     let Some(_second) = boot(a.node, &a.bus) else { return };

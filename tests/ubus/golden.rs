@@ -7,8 +7,8 @@ use std::time::Duration;
 use owsync::daemon::ubus::blobmsg;
 use owsync::daemon::ubus::message::{self, Body, Message, Outbox};
 use owsync::daemon::ubus::methods::signature;
-use owsync::node::api::{Command, Tree};
-use owsync::ops::{Access, Argument, Arguments, Form, Kind, Op, Request};
+use owsync::node::api::Tree;
+use owsync::ops::{Access, Argument, Arguments, Form, Kind, Op, Read, Request};
 
 const ADD_OBJECT: &str = "0006000100000000000000700200000b6f7773796e63000006000060820000100006737461747573000000008200004c000473796e63000085000010000470656572000000000003850000100005666f726365000000000785000010000362696700000000000004850000100003616e7900000000000000";
 const INVOKE_STATUS: &str = "0005000244a677af0000003403000008f644f9de0400000b73746174757300000c000009726f6f74000000000d000009726f6f740000000007000004";
@@ -53,7 +53,7 @@ fn what_is_asked_of_ubusd_is_written_as_libubus_writes_it() {
     }
     const fn method(name: &'static str, arguments: &'static [Argument]) -> Op {
         let (access, takes) = (Access::Read, Duration::ZERO);
-        let read = |_: &Arguments<'_>| Ok(Request::Command(Command::Status));
+        let read = |_: &Arguments<'_>| Ok(Request::Read(Read::Status));
         Op { name, command: None, help: "", detail: "", access, arguments, takes, read }
     }
     const METHODS: &[Op] =

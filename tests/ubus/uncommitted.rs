@@ -36,7 +36,7 @@ fn status_names_the_packages_that_nobody_committed() {
     assert_eq!(told(), json!(["network"]));
     let printed = a.node.command(&["shares"]).output().unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
-    assert!(printed.contains("network has uncommitted changes (uci commit makes them travel)"), "{printed}");
+    assert!(printed.contains("network has uncommitted changes (not synced until `uci commit`)"), "{printed}");
     // As `uci commit` and `uci revert` leave them.
     fs::write(a.root().join("tmp/.uci/network"), "").unwrap();
     fs::remove_dir_all(a.root().join("var/run/rpcd")).unwrap();

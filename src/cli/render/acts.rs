@@ -1,15 +1,15 @@
-//! What came of a command that does something.
+//! Renders the result of a command that does something.
 
 use crate::cli::render::status::exceptions;
 use crate::cli::render::{Fields, Look, count, preview};
 use crate::model::WallTime;
-use crate::node::api::Tree;
+use crate::node::api::{Tree, record};
 use crate::ops::Op;
 
 /// What came of a command, and its exit code.
 pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
-    if answer.get("would").is_some() {
-        return (preview::would(answer), 0);
+    if answer.get("preview").is_some() {
+        return (preview::preview(answer), 0);
     }
     let number = |key: &str| answer.number(key).unwrap_or(0);
     let share = || match answer.text("share") {
@@ -22,9 +22,9 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
         "sync" => return sync(answer, look),
         "pause" => match answer.number("until") {
             Some(until) => {
-                format!("paused until {}; `owsync resume` goes on before\n", WallTime(until.saturating_mul(1000)))
+                format!("paused until {}; `owsync resume` ends the pause\n", WallTime(until.saturating_mul(1000)))
             }
-            None => "paused; `owsync resume` goes on\n".to_string(),
+            None => "paused until `owsync resume`\n".to_string(),
         },
         "resume" => "resumed\n".to_string(),
         // A number of paths, or one for the share itself.
@@ -34,54 +34,45 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
         "forget_peer" => {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
-        "restore" | "undo" | "rollback" => landed(answer),
-        "confirm" => "confirmed: it stays\n".to_string(),
-        "forget" => format!("forgot {}\n", count(number("forgotten"), "former version")),
+        "restore" | "undo" | "rollback" => restored(answer),
+        "confirm" => "confirmed\n".to_string(),
+        "forget" => format!("forgot {}\n", count(number("forgotten").unsigned_abs(), "previous version")),
         _ => String::new(),
     };
     (if look.quiet { String::new() } else { text }, 0)
 }
 
-/// What came back, and what stays because it changed since.
-fn landed(answer: &Tree) -> String {
-    let names = |key| -> Vec<&str> {
-        let texts = answer.list(key).iter().filter_map(|one| match one {
-            Tree::Text(text) => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect()
-    };
+/// What was restored, and what is left unchanged because it changed since.
+fn restored(answer: &Tree) -> String {
     let run = answer.number("run").unwrap_or(0);
     let mut text = format!(
-        "share {}: back as before: {} (run {run}; `owsync undo {run}` takes that back)\n",
+        "share {}: restored {} (run {run}; `owsync undo {run}` reverts this)\n",
         answer.text("share"),
-        names("paths").join(", ")
+        texts(answer, "paths").join(", ")
     );
-    let left = names("left");
-    if !left.is_empty() {
-        text.push_str(&format!("left as they are, because they changed since: {}\n", left.join(", ")));
+    let unchanged = texts(answer, "unchanged");
+    if !unchanged.is_empty() {
+        text.push_str(&format!("left unchanged, because they changed since: {}\n", unchanged.join(", ")));
     }
     text
 }
 
-/// What a sync came to, or would.
+/// The texts in a list of an answer.
+fn texts(answer: &Tree, key: &str) -> Vec<String> {
+    record::take(answer, key)
+}
+
+/// What a sync came to.
 fn sync(answer: &Tree, look: &Look) -> (String, u8) {
     if answer.flag("started") {
-        let text = "started; `owsync status` tells how it goes\n";
+        let text = "started; see `owsync status` for the progress\n";
         return (if look.quiet { String::new() } else { text.into() }, 0);
     }
     if answer.flag("in_sync") {
-        let text = format!("in sync{}\n", exceptions(answer));
+        let text = format!("in sync{}\n", exceptions(&texts(answer, "exceptions")));
         return (if look.quiet { String::new() } else { text }, 0);
     }
-    let missing: Vec<String> = answer
-        .list("missing")
-        .iter()
-        .filter_map(|one| match one {
-            Tree::Text(text) => Some(format!("  {text}\n")),
-            _ => None,
-        })
-        .collect();
+    let missing: Vec<String> = texts(answer, "missing").iter().map(|text| format!("  {text}\n")).collect();
     (format!("not in sync:\n{}", missing.concat()), 1)
 }
 
@@ -110,7 +101,7 @@ mod tests {
             (
                 "restore",
                 Tree::map().with("share", "main").with("run", 7u64).with("paths", vec![Tree::from("dhcp")]),
-                "share main: back as before: dhcp (run 7; `owsync undo 7` takes that back)\n",
+                "share main: restored dhcp (run 7; `owsync undo 7` reverts this)\n",
             ),
             (
                 "undo",
@@ -118,11 +109,11 @@ mod tests {
                     .with("share", "main")
                     .with("run", 8u64)
                     .with("paths", vec![Tree::from("dhcp")])
-                    .with("left", vec![Tree::from("network")]),
-                "share main: back as before: dhcp (run 8; `owsync undo 8` takes that back)\n\
-                 left as they are, because they changed since: network\n",
+                    .with("unchanged", vec![Tree::from("network")]),
+                "share main: restored dhcp (run 8; `owsync undo 8` reverts this)\n\
+                 left unchanged, because they changed since: network\n",
             ),
-            ("forget", Tree::map().with("forgotten", 2u64), "forgot 2 former versions\n"),
+            ("forget", Tree::map().with("forgotten", 2u64), "forgot 2 previous versions\n"),
         ] {
             assert_eq!(done(op(name), &answer, &Look::default()), (text.into(), 0));
             assert_eq!(done(op(name), &answer, &Look { quiet: true, ..Look::default() }), (String::new(), 0));

@@ -1,4 +1,4 @@
-//! Former versions, and what changed between them.
+//! Renders previous versions, and what changed between them.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::cli::render::{Fields, Look, Row, said, size, table};
 use crate::model::escape;
 use crate::node::api::Tree;
 
-/// The list of former versions, whose last column is what `show`, `diff` and `restore` take, and what was sent.
+/// The list of previous versions, whose last column is what `show`, `diff` and `restore` take, and what was sent.
 pub fn log(answer: &Tree, look: &Look) -> String {
     let sent = answer.list("sent");
     let mut text = versions(answer.list("versions"), look);
@@ -35,7 +35,7 @@ fn sent_cells(one: &Tree, look: &Look) -> Vec<String> {
 
 fn versions(versions: &[Tree], look: &Look) -> String {
     if versions.is_empty() {
-        return "no former versions\n".into();
+        return "no previous versions\n".into();
     }
     let rows: Vec<Row> = versions
         .iter()
@@ -49,7 +49,7 @@ fn versions(versions: &[Tree], look: &Look) -> String {
                 version.text("node").into(),
                 version.number("run").unwrap_or(0).to_string(),
                 version.text("why").into(),
-                of(size(version.number("size").unwrap_or(0))),
+                of(size(version.number("size").unwrap_or(0).unsigned_abs())),
                 of(version.text("mode").into()),
                 name(version),
             ])
@@ -113,7 +113,7 @@ mod tests {
             "NO  TIME      NODE  RUN  WHY       SIZE     MODE  PATH\n\
              12  08:15:00  r2    7    conflict  1.1 KiB  0644  main:dhcp@12\n"
         );
-        assert_eq!(log(&Tree::map(), &look), "no former versions\n");
+        assert_eq!(log(&Tree::map(), &look), "no previous versions\n");
 
         let sent = Tree::map()
             .with("share", "main")

@@ -61,8 +61,6 @@ pub trait Fields {
     fn flag(&self, key: &str) -> bool;
     /// A list.
     fn list(&self, key: &str) -> &[Tree];
-    /// The fields of a table.
-    fn table(&self, key: &str) -> &[(String, Tree)];
 }
 
 impl Fields for Tree {
@@ -87,13 +85,6 @@ impl Fields for Tree {
     fn list(&self, key: &str) -> &[Tree] {
         match self.get(key) {
             Some(Tree::List(list)) => list,
-            _ => &[],
-        }
-    }
-
-    fn table(&self, key: &str) -> &[(String, Tree)] {
-        match self.get(key) {
-            Some(Tree::Map(fields)) => fields,
             _ => &[],
         }
     }
@@ -149,8 +140,8 @@ pub fn lines(text: &str) -> String {
 }
 
 /// A number of bytes, for people.
-pub fn size(bytes: i64) -> String {
-    let mut value = bytes.unsigned_abs();
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes;
     let mut rest = 0;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024 || unit == "GiB" {
@@ -166,7 +157,7 @@ pub fn size(bytes: i64) -> String {
 }
 
 /// `1 path`, `2 paths`.
-pub fn count(number: i64, noun: &str) -> String {
+pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -1,42 +1,48 @@
-//! Who a node is, and what it counts.
+//! Renders who a node is, and what it counts.
 
-use crate::cli::render::{Fields, Look, Row, said, size, table};
+use crate::cli::render::{Look, Row, size, table};
+use crate::daemon::status::DaemonStatus;
 use crate::node::api::Tree;
+use crate::node::api::status::Identity;
 
-/// Who this node is, what was put in force, the counters, and what happened lately.
-pub fn details(status: &Tree, look: &Look) -> String {
-    let mut text = format!("\n{}", identity(status));
-    let listening: Vec<&str> = status.list("listen").iter().filter_map(said).collect();
-    let texts = ["version", "config", "database"].map(|key| (key, status.text(key).to_string()));
-    for (word, value) in texts.into_iter().chain([("listening on", listening.join(", "))]) {
+/// Who this node is, what was put in force, the counters, and the latest events.
+pub fn details(status: &DaemonStatus, look: &Look) -> String {
+    let node = &status.node;
+    let mut text = format!("\n{}", identity(&node.identity));
+    let config = status.config.as_deref().unwrap_or_default();
+    for (word, value) in [
+        ("version", node.version.as_str()),
+        ("config", config),
+        ("database", &status.database),
+        ("listening on", &status.listen.join(", ")),
+    ] {
         if !value.is_empty() {
             text.push_str(&format!("{word:<14} {value}\n"));
         }
     }
     let in_force: Vec<Row> = status
-        .table("in_force")
+        .in_force
         .iter()
         .map(|(name, notice)| {
-            let time = notice.number("notified").map(|at| look.since(at)).unwrap_or_default();
-            Row::Cells(vec![name.clone(), time, notice.text("failed").into()])
+            let time = look.since(notice.notified.as_secs());
+            Row::Cells(vec![name.clone(), time, notice.failed.clone().unwrap_or_default()])
         })
         .collect();
     if !in_force.is_empty() {
         text.push_str(&format!("\n{}\n", table(&["IN FORCE", "NOTIFIED", "FAILED"], &in_force)));
     }
-    for (name, value) in status.table("counters") {
-        if let Tree::Int(number) = value {
-            let shown = if name.ends_with("_bytes") { size(*number) } else { number.to_string() };
+    if let Tree::Map(counters) = Tree::from(&node.counters) {
+        for (name, value) in counters {
+            let Tree::Int(number) = value else { continue };
+            let number = u64::try_from(number).unwrap_or(0);
+            let shown = if name.ends_with("_bytes") { size(number) } else { number.to_string() };
             text.push_str(&format!("{:<14} {shown}\n", name.trim_end_matches("_bytes")));
         }
     }
-    let events: Vec<Row> = status
-        .list("events")
+    let events: Vec<Row> = node
+        .events
         .iter()
-        .map(|event| {
-            let time = event.number("time").map(|at| look.moment(at)).unwrap_or_default();
-            Row::Cells(vec![time, event.text("event").into(), event.text("text").into()])
-        })
+        .map(|event| Row::Cells(vec![look.moment(event.time.as_secs()), event.event.clone(), event.text.clone()]))
         .collect();
     if !events.is_empty() {
         text.push_str(&format!("\n{}", table(&["TIME", "EVENT", "WHAT"], &events)));
@@ -45,26 +51,25 @@ pub fn details(status: &Tree, look: &Look) -> String {
 }
 
 /// Who this node is.
-pub fn identity(identity: &Tree) -> String {
+pub fn identity(identity: &Identity) -> String {
     let mut text = String::new();
     let mut line = |word: &str, value: &str| {
         if !value.is_empty() {
             text.push_str(&format!("{word:<14} {value}\n"));
         }
     };
-    line("name", identity.text("name"));
-    line("node", identity.text("node"));
-    line("public key", identity.text("public_key"));
+    line("name", &identity.name);
+    line("node", &identity.node);
+    line("public key", identity.public_key.as_deref().unwrap_or_default());
     line("key", &fingerprint(identity));
-    let reference = if identity.flag("reference") { "yes" } else { "no" };
-    line("reference", if identity.get("reference").is_some() { reference } else { "" });
+    line("reference", identity.reference.map_or("", |is| if is { "yes" } else { "no" }));
     text
 }
 
-fn fingerprint(identity: &Tree) -> String {
-    match (identity.text("key_fingerprint"), identity.get("encryption")) {
-        ("", Some(Tree::Bool(false))) => "none: plain mode".into(),
-        ("", _) => String::new(),
-        (fingerprint, _) => format!("fingerprint {fingerprint} (compare it on every node)"),
+fn fingerprint(identity: &Identity) -> String {
+    match (&identity.key_fingerprint, identity.encryption) {
+        (Some(fingerprint), _) => format!("fingerprint {fingerprint} (compare it on every node)"),
+        (None, Some(false)) => "none: plain mode".into(),
+        (None, _) => String::new(),
     }
 }

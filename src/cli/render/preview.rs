@@ -1,18 +1,18 @@
-//! What would happen, path by path.
+//! Renders a preview: what would change, path by path.
 
 use crate::cli::render::{Fields, Row, size, table};
 use crate::node::api::Tree;
 
-/// What would happen, here and there; below it what waits for something, and what is not known.
-pub fn would(answer: &Tree) -> String {
-    let (waiting, going): (Vec<&Tree>, Vec<&Tree>) = answer.list("would").iter().partition(|one| one.flag("waits"));
+/// What would change, here and on peers; below it what is pending, and what is not known.
+pub fn preview(answer: &Tree) -> String {
+    let (waiting, going): (Vec<&Tree>, Vec<&Tree>) = answer.list("preview").iter().partition(|one| one.flag("waits"));
     let mut text = match (&going[..], &waiting[..]) {
-        ([], []) => "nothing would happen\n".to_string(),
-        ([], _) => "nothing would happen at once\n".to_string(),
+        ([], []) => "nothing would change\n".to_string(),
+        ([], _) => "nothing would change at once\n".to_string(),
         _ => rows(&going),
     };
     if !waiting.is_empty() {
-        text.push_str(&format!("\nwaits for what WHY says:\n{}", rows(&waiting)));
+        text.push_str(&format!("\npending, for the reason under WHY:\n{}", rows(&waiting)));
     }
     let listed = i64::try_from(going.len() + waiting.len()).unwrap_or(i64::MAX);
     let rest = answer.number("count").unwrap_or(0).saturating_sub(listed);
@@ -49,7 +49,7 @@ fn rows(list: &[&Tree]) -> String {
             Row::Cells(vec![
                 one.text("where").into(),
                 one.text("what").into(),
-                size(one.number("size").unwrap_or(0)),
+                size(one.number("size").unwrap_or(0).unsigned_abs()),
                 one.text("peer").into(),
                 format!("{}:{}", one.text("share"), one.text("path")),
                 one.text("why").into(),
@@ -75,36 +75,37 @@ mod tests {
     }
 
     #[test]
-    fn what_would_happen_stands_before_what_waits_and_what_is_not_known() {
+    fn changes_come_before_what_is_pending_and_what_is_not_known() {
         let list = vec![
             one("dhcp", "there", "changed", "changed here"),
             one("system", "here", "deleted", "deleted there"),
             one("network", "here", "changed", "the share is held there").with("waits", true),
         ];
         let unknown = Tree::map().with("share", "main").with("peer", "r3").with("message", "not connected");
-        let answer = Tree::map().with("would", list).with("count", 5u64).with("unknown", vec![unknown]);
+        let answer = Tree::map().with("preview", list).with("count", 5u64).with("unknown", vec![unknown]);
 
         assert_eq!(
-            would(&answer),
+            preview(&answer),
             "WHERE  WHAT     SIZE   PEER  PATH         WHY\n\
              there  changed  900 B  r2    main:dhcp    changed here\n\
              here   deleted  900 B  r2    main:system  deleted there\n\
              \n\
-             waits for what WHY says:\n\
+             pending, for the reason under WHY:\n\
              WHERE  WHAT     SIZE   PEER  PATH          WHY\n\
              here   changed  900 B  r2    main:network  the share is held there\n\
              and 2 more\n\
              \n\
              r3, share main: not connected\n"
         );
-        assert_eq!(would(&Tree::map().with("would", Vec::new())), "nothing would happen\n");
+        assert_eq!(preview(&Tree::map().with("preview", Vec::new())), "nothing would change\n");
         let deviation = Tree::map().with("share", "main").with("path", "own").with("message", "changed here");
-        let answer = Tree::map().with("would", Vec::new()).with("deviations", vec![deviation]);
+        let answer = Tree::map().with("preview", Vec::new()).with("deviations", vec![deviation]);
         assert_eq!(
-            would(&answer.with("deviations_count", 3u64)),
-            "nothing would happen\n\nlocal deviation: main:own: changed here\nlocal deviation: and 2 more\n"
+            preview(&answer.with("deviations_count", 3u64)),
+            "nothing would change\n\nlocal deviation: main:own: changed here\nlocal deviation: and 2 more\n"
         );
-        let waits = Tree::map().with("would", vec![one("dhcp", "there", "sent", "not connected").with("waits", true)]);
-        assert!(would(&waits).starts_with("nothing would happen at once\n\nwaits for what WHY says:\n"));
+        let waits =
+            Tree::map().with("preview", vec![one("dhcp", "there", "sent", "not connected").with("waits", true)]);
+        assert!(preview(&waits).starts_with("nothing would change at once\n\npending, for the reason under WHY:\n"));
     }
 }

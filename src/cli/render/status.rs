@@ -1,35 +1,38 @@
-//! Whether everything is in sync, since when, and if not why not and what to do.
+//! Renders the status: whether everything is in sync, since when, and if not, why not and what to do.
 
-use crate::cli::render::{Fields, Look, Row, count, node, said, size, table};
-use crate::node::api::Tree;
+use std::collections::BTreeMap;
 
-/// Paths of a list that are shown unless somebody asks for all.
+use crate::cli::render::{Look, Row, count, node, size, table};
+use crate::daemon::status::DaemonStatus;
+use crate::model::WallTime;
+use crate::node::api::status::{ExchangeStatus, PathStatus, PeerStatus, ShareStatus, WaitingPeer};
+
+/// Paths of a list that are shown without -v.
 const SHOWN: usize = 5;
 
-/// The whole status: a sentence, then peers, shares, and who waits.
-pub fn status(status: &Tree, look: &Look) -> String {
+/// The whole status: a sentence, then peers, shares, and nodes waiting to be accepted.
+pub fn status(status: &DaemonStatus, look: &Look) -> String {
     let mut text = sentence(status, look);
     if look.quiet {
         return text;
     }
-    if !status.text("database_error").is_empty() {
-        text.push_str(&format!("the database cannot be written: {}\n", status.text("database_error")));
+    let node = &status.node;
+    if let Some(error) = &node.database_error {
+        text.push_str(&format!("the database cannot be written: {error}\n"));
     }
-    for problem in status.list("problems") {
-        // The sentence may name the first of them already.
-        let named = status.text("summary").strip_prefix("not in sync: ").unwrap_or_default();
-        if let Some(problem) = said(problem).filter(|problem| !named.starts_with(problem)) {
-            text.push_str(&format!("{problem}\n"));
-        }
+    // The sentence may name the first of them already.
+    let named = node.summary.strip_prefix("not in sync: ").unwrap_or_default();
+    for problem in status.problems.iter().filter(|problem| !named.starts_with(problem.as_str())) {
+        text.push_str(&format!("{problem}\n"));
     }
-    if let Some(last) = status.list("not_kept").first() {
-        let versions = count(status.number("not_kept_count").unwrap_or(1), "previous version");
-        let (share, path, size) = (last.text("share"), last.text("path"), size(last.number("size").unwrap_or(0)));
+    if let Some(last) = node.not_kept.first() {
+        let versions = count(node.not_kept_count, "previous version");
+        let (share, path, size) = (&last.share, &last.path, size(last.size));
         text.push_str(&format!(
             "history: {versions} not kept, for lack of room (history_size, min_free); the last one: {share}:{path} ({size})\n"
         ));
     }
-    for section in [waiting(status.list("waiting"), look), peers(status, look), shares(status, look)] {
+    for section in [waiting(&node.waiting, look), peers(&node.peers, look), shares(&node.shares, look)] {
         if !section.is_empty() {
             text.push('\n');
             text.push_str(&section);
@@ -42,140 +45,138 @@ pub fn status(status: &Tree, look: &Look) -> String {
 }
 
 /// What restricts "in sync" without changing it: paths left out by choice, nodes behind a peer.
-pub fn exceptions(answer: &Tree) -> String {
-    answer.list("except").iter().filter_map(said).map(|clause| format!("; {clause}")).collect()
+pub fn exceptions(clauses: &[String]) -> String {
+    clauses.iter().map(|clause| format!("; {clause}")).collect()
 }
 
 /// The answer in a sentence, and what to do where something is to be done.
-fn sentence(status: &Tree, look: &Look) -> String {
-    if status.flag("in_sync") {
-        let since = match status.number("since") {
+fn sentence(status: &DaemonStatus, look: &Look) -> String {
+    let status = &status.node;
+    if status.in_sync {
+        let since = match status.since.map(WallTime::as_secs) {
             Some(since) => format!(" since {}, for {}", look.moment(since), look.ago(since)),
             None => String::new(),
         };
-        return format!("in sync{since}{}\n", exceptions(status));
+        return format!("in sync{since}{}\n", exceptions(&status.exceptions));
     }
-    let mut text = format!("{}\n", status.text("summary"));
-    let first = status.list("reasons").first();
-    if let Some(advice) = first.and_then(|reason| advice(reason.text("reason"))) {
+    let mut text = format!("{}\n", status.summary);
+    if let Some(advice) = status.reasons.first().and_then(|reason| advice(&reason.reason)) {
         text.push_str(&format!("what to do: {advice}\n"));
-    } else if status.table("shares").is_empty() {
-        text.push_str("what to do: give the configuration a directory and an include pattern\n");
-    } else if status.table("peers").is_empty() && status.list("waiting").is_empty() {
-        text.push_str("what to do: add a peer, or run `owsync invite` and join another node with what it prints\n");
+    } else if status.shares.is_empty() {
+        text.push_str("what to do: add a directory and an include pattern to the configuration\n");
+    } else if status.peers.is_empty() && status.waiting.is_empty() {
+        text.push_str("what to do: add a peer, or run `owsync invite` and join another node with the text it prints\n");
     }
     text
 }
 
-/// What a person can do where the reason's own text does not say.
+/// What the user can do, where the reason's own text does not say.
 fn advice(code: &str) -> Option<&'static str> {
     Some(match code {
-        "unreachable" => "see that owsync runs there and that its port is open; `owsync status` there tells more",
-        "unresolved" => "write the peer's address instead of its name, or mend the name service",
-        "silent" | "closed" => "nothing yet: it is tried again by itself; see the log there if it lasts",
-        "too_many_sessions" => "see which peers are connected with `owsync peers`, on both sides",
-        "protocol" => "update owsync on the older of the two; if both are alike, please report it",
+        "unreachable" => "check that owsync runs there and that its port is open; see `owsync status` there",
+        "unresolved" => "use the peer's address instead of its name, or fix name resolution",
+        "silent" | "closed" => "nothing yet: owsync retries automatically; see the log there if it persists",
+        "too_many_sessions" => "see which peers are connected with `owsync peers`, on both nodes",
+        "protocol" => "update owsync on the older of the two nodes; if the versions are the same, please report it",
         "unreleased" => "run `owsync sync` to send them",
         "unreleased_there" => "run `owsync sync` there",
         "first_sync" => "nothing: the first sync is being confirmed",
-        "unconfirmed" => "nothing yet, or `owsync confirm` to keep the change, `owsync rollback` to take it back",
-        "unconfirmed_there" => "nothing yet: it is confirmed or rolled back there within its time",
-        "unreadable" => "give owsync's user the right to read it, or exclude it",
+        "unconfirmed" => "nothing yet; or run `owsync confirm` to keep the change, `owsync rollback` to undo it",
+        "unconfirmed_there" => "nothing yet: it will be confirmed or rolled back there",
+        "unreadable" => "allow owsync's user to read it, or exclude it",
         "no_common_share" => "give the share the same name on both nodes; `owsync shares` lists them",
         "no_include" => "add an include pattern to the share",
         "no_include_there" => "add an include pattern to the share there",
-        "paused_there" => "`owsync resume` there when exchanging may go on",
-        "paused" => "`owsync resume` when exchanging may go on",
-        "database" => "free space where the database lies, or see why it is read-only",
-        "disabled" => "set `enabled` to 1 in its section when it may connect again",
+        "paused_there" => "run `owsync resume` there to continue",
+        "paused" => "run `owsync resume` to continue",
+        "database" => "free space on the file system of the database, or find out why it is read-only",
+        "disabled" => "set `enabled` to 1 in its section to let it connect again",
         _ => return None,
     })
 }
 
 /// The peers.
-pub fn peers(answer: &Tree, look: &Look) -> String {
-    let peers = answer.table("peers");
+pub fn peers(peers: &BTreeMap<String, PeerStatus>, look: &Look) -> String {
     if peers.is_empty() {
         return "no peers\n".into();
     }
     let mut rows = Vec::new();
     for (name, peer) in peers {
-        let since = peer.number("since");
         rows.push(Row::Cells(vec![
             name.clone(),
-            peer.text("state").into(),
-            since.map(|since| look.since(since)).unwrap_or_default(),
-            peer.text("address").into(),
-            if peer.text("direction").is_empty() { String::new() } else { peer.text("direction").into() },
+            peer.state.word().into(),
+            peer.since.map(|since| look.since(since.as_secs())).unwrap_or_default(),
+            peer.address.clone().unwrap_or_default(),
+            peer.direction.clone().unwrap_or_default(),
         ]));
         rows.extend(peer_notes(peer, look).into_iter().map(Row::Note));
     }
     table(&["PEER", "STATE", "SINCE", "ADDRESS", "DIRECTION"], &rows)
 }
 
-fn peer_notes(peer: &Tree, look: &Look) -> Vec<String> {
+fn peer_notes(peer: &PeerStatus, look: &Look) -> Vec<String> {
     let mut notes = Vec::new();
-    let message = peer.text("message");
-    if !message.is_empty() && message != peer.text("state") {
-        let tries = match peer.number("retries") {
-            Some(tries @ 2..) => format!("; tried {tries} times"),
-            _ => String::new(),
+    if let Some(message) = peer.message.as_ref().filter(|message| *message != peer.state.word()) {
+        let tries = if peer.retries > 1 { format!("; tried {} times", peer.retries) } else { String::new() };
+        let next = peer.retry_in.map(|seconds| format!("; next try in {seconds} s")).unwrap_or_default();
+        notes.push(format!("{message}{tries}{next}"));
+    }
+    if let Some(introducer) = &peer.introduced_by {
+        let path = match peer.path.as_deref() {
+            None | Some("none") => "not reached directly",
+            Some(path) => path,
         };
-        let next = peer.number("retry_in").map(|seconds| format!("; next try in {seconds} s")).unwrap_or_default();
-        let retry = tries + &next;
-        notes.push(format!("{message}{retry}"));
+        notes.push(format!("introduced by {introducer}; {path}"));
     }
-    if !peer.text("introduced_by").is_empty() {
-        let path = match peer.text("path") {
-            "none" => "not reached directly".to_string(),
-            path => path.to_string(),
-        };
-        notes.push(format!("introduced by {}; {path}", peer.text("introduced_by")));
+    notes.extend(peer.same_node_as.as_ref().map(|other| format!("the same node as {other}")));
+    if let (false, Some(last)) = (peer.connected, peer.last_connected) {
+        notes.push(format!("last connected {}", look.since(last.as_secs())));
     }
-    if !peer.text("same_node_as").is_empty() {
-        notes.push(format!("the same node as {}", peer.text("same_node_as")));
+    for (name, share) in &peer.shares {
+        notes.extend(exchange_notes(name, share, peer, look));
     }
-    if let (false, Some(last)) = (peer.flag("connected"), peer.number("last_ok")) {
-        notes.push(format!("last connected {}", look.since(last)));
-    }
-    for (name, share) in peer.table("shares") {
-        let said = share.text("message");
-        if !said.is_empty() && said != message {
-            notes.push(format!("share {name}: {said}"));
-        }
-        if share.flag("filters_differ") {
-            notes.push(format!(
-                "share {name}: its filters differ from those here: what one leaves out, the other does not get"
-            ));
-        }
-        let there = share.list("pending_there");
-        // The first was named above.
-        if there.len() > 1 || look.verbose {
-            let all = share.number("pending_there_count").unwrap_or(0);
-            notes.extend(paths(there, all, &format!("share {name}: pending there: "), look));
-        }
-        if look.verbose {
-            let all = share.number("left_out_count").unwrap_or(0);
-            notes.extend(paths(share.list("left_out_paths"), all, &format!("share {name}: left out: "), look));
-        }
-    }
-    for (key, text) in [("only_here", "not there"), ("only_there", "not here")] {
-        let names: Vec<&str> = peer.list(key).iter().filter_map(said).collect();
+    for (names, text) in [(&peer.only_here, "not there"), (&peer.only_there, "not here")] {
         if !names.is_empty() {
             notes.push(format!("{text}: share {}", names.join(", ")));
         }
     }
     if look.verbose {
-        let fields = [("name", "calls itself"), ("version", "owsync"), ("node", "node"), ("public_key", "public key")];
-        let said = fields.iter().filter(|(key, _)| !peer.text(key).is_empty());
-        notes.extend(said.map(|(key, word)| format!("{word} {}", peer.text(key))));
+        let fields = [
+            (&peer.name, "calls itself"),
+            (&peer.version, "owsync"),
+            (&peer.node, "node"),
+            (&peer.public_key, "public key"),
+        ];
+        notes.extend(fields.iter().filter_map(|(value, word)| Some(format!("{word} {}", value.as_ref()?))));
+    }
+    notes
+}
+
+/// What there is to say about a share that is common with a peer.
+fn exchange_notes(name: &str, share: &ExchangeStatus, peer: &PeerStatus, look: &Look) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(message) = share.message.as_ref().filter(|_| share.message != peer.message) {
+        notes.push(format!("share {name}: {message}"));
+    }
+    if share.filters_differ {
+        notes.push(format!(
+            "share {name}: its filters differ from the filters here: a path that one side leaves out is not synced"
+        ));
+    }
+    // The first is named in the message.
+    if share.pending_there.len() > 1 || look.verbose {
+        let lead = format!("share {name}: pending there: ");
+        notes.extend(paths(&share.pending_there, share.pending_there_count, &lead, look));
+    }
+    if look.verbose {
+        let lead = format!("share {name}: left out: ");
+        notes.extend(paths(&share.left_out_paths, share.left_out_count, &lead, look));
     }
     notes
 }
 
 /// The shares.
-pub fn shares(answer: &Tree, look: &Look) -> String {
-    let shares = answer.table("shares");
+pub fn shares(shares: &BTreeMap<String, ShareStatus>, look: &Look) -> String {
     if shares.is_empty() {
         return "no shares\n".into();
     }
@@ -183,32 +184,28 @@ pub fn shares(answer: &Tree, look: &Look) -> String {
     for (name, share) in shares {
         rows.push(Row::Cells(vec![
             name.clone(),
-            share.text("state").into(),
-            share.number("files").unwrap_or(0).to_string(),
-            size(share.number("bytes").unwrap_or(0)),
-            share.text("detector").into(),
-            share.text("direction").into(),
-            share.text("dir").into(),
+            share.state.word().into(),
+            share.files.to_string(),
+            size(share.bytes),
+            share.detector.clone(),
+            share.direction.clone().unwrap_or_default(),
+            share.dir.clone(),
         ]));
         rows.extend(share_notes(share, look).into_iter().map(Row::Note));
     }
     table(&["SHARE", "STATE", "FILES", "SIZE", "CHANGES BY", "DIRECTION", "DIRECTORY"], &rows)
 }
 
-fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
+fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(hold) = share.get("hold") {
-        let since = hold.number("since").map(|since| format!(" since {}", look.since(since))).unwrap_or_default();
-        notes.push(format!("held{since}: {}", hold.text("message")));
-        notes.push(
-            "`owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do".into(),
-        );
+    if let Some(hold) = &share.hold {
+        notes.push(format!("held since {}: {}", look.since(hold.since.as_secs()), hold.message));
+        notes.push("preview each decision with `owsync approve --dry-run` and `owsync reject --dry-run`".into());
     }
-    if let Some(unconfirmed) = share.get("unconfirmed") {
-        let left = unconfirmed.number("seconds_left").map(|left| format!(" in {left} s")).unwrap_or_default();
-        let run = unconfirmed.number("run").unwrap_or(0);
-        let peer = unconfirmed.text("peer");
-        notes.push(if unconfirmed.flag("first") {
+    if let Some(change) = &share.unconfirmed {
+        let left = change.seconds_left.map(|left| format!(" in {left} s")).unwrap_or_default();
+        let (run, peer) = (change.run, &change.peer);
+        notes.push(if change.first {
             format!("first sync: applied; it will be rolled back{left} unless {peer} responds")
         } else {
             format!(
@@ -216,87 +213,79 @@ fn share_notes(share: &Tree, look: &Look) -> Vec<String> {
             )
         });
     }
-    if let Some(sent) = share.get("last_sent") {
-        let names = |key: &str| sent.list(key).iter().filter_map(said).collect::<Vec<_>>().join(", ");
-        let more = sent.number("files").unwrap_or(0) - i64::try_from(sent.list("paths").len()).unwrap_or(0);
+    if let Some(sent) = &share.last_sent {
+        let more = sent.files.saturating_sub(sent.paths.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let at = sent.number("time").map(|at| look.since(at)).unwrap_or_default();
-        notes.push(format!("last sent {at}: {}{more} to {}", names("paths"), names("peers")));
+        let at = look.since(sent.time.as_secs());
+        notes.push(format!("last sent {at}: {}{more} to {}", sent.paths.join(", "), sent.peers.join(", ")));
     }
-    if !share.text("warning").is_empty() {
-        notes.push(share.text("warning").into());
+    notes.extend(share.warning.clone());
+    notes.extend(idle_includes(&share.includes_without_match, look));
+    if share.detector == "poll" {
+        notes.push(format!("not watched by inotify: scanned every poll interval, next in {} s", share.next_scan));
     }
-    let idle: Vec<String> =
-        share.list("includes_without_match").iter().filter_map(said).map(|one| format!("'{one}'")).collect();
-    if !idle.is_empty() {
-        let shown = if look.verbose { idle.len() } else { SHOWN.min(idle.len()) };
-        let more = if shown < idle.len() {
-            format!(" and {} more (-v shows them)", idle.len() - shown)
-        } else {
-            String::new()
-        };
-        notes.push(format!("nothing matches include {}{more}", idle[..shown].join(", ")));
-    }
-    if share.text("detector") == "poll" {
-        let next = share.number("next_scan").unwrap_or(0);
-        notes.push(format!("not watched by inotify: looked at by the poll interval, next in {next} s"));
-    }
-    // What another node sends lands all the same; what is not committed here goes nowhere either way.
-    let travels = matches!(share.text("direction"), "" | "send");
-    let then = if travels { " (uci commit makes them travel)" } else { "" };
-    notes.extend(
-        share.list("uncommitted").iter().filter_map(said).map(|one| format!("{one} has uncommitted changes{then}")),
-    );
-    if !share.text("uncommitted_error").is_empty() {
-        notes.push(format!("uncommitted changes cannot be looked for: {}", share.text("uncommitted_error")));
-    }
-    notes.extend(paths(share.list("held_paths"), 0, "", look));
-    for (key, lead) in [
-        ("pending", "pending: "),
-        ("unreleased", "changed here: "),
-        ("deviations", "local deviation: "),
-        ("kept_dirs", ""),
-        ("left_out", "left out: "),
+    // A peer's change is applied all the same; an uncommitted one is not sent in either direction.
+    let sends = matches!(share.direction.as_deref(), None | Some("send"));
+    let then = if sends { " (not synced until `uci commit`)" } else { "" };
+    notes.extend(share.uncommitted.iter().map(|package| format!("{package} has uncommitted changes{then}")));
+    notes.extend(share.uncommitted_error.iter().map(|error| format!("cannot check for uncommitted changes: {error}")));
+    notes.extend(paths(&share.held_paths, 0, "", look));
+    for (list, all, lead) in [
+        (&share.pending, share.pending_count, "pending: "),
+        (&share.unreleased, share.unreleased_count, "changed here: "),
+        (&share.deviations, share.deviations_count, "local deviation: "),
+        (&share.kept_dirs, 0, ""),
+        (&share.left_out, share.left_out_count, "left out: "),
+        (&share.skipped, share.skipped_count, ""),
     ] {
-        notes.extend(paths(share.list(key), share.number(&format!("{key}_count")).unwrap_or(0), lead, look));
+        notes.extend(paths(list, all, lead, look));
     }
-    notes.extend(paths(share.list("skipped"), share.number("skipped_count").unwrap_or(0), "", look));
     if look.verbose {
-        notes.push(format!("{} remembered as deleted", count(share.number("deleted").unwrap_or(0), "path")));
+        notes.push(format!("{} remembered as deleted", count(share.tombstones, "path")));
     }
     notes
 }
 
+fn idle_includes(patterns: &[String], look: &Look) -> Option<String> {
+    let quoted: Vec<String> = patterns.iter().map(|one| format!("'{one}'")).collect();
+    let shown = if look.verbose { quoted.len() } else { SHOWN.min(quoted.len()) };
+    let more = match quoted.len() - shown {
+        0 => String::new(),
+        rest => format!(" and {rest} more (-v shows them)"),
+    };
+    (shown > 0).then(|| format!("nothing matches include {}{more}", quoted[..shown].join(", ")))
+}
+
 /// Paths with their reasons, the first few of them.
-fn paths(list: &[Tree], all: i64, lead: &str, look: &Look) -> Vec<String> {
+fn paths(list: &[PathStatus], all: u64, lead: &str, look: &Look) -> Vec<String> {
     let shown = if look.verbose { list.len() } else { SHOWN.min(list.len()) };
     let mut notes: Vec<String> = list[..shown]
         .iter()
         .map(|one| {
-            let peer = one.text("peer");
-            let from = if peer.is_empty() { String::new() } else { format!(" (from {peer})") };
-            format!("{lead}{}{from}: {}", one.text("path"), one.text("message"))
+            let from = one.peer.as_ref().map(|peer| format!(" (from {peer})")).unwrap_or_default();
+            format!("{lead}{}{from}: {}", one.path, one.message)
         })
         .collect();
-    let rest = all.max(i64::try_from(list.len()).unwrap_or(0)) - i64::try_from(shown).unwrap_or(0);
+    let rest = all.max(list.len() as u64) - shown as u64;
     if rest > 0 {
         let how = if look.verbose { "" } else { "; -v shows more" };
-        notes.push(format!("{lead}and {} more{how}", count(rest, "path")));
+        notes.push(format!("{lead}and {rest} more path{}{how}", if rest == 1 { "" } else { "s" }));
     }
     notes
 }
 
-/// Who knocked and was not let in.
-fn waiting(list: &[Tree], look: &Look) -> String {
+/// The nodes that are waiting to be accepted.
+fn waiting(list: &[WaitingPeer], look: &Look) -> String {
     let mut rows = Vec::new();
     for one in list {
+        let key = one.public_key.as_deref().and_then(|key| key.get(..16)).unwrap_or(&one.node);
         rows.push(Row::Cells(vec![
-            one.text("name").into(),
-            one.text("address").into(),
-            one.number("since").map(|since| look.since(since)).unwrap_or_default(),
-            one.text("public_key").get(..16).unwrap_or(one.text("node")).into(),
+            one.name.clone(),
+            one.address.clone(),
+            look.since(one.since.as_secs()),
+            key.to_string(),
         ]));
-        rows.push(Row::Note(one.text("message").into()));
+        rows.push(Row::Note(one.message.clone()));
     }
     if rows.is_empty() { String::new() } else { table(&["WAITING", "ADDRESS", "SINCE", "KEY BEGINS"], &rows) }
 }
@@ -304,33 +293,57 @@ fn waiting(list: &[Tree], look: &Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::status::InForceStatus;
+    use crate::node::api::status::{HoldStatus, NotKeptStatus, PeerState, ShareState, Status, StatusReason};
 
     fn look() -> Look {
         Look { now: 1_795_162_530, ..Look::default() }
     }
 
-    fn share() -> Tree {
-        Tree::map()
-            .with("state", "idle")
-            .with("dir", "/etc/config")
-            .with("files", 52u64)
-            .with("bytes", 320_000u64)
-            .with("deleted", 1u64)
-            .with("detector", "inotify")
+    fn at(secs: i64) -> WallTime {
+        WallTime(secs * 1000)
+    }
+
+    fn by_name<T>(name: &str, value: T) -> BTreeMap<String, T> {
+        BTreeMap::from([(name.to_string(), value)])
+    }
+
+    fn of_node(node: Status) -> DaemonStatus {
+        DaemonStatus { node, ..DaemonStatus::default() }
+    }
+
+    fn share() -> ShareStatus {
+        ShareStatus {
+            state: ShareState::Idle,
+            dir: "/etc/config".into(),
+            files: 52,
+            bytes: 320_000,
+            tombstones: 1,
+            detector: "inotify".into(),
+            ..ShareStatus::default()
+        }
+    }
+
+    fn path(path: &str, message: &str) -> PathStatus {
+        PathStatus { path: path.into(), message: message.into(), ..PathStatus::default() }
     }
 
     #[test]
     fn the_first_line_answers_the_question() {
-        let peer = Tree::map()
-            .with("state", "in sync")
-            .with("connected", true)
-            .with("since", 1_795_151_730i64)
-            .with("address", "192.168.1.2:4321");
-        let answer = Tree::map()
-            .with("in_sync", true)
-            .with("since", 1_795_151_730i64)
-            .with("peers", Tree::map().with("r2", peer))
-            .with("shares", Tree::map().with("main", share()));
+        let peer = PeerStatus {
+            state: PeerState::InSync,
+            connected: true,
+            since: Some(at(1_795_151_730)),
+            address: Some("192.168.1.2:4321".into()),
+            ..PeerStatus::default()
+        };
+        let answer = of_node(Status {
+            in_sync: true,
+            since: Some(at(1_795_151_730)),
+            peers: by_name("r2", peer),
+            shares: by_name("main", share()),
+            ..Status::default()
+        });
 
         assert_eq!(
             status(&answer, &look()),
@@ -347,35 +360,44 @@ mod tests {
 
     #[test]
     fn what_is_wrong_comes_with_its_reason_and_what_to_do() {
-        let peer = Tree::map()
-            .with("state", "not connected")
-            .with("connected", false)
-            .with("reason", "unreachable")
-            .with("message", "unreachable: connection refused")
-            .with("since", 1_795_162_500i64)
-            .with("retry_in", 8u64)
-            .with("retries", 3u64)
-            .with("last_ok", 1_795_162_400i64)
-            .with("address", "192.168.1.3:4321");
-        let hold = Tree::map().with("message", "emptied: all 9 files are gone").with("since", 1_795_162_500i64);
-        let pending = |path: &str| Tree::map().with("path", path).with("peer", "r3").with("message", "no room");
-        let held = share()
-            .with("hold", hold)
-            .with("pending", (0..7).map(|n| pending(&format!("f{n}"))).collect::<Vec<_>>())
-            .with("pending_count", 9u64)
-            .with("skipped", vec![Tree::map().with("path", "pipe").with("message", "skipped: it is a fifo")])
-            .with("skipped_count", 1u64);
-        let answer = Tree::map()
-            .with("in_sync", false)
-            .with("summary", "not in sync: r3: unreachable: connection refused (and 1 more)")
-            .with("reasons", vec![Tree::map().with("peer", "r3").with("reason", "unreachable")])
-            .with("peers", Tree::map().with("r3", peer))
-            .with("shares", Tree::map().with("main", held));
+        let peer = PeerStatus {
+            state: PeerState::NotConnected,
+            reason: Some("unreachable".into()),
+            message: Some("unreachable: connection refused".into()),
+            since: Some(at(1_795_162_500)),
+            retry_in: Some(8),
+            retries: 3,
+            last_connected: Some(at(1_795_162_400)),
+            address: Some("192.168.1.3:4321".into()),
+            ..PeerStatus::default()
+        };
+        let hold = HoldStatus {
+            message: "emptied: all 9 files are gone".into(),
+            since: at(1_795_162_500),
+            ..HoldStatus::default()
+        };
+        let pending = |n| PathStatus { peer: Some("r3".into()), ..path(&format!("f{n}"), "no room") };
+        let held = ShareStatus {
+            hold: Some(hold),
+            pending: (0..7).map(pending).collect(),
+            pending_count: 9,
+            skipped: vec![path("pipe", "skipped: it is a fifo")],
+            skipped_count: 1,
+            ..share()
+        };
+        let reason = StatusReason { reason: "unreachable".into(), ..StatusReason::default() };
+        let answer = of_node(Status {
+            summary: "not in sync: r3: unreachable: connection refused (and 1 more)".into(),
+            reasons: vec![reason],
+            peers: by_name("r3", peer),
+            shares: by_name("main", held),
+            ..Status::default()
+        });
 
         assert_eq!(
             status(&answer, &look()),
             "not in sync: r3: unreachable: connection refused (and 1 more)\n\
-             what to do: see that owsync runs there and that its port is open; `owsync status` there tells more\n\
+             what to do: check that owsync runs there and that its port is open; see `owsync status` there\n\
              \n\
              PEER  STATE          SINCE            ADDRESS\n\
              r3    not connected  08:15:00 (30 s)  192.168.1.3:4321\n    \
@@ -385,26 +407,28 @@ mod tests {
              SHARE  STATE  FILES  SIZE     CHANGES BY  DIRECTORY\n\
              main   idle   52     312 KiB  inotify     /etc/config\n    \
              held since 08:15:00 (30 s): emptied: all 9 files are gone\n    \
-             `owsync approve --dry-run` and `owsync reject --dry-run` say path by path what each would do\n    \
+             preview each decision with `owsync approve --dry-run` and `owsync reject --dry-run`\n    \
              pending: f0 (from r3): no room\n    \
              pending: f1 (from r3): no room\n    \
              pending: f2 (from r3): no room\n    \
              pending: f3 (from r3): no room\n    \
              pending: f4 (from r3): no room\n    \
-             pending: and 4 paths more; -v shows more\n    \
+             pending: and 4 more paths; -v shows more\n    \
              pipe: skipped: it is a fifo\n"
         );
     }
 
     #[test]
-    fn who_waits_is_shown_with_how_to_let_it_in() {
-        let one = Tree::map()
-            .with("name", "r4")
-            .with("address", "10.0.0.4")
-            .with("public_key", "ab".repeat(32))
-            .with("message", "waiting to be accepted here: run `owsync accept`")
-            .with("since", 1_795_162_500i64);
-        let answer = Tree::map().with("summary", "waiting for peers").with("waiting", vec![one]);
+    fn a_waiting_node_is_shown_with_how_to_accept_it() {
+        let one = WaitingPeer {
+            name: "r4".into(),
+            address: "10.0.0.4".into(),
+            public_key: Some("ab".repeat(32)),
+            message: "waiting to be accepted here: run `owsync accept`".into(),
+            since: at(1_795_162_500),
+            ..WaitingPeer::default()
+        };
+        let answer = of_node(Status { summary: "waiting for peers".into(), waiting: vec![one], ..Status::default() });
 
         let text = status(&answer, &look());
 
@@ -412,13 +436,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_edges_know_is_said_too() {
-        let notice = Tree::map().with("notified", 1_795_162_500i64).with("failed", "timed out");
-        let answer = Tree::map()
-            .with("summary", "not in sync: port 4321 is taken (and 1 more)")
-            .with("problems", vec![Tree::from("port 4321 is taken"), Tree::from("reload of dhcp: timed out")])
-            .with("in_force", Tree::map().with("dhcp", notice))
-            .with("listen", vec![Tree::from("[::]:4321"), Tree::from("0.0.0.0:4321")]);
+    fn what_only_the_daemon_knows_is_shown_too() {
+        let notice = InForceStatus { notified: at(1_795_162_500), failed: Some("timed out".into()) };
+        let answer = DaemonStatus {
+            problems: vec!["port 4321 is taken".into(), "reload of dhcp: timed out".into()],
+            in_force: by_name("dhcp", notice),
+            listen: vec!["[::]:4321".into(), "0.0.0.0:4321".into()],
+            ..of_node(Status { summary: "not in sync: port 4321 is taken (and 1 more)".into(), ..Status::default() })
+        };
 
         let text = status(&answer, &Look { verbose: true, ..look() });
 
@@ -426,12 +451,19 @@ mod tests {
         assert!(text.contains("\nreload of dhcp: timed out\n"), "{text}");
         assert!(text.contains("listening on   [::]:4321, 0.0.0.0:4321\n"), "{text}");
         assert!(text.contains("IN FORCE  NOTIFIED         FAILED\ndhcp      08:15:00 (30 s)  timed out\n"), "{text}");
+        assert!(text.contains("\nconflicts      0\n") && text.contains("\nreceived       0 B\n"), "{text}");
     }
 
     #[test]
     fn what_history_did_not_keep_is_counted_and_the_last_one_named() {
-        let lost = |path: &str| Tree::map().with("share", "main").with("path", path).with("size", 2048u64);
-        let answer = Tree::map().with("not_kept", vec![lost("image"), lost("half")]).with("not_kept_count", 7u64);
+        let lost = |path: &str| NotKeptStatus {
+            share: "main".into(),
+            path: path.into(),
+            size: 2048,
+            ..NotKeptStatus::default()
+        };
+        let answer =
+            of_node(Status { not_kept: vec![lost("image"), lost("half")], not_kept_count: 7, ..Status::default() });
 
         let text = status(&answer, &look());
 
@@ -442,27 +474,29 @@ mod tests {
     }
 
     #[test]
-    fn uncommitted_changes_are_said_and_what_makes_them_travel() {
-        let both = share().with("uncommitted", vec![Tree::from("network"), Tree::from("dhcp")]);
-        let receives = share().with("direction", "receive").with("uncommitted", vec![Tree::from("network")]);
-        let blind = share().with("uncommitted_error", "open /tmp/.uci: permission denied");
-        let answer = Tree::map().with("shares", Tree::map().with("a", both).with("b", receives).with("c", blind));
+    fn uncommitted_changes_are_shown_and_how_to_sync_them() {
+        let both = ShareStatus { uncommitted: vec!["network".into(), "dhcp".into()], ..share() };
+        let receives =
+            ShareStatus { direction: Some("receive".into()), uncommitted: vec!["network".into()], ..share() };
+        let error = Some("open /tmp/.uci: permission denied".into());
+        let blind = ShareStatus { uncommitted_error: error, ..share() };
+        let answer = BTreeMap::from([("a".into(), both), ("b".into(), receives), ("c".into(), blind)]);
 
         let text = shares(&answer, &look());
 
         for line in [
-            "    network has uncommitted changes (uci commit makes them travel)\n",
-            "    dhcp has uncommitted changes (uci commit makes them travel)\n",
+            "    network has uncommitted changes (not synced until `uci commit`)\n",
+            "    dhcp has uncommitted changes (not synced until `uci commit`)\n",
             "    network has uncommitted changes\n",
-            "    uncommitted changes cannot be looked for: open /tmp/.uci: permission denied\n",
+            "    cannot check for uncommitted changes: open /tmp/.uci: permission denied\n",
         ] {
             assert_eq!(text.matches(line).count(), 1, "{line}{text}");
         }
     }
 
     #[test]
-    fn nothing_is_made_of_fields_that_are_not_there() {
-        let text = status(&Tree::map(), &Look { verbose: true, ..look() });
+    fn an_empty_status_is_rendered_too() {
+        let text = status(&DaemonStatus::default(), &Look { verbose: true, ..look() });
         assert!(text.contains("no peers") && text.contains("no shares"), "{text}");
     }
 }

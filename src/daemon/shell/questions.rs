@@ -1,16 +1,21 @@
 //! Questions from the control socket, and the answers to all questions.
 
+use std::collections::BTreeMap;
+
 use crate::daemon::connect::{Progress, Verdict};
 use crate::daemon::control::Question;
 use crate::daemon::env;
 use crate::daemon::listener::Listener;
 use crate::daemon::shell::{Asker, Shell};
+use crate::daemon::status::DaemonStatus;
 use crate::daemon::ubus::Ubus;
 use crate::daemon::uncommitted::Holder;
 use crate::model::Now;
 use crate::node::CommandId;
+use crate::node::api::record::Field;
+use crate::node::api::status::ShareStatus;
 use crate::node::api::{Command, Reply, Tree};
-use crate::ops::{self, Request};
+use crate::ops::{self, Read, Request};
 
 impl Shell {
     pub(super) fn handle_question(&mut self, now: Now, question: Question) {
@@ -20,6 +25,7 @@ impl Shell {
                 self.ask(now, Asker::Client { client, id, method }, command);
                 return;
             }
+            Ok(Request::Read(read)) => self.read(now, read),
             Ok(Request::Reload) => self.reload(),
             Ok(Request::Subscribe) => {
                 self.p.control.iter_mut().for_each(|control| control.subscribe(client));
@@ -83,81 +89,72 @@ impl Shell {
         }
     }
 
-    /// The node's reply, with what only the edges know.
+    /// The answer to what is answered from memory.
+    pub(super) fn read(&self, now: Now, read: Read) -> Reply {
+        let shares = || {
+            let mut shares = self.p.node.share_statuses(now);
+            self.add_uncommitted(&mut shares);
+            shares
+        };
+        Reply::Done(match read {
+            Read::Status => Tree::from(&self.status(now)),
+            Read::Peers => Tree::map().with_some("peers", self.p.node.peer_statuses(now).to_tree()),
+            Read::Shares => Tree::map().with_some("shares", shares().to_tree()),
+        })
+    }
+
+    /// The status of this daemon.
+    fn status(&self, now: Now) -> DaemonStatus {
+        let mut node = self.p.node.status(now);
+        self.add_uncommitted(&mut node.shares);
+        let mut problems: Vec<String> =
+            self.config_errors.iter().map(|error| format!("configuration: {error}")).collect();
+        problems.extend(self.p.config.idle_because().map(String::from));
+        problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(String::from));
+        problems.extend(self.in_force.troubles());
+        // With one of these the node is not as the user wants it, whatever it knows itself.
+        if let [first, rest @ ..] = &problems[..] {
+            node.in_sync = false;
+            node.summary = match rest.len() + node.reasons.len() {
+                0 => format!("not in sync: {first}"),
+                more => format!("not in sync: {first} (and {more} more)"),
+            };
+        }
+        problems.extend(self.metrics.trouble().map(String::from));
+        // Without its name on ubus it cannot be asked there; what is synced does not depend on it.
+        problems.extend(self.p.ubus.as_ref().and_then(Ubus::problem));
+        let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
+        DaemonStatus {
+            node,
+            problems,
+            pid: std::process::id().into(),
+            listen: listen.iter().map(ToString::to_string).collect(),
+            ubus: self.p.ubus.as_ref().and_then(Ubus::state).map(String::from),
+            in_force: self.in_force.status(),
+            database: self.p.place.database().display().to_string(),
+            config: self.p.config.file.as_ref().map(|file| file.display().to_string()),
+        }
+    }
+
+    /// Adds the packages with uncommitted changes to the shares that they are in.
+    fn add_uncommitted(&self, shares: &mut BTreeMap<String, ShareStatus>) {
+        let dirs = env::uci_dirs();
+        for settings in &self.p.node.settings().shares {
+            let Some(share) = shares.get_mut(settings.name.as_str()) else { continue };
+            match Holder::new(&dirs, settings, self.p.config.filter(settings)).map(|holder| holder.packages(&dirs)) {
+                Some(Ok(packages)) => share.uncommitted = packages,
+                Some(Err(error)) => share.uncommitted_error = Some(error.to_string()),
+                None => {}
+            }
+        }
+    }
+
+    /// The node's reply, with what only the daemon knows.
     fn completed(&self, method: &str, reply: Reply) -> Reply {
         match reply {
-            Reply::Done(tree) if method == "status" => Reply::Done(self.with_uncommitted(self.with_edges(tree))),
-            Reply::Done(tree) if method == "shares" => Reply::Done(self.with_uncommitted(tree)),
             Reply::Done(tree) if method == "show" => Reply::Done(self.with_absolute_object(tree)),
             other => other,
         }
-    }
-
-    /// A status with what only the edges know.
-    pub(super) fn with_edges(&self, tree: Tree) -> Tree {
-        let mut problems: Vec<Tree> =
-            self.config_errors.iter().map(|error| Tree::Text(format!("configuration: {error}"))).collect();
-        problems.extend(self.p.config.idle_because().map(Tree::from));
-        problems.extend(self.p.listener.as_ref().and_then(Listener::trouble).map(Tree::from));
-        problems.extend(self.in_force.troubles().into_iter().map(Tree::Text));
-        let listen = self.p.listener.as_ref().map(Listener::addresses).unwrap_or_default();
-        let listen: Vec<Tree> = listen.iter().map(|address| Tree::Text(address.to_string())).collect();
-        let reasons = match tree.get("reasons") {
-            Some(Tree::List(reasons)) => reasons.len(),
-            _ => 0,
-        };
-        // Whatever the node knows: with one of these, it is not as its owner wants it.
-        let summary = match &problems[..] {
-            [Tree::Text(first), rest @ ..] if rest.len() + reasons > 0 => {
-                Some(format!("not in sync: {first} (and {} more)", rest.len() + reasons))
-            }
-            [Tree::Text(first), ..] => Some(format!("not in sync: {first}")),
-            _ => None,
-        };
-        problems.extend(self.metrics.trouble().map(Tree::from));
-        // Without its name on ubus it cannot be asked there; what is synced does not depend on it.
-        problems.extend(self.p.ubus.as_ref().and_then(Ubus::problem).map(Tree::Text));
-        let tree = tree
-            .with("problems", problems)
-            .with("pid", std::process::id())
-            .with("listen", listen)
-            .with_some("ubus", self.p.ubus.as_ref().and_then(Ubus::state))
-            .with("in_force", self.in_force.tree())
-            .with("database", self.p.place.database().display().to_string())
-            .with_some("config", self.p.config.file.as_ref().map(|file| file.display().to_string()));
-        match (tree, summary) {
-            (Tree::Map(fields), Some(summary)) => {
-                let patched = |(key, value): (String, Tree)| match key.as_str() {
-                    "in_sync" => (key, Tree::Bool(false)),
-                    "summary" => (key, Tree::Text(summary.clone())),
-                    _ => (key, value),
-                };
-                Tree::Map(fields.into_iter().map(patched).collect())
-            }
-            (tree, _) => tree,
-        }
-    }
-
-    /// An answer about shares, with the packages in them that have changes nobody committed.
-    fn with_uncommitted(&self, tree: Tree) -> Tree {
-        let dirs = env::uci_dirs();
-        let told = |name: &str, share: Tree| {
-            let settings = self.p.node.settings().shares.iter().find(|settings| settings.name.as_str() == name);
-            let holder = settings.and_then(|settings| Holder::new(&dirs, settings, self.p.config.filter(settings)));
-            match holder {
-                Some(holder) => holder.tell(&dirs, share),
-                None => share,
-            }
-        };
-        let Tree::Map(fields) = tree else { return tree };
-        let patched = |(key, value): (String, Tree)| match value {
-            Tree::Map(shares) if key == "shares" => {
-                let one = |(name, share): (String, Tree)| (name.clone(), told(&name, share));
-                (key, Tree::Map(shares.into_iter().map(one).collect()))
-            }
-            value => (key, value),
-        };
-        Tree::Map(fields.into_iter().map(patched).collect())
     }
 
     /// A version with the place of its content as anybody can open it: the node knows it relative to the database.

@@ -42,6 +42,7 @@ impl Shell {
             }
             Ok(Request::Join { text, addresses }) => self.join(now, &text, &addresses),
             Ok(Request::Command(command)) => return self.ask(now, Asker::Ubus { id, method }, command),
+            Ok(Request::Read(read)) => self.read(now, read),
             Ok(Request::Reload) => self.reload(),
             // No method of the object: whoever wants to hear subscribes to it.
             Ok(Request::Subscribe) => Reply::failed(Fault::NotFound, "there is no such method"),

@@ -174,9 +174,3 @@ impl<F: Fs> Node<F> {
         self.cx.log(Level::Notice, format!("share {name}: {text}"));
     }
 }
-
-/// What status says of a pause.
-pub(crate) fn pause_tree(pause: &Pause) -> Tree {
-    let reason = Some(pause.reason.clone()).filter(|reason| !reason.is_empty());
-    Tree::map().with("since", pause.since).with_some("until", pause.until).with_some("reason", reason)
-}

@@ -76,13 +76,13 @@ impl<F: Fs> Node<F> {
                 None => Some("the files are still being scanned".to_string()),
             };
             let missing: Vec<Tree> = verdict.gaps.iter().map(|gap| Tree::Text(gap.sentence())).collect();
-            let except: Vec<Tree> = verdict.clauses().into_iter().map(Tree::Text).collect();
+            let exceptions: Vec<Tree> = verdict.clauses().into_iter().map(Tree::Text).collect();
             let tree = Tree::map()
                 .with("run", run.id)
                 .with("in_sync", lacking.is_none())
                 .with("moving", moving)
                 .with("missing", missing)
-                .with("except", except);
+                .with("exceptions", exceptions);
             // Whoever started it and did not wait hears of its end. What it changed has events of its own, so this one is
             // not kept for status.
             let text = match lacking {

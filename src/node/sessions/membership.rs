@@ -132,7 +132,7 @@ impl<F: Fs> Node<F> {
         let excess = tokens.len().saturating_sub(limits::TOKENS_MAX);
         tokens.drain(..excess);
         self.cx.store.change(Change::Tokens(tokens));
-        Reply::Done(self.identity_tree().with("token", escape::hex(&token)))
+        Reply::Done(Tree::from(&self.who_am_i()).with("token", escape::hex(&token)))
     }
 
     /// Declares this node the reference.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use owsync::model::RelPath;
-use owsync::node::api::Tree;
 use owsync::reconcile::filter::covers;
 
 use super::Story;
@@ -83,21 +82,13 @@ impl Story {
                 return Err(format!("m{id} is down"));
             }
             let status = self.world.status(id);
-            if status.get("in_sync") != Some(&Tree::Bool(true)) {
+            if !status.in_sync {
                 if self.world.trace {
                     for id in 0..self.machines() {
-                        let peers = self.world.status(id);
-                        println!(
-                            "STATUS m{id} {}",
-                            format!("{:?}", peers.get("peers"))
-                                .replace("Text(", "")
-                                .replace("Int(", "")
-                                .replace("Map([", "{")
-                                .replace("\"", "")
-                        );
+                        println!("STATUS m{id} {:?}", self.world.status(id).peers);
                     }
                 }
-                return Err(format!("m{id} is not in sync: {:?}", status.get("summary")));
+                return Err(format!("m{id} is not in sync: {:?}", status.summary));
             }
             let node = self.world.machines[id].node.as_ref().unwrap();
             let state = &node.state().shares[&main()];

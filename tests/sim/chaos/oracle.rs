@@ -12,6 +12,7 @@ use owsync::fs::Found;
 use owsync::model::{Kind as EntryKind, RelPath};
 use owsync::node::Node;
 use owsync::node::api::Tree;
+use owsync::node::api::status::{PathStatus, Status};
 use owsync::reconcile::filter::Filter;
 
 use super::Story;
@@ -64,7 +65,7 @@ impl Story {
     /// Whether a machine's status lists a path, or one above it, as skipped.
     fn skips(&self, id: MachineId, path: &RelPath) -> bool {
         let Some(statuses) = self.statuses.get(&id) else { return false };
-        let skipped = at(statuses, &["shares", "main", "skipped"]).map(paths_in).unwrap_or_default();
+        let skipped = statuses.shares.get("main").map(|share| paths_of(&share.skipped)).unwrap_or_default();
         std::iter::once(path.clone()).chain(path.ancestors()).any(|path| skipped.contains(&path.to_text()))
     }
 
@@ -94,24 +95,18 @@ impl Story {
     }
 
     /// What a status says of a peer in the share that all have; `None` if they do not exchange it.
-    fn said_of(&self, status: &Tree, of: MachineId) -> Option<Said> {
-        let peer = at(status, &["peers", &format!("m{of}")])?;
+    fn said_of(&self, status: &Status, of: MachineId) -> Option<Said> {
+        let peer = status.peers.get(&format!("m{of}"))?;
         // Where databases are copied, the session under a name may be with another machine.
         let node = self.node_of(of)?.id().to_hex();
-        if peer.get("node") != Some(&Tree::Text(node)) {
+        if peer.node.as_ref() != Some(&node) {
             return None;
         }
-        let share = at(peer, &["shares", "main"])?;
-        let counts = match share.get("left_out") {
-            Some(Tree::Map(counts)) => {
-                counts.iter().map(|(_, count)| if let Tree::Int(n) = count { *n } else { 0 }).sum()
-            }
-            _ => 0,
-        };
+        let share = peer.shares.get("main")?;
         Some(Said {
-            in_sync: share.get("in_sync") == Some(&Tree::Bool(true)),
-            left_out: counts,
-            named: share.get("left_out_paths").map(paths_in).unwrap_or_default(),
+            in_sync: share.in_sync,
+            left_out: share.left_out.values().sum::<u64>() as i64,
+            named: paths_of(&share.left_out_paths),
         })
     }
 
@@ -178,7 +173,7 @@ impl Story {
             for path in self.differences(a, b) {
                 self.tally.note("a difference at rest");
                 for id in [a, b] {
-                    let named = paths_in(&self.statuses[&id]);
+                    let named = paths_in(&Tree::from(&self.statuses[&id]));
                     let text = |path: &RelPath| path.to_text();
                     if !std::iter::once(path.clone()).chain(path.ancestors()).any(|path| named.contains(&text(&path))) {
                         return Err(format!(
@@ -213,10 +208,10 @@ fn paths_in(tree: &Tree) -> BTreeSet<String> {
     found
 }
 
-/// The value at the end of a way through tables.
-fn at<'a>(tree: &'a Tree, way: &[&str]) -> Option<&'a Tree> {
-    way.iter().try_fold(tree, |tree, key| tree.get(key))
+/// The paths in a list.
+fn paths_of(list: &[PathStatus]) -> BTreeSet<String> {
+    list.iter().map(|one| one.path.clone()).collect()
 }
 
 /// The statuses of all machines, as they were last asked for.
-pub(super) type Statuses = BTreeMap<MachineId, Tree>;
+pub(super) type Statuses = BTreeMap<MachineId, Status>;

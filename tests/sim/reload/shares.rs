@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use owsync::model::settings::{ShareSettings, Symlinks};
 use owsync::model::{Direction, ShareName};
-use owsync::node::api::{Command, Tree};
+use owsync::node::api::status::ShareState;
 
 use super::{
     MachineId, World, couple, ends, forget_logs, main, path, peer_mut, read_in, run_until_it_lands, sync_all, three,
@@ -43,16 +43,12 @@ fn a_guard_that_is_switched_off_lets_pass_what_it_held() {
 #[test]
 fn nothing_is_offered_by_another_filter_before_a_scan_has_applied_it() {
     let mut world = couple(5);
-    let state = |world: &mut World| {
-        let shares = world.done(0, Command::Shares);
-        shares.get("shares").and_then(|shares| shares.get("main")).and_then(|share| share.get("state")).cloned()
-    };
     world.share_settings(0).min_free = 0;
     world.reload(0);
-    assert_eq!(state(&mut world), Some(Tree::from("idle")));
+    assert_eq!(world.share(0).state, ShareState::Idle);
     world.share_settings(0).exclude = vec![b"network".to_vec()];
     world.reload(0);
-    assert_eq!(state(&mut world), Some(Tree::from("scanning")));
+    assert_eq!(world.share(0).state, ShareState::Scanning);
 }
 
 #[test]

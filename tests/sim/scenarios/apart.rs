@@ -18,7 +18,7 @@ fn strange_couple(seed: u64, prepare: impl FnOnce(&mut World)) -> World {
 fn until_both_say(world: &mut World, reason: &str, texts: [&str; 2]) {
     for (id, text) in texts.into_iter().enumerate() {
         world.await_reason(id, 1 - id, reason);
-        let message = world.of_peer(id, 1 - id, "message").unwrap();
+        let message = world.of_peer(id, 1 - id).message.unwrap();
         assert!(message.contains(text), "m{id}: {message}");
         assert!(world.log_has(id, text), "m{id} logs it");
     }
@@ -61,7 +61,7 @@ fn another_mode_is_named_on_both_sides() {
 fn clocks_that_differ_are_named_with_the_seconds_and_end_by_themselves() {
     let mut world = strange_couple(72, |world| world.machines[1].skew_ms = -90_000);
     until_both_say(&mut world, "clock_skew", ["s behind ours", "s ahead of ours"]);
-    let message = world.of_peer(0, 1, "message").unwrap();
+    let message = world.of_peer(0, 1).message.unwrap();
     let seconds: u64 = message.split(' ').find_map(|word| word.parse().ok()).unwrap();
     assert!((89..=92).contains(&seconds), "{message}");
     world.machines[1].skew_ms = 0;

@@ -294,7 +294,7 @@ fn one_file_batches_without_number_delay_nobody() {
     while at < 1_200 {
         at += 300;
         flood.offer(&mut world, offers.by_ref().take(300), true, false);
-        let before = world.counter(0, "applied");
+        let before = world.counters(0).applied;
         let (start, name) = (world.now_ms, format!("honest {at}"));
         world.write(1, "honest", &name);
         while world.read(0, "honest").as_deref() != Some(name.as_str()) {
@@ -415,7 +415,7 @@ fn a_first_sync_with_a_clock_of_1970_or_a_full_disk_ends_or_says_why() {
     world.start_all();
     world.run(Duration::from_secs(60));
     for (id, peer) in [(0, 1), (1, 0)] {
-        assert_eq!(world.of_peer(id, peer, "reason").as_deref(), Some("clock_skew"), "m{id}");
+        assert_eq!(world.of_peer(id, peer).reason.as_deref(), Some("clock_skew"), "m{id}");
     }
     world.machines[1].skew_ms = 0;
     world.settle();

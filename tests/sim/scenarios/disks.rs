@@ -99,7 +99,7 @@ fn a_directory_that_is_not_mounted_or_gone_for_a_while_deletes_nothing_anywhere(
         }
         world.run(Duration::from_secs(70));
         assert_eq!(world.hold(1), Some(hold));
-        assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("held_there"));
+        assert_eq!(world.of_peer(0, 1).reason.as_deref(), Some("held_there"));
         assert_eq!(world.tree(0), files);
         // A restart meanwhile changes nothing, nor does a change of the peer's.
         world.stop(1);
@@ -191,7 +191,7 @@ fn an_edit_of_a_file_that_is_being_sent_is_the_version_that_arrives() {
         assert!(still, "seed {seed}: the edit came in the middle");
         assert_eq!(world.read(0, "big").as_deref(), Some(&new[..]));
         world.assert_equal();
-        assert_eq!(world.counter(1, "applied"), 1, "seed {seed}: the mixture never landed");
+        assert_eq!(world.counters(1).applied, 1, "seed {seed}: the mixture never landed");
         assert!(world.is_swept(1));
     }
 }
@@ -338,7 +338,7 @@ fn what_was_acknowledged_survives_a_power_cut_at_that_moment() {
         world.write(0, "d/deep", "made");
         world.remove(0, "gone");
         let acknowledged = world.run_until(Duration::from_secs(60), |world| {
-            world.counter(0, "edited") >= 6 && world.of_peer(0, 1, "in_sync").as_deref() == Some("true")
+            world.counters(0).edited >= 6 && world.of_peer(0, 1).in_sync == Some(true)
         });
         assert!(acknowledged);
         world.lose_power(1);
@@ -349,7 +349,7 @@ fn what_was_acknowledged_survives_a_power_cut_at_that_moment() {
         // And it knows that it has them: nothing is sent again.
         world.heal_all();
         world.settle();
-        assert_eq!(world.counter(1, "received_bytes"), 0, "seed {seed}");
+        assert_eq!(world.counters(1).received_bytes, 0, "seed {seed}");
     }
 }
 
@@ -436,7 +436,7 @@ fn a_path_that_falls_asleep_while_its_content_arrives_is_left_alone() {
     world.announce(1, &path("key"));
     world.run(Duration::from_secs(20));
     assert_eq!(world.read(1, "key").as_deref(), Some("old"));
-    assert!(world.owed(1).contains_key("key"), "{:?}", world.status(1).get("summary"));
+    assert!(world.owed(1).contains_key("key"), "{:?}", world.status(1).summary);
     world.user(1).chmod(&path("key"), 0o644);
     world.announce(1, &path("key"));
     world.settle();

@@ -61,7 +61,7 @@ fn a_staging_area_that_vanishes_delays_its_batch_and_nothing_else() {
         // then the database is not blamed, and everything arrives without a restart.
         assert!(!world.log_has(1, "database cannot be written"), "operation {k}");
         let settled = world.run_until(Duration::from_secs(130), |world| world.is_in_sync());
-        assert!(settled, "operation {k}: {:?}", world.status(1).get("summary"));
+        assert!(settled, "operation {k}: {:?}", world.status(1).summary);
         assert_eq!(world.tree(1), tree! { "a" => "new", "b" => "b", "d/c" => "c" }, "operation {k}");
     }
 }
@@ -133,8 +133,8 @@ fn a_directory_that_may_not_be_written_takes_what_its_batch_brings_and_keeps_its
         world.settle();
         check(&world, what);
     }
-    assert!(world.counter(0, "edited") > 0);
-    assert_eq!(world.counter(1, "edited"), 0, "opening a directory is nobody's edit");
+    assert!(world.counters(0).edited > 0);
+    assert_eq!(world.counters(1).edited, 0, "opening a directory is nobody's edit");
 }
 
 /// F79: also when the machine dies while the directory is open, or something else in the batch is refused.
@@ -210,7 +210,7 @@ fn half_a_batch_is_never_taken_for_edits_when_it_cannot_be_resumed() {
         if world.machines[1].node.is_some() {
             continue;
         }
-        let edited = world.counter(0, "edited");
+        let edited = world.counters(0).edited;
         // When what is staged cannot be read at the start,
         world.set_cut(0, 1, true);
         world.machines[1].disk.0.borrow_mut().unreadable_below = Some(b".owsync-".to_vec());
@@ -233,8 +233,8 @@ fn half_a_batch_is_never_taken_for_edits_when_it_cannot_be_resumed() {
         let here: Vec<&String> =
             world.machines[1].log.iter().map(|(_, _, line)| line).filter(|line| line.contains(" here")).collect();
         assert!(here.is_empty(), "operation {k}: {here:?} {:#?}", world.machines[1].log);
-        assert_eq!(world.counter(1, "edited"), 0, "operation {k}");
-        assert_eq!(world.counter(0, "edited"), edited, "operation {k}");
+        assert_eq!(world.counters(1).edited, 0, "operation {k}");
+        assert_eq!(world.counters(0).edited, edited, "operation {k}");
         assert_eq!(world.tree(1), tree! { "a" => "2", "b" => "2", "c" => "2", "d/new" => "n" }, "operation {k}");
         world.assert_equal();
     }
@@ -358,13 +358,10 @@ fn a_transaction_that_cannot_end_says_so_in_status() {
             continue;
         }
         let status = world.status(1);
-        let main = status.get("shares").and_then(|shares| shares.get("main")).expect("a share");
-        said += u64::from(main.get("blocked").is_some());
-        let database = status.get("database_error").is_some();
-        assert!(
-            main.get("blocked").is_some() || main.get("pending").is_some() || database,
-            "operation {k}: {status:?}"
-        );
+        let main = world.share(1);
+        said += u64::from(main.blocked.is_some());
+        let named = main.blocked.is_some() || !main.pending.is_empty() || status.database_error.is_some();
+        assert!(named, "operation {k}: {status:?}");
         world.machines[1].disk.0.borrow_mut().faults.clear();
         world.settle();
         assert_eq!(world.read(1, "a").as_deref(), Some("2"), "operation {k}");
@@ -428,7 +425,7 @@ fn nothing_is_sent_before_it_is_written() {
     world.run_ms(30_000);
 
     assert_eq!(world.read(1, "dhcp").as_deref(), Some("old"));
-    assert_eq!(world.of_peer(0, 1, "reason").as_deref(), Some("database"));
+    assert_eq!(world.of_peer(0, 1).reason.as_deref(), Some("database"));
     let summary = world.summary(0);
     assert!(summary.starts_with("not in sync: the database here cannot be written"), "{summary}");
     world.machines[0].disk.0.borrow_mut().faults.clear();

@@ -44,8 +44,8 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     assert!(!there.concat().windows(7).any(|window| window == b"content"), "it is encrypted");
     world.stop(1);
     world.run_ms(2_000);
-    let before = (world.tree(0), world.counter(0, "applied"), world.counter(0, "conflicts"));
-    let is_kept_out = |world: &mut World| world.of_peer(0, 1, "connected").as_deref() != Some("true");
+    let before = (world.tree(0), world.counters(0).applied, world.counters(0).conflicts);
+    let is_kept_out = |world: &mut World| !world.of_peer(0, 1).connected;
     assert!(is_kept_out(&mut world));
     // when all that m1 said is said again, or twice, or without a part, or what m0 said comes back to it,
     let twice = there.iter().flat_map(|word| [word.clone(), word.clone()]).collect();
@@ -71,7 +71,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     }
     // and nothing changes.
     world.run_ms(10_000);
-    assert_eq!((world.tree(0), world.counter(0, "applied"), world.counter(0, "conflicts")), before);
+    assert_eq!((world.tree(0), world.counters(0).applied, world.counters(0).conflicts), before);
     world.start(1);
     world.settle();
     assert_eq!(world.tree(1), tree! { "dhcp" => "the new content" });
@@ -96,7 +96,7 @@ fn what_is_put_into_a_session_again_ends_it_and_changes_nothing() {
         world.write(0, "firewall", "goes on");
         world.settle();
         assert_eq!(world.tree(1), tree! { "dhcp" => "the new content", "firewall" => "goes on" });
-        assert_eq!(world.counter(0, "conflicts"), 0);
+        assert_eq!(world.counters(0).conflicts, 0);
     }
 }
 

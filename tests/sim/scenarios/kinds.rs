@@ -123,7 +123,7 @@ fn kinds_replace_each_other_in_every_order() {
                             if thing.is_synced(symlinks) {
                                 let quiet = world.run_until(Duration::from_secs(200), |world| world.is_in_sync());
                                 let states: Vec<_> =
-                                    (0..2).map(|id| format!("{:?}", world.status(id).get("summary"))).collect();
+                                    (0..2).map(|id| format!("{:?}", world.status(id).summary)).collect();
                                 assert!(quiet, "{what}: after {thing:?}: {states:?}");
                                 let trees =
                                     [world.machines[0].disk.user("/share"), world.machines[1].disk.user("/share")].map(
@@ -182,7 +182,7 @@ fn a_deletion_below_what_is_a_symlink_or_a_mount_point_here_blocks_nothing() {
             world.start(1);
             world.run_ms(5_000);
         }
-        assert!(world.status(1).get("shares").unwrap().get("main").unwrap().get("blocked").is_none());
+        assert!(world.share(1).blocked.is_none());
         if mounts {
             world.user(1).unmount(&path("d"));
         } else {

@@ -112,7 +112,7 @@ fn one_writer_in_a_mesh_never_meets_a_conflict() {
         world.heal_all();
         world.settle();
         assert_eq!(world.tree(2), tree! { "dhcp" => "turn 19" });
-        (0..3).for_each(|id| assert_eq!(world.counter(id, "conflicts"), 0, "seed {seed}"));
+        (0..3).for_each(|id| assert_eq!(world.counters(id).conflicts, 0, "seed {seed}"));
     }
 }
 
@@ -187,7 +187,7 @@ fn mode_and_owner_travel() {
     world.settle();
     let Some(owsync::fs::Found::Synced(stat)) = world.user(1).stat(&name) else { panic!("it is there") };
     assert_eq!((stat.mode, stat.uid, stat.gid), (0o600, 7, 8));
-    assert_eq!(world.counter(1, "received_bytes"), 6, "its content came once");
+    assert_eq!(world.counters(1).received_bytes, 6, "its content came once");
 }
 
 /// F18
@@ -297,7 +297,7 @@ fn a_file_that_is_written_in_steps_is_offered_once_it_has_settled() {
     assert_eq!(world.tree(1), tree! {}, "nothing half written was offered");
     world.settle();
     assert_eq!(world.tree(1), tree! { "dhcp" => "xxxxx" });
-    assert_eq!(world.counter(1, "applied"), 1);
+    assert_eq!(world.counters(1).applied, 1);
 }
 
 #[test]
@@ -306,8 +306,8 @@ fn equal_content_on_both_sides_is_no_conflict() {
     world.write(0, "dhcp", "the same");
     world.write(1, "dhcp", "the same");
     world.settle();
-    assert_eq!(world.counter(0, "conflicts") + world.counter(1, "conflicts"), 0);
-    assert_eq!(world.counter(0, "received_bytes") + world.counter(1, "received_bytes"), 0);
+    assert_eq!(world.counters(0).conflicts + world.counters(1).conflicts, 0);
+    assert_eq!(world.counters(0).received_bytes + world.counters(1).received_bytes, 0);
     world.assert_equal();
 }
 
@@ -322,7 +322,7 @@ fn mtime(world: &World, id: usize, name: &str) -> WallTime {
 fn half_way(world: &mut World) -> u64 {
     let content: String = (0..12 * 1024 * 1024 / 16).map(|n| format!("{n:015}\n")).collect();
     world.write(0, "image", &content);
-    let some = world.run_until(Duration::from_secs(30), |world| world.counter(1, "received_bytes") > 5 * 1024 * 1024);
+    let some = world.run_until(Duration::from_secs(30), |world| world.counters(1).received_bytes > 5 * 1024 * 1024);
     assert!(some && world.read(1, "image").is_none());
     content.len() as u64
 }
@@ -335,7 +335,7 @@ fn a_transfer_that_breaks_off_goes_on_where_it_did() {
     world.settle();
     world.assert_equal();
     // Only what was under way is sent again; all that had come would be more.
-    let supplied = world.counter(0, "supplied_bytes") as u64;
+    let supplied = world.counters(0).supplied_bytes;
     assert!(supplied <= size + owsync::model::limits::REQUEST_WINDOW, "{supplied} of {size}");
     assert!(world.is_swept(1));
 }
@@ -372,14 +372,14 @@ fn an_exchange_that_takes_too_long_is_warned_of_stopped_and_goes_on_later() {
     assert!(world.log_has(1, "has taken 5 s (soft_max_time)"));
     world.run(Duration::from_secs(15));
     assert!(world.log_has(1, "was stopped after 20 s (hard_max_time); it goes on in 60 s, stop 1"));
-    assert_eq!(world.of_peer(1, 0, "reason").as_deref(), Some("stopped"));
+    assert_eq!(world.of_peer(1, 0).reason.as_deref(), Some("stopped"));
     world.set_cut(0, 1, false);
     world.run(Duration::from_secs(20));
     assert_eq!(world.read(1, "image"), None);
 
     world.settle();
     world.assert_equal();
-    let supplied = world.counter(0, "supplied_bytes") as u64;
+    let supplied = world.counters(0).supplied_bytes;
     assert!(supplied < 2 * size, "{supplied} of {size}");
 }
 

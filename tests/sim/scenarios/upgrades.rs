@@ -51,8 +51,8 @@ fn packages_wait_while_the_releases_differ() {
     assert_eq!(world.read(2, "dhcp"), Some(package("old form")));
     assert_eq!(world.owed(1), [("dhcp".to_string(), "release_differs")].into());
     // Both sides say what waits for what.
-    let here = world.of_peer(1, 0, "message").unwrap();
-    let there = world.of_peer(0, 1, "message").unwrap();
+    let here = world.of_peer(1, 0).message.unwrap();
+    let there = world.of_peer(0, 1).message.unwrap();
     for message in [&here, &there] {
         assert!(message.contains("dhcp"), "{message}");
         assert!(message.contains("a node on release 25.12.1 and this is for release 24.10.3"), "{message}");

@@ -30,8 +30,8 @@ fn ends(mut world: World, what: &str) -> World {
     world.done(1, Command::Sync { peer: None, share: Some(main()), dry_run: false, wait: false });
     world.run(Duration::from_secs(60));
     assert_eq!(world.owed(1), [].into(), "{what}");
-    assert_eq!(world.of_peer(1, 0, "in_sync").as_deref(), Some("true"), "{what}");
-    assert_eq!(world.of_peer(0, 1, "in_sync").as_deref(), Some("true"), "{what}");
+    assert_eq!(world.of_peer(1, 0).in_sync, Some(true), "{what}");
+    assert_eq!(world.of_peer(0, 1).in_sync, Some(true), "{what}");
     assert_eq!(world.read(1, "dhcp"), None, "{what}");
     world
 }

@@ -15,7 +15,7 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use owsync::model::{RelPath, limits};
-use owsync::node::api::{Command, Tree};
+use owsync::node::api::Command;
 
 use super::chaos::number;
 use super::disk::Fault;
@@ -239,8 +239,8 @@ impl Story {
     fn check(&mut self) -> Result<(), String> {
         for id in 0..3 {
             let status = self.world.status(id);
-            if status.get("in_sync") != Some(&Tree::Bool(true)) {
-                return Err(format!("m{id} is not in sync: {:?}", status.get("summary")));
+            if !status.in_sync {
+                return Err(format!("m{id} is not in sync: {:?}", status.summary));
             }
             let state = &self.world.machines[id].node.as_ref().unwrap().state().shares[&main()];
             if !state.owed.is_empty() || state.landing.is_some() || state.meta.hold.is_some() {

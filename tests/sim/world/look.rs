@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use owsync::model::RelPath;
-use owsync::node::api::Tree;
+use owsync::node::api::status::{CounterStatus, PeerStatus};
 
 use super::{MachineId, World, main};
 
@@ -18,7 +18,7 @@ impl World {
             .filter(|id| self.machines[*id].node.is_some())
             .collect::<Vec<_>>()
             .into_iter()
-            .all(|id| self.status(id).get("in_sync") == Some(&Tree::Bool(true)))
+            .all(|id| self.status(id).in_sync)
     }
 
     /// Time passes until everybody is in sync.
@@ -32,7 +32,7 @@ impl World {
                 .filter(|id| self.machines[*id].node.is_some())
                 .collect::<Vec<_>>()
                 .into_iter()
-                .map(|id| format!("m{id}: {:?}", self.status(id).get("summary")))
+                .map(|id| format!("m{id}: {:?}", self.status(id).summary))
                 .collect();
             panic!("not in sync after an hour: {states:#?}");
         }
@@ -110,62 +110,39 @@ impl World {
 
     /// What a machine says of a path that it leaves out.
     pub fn skipped(&mut self, id: MachineId, name: &str) -> Option<String> {
-        let status = self.status(id);
-        let list = at(&status, &["shares", "main", "skipped"])?;
-        let Tree::List(list) = list else { return None };
-        let one = list.iter().find(|one| one.get("path") == Some(&Tree::from(name)))?;
-        one.get("message").map(words)
+        let skipped = self.share(id).skipped;
+        skipped.into_iter().find(|one| one.path == name).map(|one| one.message)
     }
 
     /// The sentence of a machine's status.
     pub fn summary(&mut self, id: MachineId) -> String {
-        self.status(id).get("summary").map(words).unwrap_or_default()
+        self.status(id).summary
     }
 
-    /// A field of what a machine says of a peer.
-    pub fn of_peer(&mut self, id: MachineId, peer: MachineId, field: &str) -> Option<String> {
-        self.of_named(id, &format!("m{peer}"), field)
+    /// What a machine says of a peer; nothing if it does not know the peer.
+    pub fn of_peer(&self, id: MachineId, peer: MachineId) -> PeerStatus {
+        self.of_named(id, &format!("m{peer}"))
     }
 
-    /// A field of what a machine says of a peer by the name that it has there.
-    pub fn of_named(&mut self, id: MachineId, name: &str, field: &str) -> Option<String> {
-        let status = self.status(id);
-        at(&status, &["peers", name, field]).map(words)
+    /// What a machine says of a peer by the name that it has there.
+    pub fn of_named(&self, id: MachineId, name: &str) -> PeerStatus {
+        self.node(id).peer_statuses(self.now(id)).remove(name).unwrap_or_default()
     }
 
     /// Waits until a machine says this of a peer: the word for why they do not exchange.
     pub fn await_reason(&mut self, id: MachineId, peer: MachineId, reason: &str) {
-        let seen = self
-            .run_until(Duration::from_secs(300), |world| world.of_peer(id, peer, "reason").as_deref() == Some(reason));
-        assert!(seen, "m{id} of m{peer}: {:?}, not {reason}", self.of_peer(id, peer, "message"));
+        let seen =
+            self.run_until(Duration::from_secs(300), |world| world.of_peer(id, peer).reason.as_deref() == Some(reason));
+        assert!(seen, "m{id} of m{peer}: {:?}, not {reason}", self.of_peer(id, peer).message);
     }
 
-    /// One of the numbers that only grow.
-    pub fn counter(&mut self, id: MachineId, name: &str) -> i64 {
-        let status = self.status(id);
-        match at(&status, &["counters", name]) {
-            Some(Tree::Int(count)) => *count,
-            other => panic!("no counter {name}: {other:?}"),
-        }
+    /// The numbers that only grow.
+    pub fn counters(&self, id: MachineId) -> CounterStatus {
+        self.status(id).counters
     }
 
     /// Whether no temporary file of owsync's own lies in a machine's share.
     pub fn is_swept(&self, id: MachineId) -> bool {
         !self.machines[id].disk.user("/share").paths().iter().any(|p| p.as_bytes().starts_with(b".owsync-"))
-    }
-}
-
-/// The value at the end of a way through tables.
-fn at<'a>(tree: &'a Tree, way: &[&str]) -> Option<&'a Tree> {
-    way.iter().try_fold(tree, |tree, key| tree.get(key))
-}
-
-/// A text or a number as a person reads it.
-fn words(tree: &Tree) -> String {
-    match tree {
-        Tree::Text(text) => text.clone(),
-        Tree::Int(number) => number.to_string(),
-        Tree::Bool(yes) => yes.to_string(),
-        other => format!("{other:?}"),
     }
 }

@@ -19,6 +19,7 @@ use owsync::fs::scan::Hint;
 use owsync::model::reserved::Reserved;
 use owsync::model::settings::{Accept, Address, FirstSync, HistoryBounds, PeerSettings, ShareSettings};
 use owsync::model::{Direction, Monotonic, Now, PeerName, RelPath, Settings, ShareName, WallTime};
+use owsync::node::api::status::{ShareStatus, Status};
 use owsync::node::api::{Command, Level, Reply, Tree};
 use owsync::node::{CommandId, LinkId, Node};
 use owsync::proto::session::Mode;
@@ -372,8 +373,14 @@ impl World {
         }
     }
 
-    pub fn status(&mut self, id: MachineId) -> Tree {
-        self.done(id, Command::Status)
+    /// The status of a machine's node, which runs.
+    pub fn status(&self, id: MachineId) -> Status {
+        self.node(id).status(self.now(id))
+    }
+
+    /// What a machine's node says of its share.
+    pub fn share(&self, id: MachineId) -> ShareStatus {
+        self.status(id).shares.remove(main().as_str()).unwrap_or_default()
     }
 
     /// A person takes what the other nodes have.

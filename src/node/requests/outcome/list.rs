@@ -2,7 +2,7 @@
 
 use crate::model::{Entry, RelPath, ShareName, limits};
 use crate::node::api::Tree;
-use crate::node::status::deviation_tree;
+use crate::node::status::deviation_status;
 
 /// The answer, as it grows.
 #[derive(Default)]
@@ -70,13 +70,13 @@ impl List {
     pub(super) fn deviation(&mut self, share: &ShareName, path: &RelPath, entry: &Entry) {
         self.deviations_count += 1;
         if self.deviations.len() < limits::REPLY_PATHS {
-            self.deviations.push(deviation_tree(path, entry).with("share", share.to_string()));
+            self.deviations.push(Tree::from(&deviation_status(path, entry)).with("share", share.to_string()));
         }
     }
 
     pub(super) fn tree(self) -> Tree {
         let truncated = self.count > self.rows.len() as u64;
-        let mut tree = Tree::map().with("would", self.rows).with("count", self.count).with("truncated", truncated);
+        let mut tree = Tree::map().with("preview", self.rows).with("count", self.count).with("truncated", truncated);
         if !self.deviations.is_empty() {
             tree = tree.with("deviations", self.deviations).with("deviations_count", self.deviations_count);
         }

@@ -5,6 +5,7 @@
 
 use crate::fs::Fs;
 use crate::model::{Monotonic, NodeId, Reason, RelPath, WallTime, limits};
+use crate::node::api::status::SentStatus;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::context::Context;
 use crate::node::peers::Peers;
@@ -58,15 +59,14 @@ impl Sent {
     }
 
     /// For status and events.
-    pub fn tree(&self) -> Tree {
-        let paths: Vec<Tree> = self.paths.iter().map(|path| Tree::Text(path.to_text())).collect();
-        let peers: Vec<Tree> = self.peers.iter().cloned().map(Tree::Text).collect();
-        Tree::map()
-            .with("time", self.at)
-            .with("files", self.count)
-            .with("paths", paths)
-            .with("peers", peers)
-            .with("took_ms", self.took_ms)
+    pub fn status(&self) -> SentStatus {
+        SentStatus {
+            time: self.at,
+            files: self.count,
+            paths: self.paths.iter().map(RelPath::to_text).collect(),
+            peers: self.peers.clone(),
+            took_ms: self.took_ms,
+        }
     }
 }
 
@@ -127,7 +127,7 @@ impl<F: Fs> Share<F> {
         for one in sent {
             let text = one.text();
             cx.log(Level::Notice, format!("share {name}: {text}"));
-            let details = one.tree().with("share", name.to_string());
+            let details = Tree::from(&one.status()).with("share", name.to_string());
             cx.tell(Event { name: "owsync.sent", at: cx.now.wall, text: format!("{name}: {text}"), details });
             if self.outgoing.sent.len() >= limits::SENT_KEPT {
                 self.outgoing.sent.pop_front();

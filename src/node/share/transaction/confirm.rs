@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::fs::Fs;
 use crate::model::{Map, Monotonic, NodeId, Now, Reason, RelPath, limits};
+use crate::node::api::status::UnconfirmedStatus;
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::context::Context;
 use crate::node::peers::Peers;
@@ -282,16 +283,19 @@ impl<F: Fs> Share<F> {
         }
     }
 
-    /// What status says of a trial.
-    pub(crate) fn trial_tree(&self, cx: &Context<F>) -> Option<Tree> {
+    /// The change of this share that awaits confirmation.
+    pub(crate) fn unconfirmed_status(&self, cx: &Context<F>) -> Option<UnconfirmedStatus> {
         let name = &self.name;
         let trial = cx.trial_of(name)?;
         let unconfirmed = self.transaction.unconfirmed.as_ref();
         let time = Duration::from_secs(trial.secs.into());
-        let left = unconfirmed.map(|unconfirmed| time.saturating_sub(cx.now.mono.since(unconfirmed.opened)).as_secs());
-        let paths: Vec<Tree> = trial.steps.iter().map(|step| Tree::Text(step.path.to_text())).collect();
-        let tree = Tree::map().with("run", trial.run).with("peer", cx.node_label(trial.from)).with("paths", paths);
-        let tree = tree.with("first", trial.first);
-        Some(tree.with_some("seconds_left", left))
+        let left = |opened| time.saturating_sub(cx.now.mono.since(opened)).as_secs();
+        Some(UnconfirmedStatus {
+            run: trial.run,
+            peer: cx.node_label(trial.from),
+            paths: trial.steps.iter().map(|step| step.path.to_text()).collect(),
+            first: trial.first,
+            seconds_left: unconfirmed.map(|unconfirmed| left(unconfirmed.opened)),
+        })
     }
 }

@@ -177,7 +177,7 @@ impl<F: Fs> Share<F> {
             Reply::failed(Fault::State, "it was changed at this very moment: look at it, then try again")
         } else {
             let tree = Tree::map().with("share", name.to_string()).with("run", landing.run).with("paths", done);
-            Reply::Done(tree.with("left", left))
+            Reply::Done(tree.with("unchanged", left))
         };
         cx.outputs.push_back(Output::Reply { id, reply });
     }

@@ -26,7 +26,7 @@ const WHAT = {
 
 /* An answer's list of what would happen. */
 function would(answer) {
-	const list = L.toArray(answer.would);
+	const list = L.toArray(answer.preview);
 
 	list.count = answer.count === undefined ? list.length : answer.count;
 	list.unknown = L.toArray(answer.unknown);

@@ -39,10 +39,7 @@ function lastExchange(peer) {
 	if (peer.connected)
 		return peer.quiet_for < 5 ? _('just now') : _('%s ago').format(amounts.duration(peer.quiet_for || 0));
 
-	if (peer.last_ok)
-		return amounts.ago(peer.last_ok);
-
-	return peer.met ? amounts.ago(peer.met) : _('never');
+	return peer.last_connected ? amounts.ago(peer.last_connected) : _('never');
 }
 
 /* Whether the identity of a peer is insisted on: because the settings say so, or because it was met. */

@@ -160,7 +160,7 @@ return baseclass.extend({
 			})),
 			dialog.buttons(dialog.closing(_('Cancel')), dialog.button(_('Undo all of it'), 'negative', function() {
 				return daemon.call('undo', version.run).then(function(answer) {
-					const left = L.toArray(answer.left);
+					const left = L.toArray(answer.unchanged);
 
 					dialog.close();
 					dialog.tell(left.length === 0 ? _('It was undone.')
