@@ -4,7 +4,9 @@
 #
 #   make                          build target/release/owsync and print its size
 #   make demo                     see the main job done on three nodes on this machine
+#   make check                    what daily work needs, in 3 minutes: format, lints, spelling, unit tests
 #   make test                     install what the tests need, and run all of them
+#   make test-long                what does not fit half an hour: many random histories, repeated runs
 #   make install DESTDIR= PREFIX=/usr/local
 #   make format                   format every source file
 #   make ipk                      the OpenWrt package for routers of this machine's architecture, in dist/
@@ -46,7 +48,7 @@ ifeq ($(words x$(HOME) x$(CARGO_HOME) x$(RUSTUP_HOME) x$(CURDIR)),4)
 DIRECTORIES := $(filter-out =% /=%,$(HOME)=~ $(RUSTUP_HOME)=rustup $(CARGO_HOME)=cargo $(CURDIR)=owsync)
 endif
 
-.PHONY: all build demo test install format bench clean
+.PHONY: all build demo check test test-long install format bench clean
 
 all: build
 	@ls -l $(BINARY) | awk '{ printf "$(BINARY): %d KiB\n", ($$5 + 1023) / 1024 }'
@@ -61,8 +63,14 @@ demo:
 	@$(MAKE) --no-print-directory build DEBUG=0 ENABLE_ENCRYPTION=1
 	@tests/demo/run $(TARGET_DIR)/release/owsync
 
+check:
+	@tests/run check
+
 test:
 	@tests/run
+
+test-long:
+	@tests/run long
 
 bench: build
 	@tests/bench/run
