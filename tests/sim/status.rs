@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "encryption")]
+use owsync::model::escape;
+#[cfg(feature = "encryption")]
+use owsync::model::settings::Accept;
 use owsync::model::settings::{Mode, ShareSettings};
 use owsync::model::{Direction, PeerName, RelPath, ShareName};
 use owsync::node::api::record::Field;
@@ -557,4 +561,34 @@ fn every_moment_of_a_change_has_its_reason() {
         seen.extend(reason(&mut world, 1, 0));
     }
     assert!(seen.contains("exchanging"), "{seen:?}");
+}
+
+/// F86: a node that was let in and is gone is missed, and a peer that is paused is a reason as well.
+#[test]
+#[cfg(feature = "encryption")]
+fn a_peer_that_is_away_or_paused_is_a_reason_in_the_verdict_of_all() {
+    let codes = |world: &World| -> Vec<&'static str> {
+        let verdict = world.node(0).verdict(world.now(0), None, None);
+        verdict.gaps.iter().map(|gap| gap.code).collect()
+    };
+    let mut world = World::new(727, 2);
+    world.peer(1, 0);
+    world.encrypt();
+    world.set_all(|settings| settings.accept = Accept::Known);
+    world.start_all();
+    let token = match world.done(0, Command::Invite).get("token") {
+        Some(Tree::Text(token)) => escape::unhex(token).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    world.with(1, |node, _| node.show_token(token));
+    world.settle();
+    world.stop(1);
+    world.run(Duration::from_secs(30));
+    assert!(codes(&world).contains(&"away"), "{:?}", codes(&world));
+
+    let mut world = couple(728);
+    let peer = Some(PeerName("m1".into()));
+    world.done(0, Command::Pause { peer, share: None, reason: None, seconds: None });
+    world.run(Duration::from_secs(5));
+    assert!(codes(&world).contains(&"paused"), "{:?}", codes(&world));
 }

@@ -179,6 +179,23 @@ fn set_user_id_lands_only_where_the_share_allows_it() {
     }
 }
 
+/// F34
+#[test]
+fn an_index_that_goes_back_ends_the_session() {
+    for again in [false, true] {
+        let mut world = World::new(70, 1);
+        world.start_all();
+        world.run_ms(1_000);
+        let mut stranger = world.meet(0, |hello| hello.rank = 1);
+        let offers = [4, 5].map(|seq| world.offer(0, "dhcp", "content", seq));
+        stranger.offers(&mut world, vec![offers[1].clone()]);
+        let back = offers[..1].iter().filter(|_| again).cloned().collect();
+        stranger.offer_part(&mut world, back, false);
+        let farewell = stranger.farewell(&mut world);
+        assert!(matches!(&farewell, Some(Message::Bye(bye)) if bye.text.contains("goes back")), "{farewell:?}");
+    }
+}
+
 /// F53: also where symlinks travel.
 #[test]
 fn a_symlink_that_leads_out_of_the_share_does_not_land() {
