@@ -461,7 +461,8 @@ fn what_a_peer_says_and_does_not_say_is_a_reason() {
     let state = peer.state;
     peer.say(&mut world, &Message::Want { share: main(), state, since: 0, round: 1 });
     world.run_ms(100);
-    let offered = world.node(0).state().me.seq;
+    let records = world.node(0).state().shares[&main()].index.iter();
+    let offered = records.map(|(_, record)| record.seq).max().unwrap();
     let progress = |settled: u64| Progress {
         share: main(),
         heard: offered,
