@@ -43,7 +43,7 @@ export OWSYNC_MAX_MESSAGE_SIZE := $(MAX_MESSAGE_SIZE)
 endif
 
 include files/package.mk
-# No name of a directory here is in the binary. One with a space in it cannot be told to the compiler.
+# The binary contains no name of a directory of this machine. The compiler cannot take one with a space in it.
 ifeq ($(words x$(HOME) x$(CARGO_HOME) x$(RUSTUP_HOME) x$(CURDIR)),4)
 DIRECTORIES := $(filter-out =% /=%,$(HOME)=~ $(RUSTUP_HOME)=rustup $(CARGO_HOME)=cargo $(CURDIR)=owsync)
 endif

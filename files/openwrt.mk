@@ -12,12 +12,12 @@ PKG_CONFIG_DEPENDS:=CONFIG_OWSYNC_ENABLE_ENCRYPTION
 RUST_PKG_FEATURES=$(if $(CONFIG_OWSYNC_ENABLE_ENCRYPTION),encryption)
 
 include $(INCLUDE_DIR)/package.mk
-# In the packages feed the Rust rules lie beside us, from anywhere else in that feed. Where they are in neither place, make
-# names the file that is missing.
+# In the packages feed the Rust rules are in a directory beside this one, elsewhere in that feed. Where they are in neither
+# place, make names the missing file.
 OWSYNC_RUST:=$(TOPDIR)/feeds/packages/lang/rust/rust-package.mk
 include $(firstword $(wildcard ../../lang/rust/rust-package.mk $(OWSYNC_RUST)) $(OWSYNC_RUST))
 
-# They set these, so what is ours comes after them. The profile is our own because [profile.release] is overridden by their
+# The rules set these, so owsync's own values come after them. The profile is our own because [profile.release] is overridden by their
 # environment, which has panic=unwind, and opt-level=z for the cryptography too.
 CARGO_PKG_ARGS+=--no-default-features
 CARGO_PKG_PROFILE:=openwrt
@@ -27,7 +27,7 @@ define Package/owsync/config
 	source "$(SOURCE)/files/Config.in"
 endef
 
-# The sources lie beside the Makefile: nothing but crates is downloaded.
+# The sources are beside the Makefile: only crates are downloaded.
 define Build/Prepare
 	mkdir -p $(PKG_BUILD_DIR)
 	$(CP) Cargo.toml Cargo.lock LICENSE README.md build.rs src $(PKG_BUILD_DIR)/

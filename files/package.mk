@@ -14,17 +14,17 @@ define Package/owsync
   SECTION:=net
   CATEGORY:=Network
   SUBMENU:=File Transfer
-  TITLE:=Keeps the configuration of routers equal
+  TITLE:=Keeps the configuration of routers in sync
   URL:=https://github.com/pgaufillet/owsync
   DEPENDS:=$(RUST_ARCH_DEPENDS)
 endef
 
 define Package/owsync/description
-  owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
-  for each other. Change one, and within a second the others have it, checked and in force, with the former state kept.
+  owsync keeps the configuration of several OpenWrt routers, or any directories on several machines, in sync. A change on
+  one is on the others within a second, verified and in force; the previous version is kept.
 endef
 
-# What is no file of the package is carried through a sysupgrade: the key, the identity, the database and the history.
+# sysupgrade keeps these, although they are not files of the package: key, identity, database and history.
 define Package/owsync/conffiles
 /etc/config/owsync
 /etc/owsync/

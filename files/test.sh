@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What OpenWrt's CI runs once the package is installed in a container of each architecture, where neither procd nor ubus
-# is: the binary checks a configuration, gives up on nobody, and keeps two directories equal.
-# Usage: test.sh NAME VERSION. It wants to lie beside the package's Makefile: copy it there when owsync goes into a feed.
-# Errors are left to be seen: no `grep -q`.
+# is: the binary checks a configuration, reports a refused connection, and keeps two directories in sync.
+# Usage: test.sh NAME VERSION. In a feed, copy it to the directory of the package's Makefile.
+# Output stays visible: no `grep -q`.
 set -eu
 
 work=$(mktemp -d)
@@ -38,7 +38,7 @@ if owsync check -c "$work/bad.conf" >"$work/errors" 2>&1; then fail "a wrong con
 cat "$work/errors"
 grep symlinks "$work/errors"
 
-# Nobody listens there: the answer comes, and is no success.
+# Nothing listens there: connect ends, and fails.
 mkdir "$work/alone"
 status=0
 timeout 60 owsync connect 127.0.0.1:1 --plain --dir "$work/alone" --db "$work/alone.db" -i '*' || status=$?
@@ -68,12 +68,12 @@ chmod 0640 "$work/two/small"
 within_a_minute same large
 within_a_minute same small
 ls -l "$work/one"
-[ -n "$(find "$work/one/small" -perm 640)" ] || fail "the mode did not travel"
+[ -n "$(find "$work/one/small" -perm 640)" ] || fail "the mode was not synced"
 rm "$work/one/small"
 within_a_minute gone small
 within_a_minute owsync status -c "$work/two.conf"
 
-# They end when they are told to.
+# They end when they get SIGTERM.
 for pid in $pids; do
 	kill "$pid"
 	wait "$pid" || fail "the daemon ended with $?"

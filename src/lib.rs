@@ -1,8 +1,8 @@
-//! owsync keeps directories equal on several machines, first of all the configuration of OpenWrt routers that stand in
-//! for each other.
+//! owsync keeps directories in sync on several machines, first of all the configuration of OpenWrt routers.
 //!
 //! One idea carries the design: decide in pure code, act at the edge. The program except sockets, clocks and the real
 //! disk is a value, [`node::Node`], of which a test runs ten in one thread, on virtual time, from a seed.
+//! `docs/architecture.md` has a drawing, and the decisions with their reasons.
 //!
 //! # Layers
 //! Imports go downwards only; `tests/layers.rs` checks it.
@@ -17,26 +17,27 @@
 //! | L0 | [`model`] | values: paths, digests, times, versions, entries, settings, limits |
 //!
 //! # Reading order
-//! [`model`] for the words. [`reconcile`] for the one decision that everything serves. [`proto`], whose text is the
-//! specification of the wire. [`fs`] and [`store`] for what is promised about the disk. [`node`] ties them together; its
-//! text names the way of a change. [`daemon`] is the loop around it, [`config`] and [`cli`] are how people reach it.
+//! [`model`] for the words. [`reconcile`] for the one decision that everything serves. `docs/protocol.md` and [`proto`]
+//! for the wire. [`fs`] and [`store`] for what is promised about the disk. [`node`] ties them together; its
+//! text names the path of a change. [`daemon`] is the loop around it, [`config`] and [`cli`] are the user's side.
 //!
 //! # Invariants
-//! - Whatever a user wrote is current somewhere, or was replaced by somebody who had seen it, or lies in a history.
-//! - Nothing is told to a peer before the state it speaks of is on disk.
-//! - No name from a peer, a disk or a person becomes a path except through [`model::RelPath::parse`], and no path is
+//! - Whatever a user wrote is current on a node, or was replaced by a user who had seen it, or is in a history.
+//! - Nothing is reported to a peer before the state that it refers to is on disk.
+//! - No name from a peer, a disk or a user becomes a path except through [`model::RelPath::parse`], and no path is
 //!   resolved outside its share.
-//! - L0, L1 and L3 hold no clock, randomness, socket, file, thread or order that depends on a hash.
+//! - L0, L1 and L3 contain no clock, randomness, socket, file, thread or order that depends on a hash.
 //! - Everything received is bounded before it is kept: [`model::limits`] has every bound, with its reason.
 //! - Commands that owsync runs come from this machine's configuration only.
 //!
 //! # Words
-//! *node*: a machine running owsync. *peer*: another node. *share*: a named directory tree kept equal. *entry*: what is
+//! *node*: a machine running owsync. *peer*: another node. *share*: a named directory tree that is synced. *entry*: what is
 //! known of one path. *tombstone*: the entry of a deleted path. *version*: a version vector per entry. *stamp*: when an
-//! entry was written, growing along every causal chain. *session*: a connection between two nodes. *batch*: what one settle
-//! of one author changed, landing together. *history*: stored former contents. *past*: what a node has once it took part in a
-//! cluster. *hold*: owsync waits for a person. *heard*, *applied*: up to where a peer's changes are known here, and in
-//! place. *owed*: heard and not landed, with its reason; tried again by itself.
+//! entry was written, growing along every causal chain. *session*: a connection between two nodes. *batch*: the changes of
+//! one settle period of one author, applied together. *transaction*: a batch while it is applied. *history*: stored
+//! previous versions. *established*: took part in a cluster before; the opposite is *new*. *hold*: owsync waits for the
+//! user. *received*, *applied*: up to where a peer's changes are known here, and in place. *pending*: received and not
+//! applied yet, with a reason; retried automatically. *unconfirmed*: applied, and rolled back unless it is confirmed.
 
 pub mod cli;
 pub mod config;

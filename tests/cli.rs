@@ -144,7 +144,7 @@ fn a_command_without_a_daemon_says_where_it_looked_and_how_to_start_one() {
         let json = bench.run(&[words, &["--db", &database, "--json"]].concat());
         let answer: serde_json::Value = serde_json::from_str(&json.out).unwrap();
         assert_eq!((json.code, answer["error"]["code"].as_str()), (3, Some("not_running")), "{words:?}");
-        assert!(run.err.contains(&format!("no owsync runs with the database {database}")), "{}", run.err);
+        assert!(run.err.contains(&format!("no owsync daemon uses the database {database}")), "{}", run.err);
         assert!(run.err.contains(".sock") && run.err.contains("owsync daemon -c FILE"), "{}", run.err);
     }
 }
@@ -182,7 +182,7 @@ fn a_user_who_may_not_ask_the_daemon_is_told_whom_to_become() {
     }
     let run = nobody.run(&["status", "--db", &bench.path("own/owsync.db")]);
     fs::set_permissions(bench.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
-    assert!(run.code == 3 && run.err.contains("no owsync runs with the database"), "{}: {}", run.code, run.err);
+    assert!(run.code == 3 && run.err.contains("no owsync daemon uses the database"), "{}: {}", run.code, run.err);
     // A configuration that cannot be read for another reason is an error of the configuration, with JSON too.
     let run = bench.run(&["status", "--json", "-c", "/nonexistent/owsync.conf"]);
     let answer: serde_json::Value = serde_json::from_str(&run.out).unwrap();
@@ -241,7 +241,7 @@ fn genkey_makes_another_key_each_time_and_overwrites_none() {
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
 }
 
-/// The predecessor ended with an error too, and whoever waits for such a daemon would wait for ever.
+/// owsync 1.x ended with an error too, and a script that waits for such a daemon would never end.
 #[test]
 fn plain_mode_without_the_address_of_a_peer_is_an_error_of_the_configuration() {
     let bench = Bench::new();
@@ -270,7 +270,7 @@ fn plain_mode_without_the_address_of_a_peer_is_an_error_of_the_configuration() {
     let router = bench.run(&["check"]);
     assert_eq!(router.code, 0, "{}", router.err);
     assert!(
-        router.err.contains("configured: add a peer with its address: owsync runs, and opens no port"),
+        router.err.contains("configured: add a peer with its address: owsync runs but opens no port"),
         "{}",
         router.err
     );
@@ -354,7 +354,7 @@ fn merge_file_prints_the_merge_and_says_what_was_lost() {
 
     let run = bench.run(&["merge-file", &base, &winner, &broken]);
     assert_eq!((run.code, run.out.as_str()), (3, ""));
-    assert!(run.err.contains("not merged: no UCI package: EOF with unterminated '"), "{}", run.err);
+    assert!(run.err.contains("not merged: not a UCI package: EOF with unterminated '"), "{}", run.err);
     assert!(run.err.contains(&format!("({broken}, line ")), "{}", run.err);
 
     let run = bench.run(&["merge-file", &base, &winner, &bench.path("missing")]);

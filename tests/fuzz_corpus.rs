@@ -77,7 +77,7 @@ fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name)
 }
 
-/// What lies in the corpus, and what is written today.
+/// The files of the corpus, and what is written today.
 fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
     let fresh = seeds::of(name);
     if std::env::var_os("OWSYNC_FUZZ_SEEDS").is_some_and(|value| value == "write") {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[path = "layers/scan.rs"]
 mod scan;
 
-/// Modules by height: each may import what lies strictly below it, and itself. Siblings do not know each other.
+/// Modules by height: each may import what is strictly below it, and itself. Siblings do not know each other.
 const HEIGHTS: &[(u8, &[&str])] = &[
     (0, &["model"]),
     (1, &["reconcile", "proto", "uci"]),
@@ -36,7 +36,7 @@ const NODE_NAMES: &[&str] = &["CommandId", "LinkId"];
 /// The top: its modules know each other.
 const EDGE: u8 = 6;
 
-/// What is decided or simulated must not find by itself, with what it is.
+/// What pure code must not use, with what it is.
 const ACTS: &[(&str, &str)] = &[
     ("std::time::SystemTime", "a clock"),
     ("std::time::Instant", "a clock"),
@@ -75,7 +75,7 @@ const DISK: &[&str] = &["src/fs/unix.rs", "src/fs/unix/root.rs", "src/fs/uci_fil
 /// Where `unsafe` may stand.
 const UNSAFE: &[&str] = &["src/fs/unix.rs", "src/daemon/memory.rs"];
 
-/// The only place that may sleep: between two looks at a condition, with a deadline.
+/// The only place that may sleep: between two checks of a condition, with a deadline.
 const SLEEPERS: &[&str] = &["tests/e2e/wait.rs"];
 
 #[test]

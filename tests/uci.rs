@@ -1,6 +1,6 @@
 //! The UCI reader and writer against what the real `uci` said of the same files, and against random input.
 //!
-//! The files and what `uci show` and `uci export` print for them lie beside the project, in ../shared/data. Where that is
+//! The files and what `uci show` and `uci export` print for them are beside the project, in ../shared/data. Where that is
 //! not there, the tests that need it name themselves on standard error and check nothing; the tables in src/uci say the
 //! same in samples of their own.
 
@@ -120,7 +120,7 @@ fn every_real_file_is_read_and_written_as_by_uci() {
     }
 }
 
-/// A value as people, and nobody, would write it.
+/// A value as users write it, or as no user would.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         "[a-z0-9.]{1,12}".prop_map(String::into_bytes),

@@ -43,7 +43,7 @@ impl Router {
         fs::read_to_string(self.base.join(path)).unwrap()
     }
 
-    /// What lies in a directory.
+    /// The names in a directory.
     fn names(&self, dir: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.base.join(dir))
             .unwrap()
@@ -209,7 +209,7 @@ fn what_somebody_committed_meanwhile_is_kept() {
         .edit(&name("owsync"), |package| {
             calls += 1;
             if calls == 1 {
-                // Somebody's commit lands between our reading and our writing.
+                // A `uci commit` of another process happens between reading and writing.
                 let theirs =
                     router.put("etc/config/.owsync.uci-AAAAAA", "config owsync 'main'\n\toption name 'theirs'\n");
                 fs::rename(theirs, &path).unwrap();

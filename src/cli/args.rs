@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::cli::table::{self, CommandSpec, Opt, OptionSpec, Verb};
 use crate::model::escape;
 
-/// What somebody wants done.
+/// What the arguments ask for.
 #[derive(Debug, PartialEq)]
 pub enum Wish {
     /// This.

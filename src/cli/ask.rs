@@ -1,4 +1,4 @@
-//! Finding the running daemon and asking it.
+//! Finds the running daemon and asks it.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,7 @@ pub struct Daemon {
 /// Why no daemon was found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// There is no socket, or nobody behind it.
+    /// There is no socket, or no process behind it.
     NotRunning,
     /// There is one, and this user may not use it.
     Forbidden(PathBuf),
@@ -33,14 +33,14 @@ pub enum Absent {
 /// Why there is no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The daemon says no.
+    /// The daemon refuses.
     Said {
-        /// The word that scripts test.
+        /// The code for scripts.
         code: String,
         /// What went wrong.
         message: String,
     },
-    /// It says nothing, or nothing that makes sense.
+    /// There is no response, or a malformed one.
     Broken(String),
 }
 
@@ -72,7 +72,7 @@ fn is_own(place: &Place) -> bool {
     about.is_some_and(|about| about.uid() == nix::unistd::geteuid().as_raw())
 }
 
-/// What to tell whoever wanted to ask a daemon that was not found.
+/// The message where no daemon was found.
 pub fn absence(absent: &Absent, database: &Path) -> Vec<String> {
     match absent {
         Absent::Forbidden(path) => forbidden(path),
@@ -80,8 +80,8 @@ pub fn absence(absent: &Absent, database: &Path) -> Vec<String> {
             let place = Place::new(database);
             let looked: Vec<String> = place.control_sockets().iter().map(|path| path.display().to_string()).collect();
             vec![
-                format!("no owsync runs with the database {} (no answer at {})", place.database().display(), looked.join(", ")),
-                "start it: `service owsync start`, `systemctl start owsync`, or `owsync daemon -c FILE`; another one is found with -c FILE or --db FILE".into(),
+                format!("no owsync daemon uses the database {} (nothing responds at {})", place.database().display(), looked.join(", ")),
+                "start it with `service owsync start`, `systemctl start owsync` or `owsync daemon -c FILE`; name a different one with -c FILE or --db FILE".into(),
             ]
         }
     }
@@ -111,7 +111,7 @@ impl Daemon {
         self.next += 1;
         let failed = |path: &Path, what: &str, error: &std::io::Error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                Refusal::Broken(format!("owsync did not answer within {} s", request.patience.as_secs()))
+                Refusal::Broken(format!("the daemon did not respond within {} s", request.patience.as_secs()))
             }
             _ => Refusal::Broken(format!("{what} {}: {}", path.display(), place::plain(error))),
         };
@@ -121,13 +121,13 @@ impl Daemon {
             .set_read_timeout(Some(request.patience))
             .and_then(|()| stream.set_write_timeout(Some(request.patience)))
             .and_then(|()| stream.write_all(line.as_bytes()))
-            .map_err(|error| failed(&self.path, "cannot ask at", &error))?;
+            .map_err(|error| failed(&self.path, "cannot connect to", &error))?;
         loop {
             let mut answer = Vec::new();
             let mut bounded = (&mut self.stream).take(ANSWER_MAX);
-            bounded.read_until(b'\n', &mut answer).map_err(|error| failed(&self.path, "no answer from", &error))?;
+            bounded.read_until(b'\n', &mut answer).map_err(|error| failed(&self.path, "no response from", &error))?;
             if answer.is_empty() {
-                return Err(Refusal::Broken("owsync ended before it answered".into()));
+                return Err(Refusal::Broken("the daemon ended before it responded".into()));
             }
             if let Some(outcome) = read_answer(&answer, id) {
                 return outcome;
@@ -136,12 +136,12 @@ impl Daemon {
     }
 }
 
-/// The answer to question `id` in a line; `None` where the line answers another, or is an event.
+/// The answer to question `id` in a line; `None` where the line answers a different one, or is an event.
 fn read_answer(line: &[u8], id: u64) -> Option<Result<Value, Refusal>> {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(line) else {
-        return Some(Err(Refusal::Broken("owsync answered with something that is not JSON".into())));
+        return Some(Err(Refusal::Broken("the daemon's response is not JSON".into())));
     };
-    // What could not be read at the other end is answered without its number.
+    // A question that could not be read there is answered without its number.
     let about = fields.get("id");
     if !(about == Some(&json!(id)) || (about == Some(&Value::Null) && fields.contains_key("error"))) {
         return None;
@@ -152,7 +152,7 @@ fn read_answer(line: &[u8], id: u64) -> Option<Result<Value, Refusal>> {
     let text = |name: &str| fields.get("error")?.get(name)?.as_str().map(str::to_string);
     Some(Err(match (text("code"), text("message")) {
         (Some(code), Some(message)) => Refusal::Said { code, message },
-        _ => Refusal::Broken("owsync answered with neither a result nor an error".into()),
+        _ => Refusal::Broken("the daemon's response has neither a result nor an error".into()),
     }))
 }
 
@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_nobody_hears_where_it_was_looked_for() {
+    fn a_missing_daemon_is_reported_with_its_database_and_sockets() {
         let lines = absence(&Absent::NotRunning, Path::new("/nonexistent/owsync.db"));
-        assert!(lines[0].contains("/nonexistent/owsync.db (no answer at /"), "{lines:?}");
+        assert!(lines[0].contains("/nonexistent/owsync.db (nothing responds at /"), "{lines:?}");
         assert!(lines[1].contains("owsync daemon -c FILE"), "{lines:?}");
         assert!(matches!(find(Path::new("/nonexistent/owsync.db")), Err(Absent::NotRunning)));
     }

@@ -1,4 +1,4 @@
-//! The commands that the running daemon answers.
+//! Commands that the running daemon answers.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -25,7 +25,7 @@ use crate::node::api::record::{self, Field};
 use crate::node::api::status::{PeerStatus, ShareStatus};
 use crate::ops::Op;
 
-/// Asks the running daemon what a command wants to know, or wants done.
+/// Asks the running daemon for what a command wants to know or to do.
 ///
 /// # Errors
 /// There is no daemon, it refuses, or the arguments make no sense.
@@ -125,10 +125,12 @@ fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
         Some(Tree::Text(text)) => escape::unescape(text),
         _ => None,
     };
-    let Some(named) = named else { return Err(Failure::failed("owsync did not say where the content lies")) };
-    // Where it is not absolute, it is told from where the database lies.
+    let Some(named) = named else {
+        return Err(Failure::failed("the daemon did not report where the content is stored"));
+    };
+    // A relative path is relative to the directory of the database.
     let path = Place::new(database).directory().join(std::ffi::OsString::from_vec(named));
-    // The content of a symlink, its text, lies in history as a file too.
+    // The text of a symlink is stored in the history as a file too.
     let read = local::read(&path, u64::MAX - 1);
     let bytes =
         read.map_err(|error| Failure::failed(format!("cannot read {}: {}", path.display(), place::plain(&error))))?;
@@ -138,7 +140,7 @@ fn content(answer: &Tree, database: &Path) -> Result<Done, Failure> {
     Ok(Done::text(bytes))
 }
 
-/// How answers look to whoever started this command.
+/// The form of answers on this terminal.
 pub fn look(invocation: &Invocation) -> Look {
     let terminal = io::stdout().is_terminal();
     Look {

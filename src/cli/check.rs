@@ -1,4 +1,4 @@
-//! `check`: the effective configuration, or everything that is wrong with it.
+//! `check`: prints the effective configuration, or every error in it.
 
 use crate::cli::args::Invocation;
 use crate::cli::{Done, Failure, conf_text, setup, start};
@@ -9,10 +9,10 @@ use crate::model::settings::ShareSettings;
 use crate::model::{Kind, RelPath, escape, limits};
 use crate::reconcile::filter;
 
-/// Names that are looked at, so that a check of a large tree ends.
+/// Names that are read at most, so that a check of a large tree ends.
 const LOOKS: usize = 200_000;
 
-/// Prints what holds, in the form of a config file; warnings go to standard error.
+/// Prints the effective configuration in the form of a config file; warnings go to standard error.
 ///
 /// # Errors
 /// Every error in the configuration.
@@ -27,7 +27,7 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
         return Err(Failure::Usage([vec![problem.clone()], notes].concat()));
     }
     if let Some(problem) = config.idle_because() {
-        notes.push(format!("warning: {problem}: owsync runs, and opens no port"));
+        notes.push(format!("warning: {problem}: owsync runs but opens no port"));
     }
     let settings = &config.settings;
     for share in settings.shares.iter().filter(|share| share.enabled) {
@@ -35,11 +35,11 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
             notes.push(format!("warning: share {}: no include pattern, so nothing is synced", share.name));
         }
         if let Some(problem) = start::directory_problem(&share.dir, share.direction) {
-            notes.push(format!("warning: share {}: {problem}: it is held until that is mended", share.name));
+            notes.push(format!("warning: share {}: {problem}: the share is held until this is fixed", share.name));
         } else {
             let idle = without_match(&config, share);
             notes.extend(
-                idle.iter().map(|one| format!("warning: share {}: nothing matches include '{one}'", share.name)),
+                idle.iter().map(|one| format!("warning: share {}: include '{one}' matches nothing", share.name)),
             );
         }
     }
@@ -47,13 +47,13 @@ pub fn check(invocation: &Invocation) -> Result<Done, Failure> {
         notes.push("warning: no share is configured, so nothing is synced".into());
     }
     if settings.peers.is_empty() {
-        notes.push("warning: no peer is configured: this node waits for others to connect".into());
+        notes.push("warning: no peer is configured: this node only waits for connections".into());
     }
     let text = conf_text::effective(&config).map_err(Failure::Usage)?;
     Ok(Done { text, notes, code: 0 })
 }
 
-/// The includes of a share that match nothing in its directory; none where that cannot be told.
+/// The includes of a share that match nothing in its directory; none where that is not known.
 fn without_match(config: &Config, share: &ShareSettings) -> Vec<String> {
     let filter = config.filter(share);
     let mut idle: Vec<&Vec<u8>> = share.include.iter().collect();
@@ -83,6 +83,6 @@ fn without_match(config: &Config, share: &ShareSettings) -> Vec<String> {
             break;
         }
     }
-    // In a directory without anything every pattern matches nothing, and none is wrong for that.
+    // In an empty directory every pattern matches nothing, and none is wrong for that.
     if left == LOOKS { Vec::new() } else { idle.into_iter().map(|pattern| escape::escape(pattern)).collect() }
 }

@@ -1,4 +1,4 @@
-//! Writing the form of a config file: what `check` prints, and what `init` and `join` write.
+//! Writes config files: for `check`, `init` and `join`.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -89,7 +89,7 @@ impl ConfText {
         self.hook(&share.hook);
     }
 
-    /// The program that is told what happens, if there is one.
+    /// The hook, if there is one.
     fn hook(&mut self, hook: &Hook) {
         if let Some(program) = &hook.program {
             self.set("hook", program.as_os_str().as_bytes());
@@ -106,7 +106,7 @@ fn bit(value: bool) -> String {
     u8::from(value).to_string()
 }
 
-/// Everything that holds, also what nobody wrote. Keys are named by their fingerprints.
+/// Every option, also with its default. Keys are named by their fingerprints.
 ///
 /// # Errors
 /// Every value that has no form in a config file, as some of UCI's.
@@ -117,7 +117,7 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     if config.networks.is_empty() {
         text.set("bind_host", &config.bind_host);
     } else {
-        text.comment(&format!("listens on the addresses of {}", config.networks.join(", ")));
+        text.comment(&format!("listening on the addresses of {}", config.networks.join(", ")));
     }
     text.set("port", config.port.to_string());
     text.set("plain_mode", bit(settings.plain_mode));
@@ -142,7 +142,7 @@ pub fn effective(config: &Config) -> Result<Vec<u8>, Vec<String>> {
     match &settings.release {
         Some(release) if config.configured_release => text.set("release", release.as_str()),
         // Written down, it would stay what it is through an upgrade.
-        Some(release) => text.comment(&format!("the release is {release}, as the system says")),
+        Some(release) => text.comment(&format!("the release of the system is {release}")),
         None => {}
     }
     text.hook(&settings.hook);
@@ -209,7 +209,7 @@ mod tests {
         let again = options::build(&sections, Flavour::Conf, "other");
         assert_eq!((problems, again.warnings), (Vec::new(), Vec::new()));
         let again = again.result.unwrap();
-        // What nobody wrote is written now.
+        // Defaults are written too.
         let mut expected = config.settings.clone();
         expected.shares.iter_mut().for_each(|share| share.reload = Some(share.reload()));
         assert_eq!(again.settings.shares, expected.shares);

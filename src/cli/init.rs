@@ -1,4 +1,4 @@
-//! `init` and `invite`: this node becomes the reference, and a join text for the next one.
+//! `init` and `invite`: make this node the reference, and print join texts.
 
 use std::path::{Path, PathBuf};
 
@@ -57,7 +57,7 @@ fn usable(invocation: &Invocation, notes: &mut Vec<String>) -> Result<Config, Fa
     }
 }
 
-/// The same command, meaning only the configuration that is there by now: its options are written in it.
+/// The same command with only the present configuration: its options are written in it.
 fn bare(invocation: &Invocation) -> Invocation {
     let kept = |(opt, value): &(Opt, _)| {
         let says_where = *opt == Opt::Config || (*opt == Opt::Database && invocation.verb == Verb::Invite);
@@ -110,12 +110,14 @@ fn with_configuration(invocation: &Invocation, notes: &mut Vec<String>) -> Resul
 fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failure> {
     if !cfg!(feature = "encryption") && !invocation.has(Opt::Plain) {
         return Err(Failure::usage(
-            "this owsync was built without encryption: init needs --plain, which only suits links that are private already",
+            "this owsync was built without encryption: init needs --plain, which is only for links that are already private",
         ));
     }
     let shares = shares::described(invocation, &[]).map_err(Failure::usage)?;
     if shares.is_empty() {
-        return Err(Failure::usage("init needs --dir DIR: the directory to keep equal (and -i PATTERN: what of it)"));
+        return Err(Failure::usage(
+            "init needs --dir DIR, the directory to sync, and -i PATTERN for what to sync in it",
+        ));
     }
     let problems: Vec<String> =
         shares.iter().filter_map(|share| start::directory_problem(&share.dir, share.direction)).collect();
@@ -123,14 +125,14 @@ fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failur
         return Err(Failure::Failed(problems));
     }
     let mut text = ConfText::default();
-    text.comment("Written by `owsync init`. What is not here has its default: `owsync check` shows everything.");
+    text.comment("Written by `owsync init`. Other options have their defaults: `owsync check` shows all of them.");
     shares::network(invocation).iter().for_each(|(key, value)| text.set(key, value));
     if invocation.has(Opt::Plain) {
         text.set("plain_mode", "1");
     } else {
         text.set("key_file", keys_place(file).as_os_str().as_encoded_bytes());
     }
-    // Nodes come in by join texts, or because a person accepts them.
+    // Nodes are accepted by join texts, or by the user.
     text.set("accept", "known");
     for share in &shares {
         text.section("share", share.name.as_str());
@@ -160,7 +162,7 @@ fn make_key(invocation: &Invocation, notes: &mut Vec<String>) -> Result<bool, Fa
     }
     let key = keys::new_key().map_err(Failure::failed)?;
     keys::write_key(&file, &key).map_err(Failure::failed)?;
-    notes.push(format!("made the key {}", file.display()));
+    notes.push(format!("created the key {}", file.display()));
     Ok(true)
 }
 
@@ -199,12 +201,12 @@ fn invite_by(
     if invocation.has(Opt::Quiet) {
         notes.clear();
     } else {
-        notes.push(format!("the text is for one more node, until {expires}: there, run `owsync join` and paste it"));
-        notes.push("it is a secret: whoever has it can read and change what is synced".into());
-        notes.push(format!("that node will look for this one at {}", listed.join(", ")));
+        notes.push(format!("this text is valid for one node, until {expires}: run `owsync join` there and paste it"));
+        notes.push("keep it secret: it gives access to everything that is synced".into());
+        notes.push(format!("the node will connect to {}", listed.join(", ")));
         if config.settings.plain_mode {
             notes.push(
-                "in plain mode only configured peers get in: add that node's address here, as peer=ADDRESS".into(),
+                "in plain mode only configured peers may connect: add the node's address here, as peer=ADDRESS".into(),
             );
         }
         for share in text.shares.iter().filter(|share| share.include.is_empty()) {

@@ -1,4 +1,4 @@
-//! `join`: from a join text to a configuration, a key, and a token to show.
+//! `join`: makes a configuration, a key and a token from a join text.
 //!
 //! The configuration is a config file that is not there yet, or, where UCI is, a change of its package.
 //! Everything is checked before the first file is written, and the configuration is written last: where it is there, the
@@ -110,7 +110,7 @@ fn by_daemon(invocation: &Invocation, daemon: &mut Daemon, dirs: &Dirs, text: &J
     }
     let package = join_uci::read(dirs).map_err(Failure::failed)?;
     let written = [dirs.path(&uci::package_name()).display().to_string()];
-    let next = "owsync runs with it already: `owsync status`".into();
+    let next = "owsync already runs with this configuration: see `owsync status`".into();
     Ok(say(invocation, text, join_uci::shown(&package), &written, next))
 }
 
@@ -125,7 +125,7 @@ fn target(invocation: &Invocation) -> Result<Target, Failure> {
             return match join_uci::configured(&package) {
                 None => Ok(Target::Uci(dirs)),
                 Some(why) => Err(Failure::failed(format!(
-                    "this node is configured already ({why}): remove that from {} first, or name a config file with -c",
+                    "this node is already configured ({why}): remove that from {} first, or name a config file with -c",
                     dirs.path(&uci::package_name()).display()
                 ))),
             };
@@ -133,7 +133,7 @@ fn target(invocation: &Invocation) -> Result<Target, Failure> {
     };
     if file.exists() {
         return Err(Failure::failed(format!(
-            "{} exists and is not overwritten: this node has a configuration; move it away, or name another file with -c",
+            "{} exists and is not overwritten: move it away, or name a different file with -c",
             file.display()
         )));
     }
@@ -193,7 +193,7 @@ fn read(invocation: &Invocation) -> Result<Zeroizing<String>, Failure> {
             .map_err(|error| format!("cannot read {}: {}", file.display(), plain(&error))),
         None => {
             let mut input = io::stdin().lock().take(TEXT_MAX as u64 + 1);
-            // A person pastes the block and sees it end: no end of file is needed then.
+            // The user pastes the block, and its end mark is enough: no end of file is needed.
             let mut lines = || -> io::Result<usize> {
                 while !is_complete(&text) && input.read_line(&mut text)? > 0 {}
                 Ok(text.len())
@@ -204,7 +204,7 @@ fn read(invocation: &Invocation) -> Result<Zeroizing<String>, Failure> {
     outcome.map(|_| text).map_err(Failure::failed)
 }
 
-/// Where to find the reference: as told, else where the text says; of several, first the one that answers.
+/// Where to find the reference: the given addresses, else those of the text; of several, first one that responds.
 fn reference(invocation: &Invocation, text: &JoinText) -> Result<Vec<Address>, String> {
     let port = text.addresses.first().map_or(crate::config::PORT, |address| address.port);
     let told: Result<Vec<Address>, String> =
@@ -219,7 +219,7 @@ fn reference(invocation: &Invocation, text: &JoinText) -> Result<Vec<Address>, S
     Ok(addresses)
 }
 
-/// Whether somebody accepts a connection there.
+/// Whether a connection there is accepted.
 fn answers(address: &Address) -> bool {
     let found: io::Result<Vec<SocketAddr>> =
         (address.host.as_str(), address.port).to_socket_addrs().map(Iterator::collect);
@@ -230,10 +230,10 @@ fn answers(address: &Address) -> bool {
 fn configuration(node: &[(String, Vec<u8>)], text: &JoinText, key_file: &Path) -> Result<Vec<u8>, Vec<String>> {
     let mut conf = ConfText::default();
     conf.comment(&format!(
-        "Written by `owsync join`, from the text of {}. What is not here has its default:",
+        "Written by `owsync join` from the join text of {}. Other options have their defaults:",
         text.name
     ));
-    conf.comment("`owsync check` shows everything.");
+    conf.comment("`owsync check` shows all of them.");
     node.iter().for_each(|(key, value)| conf.set(key, value));
     if text.secret.is_some() {
         conf.set("key_file", key_file.as_os_str().as_encoded_bytes());
@@ -278,7 +278,7 @@ fn say(invocation: &Invocation, text: &JoinText, shown: Vec<u8>, written: &[Stri
     let mut notes = vec![format!("wrote {}", written.join(" and "))];
     for share in &text.shares {
         if let Some(problem) = start::directory_problem(&share.dir, share.direction) {
-            notes.push(format!("share {}: {problem}: until that is mended nothing is synced in it", share.name));
+            notes.push(format!("share {}: {problem}: nothing in it is synced until this is fixed", share.name));
         }
     }
     notes.push(format!(

@@ -1,4 +1,4 @@
-//! `genkey` and `identity`.
+//! `genkey` and `identity`: create keys, and print this node's identity.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub fn genkey(invocation: &Invocation) -> Result<Done, Failure> {
     }
 }
 
-/// Says who this node is: the running daemon knows best; else what lies beside the database.
+/// Prints this node's identity: from the running daemon, else from the files beside the database.
 ///
 /// # Errors
 /// It cannot be found out, or a new identity cannot be made.
@@ -76,9 +76,7 @@ pub fn identity(invocation: &Invocation) -> Result<Done, Failure> {
         }),
     };
     if invocation.has(Opt::New) {
-        notes.push(
-            "this node has a new identity: peers that knew the old one must accept it (`owsync accept` there)".into(),
-        );
+        notes.push("this node has a new identity: run `owsync accept` on each peer that knew the old one".into());
     }
     let key_fingerprint = cluster.map(|key| key.fingerprint());
     let identity = Identity { key_fingerprint, ..describe(&told.settings.name, &key) };
@@ -123,10 +121,10 @@ fn describe(name: &str, _: &Key) -> Identity {
     Identity { name: name.into(), ..Identity::default() }
 }
 
-/// What to say when another process has the database.
+/// The message when another process has the database.
 pub fn in_use(taken: &Taken) -> String {
     match taken {
-        Taken::By { pid, .. } => format!("the database is in use by owsync (pid {pid}): end it first"),
+        Taken::By { pid, .. } => format!("the database is in use by owsync (pid {pid}): stop it first"),
         Taken::Failed(reason) => reason.clone(),
     }
 }

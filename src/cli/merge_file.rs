@@ -1,4 +1,4 @@
-//! `merge-file`: merges two versions of a UCI package that are files, as a merge driver of a version control system does.
+//! `merge-file`: merges two versions of a UCI package, as a merge driver of a version control system.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -122,7 +122,7 @@ fn report(outcome: Result<Done, Failure>) -> u8 {
     let (lines, code) = match outcome {
         Ok(done) => {
             let mut out = io::stdout().lock();
-            // Whoever closed the pipe has seen enough; any other error means that the answer did not arrive.
+            // A reader that closed the pipe has seen enough; any other error means that the output did not arrive.
             if let Err(error) = out.write_all(&done.text).and_then(|()| out.flush()) {
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     say(&format!("owsync: cannot write to standard output: {error}\n"));
@@ -141,7 +141,7 @@ fn report(outcome: Result<Done, Failure>) -> u8 {
     code
 }
 
-/// Writes to standard error; where that is closed there is nobody to tell.
+/// Writes to standard error; where that is closed the line is lost.
 fn say(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Asking a node that does not run.
+//! Asks a node that does not run.
 //!
 //! `init` and `invite` change the state. Where no daemon has it, the command takes its lock, makes a node of it, asks that
 //! node, and has it write everything down: so what a command means is written once, in [`crate::node`].
@@ -38,7 +38,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
                 answer = Err(Refusal::Said { code: fault.word().into(), message });
             }
             Output::Log(line) if line.level <= Level::Warning => warnings.push(line.text),
-            // It has no connections, and nobody listens.
+            // It has no connections, and no program reads its events.
             Output::Log(_)
             | Output::Event(_)
             | Output::Watch { .. }
@@ -61,7 +61,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
     answer.map(|tree| (tree, warnings))
 }
 
-/// Takes back what is on trial in any share; how many shares that were.
+/// Rolls back what is unconfirmed in any share; returns the number of these shares.
 ///
 /// # Errors
 /// A daemon runs, the state cannot be used, or it cannot be done within [`PATIENCE`].
@@ -73,7 +73,7 @@ pub fn take_back(config: &Config) -> Result<usize, Refusal> {
     let open = node.on_trial();
     let until = env.now().mono.plus(PATIENCE);
     let mut trouble = String::new();
-    // Whatever was on trial at the end of the last process goes back by itself at the start of this one.
+    // A change that was unconfirmed at the end of the last process is rolled back automatically at the start of this one.
     while node.on_trial() > 0 {
         let now = env.now();
         node.handle_timeout(now);
@@ -88,7 +88,7 @@ pub fn take_back(config: &Config) -> Result<usize, Refusal> {
             return Err(Refusal::Broken(trouble));
         }
         if node.on_trial() > 0 && !node.has_work() {
-            // No loop runs here, and nothing tells when the disk is well again.
+            // No loop runs here, and nothing reports when the disk works again.
             let _ = nix::poll::poll(&mut [], TRY_AGAIN);
         }
     }
@@ -96,7 +96,7 @@ pub fn take_back(config: &Config) -> Result<usize, Refusal> {
     Ok(open)
 }
 
-/// How long a machine's start is held up for it.
+/// How long it may delay the start of a machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Milliseconds until the next attempt, where the disk refused one.

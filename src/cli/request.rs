@@ -154,7 +154,7 @@ fn option(argument: &Argument, invocation: &Invocation) -> Result<Option<Value>,
     })
 }
 
-/// The value of an argument; `given` names it for people.
+/// The value of an argument; `given` names it in messages.
 fn value(kind: Kind, given: &str, text: &OsStr) -> Result<Value, String> {
     let positive = |text: &str| text.parse::<u64>().ok().filter(|&number| number > 0);
     Ok(match kind {

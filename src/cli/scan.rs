@@ -1,4 +1,4 @@
-//! `scan`: what a directory holds, as the predecessor printed it.
+//! `scan`: prints the contents of a directory, in the form of owsync 1.x.
 
 use std::path::{Path, PathBuf};
 
@@ -81,7 +81,7 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
             break;
         }
         if generation == TRIES {
-            notes.extend(seen.restless.iter().map(|path| format!("{path}: it changes while it is read")));
+            notes.extend(seen.restless.iter().map(|path| format!("{path}: changed while it was read")));
         }
         let again = |path| crate::fs::scan::Hint { path, deep: true };
         hints = Some(seen.restless.into_iter().map(again).collect());

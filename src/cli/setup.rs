@@ -1,4 +1,4 @@
-//! The configuration that a command works with: where it comes from, and the options on top of it.
+//! The configuration of a command: its source, and the options on top of it.
 //!
 //! Options become lines like those of a config file, said last: so one table says what a value means wherever it stands,
 //! and a broken option is reported together with every broken line.
@@ -115,7 +115,7 @@ fn whole(reason: String) -> Problem {
 pub enum NoDatabase {
     /// This user may not read the configuration that names it.
     Forbidden(PathBuf),
-    /// The configuration cannot be read, as lines for people.
+    /// The configuration cannot be read, as lines for users.
     Broken(Vec<String>),
 }
 
@@ -130,9 +130,9 @@ impl From<NoDatabase> for Failure {
 
 /// A configuration with what to say about it.
 pub struct Loaded<T> {
-    /// It, or every error in it as lines for people.
+    /// It, or every error in it as lines for users.
     pub result: Result<T, Vec<String>>,
-    /// What was tolerated, as lines for people.
+    /// Tolerated faults, as lines for users.
     pub warnings: Vec<String>,
 }
 
@@ -264,8 +264,8 @@ pub fn database(invocation: &Invocation) -> Result<PathBuf, NoDatabase> {
     let (sections, _) = match source.read() {
         Ok(read) => read,
         Err(errors) => {
-            // The daemon goes on with the configuration before, and says what is wrong with this one: who asks it must
-            // find it, and on a router it is where nobody said otherwise.
+            // The daemon continues with the previous configuration, and reports what is wrong with this one: commands must
+            // find it, and on a router it is at the default place.
             let usual = finish::default_database(source.flavour());
             let there = source.flavour() == Flavour::Uci && ask::find(&usual).is_ok();
             if there {

@@ -49,10 +49,7 @@ pub fn described(invocation: &Invocation, known: &[ShareSettings]) -> Result<Vec
     }
     if !known.is_empty() {
         if let Some(stranger) = shares.iter().find(|share| !known.iter().any(|one| one.name == share.name)) {
-            return Err(format!(
-                "the join text has no share {}: say which is meant with --share NAME=DIR",
-                stranger.name
-            ));
+            return Err(format!("the join text has no share {}: name the share with --share NAME=DIR", stranger.name));
         }
     }
     match shares.iter().find(|share| share.dir.as_os_str().is_empty()) {

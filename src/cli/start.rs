@@ -39,7 +39,7 @@ pub fn start(invocation: &Invocation) -> Result<Done, Failure> {
         return Err(Failure::usage(problem.clone()));
     }
     if alone || !matches!(role, Role::Daemon) {
-        // Somebody waits for an answer. A daemon with a configuration holds such a share instead, until it is there.
+        // The user waits for an answer. A daemon with a configuration holds such a share instead, until the directory exists.
         let problems: Vec<String> = config
             .settings
             .shares
@@ -78,7 +78,7 @@ fn role(invocation: &Invocation, config: &Config) -> Result<Role, Failure> {
     })
 }
 
-/// A command talks to whoever started it; what runs on talks to syslog.
+/// A command writes to standard error; a daemon writes to syslog.
 fn log(invocation: &Invocation, role: &Role, level: u8) -> Log {
     match role {
         Role::Connect { .. } => Log::new(level, false, Form::Plain),
@@ -99,7 +99,7 @@ pub fn directory_problem(dir: &Path, direction: Direction) -> Option<String> {
     match std::fs::metadata(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(format!("{shown} does not exist")),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            return Some(format!("{shown} does not exist: something above it is not a directory"));
+            return Some(format!("{shown} does not exist: a part of its path is not a directory"));
         }
         Err(error) => return Some(format!("cannot read {shown}: {}", daemon::place::plain(&error))),
         Ok(meta) if !meta.is_dir() => return Some(format!("{shown} is not a directory")),

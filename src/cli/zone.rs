@@ -1,4 +1,4 @@
-//! Local time, for people.
+//! Local time, for output.
 //!
 //! Reads what the C library reads: TZ, /etc/localtime (RFC 8536), and /etc/TZ, where OpenWrt keeps a rule in the form of
 //! POSIX (IEEE 1003.1, 8.3). Why not the C library's `localtime_r`? It needs `unsafe`, which is kept to two files, for

@@ -1,4 +1,4 @@
-//! The config file: `key=value` lines, as the predecessor's, and sections for what it did not know.
+//! Parses the config file: `key=value` lines, as in owsync 1.x, and sections for newer options.
 //!
 //! ```text
 //! # comment
@@ -126,12 +126,12 @@ mod tests {
             told.unwrap_err(),
             [
                 "line 1: port: '70000' is not a port (1 to 65535, or 0: the kernel's choice)",
-                "line 2: encryption_key: a key has 64 hexadecimal digits; this has 4 characters, or others (`owsync genkey` makes one)",
+                "line 2: encryption_key: not a key: it must be 64 hexadecimal digits and has 4 characters (`owsync genkey` creates one)",
                 "line 3: max_file_size: 'lots' is not a size, as 16777216 or 16M; 0 for any",
                 "line 5: 'bad/name' cannot name a share: letters, digits, '_', '-' and '.', at most 64 of them",
                 "line 7: dir: a share needs a directory",
                 "line 10: address: '1:2:3' is not an IPv6 address",
-                "line 9: address: a peer needs an address, or a public key to be known by",
+                "line 9: address: a peer needs an address or a public key",
             ]
         );
     }

@@ -1,6 +1,6 @@
-//! The last step of a configuration: what only the machine can tell.
+//! Completes a configuration with what depends on the machine: key files, database, names that are never synced.
 //!
-//! Reads the key files, finds the place of the database, and works out which files of owsync's own lie inside a share and
+//! Reads the key files, finds the path of the database, and determines which files of owsync's own are inside a share and
 //! must never be synced.
 
 use std::ffi::OsString;
@@ -55,7 +55,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         Ok(Some((key, _))) => settings.key = Some(key),
         Ok(None) => {
             key_problem = Some(format!(
-                "no key: put one into {} (`owsync genkey` makes one), or set plain_mode",
+                "no key: put one into {} (`owsync genkey` creates one), or set plain_mode",
                 key_file.display()
             ));
         }
@@ -77,7 +77,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         errors.push(problem("key", reason));
     }
     for share in &mut settings.shares {
-        // A service manager's working directory is nobody's choice, so a relative path means the same from now on.
+        // The working directory of a service is arbitrary, so a relative path is made absolute once.
         if let Ok(absolute) = std::path::absolute(&share.dir) {
             share.dir = absolute;
         }
@@ -92,16 +92,16 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
         }
     }
     for (option, program) in programs(&settings) {
-        // Whoever may write into a share could otherwise choose what runs here as root.
+        // A peer that may write into a share could otherwise choose the program that runs here as root.
         if let Some(share) = share_around(&settings, program) {
-            let reason = format!("{} lies inside the share {share}: a peer could replace it", program.display());
+            let reason = format!("{} is inside the share {share}: a peer could replace it", program.display());
             errors.push(problem(option, &reason));
         }
     }
     let metrics_file = told.metrics_file.map(|file| std::path::absolute(&file).unwrap_or(file));
     if let Some((file, share)) = metrics_file.as_ref().and_then(|file| Some((file, share_around(&settings, file)?))) {
         // Each node would replace it by its own, for ever.
-        errors.push(problem("metrics_file", &format!("{} lies inside the share {share}", file.display())));
+        errors.push(problem("metrics_file", &format!("{} is inside the share {share}", file.display())));
     }
     let database = told
         .database
@@ -110,7 +110,7 @@ pub fn finish(told: Told, flavour: Flavour, around: &Surroundings) -> Outcome<Co
     history.push("-history");
     let history = PathBuf::from(history);
     for share in settings.shares.iter().filter(|share| canonical(&share.dir).starts_with(canonical(&history))) {
-        // What it would sync are former contents of every share.
+        // It would sync the previous contents of every share.
         let reason = format!("the share {} is inside owsync's own history ({})", share.name, history.display());
         errors.push(problem("dir", &reason));
     }
@@ -177,7 +177,7 @@ fn programs(settings: &Settings) -> Vec<(&'static str, &Path)> {
     programs
 }
 
-/// The share that a path lies in, if it lies in one.
+/// The share that contains a path, if there is one.
 fn share_around<'a>(settings: &'a Settings, path: &Path) -> Option<&'a ShareName> {
     let path = canonical(path);
     settings.shares.iter().find(|share| path.starts_with(canonical(&share.dir))).map(|share| &share.name)
@@ -210,13 +210,13 @@ fn find_key(
     if let Some(file) = explicit {
         return match read_key(file, warnings)? {
             Some(key) => Ok(Some((key, From::Explicit))),
-            None => Err(format!("the key file {} does not exist (`owsync genkey` makes a key)", file.display())),
+            None => Err(format!("the key file {} does not exist (`owsync genkey` creates a key)", file.display())),
         };
     }
     if let Some(text) = &around.env_key {
         return match Key::from_hex(text) {
             Some(key) => Ok(Some((key, From::Explicit))),
-            None => Err("OWSYNC_KEY does not hold a key: 64 hexadecimal digits".into()),
+            None => Err("OWSYNC_KEY does not contain a key: 64 hexadecimal digits".into()),
         };
     }
     Ok(read_key(default, warnings)?.map(|key| (key, From::Default)))
@@ -234,15 +234,15 @@ pub fn read_key(file: &Path, warnings: &mut Vec<Problem>) -> Result<Option<Key>,
     };
     warn_if_readable(file, warnings);
     if bytes.trim_ascii().is_empty() {
-        // As a power cut leaves it: the key may still be known elsewhere, so it is never made anew.
+        // A power cut leaves such a file: the key may still be known elsewhere, so it is never created again.
         return Err(format!(
-            "the key file {0} is empty: copy the key from another node, or remove {0} to make a new key",
+            "the key file {0} is empty: copy the key from another node, or remove {0} to create a new key",
             file.display()
         ));
     }
     match std::str::from_utf8(&bytes).ok().and_then(Key::from_hex) {
         Some(key) => Ok(Some(key)),
-        None => Err(format!("the key file {} does not hold a key: 64 hexadecimal digits", file.display())),
+        None => Err(format!("the key file {} does not contain a key: 64 hexadecimal digits", file.display())),
     }
 }
 
@@ -251,7 +251,7 @@ fn warn_if_readable(file: &Path, warnings: &mut Vec<Problem>) {
     if mode & 0o077 != 0 {
         warnings.push(problem(
             "",
-            &format!("{} holds a key and can be read by others: chmod 600 {}", file.display(), file.display()),
+            &format!("{} contains a key and can be read by others: run `chmod 600 {}`", file.display(), file.display()),
         ));
     }
 }
@@ -373,8 +373,8 @@ mod tests {
         }
         for other in ["abc", &"g".repeat(64), &"f".repeat(63)] {
             std::fs::write(&file, other).unwrap();
-            assert!(read().unwrap_err().contains("does not hold a key"));
-            assert!(matches!(&problems("")[..], [one] if one.contains("does not hold a key")), "{:?}", problems(""));
+            assert!(read().unwrap_err().contains("does not contain a key"));
+            assert!(matches!(&problems("")[..], [one] if one.contains("does not contain a key")), "{:?}", problems(""));
         }
         std::fs::write(&file, "f".repeat(64)).unwrap();
         assert_eq!(read(), Ok(Some(Key::new([0xff; 32]))));
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/owsync.prom\n"), [""; 0]);
         assert_eq!(
             errors("sync_dir=/nowhere/a\nmetrics_file=/nowhere/a/owsync.prom\n"),
-            ["metrics_file: /nowhere/a/owsync.prom lies inside the share main"]
+            ["metrics_file: /nowhere/a/owsync.prom is inside the share main"]
         );
     }
 
@@ -446,7 +446,7 @@ mod tests {
         );
         let warnings: Vec<String> = outcome.warnings.iter().map(ToString::to_string).collect();
         assert!(
-            warnings[0].starts_with("line 4: exclude: ") && warnings[0].ends_with("taken as 'secret.key'"),
+            warnings[0].starts_with("line 4: exclude: ") && warnings[0].ends_with("'secret.key' is used"),
             "{warnings:?}"
         );
         assert!(warnings[1].contains("/nowhere/a/etc/x/key"), "{warnings:?}");
@@ -468,9 +468,9 @@ mod tests {
         assert_eq!(
             errors(&format!("hook=/nowhere/a/x/h\n{shares}hook=/nowhere/b/h\nreload=/nowhere/a/r\n")),
             [
-                "hook: /nowhere/a/x/h lies inside the share main: a peer could replace it",
-                "reload: /nowhere/a/r lies inside the share main: a peer could replace it",
-                "hook: /nowhere/b/h lies inside the share b: a peer could replace it",
+                "hook: /nowhere/a/x/h is inside the share main: a peer could replace it",
+                "reload: /nowhere/a/r is inside the share main: a peer could replace it",
+                "hook: /nowhere/b/h is inside the share b: a peer could replace it",
             ]
         );
     }

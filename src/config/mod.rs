@@ -1,4 +1,4 @@
-//! From what an administrator wrote to checked [`Settings`], or every error at once.
+//! Configuration: turns config files and UCI into checked [`Settings`], or returns every error at once.
 //!
 //! Two sources give the same [`Section`]s: a config file (`conf`) and UCI (`uci`). One table ([`options`]) says which
 //! option may stand where, what it means and what is wrong with a value; so both have the same names, and nothing is
@@ -101,7 +101,7 @@ pub enum Flavour {
     Uci,
 }
 
-/// A configuration as it was told, before the outside world was asked anything.
+/// A configuration as it was written, without what depends on the machine.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The node's settings, without key.
@@ -114,11 +114,11 @@ pub struct Told {
     pub log_level: u8,
     /// The key itself.
     pub key: Option<Key>,
-    /// Where the key lies.
+    /// File of the key.
     pub key_file: Option<PathBuf>,
-    /// Where the second key lies.
+    /// File of the second key.
     pub previous_key_file: Option<PathBuf>,
-    /// Where the database lies; the default depends on the machine.
+    /// File of the database; the default depends on the machine.
     pub database: Option<PathBuf>,
     /// Where metrics are written to.
     pub metrics_file: Option<PathBuf>,
@@ -154,7 +154,7 @@ pub fn check(sections: &[Section], mut problems: Vec<Problem>, flavour: Flavour)
     let outcome = options::build(sections, flavour, "node");
     problems.extend(outcome.warnings);
     problems.extend(outcome.result.err().unwrap_or_default());
-    // Lines of a file that is not there yet help nobody: the option's name and its reason do.
+    // Line numbers of a file that does not exist yet do not help: the option's name and the reason do.
     let line = |problem: &Problem| match problem.key.as_str() {
         "" => problem.reason.clone(),
         key => format!("{key}: {}", problem.reason),
@@ -162,7 +162,7 @@ pub fn check(sections: &[Section], mut problems: Vec<Problem>, flavour: Flavour)
     if problems.is_empty() { Ok(()) } else { Err(problems.iter().map(line).collect()) }
 }
 
-/// The port that owsync listens on and dials, where nobody says otherwise.
+/// The default port that owsync listens on and dials.
 pub const PORT: u16 = 4321;
 
 /// A configuration that can be started.
@@ -178,16 +178,16 @@ pub struct Config {
     pub port: u16,
     /// 0 error to 3 debug.
     pub log_level: u8,
-    /// Where the database lies.
+    /// File of the database.
     pub database: PathBuf,
     /// Where metrics are written to.
     pub metrics_file: Option<PathBuf>,
-    /// Where the key lies, or would lie.
+    /// File of the key, existing or not.
     pub key_file: PathBuf,
-    /// Why there is no key, although one is needed: under UCI the node idles and says so.
+    /// Why there is no key, although one is needed: under UCI the node idles and reports it.
     pub key_problem: Option<String>,
-    /// Why a daemon of this configuration can exchange with nobody although its mode is clear: one that begins with a
-    /// config file ends with it, any other idles and says so. Set for commands that run a daemon or check what it reads.
+    /// Why a daemon of this configuration cannot exchange with any peer although its mode is usable: one that was started with a
+    /// config file exits, any other idles and reports it. Set for commands that run a daemon or check its configuration.
     pub peer_problem: Option<String>,
     /// The release in the settings was configured, and not found on the system.
     pub configured_release: bool,
@@ -207,7 +207,7 @@ impl Config {
         self.key_problem.as_deref().or(self.peer_problem.as_deref())
     }
 
-    /// The port to dial where nobody says another.
+    /// The port to dial where a peer names none.
     pub fn dial_port(&self) -> u16 {
         if self.port == 0 { PORT } else { self.port }
     }

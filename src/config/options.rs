@@ -1,4 +1,4 @@
-//! The table of options: what may stand where, what it means, what is wrong with a value.
+//! The table of options: where they are allowed, what they mean, which values are wrong.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,19 +132,22 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
         let place =
             main_options(sections).find(|raw| raw.key == "firewall_zone").map_or(&Place::Argument, |raw| &raw.place);
         // Every zone includes the Internet, and no other part of the configuration says that this is wanted.
-        reader.error(place, "firewall_zone", "plain_mode is not opened to every zone: name the zones".into());
+        reader.error(place, "firewall_zone", "plain_mode must not be opened to every zone: name the zones".into());
     }
     for raw in main_options(sections).filter(|raw| raw.key == "firewall_zone") {
         if told.settings.plain_mode
             && told.firewall_rule
             && told.firewall_zones.iter().flatten().any(|zone| zone == "wan")
         {
-            reader.warn(raw, "opens plain_mode to the Internet: nothing is encrypted or authenticated".into());
+            reader.warn(
+                raw,
+                "opens the port to the Internet in plain_mode: nothing is encrypted or authenticated".into(),
+            );
         }
     }
     for raw in main_options(sections).filter(|raw| raw.key == "bind_host" || raw.key == "host") {
         if !told.networks.is_empty() {
-            reader.warn(raw, "has no effect: `network` says where to listen".into());
+            reader.warn(raw, "has no effect, because `network` is set".into());
         }
     }
     let Reader { errors, warnings, .. } = reader;
@@ -286,7 +289,7 @@ impl Reader {
                     Some(Some(key)) => told.key = Some(key),
                     Some(None) => {
                         let length = raw.values.last().map_or(0, Vec::len);
-                        self.error(&raw.place, &raw.key, format!("a key has 64 hexadecimal digits; this has {length} characters, or others (`owsync genkey` makes one)"));
+                        self.error(&raw.place, &raw.key, format!("not a key: it must be 64 hexadecimal digits and has {length} characters (`owsync genkey` creates one)"));
                     }
                     None => {}
                 }
@@ -312,7 +315,7 @@ impl Reader {
             }
             "firewall_rule" | "mdns" => {
                 if self.flavour == Flavour::Conf {
-                    return self.warn(raw, "has no effect here: OpenWrt's init script takes it from UCI".into());
+                    return self.warn(raw, "has no effect in a config file: it is an option of OpenWrt's UCI".into());
                 }
                 if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
                     *(if name == "mdns" { &mut told.mdns } else { &mut told.firewall_rule }) = value;
@@ -320,7 +323,7 @@ impl Reader {
             }
             "firewall_zone" | "network" => {
                 if self.flavour == Flavour::Conf {
-                    return self.warn(raw, "has no effect here: it is for OpenWrt's UCI".into());
+                    return self.warn(raw, "has no effect in a config file: it is an option of OpenWrt's UCI".into());
                 }
                 let names = self.names_of(raw, name == "firewall_zone");
                 if name == "network" {
@@ -389,7 +392,7 @@ impl Reader {
             "peer" => {
                 for value in &raw.values {
                     let text = String::from_utf8_lossy(value).into_owned();
-                    // A plain option may hold several, as config_get's lists do. A source stands after a comma, and people
+                    // A plain option may have several values, as config_get's lists do. A source follows a comma, and users
                     // put a space there.
                     let joined = text.replace(", ", ",");
                     for one in joined.split_whitespace() {
@@ -431,7 +434,7 @@ impl Reader {
                 if (all && name == ALL_ZONES) || (name.len() <= limits::LABEL_MAX && name.bytes().all(valid)) {
                     names.push(name.to_string());
                 } else {
-                    let reason = format!("'{}' is no name of this kind", escape::escape(name.as_bytes()));
+                    let reason = format!("'{}' is not a valid name", escape::escape(name.as_bytes()));
                     self.error(&raw.place, &raw.key, reason);
                 }
             }
@@ -439,7 +442,7 @@ impl Reader {
         names
     }
 
-    /// Who is told what landed: a word, a program's path, or names of init scripts.
+    /// The value of `reload`: a word, a program's path, or names of init scripts.
     pub(crate) fn reload(&mut self, raw: &Raw) -> Option<Reload> {
         let text: Vec<&str> = raw.values.iter().map(|value| std::str::from_utf8(value).unwrap_or("\0")).collect();
         let words: Vec<&str> = text.iter().flat_map(|value| value.split_whitespace()).collect();

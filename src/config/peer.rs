@@ -74,11 +74,12 @@ impl Reader {
             address.port = port.unwrap_or(address.port);
             address.source = source.or(address.source);
         } else if peer.public_key.is_none() {
-            self.error(&section.place, "address", "a peer needs an address, or a public key to be known by".into());
+            self.error(&section.place, "address", "a peer needs an address or a public key".into());
         }
         if peer.introducer && peer.public_key.is_none() {
             let why =
-                "only a peer with a public_key can be an introducer: without it, whoever has its address is".into();
+                "an introducer needs a public_key: without one, any machine at its address would be the introducer"
+                    .into();
             self.error(&section.place, "introducer", why);
         }
         self.add_peer(&section.place, peer, told);

@@ -33,8 +33,7 @@ pub fn overlaps(shares: &[ShareSettings], place: impl Fn(&Path) -> PathBuf) -> V
                 (false, false) => continue,
             };
             found.push(format!(
-                "the share {0} ({1}) is inside the share {2} ({3}), so both would sync the same files: exclude it from {2} by \
-                 making {2} two shares, or remove one of the two",
+                "the share {0} ({1}) is inside the share {2} ({3}), so both would sync the same files: split {2} into shares without that directory, or remove one of the two",
                 inner.name,
                 inner.dir.display(),
                 outer.name,
@@ -204,8 +203,7 @@ impl Reader {
                     let shown = escape::escape(pattern);
                     let reason = match &found {
                         Absolute::Inside(meant) => format!(
-                            "the pattern '{shown}' is an absolute path, and patterns are relative to the directory of the \
-                             share: it is taken as '{}'",
+                            "the pattern '{shown}' is an absolute path, and patterns are relative to the directory of the share: '{}' is used",
                             escape::escape(meant)
                         ),
                         Absolute::Outside => format!(

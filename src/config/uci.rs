@@ -1,4 +1,4 @@
-//! The UCI package `owsync` as sections.
+//! Converts the UCI package `owsync` to sections.
 //!
 //! ```text
 //! config owsync 'main'
@@ -56,7 +56,7 @@ pub fn sections(package: &Package) -> (Vec<Section>, Vec<Problem>) {
         };
         let kind = match section.kind() {
             "owsync" if main_seen => {
-                warn("", "only the first section of type 'owsync' counts; this one is ignored");
+                warn("", "only the first section of type 'owsync' is used; this one is ignored");
                 continue;
             }
             "owsync" => Kind::Main,
@@ -72,7 +72,7 @@ pub fn sections(package: &Package) -> (Vec<Section>, Vec<Problem>) {
         for (key, value) in section.options() {
             let values = values_of(key, value);
             if values.len() > 1 && !SEVERAL.contains(&key) {
-                warn(key, "a list where one value is wanted; the last one counts");
+                warn(key, "has several values; the last one is used");
             }
             if !values.is_empty() {
                 options.push(Raw { place: place.clone(), key: key.into(), values });
@@ -81,7 +81,7 @@ pub fn sections(package: &Package) -> (Vec<Section>, Vec<Problem>) {
         sections.push(Section { kind, place, options });
     }
     if !main_seen {
-        let reason = "there is no section of type 'owsync', so it is not enabled";
+        let reason = "there is no section of type 'owsync', so owsync is not enabled";
         let place = Place::Section(package.name().to_string());
         warnings.push(Problem { place, key: String::new(), reason: reason.into() });
     }
@@ -264,8 +264,8 @@ mod tests {
                 "owsync.general.log_level: '9' is not a number from 0 to 3",
                 "owsync.general.accept: 'all' is not 'known' or 'key'",
                 "owsync.r2.address: '1:2:3' is not an IPv6 address",
-                "owsync.r2.address: a peer needs an address, or a public key to be known by",
-                "owsync.@peer[1].address: a peer needs an address, or a public key to be known by",
+                "owsync.r2.address: a peer needs an address or a public key",
+                "owsync.@peer[1].address: a peer needs an address or a public key",
                 "owsync.@share[0]: a share needs a name, the same on every node",
                 "owsync.vpn.dir: a share needs a directory",
                 "owsync.general.include: the share main has patterns and no directory: set 'dir'",
@@ -284,8 +284,8 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "owsync.main.port: a list where one value is wanted; the last one counts",
-                "owsync.second: only the first section of type 'owsync' counts; this one is ignored",
+                "owsync.main.port: has several values; the last one is used",
+                "owsync.second: only the first section of type 'owsync' is used; this one is ignored",
                 "owsync.@cluster[0]: a section of type 'cluster' is unknown and ignored",
                 "owsync.main.colour: unknown option, ignored",
                 "owsync.main.address: does not belong in this section and is ignored",
@@ -294,7 +294,7 @@ mod tests {
         );
         let (told, warnings) = read("config peer r2\n option address b\n");
         assert!(!told.unwrap().enabled);
-        assert_eq!(warnings, ["owsync: there is no section of type 'owsync', so it is not enabled"]);
+        assert_eq!(warnings, ["owsync: there is no section of type 'owsync', so owsync is not enabled"]);
     }
 
     #[test]

@@ -73,13 +73,13 @@ pub fn address(text: &str, default_port: u16) -> Result<Address, String> {
     };
     let bad_port = |text: &str| format!("'{text}' is not a port (1 to 65535)");
     let (host, port_text) = if let Some(rest) = target.strip_prefix('[') {
-        let (host, rest) = rest.split_once(']').ok_or("a '[' without ']'")?;
+        let (host, rest) = rest.split_once(']').ok_or("missing ']'")?;
         if host.split('%').next().and_then(|ip| ip.parse::<std::net::Ipv6Addr>().ok()).is_none() {
             return Err(format!("'{host}' is not an IPv6 address"));
         }
         match rest {
             "" => (host, None),
-            rest => (host, Some(rest.strip_prefix(':').ok_or("something other than ':port' after ']'")?)),
+            rest => (host, Some(rest.strip_prefix(':').ok_or("expected ':port' after ']'")?)),
         }
     } else if target.matches(':').count() > 1 {
         // More than one colon is an IPv6 address without a port.

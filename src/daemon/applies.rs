@@ -1,9 +1,9 @@
-//! LuCI's unconfirmed applies: what they touched neither leaves this node nor is replaced until they are confirmed.
+//! Withholds what an unconfirmed apply of LuCI touched: it is neither sent nor replaced until it is confirmed.
 //!
-//! rpcd puts the former packages into a snapshot before it applies changes, and puts them back if the browser does not
-//! confirm in time (rpcd:uci.c, rpc_uci_apply, rpc_uci_rollback). A change that travelled meanwhile would lock out every
-//! router at once. While a snapshot is there its packages are withheld. Whether it still counts is rpcd's to say: asked
-//! to confirm for the session "0", which nobody has, it answers "permission denied" while an apply is pending and "no
+//! rpcd stores the previous packages in a snapshot before it applies changes, and restores them if the browser does not
+//! confirm in time (rpcd:uci.c, rpc_uci_apply, rpc_uci_rollback). A change that was sent meanwhile would lock out every
+//! router at once. While a snapshot exists its packages are withheld. Only rpcd knows whether it still counts: asked
+//! to confirm for the session "0", which does not exist, it answers "permission denied" while an apply is pending and "no
 //! data" when none is. Without ubus the snapshot's age decides.
 
 use std::os::unix::ffi::OsStrExt;
@@ -16,13 +16,13 @@ use crate::model::{Monotonic, RelPath, Set, WallTime, limits};
 /// Where rpcd keeps a snapshot (rpcd, include/rpcd/uci.h, `RPC_SNAPSHOT_FILES`).
 const SNAPSHOT: &str = "/var/run/rpcd/snapshot-files";
 
-/// How often a snapshot that is there is looked at: what was confirmed is to be on the other nodes within a second.
+/// How often an existing snapshot is checked: confirmed changes must be on the other nodes within a second.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How often rpcd is asked while it is there. rpcd empties it at a confirmation, so this is for one that died.
+/// How often rpcd is asked while it exists. rpcd empties it at a confirmation, so this is for an apply that died.
 const ASK: Duration = Duration::from_secs(2);
 
-/// Age after which a snapshot counts for nothing, where rpcd cannot be asked: LuCI waits 90 s by default, and an
+/// Age after which a snapshot is ignored, where rpcd cannot be asked: LuCI waits 90 s by default, and an
 /// administrator may have set more (luci.apply.rollback).
 const OLD: Duration = Duration::from_secs(300);
 
@@ -35,14 +35,14 @@ pub struct Applies {
     young: bool,
     /// The packages in it.
     packages: Set<RelPath>,
-    /// rpcd said that none is pending; the snapshot that is there was left behind.
+    /// rpcd reported that none is pending; the existing snapshot is a leftover.
     settled: bool,
-    /// When to look at it again, and when to ask again.
+    /// When to check it again, and when to ask again.
     next: Monotonic,
     next_ask: Monotonic,
 }
 
-/// What to do about it.
+/// What to do after a check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// These packages are withheld from now on, and no others.
@@ -71,7 +71,7 @@ impl Applies {
         self.next
     }
 
-    /// Looks whether a snapshot came or went: one stat(2) when nothing did. To be called before a node acts.
+    /// Checks whether a snapshot was created or removed: one stat(2) when nothing was. To be called before a node acts.
     pub fn look(&mut self, now: Monotonic, wall: WallTime) -> Vec<Step> {
         let meta = std::fs::symlink_metadata(&self.dir).ok().filter(std::fs::Metadata::is_dir);
         let seen = meta.as_ref().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.ino()));

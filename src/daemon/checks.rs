@@ -1,9 +1,9 @@
-//! Programs of the administrator's that have a say: `validate`, which sees each file before it lands, hooks, which are
-//! told of the whole batch before it lands and may refuse it, and of changes before they leave, and `probe`, which says
-//! whether the machine still works with what landed.
+//! Checks by programs of the administrator: `validate`, which checks each file before it is applied, hooks, which get
+//! the whole batch before it is applied and may refuse it, and changes before they are sent, and `probe`, which checks
+//! whether the machine still works with the applied change.
 //!
 //! `validate` is run once for each new file, with the file's staged copy as its argument; its path in the share is in
-//! `OWSYNC_PATH`. What it prints is the reason of a refusal. What cannot be run, or does not end in time, has refused.
+//! `OWSYNC_PATH`. Its output is the reason of a refusal. A program that cannot be run, or does not end in time, refuses.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -18,29 +18,29 @@ use crate::node::Candidate;
 /// Time that `validate` has for one file.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Programs that have a say and have not ended.
+/// Checks that have not ended.
 #[derive(Default)]
 pub struct Checks {
     jobs: Map<JobId, What>,
     batches: Map<(ShareName, u64), Open>,
-    /// Hooks that run before changes of a share leave.
+    /// Hooks that run before changes of a share are sent.
     sending: Map<ShareName, usize>,
 }
 
-/// What a job is asked.
+/// What a job checks.
 enum What {
     File {
         share: ShareName,
         check: u64,
         path: RelPath,
     },
-    /// A hook, before these paths land.
+    /// A hook, before these paths are applied.
     Batch {
         share: ShareName,
         check: u64,
         paths: Vec<RelPath>,
     },
-    /// A hook, before changes of a share leave.
+    /// A hook, before changes of a share are sent.
     Sending {
         share: ShareName,
     },
@@ -50,7 +50,7 @@ enum What {
     },
 }
 
-/// A batch that is being looked at.
+/// A batch that is being checked.
 #[derive(Default)]
 struct Open {
     left: usize,
@@ -58,7 +58,7 @@ struct Open {
 }
 
 impl Open {
-    /// All of it is refused for one reason; what a file's own check said stays.
+    /// Refuses all of it for one reason; the reason of a file's own check is kept.
     fn refuse(&mut self, paths: &[RelPath], reason: &str) {
         for path in paths {
             if !self.refused.iter().any(|(refused, _)| refused == path) {
@@ -68,19 +68,19 @@ impl Open {
     }
 }
 
-/// What the node is to be told.
+/// A result for the node.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A batch was looked at: what was refused, and why.
+    /// A batch was checked: what was refused, and why.
     Batch { share: ShareName, check: u64, refused: Vec<(RelPath, String)> },
-    /// Whoever is to be told before changes of a share leave was told.
+    /// The hooks that run before changes of a share are sent have ended.
     Told { share: ShareName },
-    /// The machine was looked at.
+    /// The machine was checked.
     Machine { share: ShareName, run: u64, result: Result<(), String> },
 }
 
 impl Checks {
-    /// What must be run to look at a check, each with its path.
+    /// The jobs that check a batch, each with its path.
     pub fn files(share: &ShareSettings, candidates: &[Candidate]) -> Vec<(RelPath, Job)> {
         let Some(program) = &share.validate else { return Vec::new() };
         let job = |candidate: &Candidate| {
@@ -100,7 +100,7 @@ impl Checks {
         candidates.iter().filter_map(job).collect()
     }
 
-    /// What must be run to look at the machine.
+    /// The job that checks the machine.
     pub fn machine(share: &ShareName, program: &Path, run: u64, time: Duration) -> Job {
         let env = [("OWSYNC_SHARE", share.to_string().into()), ("OWSYNC_RUN", run.to_string().into())];
         job(format!("probe of share {share}"), vec![program.into()], &env, time.min(TIME))
@@ -118,19 +118,19 @@ impl Checks {
         }
     }
 
-    /// A hook was started before these paths land.
+    /// A hook was started before these paths are applied.
     pub fn note_hook(&mut self, share: &ShareName, check: u64, paths: Vec<RelPath>, id: JobId) {
         self.batches.get_or_default((share.clone(), check)).left += 1;
         self.jobs.insert(id, What::Batch { share: share.clone(), check, paths });
     }
 
-    /// A hook was started before changes of a share leave.
+    /// A hook was started before changes of a share are sent.
     pub fn note_sending(&mut self, share: &ShareName, id: JobId) {
         *self.sending.get_or_default(share.clone()) += 1;
         self.jobs.insert(id, What::Sending { share: share.clone() });
     }
 
-    /// Whether no hook runs that must end before changes of a share leave.
+    /// Whether no hook runs that must end before changes of a share are sent.
     pub fn may_send(&self, share: &ShareName) -> bool {
         self.sending.get(share).is_none_or(|&running| running == 0)
     }
@@ -140,7 +140,7 @@ impl Checks {
         self.jobs.insert(id, What::Machine { share, run });
     }
 
-    /// The verdict on a check, once nothing runs for it.
+    /// The verdict on a batch, once nothing runs for it.
     pub fn verdict(&mut self, share: &ShareName, check: u64) -> Option<Verdict> {
         let key = (share.clone(), check);
         if self.batches.get(&key).is_some_and(|open| open.left > 0) {
@@ -150,12 +150,12 @@ impl Checks {
         Some(Verdict::Batch { share: share.clone(), check, refused })
     }
 
-    /// What a job is: `None` where it is none of these, else whether its failure must be told besides what follows.
+    /// What a job checks: `None` for other jobs, else whether its failure must be logged besides the verdict.
     pub fn is_hook(&self, id: JobId) -> Option<bool> {
         self.jobs.get(&id).map(|what| matches!(what, What::Batch { .. } | What::Sending { .. }))
     }
 
-    /// A job ended: what the node is to be told, if that was the last one it waits for.
+    /// A job ended: the result for the node, if that was the last one it waits for.
     pub fn ended(&mut self, ended: &Ended) -> Option<Verdict> {
         let words = |reason: &String| if ended.output.is_empty() { reason.clone() } else { ended.output.clone() };
         let result = ended.result.as_ref().copied().map_err(words);
@@ -169,7 +169,7 @@ impl Checks {
             What::Batch { share, check, paths } => {
                 let open = self.batches.get_or_default((share.clone(), check));
                 open.left = open.left.saturating_sub(1);
-                // A hook that could not say anything has not said no: whoever needs that has `validate`.
+                // A hook that could not run does not refuse: a check that must not be missed belongs in `validate`.
                 if let (Err(reason), true) = (result, ended.said_no) {
                     open.refuse(&paths, &reason);
                 }

@@ -137,7 +137,7 @@ impl Conn {
         self.end != End::Open
     }
 
-    /// Ends it once everything is written. `slow`: the other side may go on writing for long, and must not be cut off.
+    /// Ends it once everything is written. `slow`: the other side may write for long, and must not be cut off.
     pub fn end(&mut self, now: Monotonic, slow: bool) {
         if self.end == End::Open {
             let time = if slow { limits::PREDECESSOR_TIME } else { LINGER };

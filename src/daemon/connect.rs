@@ -1,7 +1,7 @@
-//! The command `connect`: one exchange with one peer, watched by a person or a script.
+//! The command `connect`: one exchange with one peer, for a user or a script.
 //!
-//! It asks the node for a `sync` with the peer, shows how far it is where there is a terminal, asks again while
-//! something moves, and ends when both sides have applied everything, or when nothing moves any more.
+//! It asks the node for a `sync` with the peer, shows the progress where there is a terminal, asks again while
+//! something changes, and ends when both sides have applied everything, or when nothing changes any more.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::node::api::{Command, Counters, Level, LogLine, Reply, Tree, record};
 use crate::node::summary::{NotSynced, Summary};
 
-/// How often a terminal's line is drawn anew.
+/// How often a terminal's line is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// How often an exchange may end without anything having moved since the last time, before it is given up.
@@ -68,7 +68,7 @@ impl Progress {
         Command::Sync { peer: None, share: None, dry_run: false, wait: true }
     }
 
-    /// Whether a line of the node's log is for a person who waits: notices are what the summary says.
+    /// Whether a line of the node's log is for the waiting user: the summary contains what notices say.
     pub fn lets_through(&mut self, line: &LogLine) -> bool {
         if line.level <= Level::Warning {
             self.wipe();
@@ -140,7 +140,7 @@ impl Progress {
         Verdict::Over(if in_sync { 0 } else { 1 })
     }
 
-    /// Names what did not travel.
+    /// Names the paths that were not synced.
     fn report(&self, log: &Log, summary: &Summary) {
         for (list, level) in [(&summary.skipped, Level::Notice), (&summary.failed, Level::Error)] {
             for NotSynced { share, path, message } in list.iter().take(NAMED) {
@@ -178,7 +178,7 @@ fn texts(tree: &Tree, key: &str) -> Vec<String> {
     record::take(tree, key)
 }
 
-/// `17 B`, `3.4 KiB`, `12 MiB`: for people.
+/// `17 B`, `3.4 KiB`, `12 MiB`: for output.
 pub fn size(bytes: u64) -> String {
     let mut unit = "B";
     let mut tenths = bytes.saturating_mul(10);

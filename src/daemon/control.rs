@@ -1,7 +1,7 @@
 //! The control socket: questions and answers as lines of JSON.
 //!
 //! `{"id":1,"method":"status","params":{}}` is answered by `{"id":1,"result":{...}}` or
-//! `{"id":1,"error":{"code":"not_found","message":"..."}}`. Answers may come in another order than questions. After
+//! `{"id":1,"error":{"code":"not_found","message":"..."}}`. Answers may come in a different order than questions. After
 //! `subscribe` the same connection also carries events, as `{"event":"owsync.synced","data":{...}}`. Only the socket's
 //! owner can connect: it has mode 0600, and that is the whole of its protection.
 
@@ -22,7 +22,7 @@ use crate::node::api::{Event, Fault, Reply, Tree};
 /// Names a client.
 pub type ClientId = u64;
 
-/// Clients that may wait to be let in.
+/// Clients that may wait to be accepted.
 const WAITING: i32 = 16;
 
 /// The socket and who is connected to it.
@@ -58,7 +58,7 @@ pub struct Question {
 }
 
 impl Control {
-    /// Listens there. The database's lock is held, so a socket that is there belongs to nobody.
+    /// Listens there. The database's lock is held, so an existing socket is a leftover.
     ///
     /// # Errors
     /// Of the system.
@@ -69,7 +69,7 @@ impl Control {
         }
         let socket =
             socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
-        // The name gets the mode of its socket: there is no moment in which somebody else may connect.
+        // The name gets the mode of its socket, so that at no moment other users can connect.
         fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
         bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
         listen(&socket, Backlog::new(WAITING)?)?;
@@ -87,7 +87,7 @@ impl Control {
         (self.clients.len() < limits::CONTROL_MAX).then(|| self.listener.as_fd())
     }
 
-    /// To wait on for what clients say, and for them to hear.
+    /// To wait on for requests, and for writing to clients.
     pub fn client_fds(&self) -> impl Iterator<Item = (ClientId, BorrowedFd<'_>, Interest)> {
         self.clients.iter().filter_map(|(id, client)| {
             let interest = match (client.ended, client.output.is_empty()) {
@@ -101,7 +101,7 @@ impl Control {
         })
     }
 
-    /// Lets clients in.
+    /// Accepts clients.
     pub fn accept(&mut self) {
         while self.clients.len() < limits::CONTROL_MAX {
             let Ok((stream, _)) = self.listener.accept() else { return };
@@ -156,21 +156,21 @@ impl Control {
         self.write(to);
     }
 
-    /// From now on this client hears events.
+    /// From now on this client receives events.
     pub fn subscribe(&mut self, id: ClientId) {
         if let Some(client) = self.clients.get_mut(&id) {
             client.subscribed = true;
         }
     }
 
-    /// Tells whoever listens.
+    /// Sends an event to all subscribers.
     pub fn tell(&mut self, event: &Event) {
         let line = json!({ "event": event.name, "text": event.text, "time": event.at.as_secs(), "data": json::to_json(&event.details) });
         let listening: Vec<ClientId> =
             self.clients.iter().filter(|(_, client)| client.subscribed).map(|(id, _)| *id).collect();
         for id in listening {
             if let Some(client) = self.clients.get_mut(&id) {
-                // One that does not read is not waited for, and its backlog does not grow for ever.
+                // A client that does not read is not waited for, and its backlog does not grow without bound.
                 if client.is_backed_up() {
                     self.clients.remove(&id);
                     continue;

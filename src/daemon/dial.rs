@@ -1,4 +1,4 @@
-//! Reaching a peer: names to addresses in a thread of their own, addresses to connections without waiting.
+//! Connects to peers: resolves names in a thread of their own, and connects to addresses without waiting.
 //!
 //! Only the system's resolver knows what a name means here, and it blocks; so each name has a short-lived thread, which
 //! gives its answer through a channel and wakes the loop with a byte. Everything else is one non-blocking connect after
@@ -114,7 +114,7 @@ impl Dialler {
                 let text = error.to_string();
                 text.rsplit(": ").next().unwrap_or(&text).to_string()
             });
-            // The loop may be gone: then nobody wants to know.
+            // The loop may have ended: then the answer is not needed.
             let _ = answer.send((link, found));
             let _ = waker.write(&[1]);
         })?;
@@ -184,7 +184,7 @@ impl Dialler {
         }
     }
 
-    /// Goes on to the next address where one did not answer in time.
+    /// Continues with the next address where one did not respond in time.
     pub fn handle_timeout(&mut self, now: Monotonic) -> Vec<Dialled> {
         let late = |attempt: &Attempt| attempt.socket.is_some() && attempt.until <= now;
         let links: Vec<LinkId> =
@@ -256,7 +256,7 @@ fn connect(address: SocketAddr, source: Option<IpAddr>) -> Result<OwnedFd, Strin
     let socket = socket::socket(family, SockType::Stream, flags, None).map_err(|errno| errno.desc().to_string())?;
     if let Some(source) = source {
         if source.is_ipv4() != address.is_ipv4() {
-            return Err(format!("the source address {source} is of another family"));
+            return Err(format!("the source address {source} has a different address family"));
         }
         // A link-local source is on the link of the address that it goes to.
         let local = match (source, address) {

@@ -76,7 +76,7 @@ pub fn release() -> Option<Release> {
     openwrt.or_else(|| Release::in_os_release(&text("etc/os-release").or_else(|| text("usr/lib/os-release"))?))
 }
 
-/// The machine's name, as people know it.
+/// The machine's host name.
 pub fn hostname() -> String {
     nix::unistd::gethostname()
         .ok()
@@ -88,7 +88,7 @@ pub fn hostname() -> String {
 /// 32 random bytes from the kernel.
 ///
 /// # Errors
-/// The kernel has none, which no kernel that owsync runs on says.
+/// The kernel has none, which does not happen on any kernel that owsync runs on.
 pub fn random() -> Result<[u8; 32], String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| format!("no randomness from the kernel: {error}"))?;

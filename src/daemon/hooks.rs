@@ -1,16 +1,16 @@
-//! Programs of the administrator's that are told what happens: hooks.
+//! Hooks: programs of the administrator that are run on events.
 //!
 //! An event of the node becomes a [`Call`], and a call becomes a [`Job`] for the hook of its share and one for that of
-//! the node. A job has the event's name as its argument, what there is to know in variables and, whole, as one JSON object
-//! on standard input; whatever comes from elsewhere is escaped and bounded. [`Call::job`] depends on nothing else here, so
-//! that a check whose result somebody waits for is made of the same.
+//! the node. A job has the event's name as its argument, the details in variables and, as a whole, as one JSON object
+//! on standard input; everything from elsewhere is escaped and bounded. [`Call::job`] depends on nothing else here, so
+//! that checks use it too.
 //!
 //! # Why one event after another?
-//! A program that follows what happens, and says so to others, must not hear that a peer is gone after it heard that the
-//! peer is back. So a hook is called again when it has ended; several hooks run side by side, as many as
-//! [`limits::HOOKS_AT_ONCE`]. What happens meanwhile waits, [`limits::HOOKS_WAITING`] events altogether; beyond that the
-//! oldest of the hook that has the most waiting is dropped, since the newest says how things are. What would reopen it: a
-//! hook that must be told of everything.
+//! A program that follows the state of peers must not get "peer-down" after the "peer-up" that
+//! came later. So a hook is called again when it has ended; several hooks run side by side, as many as
+//! [`limits::HOOKS_AT_ONCE`]. Other events wait, [`limits::HOOKS_WAITING`] altogether; beyond that the
+//! oldest event of the hook with the most waiting events is dropped, since the newest one has the present state. What would reopen
+//! it: a hook that must get every event.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -24,28 +24,28 @@ use crate::daemon::runner::{self, Job, JobId};
 use crate::model::{Hook, Map, Settings, ShareName, WallTime, escape, limits};
 use crate::node::api::{Event, Tree};
 
-/// Bytes of one variable: far below what the kernel takes, and more than anybody reads.
+/// Bytes of one variable: far below the kernel's limit, and enough for any use.
 const VARIABLE: usize = 4096;
 
-/// Something that happened, as hooks are told of it.
+/// An event, in the form that hooks get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// What: the argument, as docs/hooks.md lists them.
+    /// Its name: the argument, as docs/hooks.md lists them.
     pub event: &'static str,
     /// Where, if in a share.
     pub share: Option<ShareName>,
     /// When.
     pub at: WallTime,
-    /// One sentence for people.
+    /// One sentence for users.
     pub text: String,
-    /// What else there is to know.
+    /// Further details.
     pub details: Tree,
 }
 
 /// Whose hook.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whose {
-    /// The node's, which is told of everything.
+    /// The node's, which gets every event.
     Node,
     /// A share's.
     Share(ShareName),
@@ -56,7 +56,7 @@ pub enum Whose {
 pub struct Hooks {
     waiting: VecDeque<(Whose, Rc<Call>)>,
     running: Map<JobId, Whose>,
-    /// Events that each hook will not be told of, since it was last called.
+    /// Events that were dropped for each hook since its last call.
     missed: Map<Whose, u64>,
 }
 
@@ -83,18 +83,18 @@ impl Whose {
 }
 
 impl Call {
-    /// What hooks are told of an event of the node; `None` where that is no event for them.
+    /// The call for an event of the node; `None` for events that hooks do not get.
     pub fn of(event: &Event) -> Option<Call> {
         let details = &event.details;
         let name = match (event.name, details.get("up")) {
-            // The end of a `sync` has no cause: what it landed was told when it landed.
+            // The end of a `sync` has no cause: the changes that it applied were reported when they were applied.
             ("owsync.synced", _) if details.get("cause").is_some() => "after-apply",
             ("owsync.conflict", _) => "conflict",
             ("owsync.hold", _) => "hold",
             ("owsync.rollback", _) => "rollback",
             ("owsync.rejected", _) => "rejected",
             ("owsync.peer", Some(Tree::Bool(true))) => "peer-up",
-            // A node that only knocks was never up.
+            // A node that is waiting to be accepted was never up.
             ("owsync.peer", Some(Tree::Bool(false))) if details.get("waiting").is_none() => "peer-down",
             _ => return None,
         };
@@ -102,7 +102,7 @@ impl Call {
         Some(Call { event: name, share, at: event.at, text: event.text.clone(), details: details.clone() })
     }
 
-    /// What is run to tell a hook; `None` where nobody is to be told.
+    /// The job for a hook; `None` where there is no program.
     pub fn job(&self, settings: &Settings, whose: &Whose) -> Option<Job> {
         let hook = whose.hook(settings)?;
         let program = hook.program.as_ref()?;
@@ -116,7 +116,7 @@ impl Call {
         })
     }
 
-    /// The same variables for every event, so that a script may count on them; empty where there is nothing to say.
+    /// The same variables for every event, so that a script may rely on them; empty where there is no value.
     fn variables(&self, node: &str, dir: &Path) -> Vec<(String, OsString)> {
         let said = |key| text(&self.details, key).unwrap_or_default();
         let paths = match self.details.get("paths") {
@@ -140,14 +140,14 @@ impl Call {
             ("PATHS", inforce::named(texts)),
             ("COUNT", count.to_string()),
         ];
-        // Nothing in a name may look like more than it is; a zero byte could not be passed on at all.
+        // Names are escaped so that they cannot look like something else; a zero byte could not be passed at all.
         let visible = variables.map(|(name, value)| (name, bounded(escape::visible(&value)).into()));
         // The directory is configured here, and is the path that a program opens.
         let all = visible.into_iter().chain([("DIR", dir.as_os_str().to_os_string())]);
         all.map(|(name, value)| (format!("OWSYNC_{name}"), value)).collect()
     }
 
-    /// One JSON object. What would be too long loses the ends of its lists and texts: half of an object is of no use.
+    /// One JSON object. If it is too long, the ends of its lists and texts are cut: half an object is of no use.
     fn input(&self, node: &str) -> Vec<u8> {
         let head = Tree::map()
             .with("event", self.event)
@@ -203,7 +203,7 @@ fn cut(text: &mut String, most: usize) {
 }
 
 impl Hooks {
-    /// Notes a call for every hook that is to be told of it. What to log, where something else is dropped for it.
+    /// Adds a call for every hook that gets the event. Returns lines for the log, where another event is dropped for it.
     pub fn note(&mut self, settings: &Settings, call: Call) -> Vec<String> {
         let call = Rc::new(call);
         let mut lines = Vec::new();
@@ -219,7 +219,7 @@ impl Hooks {
         lines
     }
 
-    /// Drops the oldest event of the hook that has the most waiting; the line that says so, once until it is called.
+    /// Drops the oldest event of the hook with the most waiting events; returns the line for the log, once until its next call.
     fn drop_one(&mut self) -> Option<String> {
         let mut counts: Map<&Whose, usize> = Map::new();
         self.waiting.iter().for_each(|(whose, _)| *counts.get_or_default(whose) += 1);
@@ -230,12 +230,12 @@ impl Hooks {
         *missed += 1;
         let waiting = limits::HOOKS_WAITING;
         (*missed == 1)
-            .then(|| format!("{most}: more than {waiting} events wait for it to end: it will not hear of some"))
+            .then(|| format!("{most}: more than {waiting} events wait for it to end; older events are dropped"))
     }
 
     /// The next job that may be started, and what to log before it.
     pub fn next(&mut self, settings: &Settings) -> Option<(Whose, Job, Option<String>)> {
-        // One that was taken out of the configuration has nobody left to tell.
+        // A hook that was removed from the configuration gets no more events.
         self.waiting.retain(|(whose, _)| whose.has_program(settings));
         if self.running.len() >= limits::HOOKS_AT_ONCE {
             return None;
@@ -244,7 +244,7 @@ impl Hooks {
         let next = self.waiting.iter().position(|(whose, _)| idle(whose))?;
         let (whose, call) = self.waiting.remove(next)?;
         let job = call.job(settings, &whose)?;
-        let line = self.missed.remove(&whose).map(|missed| format!("{whose}: it was not told of {missed} events"));
+        let line = self.missed.remove(&whose).map(|missed| format!("{whose}: {missed} events were dropped"));
         Some((whose, job, line))
     }
 

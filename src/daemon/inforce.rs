@@ -1,11 +1,11 @@
-//! What landed is put in force: whoever uses a file is told that it changed.
+//! Puts applied changes in force: notifies the users of a file that it changed.
 //!
 //! A UCI package becomes one `config.change` event of procd, which reloads every service that named the package, as
-//! LuCI's own apply does. Other shares run a program or init scripts of the administrator's choice. Either happens after
-//! the batch is in place and written down, and only where something changed that anybody could notice: a package with
-//! the same parsed content, another comment say, reloads nothing.
+//! LuCI's own apply does. Other shares run a program or init scripts of the administrator. Either happens after
+//! the batch is in place and recorded, and only if the change has an effect: a package with
+//! the same parsed content, for example with a different comment, reloads nothing.
 //!
-//! That a service was told does not say that it obeyed; so status says "notified", with package and time.
+//! A notification does not show whether the reload succeeded; so status says "notified", with package and time.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use crate::model::settings::{Reload, ShareSettings};
 use crate::model::{Map, RelPath, Set, ShareName, WallTime, limits};
 use crate::uci::{self, PackageName};
 
-/// Where init scripts lie.
+/// The directory of init scripts.
 const INIT_DIR: &str = "/etc/init.d";
 
 /// Time limit of a reload.
@@ -32,23 +32,23 @@ const TIME: Duration = Duration::from_secs(30);
 const NAMED: usize = 16;
 const NAMED_BYTES: usize = 4096;
 
-/// Before the name of a share, which tells it from a package: no package has a space.
+/// Before the name of a share, which distinguishes it from a package: no package has a space.
 const SHARE: &str = "share ";
 
-/// Who is told what, and what came of it.
+/// Notifications, and their results.
 #[derive(Default)]
 pub struct InForce {
-    /// What each package said when it was last looked at.
+    /// The parsed content of each package when it was last read.
     packages: Map<(ShareName, RelPath), Said>,
-    /// The last notice to each, by package or by share.
+    /// The last notification of each, by package or by share.
     notices: Map<String, Notice>,
     /// Jobs that run, with the share they run for.
     jobs: Map<JobId, ShareName>,
-    /// What landed in a share while its program ran: it is run once more.
+    /// Changes that were applied in a share while its program ran: it is run once more.
     again: Map<ShareName, Set<RelPath>>,
 }
 
-/// The digest of what a package says; `None` where it cannot be read, so that nothing is known of it.
+/// The digest of a parsed package; `None` where it cannot be read.
 type Said = Option<[u8; 32]>;
 
 struct Notice {
@@ -59,14 +59,14 @@ struct Notice {
 /// What must be done to put something in force.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Tell procd that this package changed.
+    /// Notify procd that this package changed.
     Package(PackageName),
     /// Run this for the share.
     Run(ShareName, Job),
 }
 
 impl InForce {
-    /// Notes what the packages of a share say, so that a later change can be told from none.
+    /// Records the content of the packages of a share, so that a later change can be distinguished from none.
     pub fn learn(&mut self, share: &ShareSettings) {
         if share.reload() != Reload::Uci {
             return;
@@ -83,7 +83,7 @@ impl InForce {
         }
     }
 
-    /// A path changed here: whoever changed it tells whom it concerns.
+    /// A path was changed on this node: services are notified by the program that changed it.
     pub fn learn_path(&mut self, share: &ShareSettings, path: &RelPath) {
         if share.reload() == Reload::Uci && PackageName::at(path).is_some() {
             if let Ok(root) = UnixFs::new().open(&share.dir) {
@@ -98,7 +98,7 @@ impl InForce {
         }
     }
 
-    /// What must be done, after these paths of a share landed.
+    /// The actions after these paths of a share were applied.
     pub fn landed(&mut self, share: &ShareSettings, paths: &[RelPath]) -> Vec<Action> {
         match share.reload() {
             Reload::Nobody => Vec::new(),
@@ -109,7 +109,7 @@ impl InForce {
                     let Some(package) = PackageName::at(path) else { continue };
                     let said = root.as_ref().and_then(|root| what_it_says(root, path));
                     let before = self.packages.insert((share.name.clone(), path.clone()), said);
-                    // One notice too many reloads a service that did not need it; one too few leaves an old state in force.
+                    // One notification too many reloads a service without need; one too few leaves an old state in force.
                     if said.is_none() || before != Some(said) {
                         actions.push(Action::Package(package));
                     }
@@ -158,7 +158,7 @@ impl InForce {
         self.notices.insert(format!("{SHARE}{share}"), Notice { at: now, trouble });
     }
 
-    /// A job ended: the share it ran for, and what landed there meanwhile. `None` where it was not one of ours.
+    /// A job ended: the share it ran for, and the paths that were applied there meanwhile. `None` for other jobs.
     pub fn ended(&mut self, ended: &Ended) -> Option<(ShareName, Vec<RelPath>)> {
         let share = self.jobs.remove(&ended.id)?;
         if let (Err(reason), Some(notice)) = (&ended.result, self.notices.get_mut(&format!("{SHARE}{share}"))) {
@@ -182,7 +182,7 @@ impl InForce {
         self.notices.iter().map(one).collect()
     }
 
-    /// What went wrong and still is so.
+    /// Failures that still last.
     pub fn troubles(&self) -> Vec<String> {
         let failed =
             |(name, notice): (&String, &Notice)| Some(format!("reload of {name}: {}", notice.trouble.as_ref()?));
@@ -207,7 +207,7 @@ fn job(share: &ShareSettings, command: Vec<OsString>, paths: &[RelPath]) -> Job 
     Job { what, command, env, input, time: TIME }
 }
 
-/// What programs are told of what landed, in variables: the share, its directory, the first paths, and how many there are.
+/// The variables for programs: the share, its directory, the first paths, and how many there are.
 pub fn told(share: &ShareSettings, paths: &[RelPath]) -> [(&'static str, OsString); 4] {
     [
         ("SHARE", share.name.to_string().into()),
@@ -231,7 +231,7 @@ pub fn named(texts: impl Iterator<Item = String>) -> String {
     named
 }
 
-/// What a package says, apart from how it is written; one that cannot be parsed says its bytes, one that is gone nothing.
+/// The parsed content of a package; of one that cannot be parsed its bytes, of a missing one nothing.
 fn what_it_says(root: &UnixRoot, path: &RelPath) -> Said {
     let bytes = read_whole(root, path, limits::UCI_FILE_MAX).ok()?.unwrap_or_default();
     let parsed = PackageName::at(path).and_then(|name| uci::parse(&name, &bytes).ok());

@@ -1,4 +1,4 @@
-//! Where peers connect: one or more listening sockets, tried again until they can be had.
+//! Listening sockets, retried until they can be bound.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -103,7 +103,7 @@ impl Listener {
         before != (self.trouble.clone(), self.addresses())
     }
 
-    /// Whether it waits to be told the addresses of its networks for the first time.
+    /// Whether it waits for the addresses of its networks for the first time.
     pub fn is_waiting(&self) -> bool {
         matches!(&self.addresses, Err(reason) if reason == NOT_KNOWN) && matches!(self.at, Where::Networks(_))
     }
@@ -182,7 +182,7 @@ impl Listener {
             }
             match open(SocketAddr::new(ip, self.port), false) {
                 Ok(socket) => self.sockets.push(socket),
-                // An IPv6 address cannot be used until the kernel has made sure that nobody else has it.
+                // An IPv6 address cannot be used until the kernel has made sure that no other machine has it.
                 Err(errno) => result = Err(format!("{ip}: {}", errno.desc())),
             }
         }
@@ -289,12 +289,12 @@ mod tests {
         listener.addresses()[0]
     }
 
-    /// Waits until somebody has connected to the first of its sockets.
+    /// Waits until a connection to the first of its sockets is there.
     fn wait(listener: &Listener) {
         let mut poller = Poller::new();
         let (_, fd) = listener.fds(NOW).next().unwrap();
         poller.add((), fd, Interest::Read);
-        assert_eq!(poller.wait(Duration::from_secs(20)).len(), 1, "nobody came");
+        assert_eq!(poller.wait(Duration::from_secs(20)).len(), 1, "no connection arrived");
     }
 
     #[test]
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn an_address_of_somebody_else_is_trouble_with_its_name() {
-        // TEST-NET-1 and the documentation prefix (RFC 5737, RFC 3849) belong to nobody.
+        // TEST-NET-1 and the documentation prefix (RFC 5737, RFC 3849) belong to no machine.
         for (host, shown) in [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")] {
             let listener = Listener::new(NOW, host_at(host), 0);
             let trouble = listener.trouble().unwrap();
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(listener.accept(NOW, 0).len(), 0);
         assert_eq!(listener.fds(NOW).count(), 0);
         assert_eq!(listener.poll_timeout(NOW), NOW.plus(PAUSE));
-        // Whoever came meanwhile is let in afterwards.
+        // Connections that arrived meanwhile are accepted afterwards.
         drop(taken);
         assert_eq!(listener.fds(NOW.plus(PAUSE)).count(), 1);
         assert_eq!(listener.accept(NOW.plus(PAUSE), 0).len(), 1);
@@ -437,14 +437,14 @@ mod tests {
         assert_eq!(Ok(heard(&listener)), ips(&[2, 3]));
         assert!(listener.addresses().contains(&kept));
 
-        // While nobody can be asked it stays as it is; a network without an address has no socket.
-        assert!(!listener.set_addresses(NOW, Err("nobody to ask".into())));
+        // While netifd cannot be asked it stays as it is; a network without an address has no socket.
+        assert!(!listener.set_addresses(NOW, Err("no ubus".into())));
         assert_eq!((listener.trouble(), heard(&listener).len()), (None, 2));
         assert!(listener.set_addresses(NOW, ips(&[])));
         assert_eq!(listener.trouble(), Some("cannot listen on the network lan, vpn, port 0: it has no address"));
         assert!(heard(&listener).is_empty());
 
-        // One that cannot be had is named, tried again, and keeps nobody from the others.
+        // One that cannot be bound is named and retried, and does not affect the others.
         let mut two = ips(&[1]);
         two.iter_mut().for_each(|two| two.push(Ipv4Addr::new(192, 0, 2, 1).into()));
         assert!(listener.set_addresses(NOW, two));

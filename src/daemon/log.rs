@@ -1,4 +1,4 @@
-//! Where lines go: syslog, standard error, or both.
+//! The log: syslog, standard error, or both.
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-//! What the C library's allocator is told: memory that was needed for a while, to look at all files or to exchange an
-//! index, goes back when it is free.
+//! Configures the C library's allocator, so that memory that was needed for a while, to scan all files or to exchange an
+//! index, is returned when it is free.
 //!
 //! Left alone, glibc takes each large buffer that was freed as a reason to keep twice its size from then on, and keeps
-//! what is free between two things that are not: after a first exchange of 10,000 files a daemon would hold 17 MB of
+//! what is free between two blocks in use: after a first exchange of 10,000 files a daemon would hold 17 MB of
 //! which it uses 3. Other C libraries give back as it is.
 
 #![cfg_attr(target_env = "gnu", allow(unsafe_code))]
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::model::Monotonic;
 
-/// Time between two searches for what can go back; each takes about as long as reading the memory in use.
+/// Time between two searches for free memory; each takes about as long as reading the memory in use.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// The allocator of this process.
@@ -36,7 +36,7 @@ impl Memory {
         Memory { searched: now }
     }
 
-    /// Gives back what is free. Called when there is nothing to do; it wakes nobody up for it.
+    /// Returns free memory to the system. Called when there is nothing to do; it causes no wake-up.
     pub fn give_back(&mut self, now: Monotonic) {
         if now.since(self.searched) < AGAIN {
             return;

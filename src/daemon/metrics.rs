@@ -1,13 +1,13 @@
 //! The file of metrics, for the textfile collector of a node exporter.
 //!
-//! It is replaced by a rename, so that whoever reads it has all of it or the one before, and it goes when owsync ends:
-//! whoever has an alarm on its absence hears of that, and nobody reads of peers that are up.
+//! It is replaced by a rename, so that a reader has all of it or of the previous one, and it is removed when owsync ends:
+//! an alarm on its absence then fires, and no collector reports peers as up.
 //!
 //! # Why is it not written at once?
-//! Scrapes are seconds apart, so nobody would read what lies between. It is looked at whenever the daemon is awake anyway,
-//! at most every [`limits::METRICS_EVERY`], and written when something in it is different. What changed right after one of
-//! these looks waits for the next thing that wakes the daemon, at the latest its rescan: a timer for the file alone would
-//! wake a router that has nothing to do. The rescan writes it in any case, so that its time says that owsync lives.
+//! Scrapes are seconds apart, so states in between are not read. The file is checked whenever the daemon is awake anyway,
+//! at most every [`limits::METRICS_EVERY`], and written when something in it is different. A change right after one of
+//! these checks waits for the next wake-up of the daemon, at the latest its rescan: a timer for the file alone would
+//! wake an idle router. The rescan writes it in any case, so that its age shows whether owsync is alive.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -18,12 +18,12 @@ use std::time::Duration;
 use crate::daemon::place::plain;
 use crate::model::{Monotonic, limits};
 
-/// The file, and what lies in it.
+/// The file, and its content.
 #[derive(Default)]
 pub struct MetricsFile {
     path: Option<PathBuf>,
     text: String,
-    /// When it was last looked at, and when written.
+    /// When it was last checked, and when written.
     looked: Option<Monotonic>,
     written: Option<Monotonic>,
     /// Why it could not be written.
@@ -31,7 +31,7 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Where it is to be; a file elsewhere goes.
+    /// Sets its path; a file at a different path is removed.
     pub fn set_path(&mut self, path: Option<&Path>) {
         if self.path.as_deref() != path {
             *self = MetricsFile::default();
@@ -39,13 +39,13 @@ impl MetricsFile {
         }
     }
 
-    /// Whether it is to be looked at.
+    /// Whether it is time to check it.
     pub fn is_due(&self, now: Monotonic) -> bool {
         self.path.is_some() && self.looked.is_none_or(|looked| now.since(looked) >= limits::METRICS_EVERY)
     }
 
-    /// Writes it if it says something else than before, or is older than `most`. What to log: a trouble, when it begins
-    /// or is another.
+    /// Writes it if its content changed, or is older than `most`. Returns a line for the log when a fault begins
+    /// or changes.
     pub fn update(&mut self, now: Monotonic, text: String, most: Duration) -> Option<String> {
         let path = self.path.clone()?;
         self.looked = Some(now);
@@ -66,7 +66,7 @@ impl MetricsFile {
         }
     }
 
-    /// For status: what a person should do something about.
+    /// For status: a fault that the user should fix.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -81,7 +81,7 @@ impl Drop for MetricsFile {
     }
 }
 
-/// Replaces the file. Its directory is made where only that is missing: /var is empty after a router's start.
+/// Replaces the file. Its directory is created if only that is missing: /var is empty after a router's start.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     match fs::create_dir(dir) {
@@ -96,7 +96,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Whoever collects is another user. It is no loss if the power fails before it is flushed.
+    // The collector is a different user. It is no loss if the power fails before it is flushed.
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -140,14 +140,14 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
 
         assert!(!file.is_due(at(14)) && file.is_due(at(15)));
-        fs::write(&path, "of somebody else").unwrap();
+        fs::write(&path, "of another program").unwrap();
         file.update(at(15), "a\n".into(), MOST);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "of somebody else", "nothing is written for nothing");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of another program", "nothing is written for nothing");
         file.update(at(60), "a\n".into(), MOST);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "a\n", "its time says that somebody is there");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a\n", "its time shows that the daemon is alive");
         file.update(at(75), "b\n".into(), MOST);
         assert_eq!(fs::read_to_string(&path).unwrap(), "b\n");
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing lies beside it");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
 
         file.set_path(None);
         assert!(!path.exists() && !file.is_due(at(500)));

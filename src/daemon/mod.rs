@@ -1,13 +1,13 @@
-//! The edges: sockets, clock, signals, inotify and log around one [`Node`](crate::node::Node).
+//! The edges around one [`Node`](crate::node::Node): sockets, clock, signals, inotify and log.
 //!
 //! [`run`] starts a node and stays with it. Everything that can wake owsync is a descriptor or a time in one wait
 //! (`poller`); nothing else blocks. After every input the node's outputs are taken before the next input, so nothing
 //! piles up and an order that a peer sees is the order in which things happened.
 //!
 //! # Reading order
-//! `shell` is the loop. `place` is where the database lies and who has it; `start` makes the node; `conn`, `dial` and
-//! `listener` are its connections, `control`, `ubus` and `request` its questions, `watcher` its eyes, `connect` the
-//! command that ends by itself.
+//! `shell` is the loop. `place` finds and locks the database; `start` makes the node; `conn`, `dial` and
+//! `listener` are its connections, `control` and `ubus` its requests, `watcher` its inotify watches, `connect`
+//! the command that ends after one exchange.
 
 mod applies;
 mod checks;
@@ -43,12 +43,12 @@ use crate::model::settings::Address;
 
 pub(crate) use start::make_node;
 
-/// What a process of owsync is for.
+/// The role of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
     /// Keeps going, whatever is missing.
     Daemon,
-    /// As a daemon, but somebody waits at a terminal: what cannot work ends it.
+    /// As a daemon, but a user waits at a terminal: it ends on a fault that a daemon would wait out.
     Listen,
     /// Exchanges with one peer, and ends.
     Connect {
@@ -64,7 +64,7 @@ pub type Reread = Box<dyn Fn() -> Outcome<Config>>;
 
 /// Everything that a process of owsync starts with.
 pub struct Start {
-    /// What it was told.
+    /// The configuration.
     pub config: Config,
     /// What it is for.
     pub role: Role,
@@ -77,7 +77,7 @@ pub struct Start {
 /// Runs until the end; the exit code.
 ///
 /// # Errors
-/// What keeps it from starting, as one line for people: exit code 1.
+/// The fault that keeps it from starting, as one line for users: exit code 1.
 pub fn run(start: Start) -> Result<u8, String> {
     let mut shell = start::start(start)?;
     Ok(shell.run())

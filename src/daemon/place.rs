@@ -1,4 +1,4 @@
-//! Where a database lives, who has it, and what lies beside it.
+//! Finds and locks a database, and finds the files beside it.
 //!
 //! One process has a database at a time: [`Lock`]. Everything else about a place (identity, control socket, run
 //! directory) is found from the database's absolute path alone, so that a command started anywhere finds the daemon.
@@ -35,7 +35,7 @@ pub enum Holder {
     Daemon,
     /// Runs until it is ended.
     Listen,
-    /// Ends by itself: the next one waits for it.
+    /// Ends after one exchange: the next one waits for it.
     Connect,
     /// A command that writes the database itself, because no daemon runs.
     Setup,
@@ -187,9 +187,9 @@ impl Place {
             Ok(bytes) => match std::str::from_utf8(&bytes).ok().and_then(Key::from_hex) {
                 Some(key) => Ok(Some(key)),
                 None => Err(format!(
-                    "{} {}: put back a copy of it, or make a new one with `owsync identity --new`",
+                    "{} {}: restore it from a backup, or create a new one with `owsync identity --new`",
                     path.display(),
-                    if bytes.trim_ascii().is_empty() { "is empty" } else { "does not hold an identity" }
+                    if bytes.trim_ascii().is_empty() { "is empty" } else { "does not contain an identity" }
                 )),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => Ok(None),
@@ -240,7 +240,7 @@ impl Place {
         self.beside("-token")
     }
 
-    /// That token. A file that holds none is as good as none: the peer then asks a person.
+    /// That token. A malformed file counts as none: the peer then waits to be accepted.
     pub fn read_token(&self) -> Option<[u8; 16]> {
         let bytes = Zeroizing::new(local::read(&self.token_file(), limits::KEY_FILE_MAX).ok()?);
         escape::unhex(std::str::from_utf8(&bytes).ok()?.trim())
@@ -290,7 +290,7 @@ mod tests {
             assert_eq!(place.identity().unwrap(), first);
         }
         assert_ne!(place.new_identity().unwrap(), first);
-        // As a power cut leaves it: it is never made anew unasked.
+        // A power cut leaves such a file: it is never created again without the user's command.
         std::fs::write(place.identity_file(), "").unwrap();
         assert!(place.identity().unwrap_err().contains("is empty"));
         std::fs::remove_dir_all(&dir).unwrap();

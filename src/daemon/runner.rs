@@ -1,7 +1,7 @@
-//! Commands of this machine, run beside the loop: reload scripts, checks, hooks.
+//! Runs commands of this machine beside the loop: reload scripts, checks, hooks.
 //!
 //! A [`Job`] runs in a process group of its own, with a time limit at which the whole group is killed, its output read as
-//! it comes and bounded. What it started in the background before it ended in time goes on. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
+//! it comes and bounded. What it started in the background stays if it ended in time. Nothing here waits: output is a descriptor in the loop's wait, the end of a child is SIGCHLD.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -58,7 +58,7 @@ pub struct Job {
     pub time: Duration,
 }
 
-/// A command for people, its words separated by spaces.
+/// A command for output, its words separated by spaces.
 pub fn in_words(command: &[OsString]) -> String {
     command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
@@ -70,9 +70,9 @@ pub struct Ended {
     pub id: JobId,
     /// What it was.
     pub what: String,
-    /// `Ok`: it exited with 0. Otherwise what happened, for people.
+    /// `Ok`: it exited with 0. Otherwise the fault, for users.
     pub result: Result<(), String>,
-    /// It ended by itself, with another exit code than 0: that is its answer, and no mishap.
+    /// It ended without a signal, with an exit code other than 0: that is its answer, not a fault.
     pub said_no: bool,
     /// The end of what it printed, escaped, in whole lines, without the last end of line.
     pub output: String,
@@ -209,7 +209,7 @@ impl Runner {
                 Ok(None) => continue,
                 Ok(Some(status)) => {
                     running.read();
-                    // What it left running in the background, a service that it started, goes on. Where that inherited the
+                    // What it left running in the background, a service that it started, stays. Where that inherited the
                     // pipe, closing it would end the service at its next word (SIGPIPE).
                     if let Some(output) = running.output.take() {
                         self.left.push_back((id, output));
@@ -279,7 +279,7 @@ impl Running {
     /// Ends it with everything it started.
     fn kill(&self) {
         if let Ok(group) = i32::try_from(self.child.id()) {
-            // There may be nobody left.
+            // The group may be empty.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
     }
@@ -380,7 +380,7 @@ mod tests {
         runner.start(Monotonic(0), shell(&service)).unwrap();
         assert_eq!(ended(&mut runner, Monotonic(0)).result, Ok(()));
 
-        // The job is over; its service waits to be told, prints, and leaves a file.
+        // The job has ended; its service waits for a signal, prints, and leaves a file.
         std::fs::write(&go, "now\n").unwrap();
 
         while !done.exists() {
@@ -400,7 +400,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    /// F102: input that did not fit into the pipe ended with half a path, which is another path.
+    /// F102: input that did not fit into the pipe ended with half a path, which is a different path.
     #[test]
     fn only_whole_lines_are_given_to_a_job() {
         assert_eq!(whole_lines(b"ab\ncd\n", 7), b"ab\ncd\n");

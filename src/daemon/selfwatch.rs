@@ -1,4 +1,4 @@
-//! `uci commit owsync` is enough: owsync sees its own UCI package change.
+//! Watches owsync's own UCI package, so that `uci commit owsync` is enough to apply it.
 //!
 //! libuci replaces the file by rename, so its directory is watched. What counts is what it holds: a file that was written
 //! again unchanged, or touched, reloads nothing. A config file is read again only by SIGHUP, because an editor may save it
@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub struct SelfWatch {
     inotify: Inotify,
     file: PathBuf,
-    /// What it held when it was last looked at.
+    /// Its content when it was last read.
     seen: [u8; 32],
     due: Monotonic,
 }

@@ -1,4 +1,4 @@
-//! Signals, as something to wait for like everything else.
+//! Signals as a descriptor in the loop's wait.
 //!
 //! They are blocked and read from a descriptor. A blocked signal is delivered even where it was inherited as ignored, as
 //! SIGINT is by the background jobs of a script (signal(7): an ignored signal that is blocked stays pending).

@@ -1,4 +1,4 @@
-//! Tests that cannot be run on this machine say so by name, instead of passing in silence.
+//! Reports tests that cannot be run on this machine by name.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! From a configuration to a running node.
+//! Makes a running node from a configuration.
 
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -30,13 +30,13 @@ use crate::proto::session::Mode;
 use crate::store::history::History;
 use crate::store::{self, Store};
 
-/// How often a `connect` that waits for another looks again.
+/// How often a `connect` that waits for another one retries.
 const LOCK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Makes everything that runs.
 ///
 /// # Errors
-/// One line for people: what keeps it from starting.
+/// The fault that keeps it from starting, as one line for users.
 pub fn start(start: Start) -> Result<Shell, String> {
     let Start { mut config, role, log, reread } = start;
     // Before anything that a signal could interrupt halfway.
@@ -167,8 +167,8 @@ pub fn mode(place: &Place, config: &Config) -> Result<Mode, String> {
     }
 }
 
-/// The node of a configuration, with what its database remembers, whose lock is held. `attended`: a person waits for what
-/// it does; `token`: what it shows to the node whose join text it was given.
+/// The node of a configuration, with the state of its database, whose lock is held. `attended`: a user waits for
+/// it; `token`: the token of the join text that it was set up with.
 ///
 /// # Errors
 /// Its database, history or identity cannot be used.

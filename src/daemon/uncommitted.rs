@@ -1,9 +1,9 @@
-//! Changes of packages that were made and not committed: status says so, because nothing of them travels until then.
+//! Finds uncommitted changes of packages for status, because they are not synced until they are committed.
 //!
-//! What `uci set` changes waits below /tmp/.uci, and what a session of LuCI changes below /var/run/rpcd, until somebody
-//! commits. An administrator who wonders why a change is not on the other router finds the reason here; on a router that
-//! received a package meanwhile, such changes will land on top of it. They are looked for when somebody asks for status,
-//! and never otherwise: nothing wakes up for them.
+//! `uci set` stores its changes below /tmp/.uci, and a session of LuCI below /var/run/rpcd, until they are
+//! committed. An administrator who wonders why a change is not on the other router finds the reason here; on a router that
+//! received a package meanwhile, such changes will be applied on top of it. They are searched when status is requested,
+//! and never otherwise: they cause no wake-up.
 
 use crate::fs::uci_file::{Dirs, Pending, UciFileError};
 use crate::model::settings::ShareSettings;
@@ -18,7 +18,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// What a share holds; `None` where that cannot be a package: it is switched off, or lies elsewhere.
+    /// The packages of a share; `None` where it has none: it is disabled, or its directory is elsewhere.
     pub fn new(dirs: &Dirs, share: &ShareSettings, filter: Filter) -> Option<Holder> {
         let dir = share.dir.canonicalize().ok().filter(|_| share.enabled)?;
         dirs.config.canonicalize().ok()?.starts_with(&dir).then_some(Holder { dir, filter })

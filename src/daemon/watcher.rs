@@ -1,11 +1,11 @@
-//! inotify: what changed in the shares, as it changes.
+//! Watches shares with inotify.
 //!
-//! Every directory that may hold something synced has a watch. Where the kernel has none left, or the filesystem tells
-//! nothing, the share's rescan is the detector, and status says so. Events only ever say where to look; what changed is
-//! found by looking.
+//! Every directory that may contain something synced has a watch. Where the kernel has none left, or the filesystem reports
+//! nothing, the share's rescan is the detector, and status reports it. Events only say which path to scan; what changed is
+//! found by the scan.
 //!
-//! A directory that comes may be filled, and renamed, before its watch exists. So it is watched first and listed after,
-//! and its hint is deep: whatever was done to it until then is found by looking, whatever is done later is told.
+//! A new directory may be filled, and renamed, before its watch exists. So it is watched first and listed after,
+//! and its hint is deep: earlier changes in it are found by the scan, later ones are reported.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use crate::reconcile::filter::Filter;
 pub struct Watcher {
     inotify: Inotify,
     watches: Map<WatchDescriptor, Watched>,
-    /// What a share's watches are made by: its root, and what may lie in it.
+    /// What a share's watches depend on: its root, and what may be in it.
     shares: Map<ShareName, (PathBuf, Filter)>,
-    /// Of these not everything is watched, and that was told.
+    /// Shares that are not completely watched, which was reported.
     partly: Set<ShareName>,
 }
 
@@ -72,7 +72,7 @@ impl Watcher {
         self.inotify.as_fd()
     }
 
-    /// Watches a share anew; whether all of it is watched.
+    /// Watches a share again from the start; whether all of it is watched.
     pub fn watch_share(&mut self, share: &ShareName, root: &Path, filter: &Filter) -> bool {
         self.forget_share(share);
         self.shares.insert(share.clone(), (root.into(), filter.clone()));
@@ -101,7 +101,7 @@ impl Watcher {
             self.watches.iter().filter(|(_, watched)| which(watched)).map(|(wd, _)| *wd).collect();
         for wd in gone {
             self.watches.remove(&wd);
-            // It may have gone with its directory.
+            // It may have been removed with its directory.
             let _ = self.inotify.rm_watch(wd);
         }
     }
@@ -123,7 +123,7 @@ impl Watcher {
                 Ok(wd) => {
                     self.watches.insert(wd, Watched { share: share.clone(), dir: dir.clone() });
                 }
-                // It went before it could be watched, or is no directory any more: its parent tells.
+                // It was removed before it could be watched, or is not a directory any more: its parent reports that.
                 Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR | nix::errno::Errno::ELOOP)
                     if dir.is_some() =>
                 {
@@ -175,7 +175,7 @@ impl Watcher {
             return;
         }
         let Some(name) = event.name else {
-            // Of the directory itself: its attributes, or that it went.
+            // Of the directory itself: its attributes, or its removal.
             let deep = event.mask.intersects(AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF);
             match dir {
                 Some(path) => push(seen, Seen::Hint(share, Hint { path, deep })),
@@ -189,7 +189,7 @@ impl Watcher {
             // What came or went as a directory came or went with everything below it.
             deep = !event.mask.contains(AddWatchFlags::IN_ATTRIB);
             if event.mask.contains(AddWatchFlags::IN_MOVED_FROM) {
-                // A watch goes with its directory: where that lies now, it is told of by another name, or not at all.
+                // A watch moves with its directory: the new path is reported under another name, or not at all.
                 self.forget(|watched| {
                     watched.share == share
                         && watched.dir.as_ref().is_some_and(|dir| *dir == path || dir.is_below(&path))
@@ -205,7 +205,7 @@ impl Watcher {
         push(seen, Seen::Hint(share, Hint { path, deep }));
     }
 
-    /// Events were lost, and with them the names of directories that came, or went elsewhere.
+    /// Events were lost, and with them the names of directories that were created or moved.
     fn start_over(&mut self, seen: &mut Vec<Seen>) {
         for (share, (root, filter)) in self.shares.clone() {
             let partly = self.partly.contains(&share);

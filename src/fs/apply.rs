@@ -1,9 +1,9 @@
-//! Putting an approved batch in place, path by path, so that nothing anybody wrote meanwhile is lost.
+//! Applies an approved batch, path by path, so that nothing written meanwhile is lost.
 //!
-//! [`order`] turns an [`ApprovedPlan`], and nothing else, into operations in an order that works: what goes first goes
-//! away, directories before what is in them. [`put`] and [`delete`] are the two that replace something. Both swap the old
-//! file out first, *look at what came out*, and put it back if it is not what the decision was made for: a lock alone
-//! would not do, because libuci unlocks before it renames. The old file then lies in the staging area, where the caller
+//! [`order`] turns an [`ApprovedPlan`], and nothing else, into operations in a possible order: deletions first,
+//! directories before their contents. [`put`] and [`delete`] are the two that replace something. Both swap the old
+//! file out first, *check which file came out*, and put it back if it is not the one that the decision was made for: a lock
+//! alone is not enough, because libuci unlocks before it renames. The old file is then in the staging area, where the caller
 //! moves it into history.
 //!
 //! A program may still hold the replaced file open for writing, or write to it by another name. So the file is copied
@@ -12,7 +12,7 @@
 //! transaction ends goes to history as well; what is written later is lost with the file, which has no name any more.
 //!
 //! A race that is accepted: where the filesystem cannot exchange two names (JFFS2), the old file is linked aside first,
-//! and an editor that renames over the path in the microseconds between the last look and our rename is overwritten.
+//! and an editor that renames over the path in the microseconds between the last check and our rename is overwritten.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ use crate::model::{Digest, DiskStat, Hasher, Kind, RelPath, limits};
 use crate::reconcile::Source;
 use crate::reconcile::safety::{ApprovedPlan, Step};
 
-/// What must lie at a path for a decision about it to hold.
+/// What must be at a path for a decision about it to be valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// Its stat when it was recorded.
@@ -31,18 +31,18 @@ pub struct Seen {
     pub digest: Digest,
 }
 
-/// Why a path did not land. Everything lies as it did before.
+/// Why a path was not applied. Everything is as it was before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// Somebody changed it since the decision: decide again.
+    /// Another process changed it since the decision: decide again.
     Changed,
-    /// Another program has it locked.
+    /// It is locked by another program.
     Busy,
-    /// Something that is not synced lies there.
+    /// Something that is not synced is at the path.
     InTheWay(&'static str),
-    /// The directory that must go holds something that is not synced.
+    /// The directory that is to be deleted contains something that is not synced.
     DirNotEmpty,
-    /// The system refused.
+    /// The system returned an error.
     Fs(FsError),
 }
 
@@ -56,13 +56,13 @@ impl From<FsError> for Refusal {
 /// root, then everything else.
 pub fn order(plan: ApprovedPlan) -> Vec<Step> {
     let mut steps = plan.into_steps();
-    // Nothing goes from a path whose own state stays.
+    // Nothing is removed from a path whose own state stays.
     let goes = |step: &Step| step.entry.kind == Kind::Tombstone && step.source == Source::There;
     steps.sort_unstable_by(|a, b| in_turn((a.entry.kind, goes(a), &a.path), (b.entry.kind, goes(b), &b.path)));
     steps
 }
 
-/// Which of two paths comes into place first, by what it becomes, whether something goes from it, and its name.
+/// Which of two paths is applied first, by its new kind, whether something is removed from it, and its name.
 pub fn in_turn(a: (Kind, bool, &RelPath), b: (Kind, bool, &RelPath)) -> Ordering {
     let rank = |(kind, goes, _): (Kind, bool, &RelPath)| match kind {
         _ if goes => 0,
@@ -73,12 +73,12 @@ pub fn in_turn(a: (Kind, bool, &RelPath), b: (Kind, bool, &RelPath)) -> Ordering
     rank(a).cmp(&rank(b)).then(if a.1 { by_path.reverse() } else { by_path })
 }
 
-/// Puts the staged file in place of what the decision saw. On success the staging name holds the old file, if there was
-/// one.
+/// Puts the staged file in place of the file that the decision was made for. On success the old file, if
+/// there was one, has the staging name.
 ///
 /// # Errors
-/// A [`Refusal`]. The staged file is then still staged, unless somebody replaced it while it was in place: then an older
-/// file of theirs, which nobody replaced, lies under its name and must be kept.
+/// A [`Refusal`]. The staged file is then still staged, unless another process replaced it while it was in place: then an
+/// older file of that process, which was not replaced knowingly, is under its name and must be kept.
 pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<Seen>) -> Result<(), Refusal> {
     let Some(seen) = seen else {
         return match root.rename(staged, path, Rename::New) {
@@ -97,7 +97,7 @@ pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<See
     match root.rename(staged, path, Rename::Exchange) {
         Ok(()) => {}
         Err(error) if error.is_unsupported() => return put_without_exchange(root, staged, path, seen),
-        // Nothing lies there any more.
+        // The path is empty now.
         Err(error) if error.is_missing() => return Err(Refusal::Changed),
         Err(error) => return Err(error.into()),
     }
@@ -108,8 +108,8 @@ pub fn put<R: Root>(root: &R, staged: &RelPath, path: &RelPath, seen: Option<See
     Err(Refusal::Changed)
 }
 
-/// Undoes an exchange after which something unexpected lies under the staging name: somebody wrote between the look and
-/// the exchange. If what then comes out is not what was put in place, they wrote again, and that is the latest.
+/// Undoes an exchange after which an unexpected file is under the staging name: another process wrote between the check and
+/// the exchange. If the file that then comes out is not the one that was put in place, it wrote again, and that is the latest.
 fn put_back<R: Root>(root: &R, staged: &RelPath, path: &RelPath, ours: Option<Found>) {
     let mut put = ours;
     for _ in 0..MOST_EXCHANGES {
@@ -129,10 +129,10 @@ fn put_back<R: Root>(root: &R, staged: &RelPath, path: &RelPath, ours: Option<Fo
     }
 }
 
-/// How often somebody may write between two exchanges before what they wrote last is left under the staging name.
+/// How often other processes may write between two exchanges before their last file is left under the staging name.
 const MOST_EXCHANGES: usize = 16;
 
-/// Takes what the decision saw away from its path, to `aside`.
+/// Moves the file that the decision was made for away from its path, to `aside`.
 ///
 /// # Errors
 /// A [`Refusal`].
@@ -147,8 +147,8 @@ pub fn delete<R: Root>(root: &R, path: &RelPath, aside: &RelPath, seen: Seen) ->
         return Ok(());
     }
     match root.rename(aside, path, Rename::New) {
-        // A third file was created there meanwhile: it is the latest and stays. The one in between has nowhere else to
-        // be; the caller keeps what lies aside.
+        // A third file was created there meanwhile: it is the latest and stays. The one in between has no other place;
+        // the caller keeps the file at `aside`.
         Err(error) if error.exists() => {}
         Err(error) if error.is_unsupported() => root.rename(aside, path, Rename::Replace)?,
         result => result?,
@@ -156,7 +156,7 @@ pub fn delete<R: Root>(root: &R, path: &RelPath, aside: &RelPath, seen: Seen) ->
     Err(Refusal::Changed)
 }
 
-/// Makes the content that was replaced independent of programs that may still write to its file, which lies at `aside`: a
+/// Makes the content that was replaced independent of programs that may still write to its file, which is at `aside`: a
 /// copy of it is made beside it, for [`held_content`].
 ///
 /// # Errors
@@ -229,10 +229,10 @@ pub fn make_dir<R: Root>(root: &R, path: &RelPath, attributes: Attributes) -> Re
     Ok(root.set_path(path, attributes)?)
 }
 
-/// Removes a directory; one that is gone already is no refusal.
+/// Removes a directory; one that does not exist any more is no refusal.
 ///
 /// # Errors
-/// [`Refusal::DirNotEmpty`] when something unsynced lies in it.
+/// [`Refusal::DirNotEmpty`] when it contains something unsynced.
 pub fn remove_dir<R: Root>(root: &R, path: &RelPath) -> Result<(), Refusal> {
     match root.remove_dir(path) {
         Err(error) if error.is_missing() => Ok(()),
@@ -245,7 +245,7 @@ pub fn remove_dir<R: Root>(root: &R, path: &RelPath) -> Result<(), Refusal> {
 /// Creates the directories above `path` that are missing; those it created, outermost first.
 ///
 /// # Errors
-/// A [`Refusal`], when something else lies at one of them.
+/// A [`Refusal`], when something else is at one of them.
 pub fn make_parents<R: Root>(root: &R, path: &RelPath) -> Result<Vec<RelPath>, Refusal> {
     let mut missing = Vec::new();
     for dir in path.ancestors() {
@@ -257,14 +257,14 @@ pub fn make_parents<R: Root>(root: &R, path: &RelPath) -> Result<Vec<RelPath>, R
     }
     missing.reverse();
     for dir in &missing {
-        // Like mkdir -p: nobody said what they should be.
+        // As `mkdir -p` does: their attributes are not known.
         make_dir(root, dir, Attributes { mode: Some(0o755), ..Attributes::default() })?;
     }
     Ok(missing)
 }
 
-/// Sets attributes of what lies at `path`, if it still is what was seen; what the disk then says of that very file,
-/// whatever somebody put at its path meanwhile.
+/// Sets attributes of the file at `path`, if it still is the one that was seen; returns the stat of that very file,
+/// whatever another process put at its path meanwhile.
 ///
 /// # Errors
 /// A [`Refusal`].
@@ -291,7 +291,7 @@ pub fn set_attributes<R: Root>(
     }
 }
 
-/// Locks what lies at `path`, if it is what was seen; starts over when another file lies there after the lock.
+/// Locks the file at `path`, if it is the one that was seen; starts over when a different file is there after the lock.
 fn hold_still<R: Root>(root: &R, path: &RelPath, seen: Seen) -> Result<Option<R::Lock>, Refusal> {
     match root.stat(path)? {
         Some(Found::Synced(stat)) if stat == seen.stat => {}
@@ -303,14 +303,14 @@ fn hold_still<R: Root>(root: &R, path: &RelPath, seen: Seen) -> Result<Option<R:
     let file =
         root.open_file(path).map_err(|error| if error.is_missing() { Refusal::Changed } else { error.into() })?;
     let lock = root.lock(&file).map_err(|error| if error.is_busy() { Refusal::Busy } else { error.into() })?;
-    // libuci may have renamed another file there while it held the lock: then the lock is on a file without a name.
+    // libuci may have renamed a different file there while it held the lock: then the lock is on a file without a name.
     match root.stat(path)? {
         Some(Found::Synced(stat)) if stat == seen.stat => Ok(Some(lock)),
         _ => Err(Refusal::Changed),
     }
 }
 
-/// Whether what lies at `aside` is the file the decision was made for: its stat, and for all but large files its bytes.
+/// Whether the file at `aside` is the one that the decision was made for: its stat, and for all but large files its bytes.
 fn is_what_was_seen<R: Root>(root: &R, aside: &RelPath, seen: Seen) -> bool {
     match root.stat(aside) {
         Ok(Some(Found::Synced(stat))) if stat.same_file(&seen.stat) => {}
@@ -320,7 +320,7 @@ fn is_what_was_seen<R: Root>(root: &R, aside: &RelPath, seen: Seen) -> bool {
         || digest_of(root, aside, seen.stat.kind).is_ok_and(|digest| digest == seen.digest)
 }
 
-/// The digest of what lies at `path`.
+/// The digest of the content at `path`.
 ///
 /// # Errors
 /// Of reading it.
@@ -341,7 +341,7 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
     let aside = with_suffix(staged, OLD)?;
     match root.link(path, &aside) {
         Ok(()) => {
-            // A file of an overlay's lower layer shows another inode number once it has two names: here it says nothing.
+            // A file of an overlay's lower layer shows a different inode number once it has two names: the number is not compared.
             let seen = match root.stat(&aside) {
                 Ok(Some(Found::Synced(linked))) => Seen { stat: DiskStat { inode: linked.inode, ..seen.stat }, ..seen },
                 _ => seen,
@@ -363,30 +363,30 @@ fn put_without_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath, see
             }
         }
     }
-    // The caller finds the old file under the staging name, as after an exchange. If it cannot get there, it goes back
-    // to its path: what it replaced can come again.
+    // The caller finds the old file under the staging name, as after an exchange. If it cannot be moved there, it is moved back
+    // to its path: the new content can be received again.
     root.rename(&aside, staged, Rename::Replace)
         .or_else(|error| root.rename(&aside, path, Rename::Replace).and(Err(error)))?;
     Ok(())
 }
 
-/// What the name of an old file continues with while it lies beside the staged one.
+/// The suffix of the name of an old file beside the staged one.
 pub const OLD: &str = "-old";
 
-/// What the name of a copy continues with that was made because a program may still write to the replaced file.
+/// The suffix of a copy that was made because a program may still write to the replaced file.
 pub const COPY: &str = "-copy";
 
-/// Finishes an exchange that was done by a second name, and that a crash interrupted: the old file goes to the staging
-/// name if the new one has left it, back to its path if nothing lies there, and else loses its second name.
+/// Finishes an exchange by a second name that a crash interrupted: moves the old file to the staging
+/// name if the new one has left it, back to its path if that is empty, and otherwise removes its second name.
 ///
 /// # Errors
-/// Of looking or renaming.
+/// Of reading or renaming.
 pub fn finish_exchange<R: Root>(root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
     let aside = with_suffix(staged, OLD)?;
     if root.stat(&aside)?.is_none() {
         return Ok(());
     }
-    // Behind a symlink or a mount point that came since, something else is at the path.
+    // Behind a new symlink or mount point, a different file is at the path.
     let there = match root.stat(path) {
         Err(error) if error.leads_elsewhere() => true,
         found => found?.is_some(),
@@ -405,7 +405,7 @@ fn with_suffix(staged: &RelPath, suffix: &str) -> Result<RelPath, FsError> {
     RelPath::parse(&name).map_err(|_| FsError::new("stage", Some(staged), libc::ENAMETOOLONG))
 }
 
-/// What to say of a path that should have been free.
+/// The refusal for a path that should have been empty.
 fn something_there<R: Root>(root: &R, path: &RelPath) -> Refusal {
     match root.stat(path) {
         Ok(Some(Found::Special(word))) => Refusal::InTheWay(word),

@@ -1,8 +1,8 @@
-//! The one door through which content enters the index and leaves it.
+//! Converts content between disk and index: all content of a share passes through this module.
 //!
-//! A file of a share has a *shared form*, which is hashed, offered and kept in history, and a *local form*, which lies on
-//! disk. Today the two are equal. Nothing else in owsync reads the bytes of a synced file, so that a share whose files
-//! hold options of one router only can give them two forms here, and nowhere else.
+//! A file of a share has a *shared form*, which is hashed, offered and kept in the history, and a *local form*, which is on
+//! disk. Today the two are identical. Nothing else in owsync reads the bytes of a synced file, so that a share whose files
+//! contain options of one router only can give them two forms here, and nowhere else.
 
 use crate::fs::{FsError, Root};
 use crate::model::{DiskStat, Kind, RelPath, limits};
@@ -19,10 +19,10 @@ enum Source<R: Root> {
 }
 
 impl<R: Root> Content<R> {
-    /// Opens what lies at `path`, which must still be of this kind.
+    /// Opens the file at `path`, which must still be of this kind.
     ///
     /// # Errors
-    /// Of opening; `ENOENT` when something of another kind lies there by now.
+    /// Of opening; `ENOENT` when something of a different kind is there now.
     pub fn open(root: &R, path: &RelPath, kind: Kind) -> Result<Content<R>, FsError> {
         match kind {
             Kind::File => {
@@ -41,15 +41,15 @@ impl<R: Root> Content<R> {
         }
     }
 
-    /// What the disk said when it was opened.
+    /// Its stat when it was opened.
     pub fn stat(&self) -> DiskStat {
         self.stat
     }
 
-    /// What the disk says of it now: another stat means that it was written meanwhile.
+    /// Its present stat: a different one means that it was written meanwhile.
     ///
     /// # Errors
-    /// Of asking the disk.
+    /// Of reading the stat.
     pub fn stat_now(&self, root: &R) -> Result<DiskStat, FsError> {
         match &self.source {
             Source::File(file) => root.stat_file(file),
@@ -74,7 +74,7 @@ impl<R: Root> Content<R> {
     }
 }
 
-/// Whether a symlink's text may travel: its target stays inside the share and can be written down again elsewhere.
+/// Whether a symlink's text may be synced: its target stays inside the share and can be written on other nodes.
 pub fn link_stays_inside(path: &RelPath, text: &[u8]) -> bool {
     if text.is_empty() || text.len() > limits::LINK_TEXT_MAX || text[0] == b'/' || text.contains(&0) {
         return false;

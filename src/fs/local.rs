@@ -1,6 +1,6 @@
-//! Files of this machine that are in no share: configurations, keys, tokens.
+//! Reads files of this machine that are in no share: configurations, keys, tokens.
 //!
-//! Like [`crate::fs::Root`], this never waits: a fifo at the path is refused, not opened for as long as nobody writes to it.
+//! Like [`crate::fs::Root`], this never blocks: a fifo at the path is refused, not opened until a program writes to it.
 //! Everything that reads a file by its name uses this function or a `Root`; `tests/layers.rs` checks it.
 
 use std::fs::{File, OpenOptions};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Reads a regular file of at most `most` bytes, following symlinks.
 ///
-/// The buffer never grows while it is read, so no copy of a key stays behind in memory.
+/// The buffer never grows during the read, so no copy of a key stays in memory.
 ///
 /// # Errors
 /// Of opening or reading; `InvalidInput` where the path is not a regular file, `FileTooLarge` where it is longer.
@@ -31,7 +31,7 @@ fn read_open(mut file: File, most: u64) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(about.len()).map_err(|_| too_large())? + 1);
-    // A writer may append meanwhile: what is beyond the size seen first belongs to the next read.
+    // A writer may append meanwhile: bytes beyond the first size belong to the next read.
     Read::by_ref(&mut file).take(about.len()).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

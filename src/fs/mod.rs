@@ -3,7 +3,7 @@
 //! A [`Root`] is a directory opened once; every path is taken relative to it, and resolving one never follows a symlink,
 //! never leaves the root and never crosses into another filesystem. It is the only way owsync touches a share or its own
 //! state, so the simulation and the crash sweep see every operation there is. The logic above it (what to scan, how to
-//! land a batch) knows no system call and is the same in both worlds.
+//! apply a batch) knows no system call and is the same in both worlds.
 
 pub mod apply;
 pub mod form;
@@ -38,12 +38,12 @@ impl FsError {
         FsError { op, path: path.map(RelPath::to_text).unwrap_or_default(), errno }
     }
 
-    /// Nothing lies there, or something above it is no directory.
+    /// Nothing is there, or something above it is not a directory.
     pub fn is_missing(&self) -> bool {
         matches!(self.errno, libc::ENOENT | libc::ENOTDIR)
     }
 
-    /// Something lies there already.
+    /// Something is there already.
     pub fn exists(&self) -> bool {
         self.errno == libc::EEXIST
     }
@@ -58,7 +58,7 @@ impl FsError {
         matches!(self.errno, libc::ENOTEMPTY | libc::EEXIST)
     }
 
-    /// Source and target lie on different filesystems, or the path crosses into another one.
+    /// Source and target are on different filesystems, or the path crosses into another one.
     pub fn crosses(&self) -> bool {
         self.errno == libc::EXDEV
     }
@@ -68,7 +68,7 @@ impl FsError {
         self.errno == libc::ELOOP
     }
 
-    /// The path leads out of the directory by now, over a symlink or a mount point: nothing below it is part of a share.
+    /// The path leads out of the directory now, over a symlink or a mount point: nothing below it is part of a share.
     pub fn leads_elsewhere(&self) -> bool {
         self.is_symlink() || self.crosses()
     }
@@ -78,17 +78,17 @@ impl FsError {
         matches!(self.errno, libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP)
     }
 
-    /// Its mode, or that of a directory above it, keeps this user out.
+    /// Its mode, or that of a directory above it, does not allow this user in.
     pub fn is_denied(&self) -> bool {
         self.errno == libc::EACCES
     }
 
-    /// This process, or the machine, has no descriptor left: nothing is wrong with the path.
+    /// This process, or the machine, has no descriptor left: the path itself is not at fault.
     pub fn is_exhausted(&self) -> bool {
         matches!(self.errno, libc::EMFILE | libc::ENFILE)
     }
 
-    /// Somebody else holds it locked.
+    /// Another process has it locked.
     pub fn is_busy(&self) -> bool {
         self.errno == libc::EWOULDBLOCK
     }
@@ -96,7 +96,7 @@ impl FsError {
     /// The system's text for the cause alone.
     pub fn cause(&self) -> String {
         let text = std::io::Error::from_raw_os_error(self.errno).to_string();
-        // std appends " (os error N)"; the number helps nobody who reads a status.
+        // std appends " (os error N)"; the number does not help a reader of status.
         text.split(" (os error").next().unwrap_or_default().to_lowercase()
     }
 }
@@ -110,7 +110,7 @@ impl fmt::Display for FsError {
 
 impl std::error::Error for FsError {}
 
-/// What lies at a path.
+/// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     /// Something that can be synced.
@@ -119,7 +119,7 @@ pub enum Found {
     Special(&'static str),
 }
 
-/// What a file, directory or symlink is to carry besides content. `None` leaves a field as it is.
+/// The attributes that a file, directory or symlink gets. `None` leaves a field as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {
     /// Permission bits.
@@ -130,18 +130,18 @@ pub struct Attributes {
     pub mtime: Option<WallTime>,
 }
 
-/// How a rename treats what lies at the target.
+/// How a rename treats the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rename {
-    /// Nothing may lie there.
+    /// The target must not exist.
     New,
-    /// Whatever lies there goes.
+    /// The target is replaced.
     Replace,
     /// Both names swap, in one step.
     Exchange,
 }
 
-/// Which directory this is, beyond its path.
+/// Identifies a directory, beyond its path.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Place {
     /// Type and source of its filesystem: the same across restarts.
@@ -150,7 +150,7 @@ pub struct Place {
     pub identity: (u64, u64),
 }
 
-/// Where directories come from, and what names owners have.
+/// Opens directories, and translates owners.
 pub trait Fs {
     /// A directory opened by it.
     type Root: Root;
@@ -158,16 +158,16 @@ pub trait Fs {
     /// Opens a directory; its path may hold symlinks.
     ///
     /// # Errors
-    /// It does not exist, is no directory, or may not be opened.
+    /// It does not exist, is not a directory, or may not be opened.
     fn open(&self, dir: &Path) -> Result<Self::Root, FsError>;
 
     /// Bytes written so far into files of its directories.
     fn written(&self) -> u64;
 
-    /// The names of a numeric owner and group; `None` where owners do not travel because owsync does not run as root.
+    /// The names of a numeric owner and group; `None` where owners are not synced because owsync does not run as root.
     fn owner(&self, uid: u32, gid: u32) -> Option<Rc<Owner>>;
 
-    /// The numbers of an owner on this machine; `None` where a name is not known, or owners do not travel.
+    /// The numbers of an owner on this machine; `None` where a name is not known, or owners are not synced.
     fn owner_ids(&self, owner: &Owner) -> Option<(u32, u32)>;
 }
 
@@ -175,7 +175,7 @@ pub trait Fs {
 ///
 /// All paths are relative to it. No method follows a symlink in any component, leaves the directory or crosses into
 /// another filesystem; such a path gives an error of [`FsError::is_symlink`] or [`FsError::crosses`]. [`Root::stat`] and
-/// [`Root::read_dir`] tell of the place where something is mounted, as of the directory or file it looks like.
+/// [`Root::read_dir`] return the mount point itself, as the directory or file it looks like.
 pub trait Root {
     /// An open file.
     type File;
@@ -191,24 +191,24 @@ pub trait Root {
     /// Bytes that may still be written to its filesystem.
     fn free(&self) -> Result<u64, FsError>;
 
-    /// What lies at a path, without following it; `None` when nothing does.
+    /// What is at a path, without following it; `None` for nothing.
     fn stat(&self, path: &RelPath) -> Result<Option<Found>, FsError>;
     /// Opens a directory (`None`: the root itself) to read its names.
     fn open_dir(&self, dir: Option<&RelPath>) -> Result<Self::Dir, FsError>;
-    /// The next names, at most `most`, with what they are; empty at the end. What vanishes meanwhile is left out.
+    /// The next names, at most `most`, with their kinds; empty at the end. What vanishes meanwhile is left out.
     fn read_dir(&self, dir: &mut Self::Dir, most: usize) -> Result<Vec<(Vec<u8>, Found)>, FsError>;
     /// Opens a regular file for reading; anything else is an error.
     fn open_file(&self, path: &RelPath) -> Result<Self::File, FsError>;
     /// Opens a regular file for reading and writing.
     fn open_write(&self, path: &RelPath) -> Result<Self::File, FsError>;
-    /// What an open file is.
+    /// The stat of an open file.
     fn stat_file(&self, file: &Self::File) -> Result<DiskStat, FsError>;
     /// Reads into `buffer` from `offset`; the number of bytes read, less than asked only at the end of the file.
     fn read(&self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize, FsError>;
     /// The text of a symlink.
     fn read_link(&self, path: &RelPath) -> Result<Vec<u8>, FsError>;
 
-    /// Creates a file that only its owner may read and write; nothing may lie there.
+    /// Creates a file that only its owner may read and write; nothing may be there.
     fn create(&self, path: &RelPath) -> Result<Self::File, FsError>;
     /// Writes all of `bytes` at `offset`; a short write is an error.
     fn write(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> Result<(), FsError>;
@@ -228,26 +228,26 @@ pub trait Root {
     fn remove_dir(&self, path: &RelPath) -> Result<(), FsError>;
     /// Renames a file or symlink; a directory never.
     fn rename(&self, from: &RelPath, to: &RelPath, how: Rename) -> Result<(), FsError>;
-    /// Gives a file a second name; nothing may lie there.
+    /// Gives a file a second name; nothing may be there.
     fn link(&self, from: &RelPath, to: &RelPath) -> Result<(), FsError>;
     /// Whether a program may still write to a file whose name is taken away: it has the file open for writing, or the file
     /// has other names. Where the system does not tell, the answer is yes.
     fn may_change(&self, path: &RelPath) -> Result<bool, FsError>;
-    /// Moves a file in from another directory, over what is at `to`; `false` when that is on another filesystem, when the
-    /// file has other names, or when a program may have it open for writing: it must be copied then, because nothing that
-    /// is done to the file later may change what was moved in.
+    /// Moves a file in from another directory, over the one at `to`; `false` when that is on another filesystem, when the
+    /// file has other names, or when a program may have it open for writing: it must be copied then, because no later change
+    /// of the file may change what was moved in.
     fn adopt(&self, from: &Self, path: &RelPath, to: &RelPath) -> Result<bool, FsError>;
-    /// Gives the file `to` what the file `from` carries besides content and attributes and what does not travel: extended
-    /// attributes, access control lists among them. Whether all of it could be given; the file's mode may have changed.
+    /// Copies from `from` to `to` what is neither content nor synced attributes: extended
+    /// attributes, access control lists among them. Returns whether all of it was copied; the file's mode may have changed.
     ///
-    /// What vouches for the content that is replaced (file capabilities, IMA and EVM) is left out.
+    /// Attributes that certify the replaced content (file capabilities, IMA and EVM) are left out.
     fn keep_extended(&self, _from: &RelPath, _to: &RelPath) -> Result<bool, FsError> {
         Ok(true)
     }
     /// Takes the lock that libuci takes (flock, exclusive), without waiting.
     ///
     /// # Errors
-    /// [`FsError::is_busy`] when somebody else holds it.
+    /// [`FsError::is_busy`] when another process holds it.
     fn lock(&self, file: &Self::File) -> Result<Self::Lock, FsError>;
 
     /// Flushes a file's content and attributes.
@@ -258,7 +258,7 @@ pub trait Root {
     fn sync_all(&self) -> Result<(), FsError>;
 }
 
-/// Reads a whole file of at most `most` bytes; `None` when nothing lies there.
+/// Reads a whole file of at most `most` bytes; `None` when it does not exist.
 ///
 /// # Errors
 /// Of opening or reading; `EFBIG` when it is larger.
@@ -288,7 +288,7 @@ pub fn read_whole<R: Root>(root: &R, path: &RelPath, most: u64) -> Result<Option
 /// Writes a file so that a crash leaves the old or the new one whole: beside it, flushed, renamed, flushed.
 ///
 /// # Errors
-/// Of any step; what lay at `path` is then still there, and what was written beside it is removed.
+/// Of any step; the previous file is then still at `path`, and the new one beside it is removed.
 pub fn write_whole<R: Root>(root: &R, path: &RelPath, beside: &RelPath, bytes: &[u8]) -> Result<(), FsError> {
     write_pieces(root, path, beside, |piece| {
         piece.extend_from_slice(bytes);
@@ -298,7 +298,7 @@ pub fn write_whole<R: Root>(root: &R, path: &RelPath, beside: &RelPath, bytes: &
 }
 
 /// Writes a file as [`write_whole`] does, without ever having all of it in memory: `next` appends some more of it, and
-/// says whether there is more to come. Returns its size in bytes.
+/// returns whether there is more. Returns its size in bytes.
 ///
 /// # Errors
 /// As [`write_whole`].

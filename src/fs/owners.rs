@@ -1,7 +1,7 @@
-//! Owners by name: what /etc/passwd and /etc/group say.
+//! Translates owners between names and numbers, by /etc/passwd and /etc/group.
 //!
-//! They are parsed here because getpwuid asks whatever nsswitch.conf names, which may be a directory server that answers
-//! late or never, and nothing in the loop may block. Numbers without a name travel as numbers.
+//! They are parsed here because getpwuid asks whatever nsswitch.conf names, which may be a directory server that responds
+//! late or never, and nothing in the loop may block. Numbers without a name are synced as numbers.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ pub struct Owners {
 }
 
 impl Owners {
-    /// What the two files hold; a line that makes no sense is left out.
+    /// The contents of the two files; a malformed line is left out.
     pub fn parse(passwd: &[u8], group: &[u8]) -> Owners {
         Owners { users: Names::parse(passwd), groups: Names::parse(group), known: Map::new() }
     }
@@ -46,15 +46,15 @@ impl Names {
     fn parse(text: &[u8]) -> Names {
         let mut names = Names::default();
         for line in text.split(|&b| b == b'\n') {
-            // The other fields may be in any encoding: a person's full name of the last century is no reason to know
-            // nobody.
+            // The other fields may be in any encoding: a full name in an old encoding is no reason to skip
+            // the user.
             let mut fields = line.split(|&b| b == b':').map(std::str::from_utf8);
             let (Some(Ok(name)), _, Some(Ok(id))) = (fields.next(), fields.next(), fields.next()) else { continue };
             let Ok(id) = id.parse() else { continue };
             if name.is_empty() || name.len() > limits::OWNER_MAX {
                 continue;
             }
-            // The first line of a number or a name counts, as for the C library.
+            // The first line of a number or a name is used, as by the C library.
             names.by_id.get_or_insert_with(id, || name.into());
             names.by_name.get_or_insert(name.into(), id);
         }
@@ -90,8 +90,8 @@ mod tests {
         assert_eq!(owners.ids(&owner("dnsmasq", "root")), Some((453, 0)));
         assert_eq!(owners.ids(&owner("toor", "0")), Some((0, 0)));
         assert_eq!(owners.ids(&owner("1000", "dnsmasq")), Some((1000, 454)));
-        assert_eq!(owners.ids(&owner("nobody-here", "root")), None);
-        assert_eq!(owners.ids(&owner("root", "nobody-here")), None);
+        assert_eq!(owners.ids(&owner("not-here", "root")), None);
+        assert_eq!(owners.ids(&owner("root", "not-here")), None);
     }
 
     #[test]

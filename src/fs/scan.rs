@@ -1,9 +1,9 @@
-//! Looking at a share: what is there, what changed, what is gone, in bounded steps.
+//! Scans a share in bounded steps: what exists, what changed, what is missing.
 //!
 //! A [`Scan`] reads only what its stat says may have changed: kind, size, mtime and ctime in nanoseconds, inode, mode and
 //! owner are compared with what was recorded. It decides nothing and records nothing: its [`Scanned`] outcome goes
-//! through the guards of [`crate::reconcile::safety`] first. A path it cannot look at (unreadable, filtered, another
-//! filesystem) is asleep, never gone.
+//! through the guards of [`crate::reconcile::safety`] first. A path that it cannot read (unreadable, filtered, another
+//! filesystem) is asleep, never missing.
 
 mod finding;
 
@@ -24,14 +24,14 @@ pub struct Scan<R: Root> {
     /// `None`: the whole share.
     scope: Option<Vec<Hint>>,
     started: WallTime,
-    /// Directories to read, and hinted paths to look at, from the end.
+    /// Directories to read, and hinted paths to check, from the end.
     todo: Vec<Task>,
     reading: Option<(Option<RelPath>, R::Dir)>,
     names: VecDeque<(RelPath, Found)>,
     hashing: Option<Hashing<R>>,
-    /// Paths that could not be looked into: what is recorded below them sleeps.
+    /// Paths that could not be read: what is recorded below them sleeps.
     blocked: Vec<(RelPath, Sleep)>,
-    /// Directories that were looked at without what is below them.
+    /// Directories that were checked without what is below them.
     shallow: Set<RelPath>,
     outcome: Scanned,
     buffer: Vec<u8>,
@@ -50,7 +50,7 @@ struct Hashing<R: Root> {
     sections: Option<SectionCounter>,
 }
 
-/// What remains of a step's allowance, in bytes; everything looked at costs something.
+/// The rest of a step's allowance, in bytes; every checked name costs something.
 struct Allowance(usize);
 
 impl Allowance {
@@ -59,7 +59,7 @@ impl Allowance {
     }
 }
 
-/// What looking at one name costs of an allowance: about as long as hashing these many bytes.
+/// The cost of checking one name: about the time of hashing these many bytes.
 const LOOK_COST: usize = limits::STEP / limits::STEP_NAMES;
 
 impl<R: Root> Scan<R> {
@@ -84,12 +84,12 @@ impl<R: Root> Scan<R> {
         }
     }
 
-    /// Whether the whole share is looked at.
+    /// Whether the whole share is scanned.
     pub fn is_full(&self) -> bool {
         self.scope.is_none()
     }
 
-    /// Something landed at `path`: what was seen there before is no longer there.
+    /// A change was applied at `path`: what was seen there before is outdated.
     pub fn overtake(&mut self, path: &RelPath) {
         self.outcome.found.remove(path);
         if self.hashing.as_ref().is_some_and(|hashing| hashing.path == *path) {
@@ -102,7 +102,7 @@ impl<R: Root> Scan<R> {
         self.started
     }
 
-    /// Goes on for about `budget` bytes; the outcome when everything was looked at.
+    /// Continues for about `budget` bytes; returns the outcome when everything was scanned.
     ///
     /// # Errors
     /// The root itself could not be read: nothing that was seen so far may be used.
@@ -152,25 +152,25 @@ impl<R: Root> Scan<R> {
         Ok(None)
     }
 
-    /// Looks at a path that something said has changed.
+    /// Checks a hinted path.
     fn look_at_hint(&mut self, root: &R, index: &mut Index, rules: &Rules<'_>, hint: Hint) {
         match root.stat(&hint.path) {
             Ok(Some(found)) => self.look(root, index, rules, hint.path, found, hint.deep),
             Ok(None) => self.outcome.absent.push(hint.path),
-            // Nothing was learned of it: the next look tells.
+            // Nothing was learned of it: the next scan decides.
             Err(error) if error.is_exhausted() => self.outcome.restless.push(hint.path),
             Err(error) if error.leads_elsewhere() && self.look_above(root, &hint.path) => {}
             Err(error) => {
                 let sleep = if error.crosses() || error.is_symlink() { Sleep::Skipped } else { Sleep::Unreadable };
-                // What lies below something unreadable is as unknown as the thing itself.
+                // The state of everything below something unreadable is unknown too.
                 self.blocked.push((hint.path.clone(), sleep));
                 self.skip(hint.path, Reason::Unreadable(error.cause()));
             }
         }
     }
 
-    /// A hinted path is behind a symlink or a mount point: what that is decides about it, so that is looked at, with
-    /// everything that is recorded below it. Whether there is one.
+    /// A hinted path is behind a symlink or a mount point: that one decides about it, so it is checked, with
+    /// everything that is recorded below it. Returns whether there is one.
     fn look_above(&mut self, root: &R, path: &RelPath) -> bool {
         let mut above: Vec<RelPath> = path.ancestors().collect();
         above.reverse();
@@ -217,7 +217,7 @@ impl<R: Root> Scan<R> {
             }
         }
         if !held {
-            // A directory of which the share holds some paths, moved to a larger disk: none of them was deleted.
+            // A directory of which the share contains some paths, moved to a larger disk: none of them was deleted.
             if stat.kind == Kind::Symlink && holds_below(index, &path) {
                 self.pass_over(index, path, Reason::SymlinkIgnored);
             }
@@ -255,8 +255,8 @@ impl<R: Root> Scan<R> {
                 let kept_dir = stat.kind == Kind::Dir
                     && !record.entry.is_live()
                     && record.disk.is_some_and(|disk| disk.inode == stat.inode);
-                // A deleted directory that still holds unsynced things stays, and was not created again. What flaps
-                // waits for a person. Everything else that sleeps is awake again, whether it changed or not.
+                // A deleted directory that still contains unsynced files stays, and was not created again. What flaps
+                // waits for the user. Everything else that sleeps is awake again, whether it changed or not.
                 if record.sleep == Some(Sleep::Flapping)
                     || (record.sleep.is_none() && ((same && record.entry.is_live()) || kept_dir))
                 {
@@ -283,7 +283,7 @@ impl<R: Root> Scan<R> {
         }
     }
 
-    /// Hashes the open content on; records the finding at its end.
+    /// Continues to hash the open content; records the finding at its end.
     fn hash_on(&mut self, root: &R, index: &mut Index, now: Now, allowance: &mut Allowance) {
         let Some(mut hashing) = self.hashing.take() else { return };
         self.buffer.resize(limits::STEP, 0);
@@ -296,7 +296,7 @@ impl<R: Root> Scan<R> {
                         counter.feed(&self.buffer[..count]);
                     }
                     allowance.spend(count);
-                    // A short read is the end, or the disk's way of saying that the file shrinks.
+                    // A short read is the end, or the file shrinks.
                     if count < self.buffer.len() {
                         break hashing.content.stat_now(root);
                     }
@@ -322,7 +322,7 @@ impl<R: Root> Scan<R> {
 
     fn could_not_read(&mut self, index: &mut Index, path: RelPath, error: &FsError) {
         if error.is_missing() || error.is_exhausted() {
-            // It went, or became something else, since it was seen, or no descriptor is left: the next look tells.
+            // It was removed, or became something else, since it was seen, or no descriptor is left: the next scan decides.
             self.outcome.restless.push(path);
             return;
         }
@@ -339,7 +339,7 @@ impl<R: Root> Scan<R> {
     fn block_dir(&mut self, dir: Option<RelPath>, error: FsError) -> Result<(), FsError> {
         let Some(dir) = dir else { return Err(error) };
         if error.is_missing() || error.is_symlink() || error.is_exhausted() {
-            // It went since it was seen, or no descriptor is left to read it with.
+            // It was removed since it was seen, or no descriptor is left to read it with.
             self.outcome.restless.push(dir);
             return Ok(());
         }
@@ -363,7 +363,7 @@ impl<R: Root> Scan<R> {
         }
     }
 
-    /// Something lies at `path` that is not synced. What was recorded there, and below, sleeps: a directory replaced by
+    /// Something at `path` is not synced. What was recorded there, and below, sleeps: a directory replaced by
     /// a symlink to a larger disk was not deleted.
     fn pass_over(&mut self, index: &mut Index, path: RelPath, reason: Reason) {
         self.put_to_sleep(index, &path, Sleep::Skipped);
@@ -381,7 +381,7 @@ impl<R: Root> Scan<R> {
         }
     }
 
-    /// Everything was looked at: what is recorded and was not seen is gone, or asleep.
+    /// Everything was scanned: what is recorded and was not seen is missing, or asleep.
     fn finish(&mut self, index: &Index, rules: &Rules<'_>) -> Scanned {
         let mut outcome = std::mem::take(&mut self.outcome);
         outcome.full = self.scope.is_none();
@@ -391,7 +391,7 @@ impl<R: Root> Scan<R> {
             Some(hints) => {
                 for hint in hints {
                     unseen.extend(index.get(&hint.path).map(|record| (&hint.path, record)));
-                    // A shallow look at a directory that is still there says nothing of what is below.
+                    // A shallow check of a directory that still exists does not cover what is below it.
                     if !self.shallow.contains(&hint.path) {
                         unseen.extend(index.below(&hint.path));
                     }
@@ -409,14 +409,14 @@ impl<R: Root> Scan<R> {
             match (why, record.sleep) {
                 (Some(sleep), now) if now != Some(sleep) => outcome.asleep.push((path.clone(), sleep)),
                 (Some(_), _) => {}
-                // It is held, and is gone for now: it still waits for the user.
+                // It is held, and missing for now: it still waits for the user.
                 (None, Some(sleep)) if sleep.is_held() => {}
-                // Whoever removed it may not have known that others have it, so they are asked for it again.
+                // The user who removed it may not have known that other nodes have it, so it is requested again.
                 (None, Some(Sleep::Filtered)) => outcome.dropped.push(path.clone()),
                 (None, Some(_)) if !record.entry.is_live() => outcome.awake.push(path.clone()),
                 (None, Some(_)) if outcome.restless.iter().any(covers) => {}
-                // What could not be read, was too large, or gave way to something that is not synced, and is not there
-                // any more, was deleted by a user.
+                // What could not be read, was too large, or was replaced by something that is not synced, and is missing
+                // now, was deleted by a user.
                 (None, Some(_)) => {
                     outcome.counts.gone += u64::from(record.entry.has_content());
                     slept += u64::from(record.entry.has_content());

@@ -1,7 +1,7 @@
-//! The staging area: where content is written, verified and kept until its batch lands.
+//! The staging area: where content is written, verified and kept until its batch is applied.
 //!
-//! One directory directly below a share's root, so that it lies on the same filesystem, under a name that every owsync
-//! knows for its own and never syncs. It exists only while something is staged. What a crash left in it is removed at
+//! One directory directly below a share's root, so that it is on the same filesystem, under a name that every owsync
+//! recognises and never syncs. It exists only while something is staged. What a crash left in it is removed at
 //! the next start, except what a journaled batch still needs.
 
 use crate::fs::apply::{COPY, OLD};
@@ -47,7 +47,7 @@ impl Staging {
         self.made = true;
         let keep_all = !keep.is_empty();
         for path in left {
-            // The old file of an exchange that this filesystem cannot do lies beside the staged one, and so does the copy of an
+            // The old file of an exchange that this filesystem cannot do is beside the staged one, and so is the copy of an
             // old file that a program may still write to.
             let base = [OLD, COPY].iter().find_map(|suffix| path.as_bytes().strip_suffix(suffix.as_bytes()));
             let base = base.and_then(|base| RelPath::parse(base).ok());
@@ -65,12 +65,12 @@ impl Staging {
         Ok(removed)
     }
 
-    /// Notices that the directory was removed by another process: the next name makes it anew.
+    /// Notes that the directory was removed by another process: the next name creates it again.
     pub fn check<R: Root>(&mut self, root: &R) {
         self.made &= !matches!(root.stat(&self.dir), Ok(None));
     }
 
-    /// A name nothing lies at, in a directory that exists.
+    /// An unused name, in a directory that exists.
     ///
     /// # Errors
     /// Of creating the directory.
@@ -133,14 +133,14 @@ enum Target<R: Root> {
     Text(Vec<u8>),
 }
 
-/// Why content that arrived is not what was asked for.
+/// Why content that arrived does not match the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ArrivalError {
     /// Writing it failed.
     Fs(FsError),
-    /// A piece lies elsewhere than the next one should, or beyond the announced size: the peer's fault.
+    /// A piece is at a different offset than expected, or beyond the announced size: the peer's fault.
     OutOfPlace,
-    /// All bytes are there and their digest is another: it changed while it was sent.
+    /// All bytes arrived and their digest differs: the file changed while it was sent.
     OtherDigest,
 }
 

@@ -1,17 +1,17 @@
-//! UCI packages on disk: where they lie, reading them, changing them, and what was changed and not committed.
+//! UCI packages on disk: their paths, reading, changing, and uncommitted changes.
 //!
-//! A package lies in /etc/config, unless /var/run/uci holds one of its name: then that one counts, for reading and for
+//! A package is in /etc/config, unless /var/run/uci has one of its name: then that one counts, for reading and for
 //! writing, as for libuci (`conf2dir`). [`Dirs::edit`] writes as `uci commit` does, under the file's lock, into
 //! `.NAME.uci-XXXXXX` beside it, flushed and then in its place, with the mode and owner it had; what a symlink points to is
-//! replaced, not the symlink. Two things are done better than there: a file that somebody replaced since it was read is read
-//! and changed again instead of overwritten (libuci unlocks before it renames, so its lock alone protects nobody), and the
+//! replaced, not the symlink. Two things are done better than there: a file that another process replaced since it was read is read
+//! and changed again instead of overwritten (libuci unlocks before it renames, so its lock alone protects nothing), and the
 //! directory is flushed too.
 //!
-//! A limit that remains: a `uci commit` that read the file before an edit landed, and renames after it, takes the edit back.
-//! No one but libuci could prevent that.
+//! A limit that remains: a `uci commit` that read the file before an edit was applied, and renames after it, reverts the edit.
+//! Only libuci could prevent that.
 //!
 //! Why here and not in `config`: `daemon` compares packages and reports changes as well, and only `fs` touches the disk in
-//! this way. Nothing waits: a lock that somebody holds is [`UciFileError::Busy`], and the caller tries again later.
+//! this way. Nothing blocks: a lock that another process holds is [`UciFileError::Busy`], and the caller tries again later.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::model::{Digest, DiskStat, Hasher, Kind, RelPath, limits};
 use crate::uci::delta::{self, Change};
 use crate::uci::{self, EditError, Package, PackageName, ParseError, write};
 
-/// Where UCI keeps what.
+/// The directories of UCI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
     /// The packages.
@@ -58,15 +58,15 @@ const SESSION: &[u8] = b"uci-";
 pub enum UciFileError {
     /// There is no such file.
     Missing(PathBuf),
-    /// It is no UCI package.
+    /// It is not a UCI package.
     Syntax(PathBuf, ParseError),
-    /// Somebody else has it locked, or goes on changing it.
+    /// Another process has it locked, or keeps changing it.
     Busy(PathBuf),
-    /// Something other than a regular file lies there.
+    /// Something other than a regular file is there.
     NoFile(PathBuf),
-    /// The change is none.
+    /// The change is not valid.
     Edit(EditError),
-    /// The system refused.
+    /// The system returned an error.
     Fs(PathBuf, FsError),
 }
 
@@ -91,12 +91,12 @@ impl From<EditError> for UciFileError {
     }
 }
 
-/// Changes to a package that were not committed: they will land on top of what the package holds then.
+/// Uncommitted changes of a package: they will be applied on top of its content at that time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     /// The package.
     pub package: PackageName,
-    /// The directory they wait in: one for `uci set`, one for each session of LuCI.
+    /// The directory in which they are stored: one for `uci set`, one for each session of LuCI.
     pub dir: PathBuf,
     /// The changes, oldest first.
     pub changes: Vec<Change>,
@@ -122,7 +122,7 @@ impl Dirs {
         }
     }
 
-    /// Where a package lies, or would lie.
+    /// The path of a package, existing or not.
     pub fn path(&self, name: &PackageName) -> PathBuf {
         let first = self.override_config.join(name.as_str());
         if first.exists() { first } else { self.config.join(name.as_str()) }
@@ -131,7 +131,7 @@ impl Dirs {
     /// Reads a package.
     ///
     /// # Errors
-    /// It is not there, is no package, or cannot be read.
+    /// It does not exist, is not a package, or cannot be read.
     pub fn read(&self, name: &PackageName) -> Result<Package, UciFileError> {
         let path = self.path(name);
         match Spot::find(&path)?.read(name)? {
@@ -143,10 +143,10 @@ impl Dirs {
     /// Reads a package, changes it and writes it back; the file as it was if the change changes nothing. A package that is
     /// not there begins empty, and its file with mode 0600.
     ///
-    /// `change` is called again when somebody else replaced the file meanwhile, each time with what it holds then.
+    /// `change` is called again when another process replaced the file meanwhile, each time with its present content.
     ///
     /// # Errors
-    /// The file lies as it did.
+    /// The file is as it was.
     pub fn edit<T>(
         &self,
         name: &PackageName,
@@ -175,7 +175,7 @@ impl Dirs {
         Err(UciFileError::Busy(path))
     }
 
-    /// Changes that were not committed, of packages that are wanted. A directory that is not there holds none.
+    /// Uncommitted changes of the wanted packages. A directory that does not exist contains none.
     ///
     /// # Errors
     /// Of reading a directory or file.
@@ -189,7 +189,7 @@ impl Dirs {
         let mut pending = Vec::new();
         for dir in dirs {
             for (name, found) in names_in(&dir)? {
-                // A link there was made by nobody's tool, and would have us read a file of somebody's choice.
+                // A link there was made by no UCI tool, and would redirect the read to any file.
                 let (Some(package), true) = (PackageName::parse(&name), is_kind(&found, Kind::File)) else { continue };
                 if !wanted(&package) {
                     continue;
@@ -208,7 +208,7 @@ impl Dirs {
 
 impl Spot {
     fn find(path: &Path) -> Result<Spot, UciFileError> {
-        // Where nothing lies yet, the path itself; a link that leads nowhere is then found in the way.
+        // Where no file exists yet, the path itself; a dangling link is then refused.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
         let no_file = || UciFileError::NoFile(path.clone());
         let name = path.file_name().ok_or_else(no_file)?;
@@ -225,7 +225,7 @@ impl Spot {
         UciFileError::Fs(self.path.clone(), error)
     }
 
-    /// What the file holds, and its stat from before it was read; `None` when there is none.
+    /// The content of the file, and its stat from before it was read; `None` when there is none.
     fn bytes(&self) -> Result<Option<(Vec<u8>, DiskStat)>, UciFileError> {
         let stat = match self.root.stat(&self.file).map_err(|error| self.failed(error))? {
             None => return Ok(None),
@@ -257,14 +257,14 @@ impl Spot {
         };
         let result = put();
         if seen.is_some() || result.is_err() {
-            // The old file, or the one that did not land. What cannot be removed has a name that nobody reads.
+            // The old file, or the one that was not put in place. If it cannot be removed, its name is never read.
             let _ = self.root.remove(&staged);
         }
         result?;
         Ok(self.root.sync_dir(None)?)
     }
 
-    /// Makes a file of the name libuci would give it: `.NAME.uci-` and six characters, of which it is nobody else's.
+    /// Creates a file with a name like libuci's: `.NAME.uci-` and six characters that no other process uses.
     fn stage(&self, name: &PackageName) -> Result<(RelPath, File), FsError> {
         let mut last = FsError::new("create", None, libc::EEXIST);
         for n in 0..100 {
@@ -291,7 +291,7 @@ fn is_kind(found: &Found, kind: Kind) -> bool {
     matches!(found, Found::Synced(stat) if stat.kind == kind)
 }
 
-/// The first names in a directory, sorted; none when it is not there.
+/// The first names in a directory, sorted; none when it does not exist.
 fn names_in(dir: &Path) -> Result<Vec<(Vec<u8>, Found)>, UciFileError> {
     let failed = |error: FsError| UciFileError::Fs(dir.into(), error);
     let root = match UnixFs::new().open(dir) {

@@ -1,8 +1,8 @@
-//! The real disk.
+//! Implements the disk on Linux.
 //!
-//! Promises what [`Root`] promises by `openat2` with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_XDEV (Linux
+//! Keeps the promises of [`Root`] by `openat2` with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_XDEV (Linux
 //! 5.6; openat2(2)); on older kernels by opening component for component with O_NOFOLLOW, where another filesystem below
-//! the root is then not noticed. One of the two files that hold `unsafe`: each block is one system call that neither std
+//! the root is then not noticed. One of the two files with `unsafe`: each block is one system call that neither std
 //! nor nix wraps on every C library that OpenWrt uses.
 //!
 //! "Another filesystem" is always the kernel's word for a mount, never a comparison of `st_dev`: on overlayfs, which is
@@ -29,7 +29,7 @@ use crate::model::{Owner, RelPath};
 
 pub use root::UnixDir;
 
-/// What is not tried, so that a machine whose kernel is newer does as one that lacks it.
+/// Operations that are not tried, so that tests on a newer kernel behave like an older one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernel {
     /// openat2(2), of Linux 5.6.
@@ -52,7 +52,7 @@ pub struct UnixFs {
 }
 
 impl UnixFs {
-    /// The machine's directories; owners travel when this process runs as root.
+    /// The machine's directories; owners are synced when this process runs as root.
     pub fn new() -> UnixFs {
         UnixFs::on(Kernel::default())
     }
@@ -129,12 +129,12 @@ pub struct UnixRoot {
     kernel: Kernel,
     /// Of all directories that one [`UnixFs`] opened.
     written: Rc<Cell<u64>>,
-    /// The directory that the latest path lay in: paths come in runs. Forgotten by [`Root::place`], which every step of
+    /// The directory of the latest path: consecutive paths are often in one. Cleared by [`Root::place`], which every step of
     /// work begins with, so that a directory moved away meanwhile is not written to.
     parent: RefCell<Option<(RelPath, Rc<OwnedFd>)>>,
 }
 
-/// A directory that a path lies in: the root itself, or one below it.
+/// A directory of a path: the root itself, or one below it.
 enum Parent<'a> {
     Root(BorrowedFd<'a>),
     Below(Rc<OwnedFd>),
@@ -155,8 +155,8 @@ impl UnixRoot {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let opened = if self.kernel.openat2 {
             openat2(self.fd.as_fd(), &c_string(path.as_bytes()), flags).map_err(|errno| match errno {
-                // So it says of a symlink where a directory was asked for, as of a file. The difference matters: what is
-                // recorded below a file is gone, what is recorded below a symlink sleeps.
+                // The error is the same for a symlink where a directory was asked for, as for a file. The difference matters: what is
+                // recorded below a file is missing, what is recorded below a symlink sleeps.
                 libc::ENOTDIR => self.walk(path, flags).err().filter(|&errno| errno == libc::ELOOP).unwrap_or(errno),
                 errno => errno,
             })
@@ -186,7 +186,7 @@ impl UnixRoot {
         dir.ok_or(libc::ENOENT)
     }
 
-    /// The directory that `path` lies in.
+    /// Opens the directory of `path`.
     fn parent(&self, op: &'static str, path: &RelPath) -> Result<Parent<'_>, FsError> {
         let Some(dir) = path.parent() else { return Ok(Parent::Root(self.fd.as_fd())) };
         let mut cache = self.parent.borrow_mut();
@@ -229,7 +229,7 @@ fn sync_filesystem(fd: &OwnedFd) -> io::Result<()> {
     if unsafe { libc::syncfs(fd.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Extended attributes that say something of a content, and not of the file that holds it.
+/// Extended attributes that certify a content, and not the file that has it.
 const OF_THE_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
 
 /// Gives a file the extended attributes of another; whether it has all of them now. A filesystem without any has none.
@@ -266,12 +266,12 @@ fn copy_extended(from: &std::fs::File, to: &std::fs::File) -> bool {
     all
 }
 
-/// Whether the kernel gives a read lease on a file: only while nobody has it open for writing or mapped so.
+/// Whether the kernel gives a read lease on a file: only while no process has it open for writing or mapped so.
 fn takes_read_lease(file: &std::fs::File) -> bool {
     /// Linux, include/uapi/asm-generic/fcntl.h; the libc crate does not have it for every C library.
     const F_SETSIG: libc::c_int = 10;
     let fd = file.as_raw_fd();
-    // A program that opens the file within the next microseconds breaks the lease. That is told by a signal, and the usual
+    // A program that opens the file within the next microseconds breaks the lease. That is reported by a signal, and the usual
     // one would end this process; this one is ignored.
     // SAFETY: fcntl with these commands takes a descriptor that is open as long as `file`, and numbers.
     unsafe {
@@ -305,7 +305,7 @@ fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: OFlag) -> Result<OwnedFd, i3
             libc::syscall(libc::SYS_openat2, dir.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<OpenHow>())
         };
         if fd >= 0 {
-            // SAFETY: the kernel just returned this descriptor, and nobody else has it.
+            // SAFETY: the kernel just returned this descriptor, and it is not used elsewhere.
             return Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
         }
         match io::Error::last_os_error().raw_os_error() {
@@ -331,7 +331,7 @@ fn renameat2(from_dir: BorrowedFd<'_>, from: &[u8], to_dir: BorrowedFd<'_>, to: 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) }
 }
 
-/// The kernel's number of the mount that an open directory lies in: proc(5), fdinfo.
+/// The kernel's number of the mount of an open directory: proc(5), fdinfo.
 fn mount_id(fd: RawFd) -> Option<u64> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
     info.lines().find_map(|line| line.strip_prefix("mnt_id:")).and_then(|id| id.trim().parse().ok())

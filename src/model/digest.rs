@@ -1,4 +1,4 @@
-//! SHA-256 of a content: what says whether two files are the same.
+//! SHA-256 digests of contents: equal digests mean identical files.
 
 use std::fmt;
 

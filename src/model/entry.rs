@@ -1,10 +1,10 @@
-//! What is known of one path.
+//! Entries: what a node knows of one path.
 
 use std::rc::Rc;
 
 use crate::model::{Digest, Stamp, Version, WallTime};
 
-/// What lies, or lay, at a path.
+/// What is, or was, at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A regular file.
@@ -13,12 +13,12 @@ pub enum Kind {
     Dir,
     /// A symbolic link; its content is its text.
     Symlink,
-    /// Nothing any more: the path was deleted.
+    /// A path that was deleted.
     Tombstone,
 }
 
 impl Kind {
-    /// The word people and JSON see.
+    /// The word in JSON and in output for users.
     pub fn word(self) -> &'static str {
         match self {
             Kind::File => "file",
@@ -38,13 +38,13 @@ pub struct Owner {
     pub group: Box<str>,
 }
 
-/// The permission bits that travel: `rwxrwxrwx`, set-user-id, set-group-id and sticky.
+/// The permission bits that are synced: `rwxrwxrwx`, set-user-id, set-group-id and sticky.
 pub const MODE_BITS: u32 = 0o7777;
 
-/// The set-user-id and set-group-id bits, which only land where a share allows them.
+/// The set-user-id and set-group-id bits, which are applied only where a share allows them.
 pub const SETID_BITS: u32 = 0o6000;
 
-/// What is known of one path: the same value on every node that is in sync.
+/// An entry: the same value on every node that is in sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What it is.
@@ -63,21 +63,21 @@ pub struct Entry {
     pub version: Version,
     /// When it was written, for ordering entries that have not seen each other.
     pub stamp: Stamp,
-    /// The edits that this entry's version includes although its author did not replace their content knowingly. Who
+    /// The edits that this entry's version includes although its author did not replace their content knowingly. A node that
     /// still has one of them keeps its content as a loser. See [`Entry::has_lost`].
     pub lost: Option<Box<Lost>>,
 }
 
-/// Edits that gave way, and what the latest of them gave way to.
+/// Edits that lost, and what the latest of them lost to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The edits.
     pub edits: Version,
-    /// To what the latest of them gave way.
+    /// What the latest of them lost to.
     pub by: LostBy,
 }
 
-/// To what an edit gave way. The order is the one in which two of them are merged: the greater stays.
+/// What an edit lost to. The order is the one in which two of them are merged: the greater one is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LostBy {
     /// It was not confirmed where it was applied, or the user rolled it back there.
@@ -134,17 +134,17 @@ impl Entry {
         self.kind != Kind::Tombstone
     }
 
-    /// Whether it has content that must travel: a file or a symlink.
+    /// Whether it has content to transfer: a file or a symlink.
     pub fn has_content(&self) -> bool {
         matches!(self.kind, Kind::File | Kind::Symlink)
     }
 
-    /// Whether both say the same about what is stored: kind and bytes. Times, modes and owners may differ.
+    /// Whether both store the same: kind and bytes. Times, modes and owners may differ.
     pub fn same_content(&self, other: &Entry) -> bool {
         self.kind == other.kind && self.digest == other.digest
     }
 
-    /// Whether everything but version, stamp and history of conflicts is equal.
+    /// Whether everything but version, stamp and history of conflicts is identical.
     pub fn same_fields(&self, other: &Entry) -> bool {
         self.same_content(other)
             && self.size == other.size
@@ -153,19 +153,19 @@ impl Entry {
             && self.owner == other.owner
     }
 
-    /// Whether what `other` holds gave way on the way to this entry, so that nobody replaced it knowingly; and to what.
+    /// Whether `other` lost on the way to this entry, so that its content was not replaced knowingly; and to what.
     ///
     /// A version alone cannot tell: after a conflict it includes both edits, and so does every later one, although the
-    /// loser's content may lie on a single node that was away meanwhile.
+    /// loser's content may be stored only on a node that was away meanwhile.
     pub fn has_lost(&self, other: &Entry) -> Option<LostBy> {
-        // Whoever knows of the loss holds what won, not what lost.
+        // A node that knows of the loss has the content that won, not the one that lost.
         let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.edits.number(id) == number);
         let lost = self.lost.as_ref()?;
         let gave_way = |&(id, number): &(_, u64)| other.version.number(id) == number && !known(id, number);
         lost.edits.pairs().iter().any(gave_way).then_some(lost.by)
     }
 
-    /// Whether this entry tells of edits that gave way of which `known` does not tell; and to what they did.
+    /// Whether this entry lists edits that lost and that `known` does not list; and what they lost to.
     pub fn tells_more_than(&self, known: Option<&Entry>) -> Option<LostBy> {
         let known = known.and_then(|entry| entry.lost.as_ref());
         let lost = self.lost.as_ref()?;

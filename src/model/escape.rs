@@ -1,4 +1,4 @@
-//! Bytes as text and back, without loss: how names that are not UTF-8 appear in JSON, logs and on a terminal.
+//! Converts bytes to text and back without loss, for names that are not UTF-8 in JSON, logs and on a terminal.
 //!
 //! Valid UTF-8 stays as it is, except that a backslash becomes `\\` and what is not printable (control characters, and
 //! the invisible characters that turn text around) becomes `\xHH` byte by byte. Bytes that are not UTF-8 become `\xHH`
@@ -27,7 +27,7 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
-/// `text` for a terminal: what shows nothing of its own becomes `\xHH`, everything else stays, also backslashes. For text
+/// `text` for a terminal: invisible characters become `\xHH`, everything else stays, also backslashes. For text
 /// whose names are escaped already.
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -42,8 +42,8 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Text as a person or a script gave it: what is not UTF-8 is escaped, and a backslash is left alone, since what comes out
-/// of `status` goes in again.
+/// Text from a user or a script: what is not UTF-8 is escaped, and backslashes stay, since the output of `status` may be
+/// used as input.
 pub fn as_typed(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -78,7 +78,7 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The value of one hexadecimal digit, either case.
+/// The value of one hexadecimal digit, upper or lower case.
 pub fn hex_digit(b: u8) -> Option<u8> {
     match b {
         b'0'..=b'9' => Some(b - b'0'),
@@ -111,7 +111,7 @@ pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// Whether `c` shows nothing of its own: control characters, and Unicode's direction and width-less format characters.
+/// Whether `c` is invisible: control characters, and Unicode's direction and width-less format characters.
 fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! Shell globs over bytes: `*` (also across `/`), `?`, sets in brackets, and a backslash that takes away their meaning.
+//! Matches shell globs over bytes: `*` (also across `/`), `?`, sets in brackets; a backslash makes the next byte literal.
 //!
 //! Takes `O(pattern * text)` at worst, without recursion, so that no pattern can make a scan hang.
 
@@ -36,7 +36,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Matches one byte at `pattern[p]`, which is no `*`; the place after it when it fits.
+/// Matches one byte at `pattern[p]`, which is not `*`; returns the position after it if it matches.
 fn match_one(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
     match *pattern.get(p)? {
         b'?' => Some(p + 1),
@@ -44,14 +44,14 @@ fn match_one(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
         b'[' => match match_set(pattern, p + 1, byte) {
             Some((true, next)) => Some(next),
             Some((false, _)) => None,
-            // No closing bracket: the bracket is itself.
+            // No closing bracket: the bracket is a literal byte.
             None => (byte == b'[').then_some(p + 1),
         },
         literal => (literal == byte).then_some(p + 1),
     }
 }
 
-/// Whether `byte` is in the set that starts at `pattern[p]`, and the place after its `]`; `None` when it never closes.
+/// Whether `byte` is in the set that starts at `pattern[p]`, and the position after its `]`; `None` if it is not closed.
 pub fn match_set(pattern: &[u8], mut p: usize, byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(pattern.get(p), Some(b'!' | b'^'));
     if negated {

@@ -1,10 +1,10 @@
-//! What one node knows of one share: an entry per path, with what the disk looked like when it was recorded.
+//! The index of a share: an entry per path, with the file's stat when it was recorded.
 
 use crate::model::{Entry, Kind, Life, Map, RelPath, Stamp, WallTime};
 
-/// What the disk says of a path: equal stats mean that nothing was written since.
+/// A file's stat: equal stats mean that nothing was written since.
 ///
-/// Times are in nanoseconds, because an edit of the same size within a second must be seen without reading the file.
+/// Times are in nanoseconds, so that an edit of the same size within a second is noticed without reading the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskStat {
     /// Never [`Kind::Tombstone`].
@@ -26,13 +26,13 @@ pub struct DiskStat {
 }
 
 impl DiskStat {
-    /// Modification time in whole milliseconds, rounded down: the precision that travels.
+    /// Modification time in whole milliseconds, rounded down: the precision that is synced.
     pub fn mtime(&self) -> WallTime {
         WallTime(self.mtime_ns.div_euclid(1_000_000))
     }
 
-    /// Whether nothing was written between the two: for a directory, whose times and size change with what is in it,
-    /// only mode and owner count.
+    /// Whether nothing was written between the two. For a directory, whose times and size change with its contents, only
+    /// mode and owner are compared.
     pub fn unchanged(&self, other: &DiskStat) -> bool {
         match (self.kind, other.kind) {
             (Kind::Dir, Kind::Dir) => (self.mode, self.uid, self.gid) == (other.mode, other.uid, other.gid),
@@ -40,7 +40,7 @@ impl DiskStat {
         }
     }
 
-    /// Whether both are of one file with one content, wherever it was renamed to: a rename changes the change time.
+    /// Whether both belong to the same file with the same content, under any name: a rename changes the change time.
     pub fn same_file(&self, other: &DiskStat) -> bool {
         self.kind == other.kind
             && self.inode == other.inode
@@ -58,18 +58,18 @@ pub enum Sleep {
     TooLarge,
     /// The file, or a directory above it, cannot be read.
     Unreadable,
-    /// Something that is not synced lies there: a device, an ignored symlink, another filesystem.
+    /// Something that is not synced is at the path: a device, an ignored symlink, another filesystem.
     Skipped,
-    /// It changed back and forth between nodes and waits for a person.
+    /// It changed back and forth between nodes and waits for the user.
     Flapping,
-    /// Somebody else's unconfirmed change: it may be taken back, and then nobody must have seen it.
+    /// An unconfirmed change of LuCI: it may be rolled back, and must not have been sent then.
     Withheld,
     /// The UCI package lost most of its sections at once and waits for the user; the entry is the one from before.
     SectionsLost,
 }
 
 impl Sleep {
-    /// Whether only the user ends it.
+    /// Whether only the user ends the sleep.
     pub fn is_held(self) -> bool {
         matches!(self, Sleep::Flapping | Sleep::SectionsLost)
     }
@@ -78,29 +78,29 @@ impl Sleep {
 /// One path of an index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// What all nodes agree on.
+    /// The entry, on which all nodes agree.
     pub entry: Entry,
-    /// The disk when `entry` was last found, or made, equal to it. `None`: nothing lies there.
+    /// The stat when `entry` was last found, or made, identical on disk. `None`: there is no file.
     pub disk: Option<DiskStat>,
-    /// This node's number of the latest change of this record: peers ask for what is above one.
+    /// This node's number of the latest change of this record: peers ask for the changes above one.
     pub seq: u64,
-    /// Records of one value changed together and are offered together.
+    /// Records with the same number changed together and are offered together.
     pub batch: u64,
     /// When this node recorded a tombstone: it expires from here, not from its stamp.
     pub recorded: WallTime,
     /// Why the entry sleeps, if it does.
     pub sleep: Option<Sleep>,
-    /// In a share whose mode is manual: changed here, and no person has said yet that it may travel.
+    /// In a share whose mode is manual: changed here, and not released by `owsync sync` yet.
     pub pending: bool,
     /// `Some(ms)` while the stamp is provisional: until the entry is first offered, or first compared with a peer's.
     ///
-    /// `ms` is the stamp of the last entry before it that was not provisional. The stamp is computed anew when it becomes
-    /// final ([`Record::final_stamp`]), so that a clock that was wrong and put right leaves no trace.
+    /// `ms` is the stamp of the last entry before it that was not provisional. The stamp is computed again when it becomes
+    /// final ([`Record::final_stamp`]), so that a clock that was wrong and then corrected has no lasting effect.
     pub draft: Option<i64>,
     /// The life of the peer's database that this entry came from, as long as it is exactly what that life has. Not kept
     /// across a restart.
     pub from: Option<Life>,
-    /// Read at the next scan whatever its stat says: it was written as recently as it was read. Not kept.
+    /// Read at the next scan whatever its stat is: it was written at about the time it was read. Not kept.
     pub young: bool,
     /// The scan that last saw it. Not kept.
     pub seen: u32,
@@ -154,7 +154,7 @@ impl Record {
         (self.draft.unwrap_or(self.entry.stamp.ms), stamp)
     }
 
-    /// Whether the entry stands for something that should lie on disk here.
+    /// Whether the entry stands for a file or directory that should exist on disk here.
     pub fn is_awake_and_live(&self) -> bool {
         self.sleep.is_none() && self.entry.is_live()
     }
@@ -178,7 +178,7 @@ impl Index {
         self.records.get_mut(path).map(Box::as_mut)
     }
 
-    /// Puts a record in, in place of the former one.
+    /// Inserts a record, in place of the previous one.
     pub fn insert(&mut self, path: RelPath, record: Record) {
         let mut record = Box::new(record);
         // Most files of a share have one owner: then one copy of its name serves them all.
@@ -190,7 +190,7 @@ impl Index {
         self.records.insert(path, record);
     }
 
-    /// Forgets a path altogether.
+    /// Removes a path from the index.
     pub fn remove(&mut self, path: &RelPath) -> Option<Record> {
         self.records.remove(path).map(|record| *record)
     }
@@ -211,7 +211,7 @@ impl Index {
         self.records.range(&from, &to).map(|(path, record)| (path, &**record))
     }
 
-    /// Whether something live and awake lies below `dir`.
+    /// Whether a live path that does not sleep is below `dir`.
     pub fn has_live_below(&self, dir: &RelPath) -> bool {
         self.below(dir).any(|(_, record)| record.is_awake_and_live())
     }
@@ -221,7 +221,7 @@ impl Index {
         self.records.len()
     }
 
-    /// Whether nothing at all is known.
+    /// Whether the index is empty.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -231,7 +231,7 @@ impl Index {
         self.records.values().map(|record| record.seq).max().unwrap_or(0)
     }
 
-    /// Files (and symlinks) that should lie on disk, and their bytes together.
+    /// Files (and symlinks) that should exist on disk, and the sum of their sizes.
     pub fn live_files(&self) -> (u64, u64) {
         let live = self.records.values().filter(|r| r.is_awake_and_live() && r.entry.has_content());
         live.fold((0, 0), |(files, bytes), r| (files + 1, bytes.saturating_add(r.entry.size)))

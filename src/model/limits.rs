@@ -1,4 +1,4 @@
-//! Every bound in one place, with its unit and its reason. Nothing here is a setting of a user.
+//! Every bound in one place, with its unit and its reason. None of them is a setting.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub const VERSION_IDS: usize = 32;
 /// [`crate::model::Version::joined`].
 pub const VERSION_IDS_JOINED: usize = 64;
 
-/// Lost edits that an entry tells of: the oldest are forgotten, long after their nodes were met.
+/// Lost edits that an entry lists: the oldest are dropped, long after their nodes were connected.
 pub const LOST_IDS: usize = 8;
 
 /// Largest record on the wire, its tag included, in bytes: a Noise message is at most 65,535.
@@ -39,7 +39,7 @@ pub const RECORD_MAX: usize = 65_535;
 pub const TAG: usize = 16;
 /// Largest message in a record, its type byte included.
 pub const MESSAGE_MAX: usize = RECORD_MAX - TAG;
-/// Bytes of a text in a message: what a line shows. Longer ones are cut where the message is built, and where it is read.
+/// Bytes of a text in a message: what fits in a line. Longer ones are cut where the message is built, and where it is read.
 pub const TEXT_MAX: usize = 300;
 /// File bytes in one Data message: a full record less the room for its heads.
 pub const DATA_MAX: usize = MESSAGE_MAX - 1024;
@@ -55,7 +55,7 @@ pub const STRANGERS_PER_ADDRESS: usize = 3;
 pub const SESSIONS_MAX: usize = 256;
 /// Largest `max_sessions`: each needs a descriptor, of [`DESCRIPTORS`], and up to 100 KB.
 pub const SESSIONS_CEILING: usize = 2048;
-/// How long a predecessor's connection is read to its end, so that closing early does not kill it.
+/// Time for which a connection of owsync 1.x is read to its end, because closing it early would kill that program.
 pub const PREDECESSOR_TIME: Duration = Duration::from_secs(30);
 /// Bytes waiting to be sent to one peer above which nothing more is produced for it.
 pub const SEND_HIGH: usize = 512 * 1024;
@@ -66,8 +66,8 @@ pub const INDEX_CHUNK: usize = 512;
 /// Changes of a share that a peer may have sent and that are not acknowledged: it waits before it sends more, and one
 /// that does not is disconnected. Bounds what one input can bring, and with it the work that follows from it.
 pub const INDEX_WINDOW: usize = 2 * INDEX_CHUNK;
-/// Batches of one peer and share that are prepared for being applied at a time. What else was received waits in its
-/// order, so that the work per input does not grow with what a peer sends.
+/// Batches of one peer and share that are prepared for being applied at a time. Other received batches wait in order, so
+/// that the work per input does not grow with what a peer sends.
 pub const QUEUE_BATCHES: usize = 32;
 /// Bytes of the changes of one peer and share, as a message counts them, that are received and neither applied nor
 /// pending, above which no more are acknowledged: about twice that in memory.
@@ -92,7 +92,7 @@ pub const LINES_TIME: Duration = Duration::from_secs(600);
 pub const LINES_PEERS: usize = SESSIONS_MAX;
 /// Requests that may be outstanding at one peer.
 pub const REQUESTS_MAX: usize = 1024;
-/// Paths in one question what a peer has there, and their bytes together: the answer is one message, or a few.
+/// Paths in one Ask message, and their bytes together: the answer is one message, or a few.
 pub const ASK_PATHS: usize = 128;
 /// As [`ASK_PATHS`].
 pub const ASK_BYTES: usize = 16 * 1024;
@@ -104,7 +104,7 @@ pub const REQUEST_WINDOW: u64 = 4 * 1024 * 1024;
 pub const REQUEST_PIECE: u64 = 512 * 1024;
 /// Requests that a peer may have outstanding here; more is its fault.
 pub const SERVE_MAX: usize = 2 * REQUESTS_MAX;
-/// A peer that owes requested bytes and sends none for this long has stalled.
+/// A peer that does not send any of the requested bytes for this long has stalled.
 pub const TRANSFER_STALL: Duration = Duration::from_secs(60);
 
 /// Quiet time on a session after which a keepalive is sent.
@@ -115,18 +115,18 @@ pub const SILENCE: Duration = Duration::from_secs(130);
 pub const PROBE_TIME: Duration = Duration::from_secs(3);
 /// How long such an answer counts: the newcomer tries again within its backoff.
 pub const PROBE_COUNTS: Duration = Duration::from_secs(120);
-/// Time in which a peer should say that it applied a change, before status says it does not answer.
+/// Time in which a peer should report a change as applied, before status reports that it does not respond.
 pub const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// First wait before dialling again; doubled each time.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait before dialling again.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// A session that stood this long resets the backoff: one that ends at once, again and again, does not.
+/// A session of this duration resets the backoff: one that ends at once, repeatedly, does not.
 pub const BACKOFF_RESET: Duration = Duration::from_secs(10);
 /// Time in which a connection must be made.
 pub const DIAL_TIME: Duration = Duration::from_secs(10);
 
-/// How much older than the last scan the written time of it may be: it is only written with something else, and at the end.
+/// How much the recorded time of the last scan may be behind: it is only written with other changes, and at the end.
 pub const SCAN_NOTED: Duration = Duration::from_secs(600);
 /// Longest time that changes settle before they are offered, however busy the share is, where `settle_max` is not set.
 pub const SETTLE_MAX: Duration = Duration::from_secs(2);
@@ -140,9 +140,9 @@ pub const HINTS_MAX: usize = 4096;
 pub const SKIPPED_MAX: usize = 64;
 /// Bytes hashed, copied or written in one step of work.
 pub const STEP: usize = 256 * 1024;
-/// Directory entries looked at in one step of work.
+/// Directory entries read in one step of work.
 pub const STEP_NAMES: usize = 512;
-/// Paths landed in one step of work.
+/// Paths applied in one step of work.
 pub const STEP_PATHS: usize = 64;
 
 /// Files in one batch of a first contact.
@@ -153,26 +153,26 @@ pub const BATCH_BYTES: u64 = 8 * 1024 * 1024;
 pub const BATCH_MAX: usize = 10_000;
 /// Bytes of the changes in any batch, as a message counts them.
 pub const BATCH_CHANGES: usize = 8 * 1024 * 1024;
-/// Batches of one peer whose content is being fetched at a time: the next is fetched while one lands.
+/// Batches of one peer whose content is being fetched at a time: the next is fetched while one is applied.
 pub const BATCHES_OPEN: usize = 8;
-/// A peer that owes content for this long lets others supply the same content.
+/// If a peer does not send content for this long, it is also requested from other peers.
 pub const FETCH_PATIENCE: Duration = Duration::from_secs(2);
 /// Files of a batch that are flushed one by one; with more, the filesystem is flushed as a whole.
 pub const FLUSH_EACH: usize = 8;
-/// What came out of an exchange is hashed again up to this size, in bytes; above it, its stat decides.
+/// A file that was exchanged is hashed again up to this size, in bytes; above it, its stat decides.
 pub const LOOK_AGAIN: u64 = 1024 * 1024;
-/// A file that another program holds locked is tried again this long before its path leaves the batch.
+/// Time for which a file that another program has locked is retried before its path leaves the batch.
 pub const LOCK_TIME: Duration = Duration::from_secs(5);
 
 /// Life of a tombstone, from when this node recorded it.
 pub const TOMBSTONE_LIFE: Duration = Duration::from_secs(30 * 86_400);
-/// Tombstones of one share; beyond that the oldest goes, whoever has not applied it.
+/// Tombstones of one share; beyond that the oldest is dropped, even if not every node has applied it.
 pub const TOMBSTONES_MAX: usize = 10_000;
-/// A node not met for this long no longer delays the expiry of tombstones.
+/// A node that was not connected for this long no longer delays the expiry of tombstones.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(180 * 86_400);
 /// A clock that jumps by more than this suspends expiry until a peer confirmed the time.
 pub const CLOCK_JUMP: Duration = Duration::from_secs(86_400);
-/// How often expiry is looked at.
+/// How often expiry is checked.
 pub const EXPIRY_EVERY: Duration = Duration::from_secs(3600);
 /// A node up for less than this may carry factory defaults that look new: its unversioned files lose to those of others.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(600);
@@ -192,17 +192,17 @@ pub const FLAP_CHANGES: u32 = 10;
 pub const FLAP_TIME: Duration = Duration::from_secs(60);
 /// Paths watched for flapping at a time.
 pub const FLAP_PATHS: usize = 1024;
-/// The first wait before refused paths are tried again, when nothing else says that their reason ended. It doubles with
-/// every attempt that brings none of them in place, up to [`RETRY_OWED_MAX`]: each attempt may write their content to flash.
+/// The first wait before refused paths are retried, when nothing else shows that their reason ended. It doubles with
+/// every attempt that applies none of them, up to [`RETRY_OWED_MAX`]: each attempt may write their content to flash.
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
 /// The longest of these waits.
 pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
-/// The longest wait before a transaction whose end the disk refused is tried again; the first is [`LOCK_TIME`].
+/// The longest wait before a transaction that the disk refused to complete is tried again; the first is [`LOCK_TIME`].
 pub const RETRY_MAX: Duration = Duration::from_secs(60);
-/// A file that changed during this many reads in a row is read less and less often, and status says so.
+/// A file that changed during this many consecutive reads is read less and less often, and status reports it.
 pub const RESTLESS_READS: u32 = 5;
 
-/// A file of owsync's own is written in pieces of this many bytes, so that its size is no measure of the memory in use.
+/// A file of owsync's own is written in pieces of this many bytes, so that the memory in use does not depend on its size.
 pub const WRITE_PIECE: usize = 64 * 1024;
 /// Journal size, in bytes, below which it is not folded while running.
 pub const JOURNAL_MIN: u64 = 256 * 1024;
@@ -210,25 +210,25 @@ pub const JOURNAL_MIN: u64 = 256 * 1024;
 pub const DOCUMENT_MAX: u64 = 1024 * 1024 * 1024;
 /// What lost a conflict or a first contact, or was deleted by a peer, is kept at least this long.
 pub const HISTORY_KEEP: Duration = Duration::from_secs(86_400);
-/// Shortest time within which what landed must be confirmed: services need some, and so does an answer.
+/// Shortest time within which an applied change must be confirmed: services and the response need some.
 pub const CONFIRM_MIN: Duration = Duration::from_secs(5);
-/// Attempts to put a path back that the disk may refuse before the others of its batch go back without it.
+/// Attempts to restore a path that the disk refuses, before the other paths of its batch are rolled back without it.
 pub const TRIAL_REFUSALS: u32 = 5;
-/// How long content of a transfer that broke off is kept for the next attempt.
+/// How long content of an interrupted transfer is kept for the next attempt.
 pub const BROKEN_KEPT: Duration = Duration::from_secs(600);
-/// Of these, how many at most that are not whole, each an open file.
+/// Incomplete contents among these, each an open file.
 pub const BROKEN_OPEN: usize = 16;
 /// Such contents of a share at most; of more, nothing is kept.
 pub const BROKEN_PATHS: usize = 4096;
-/// Bytes of a UCI package that is parsed before it lands; the largest that OpenWrt ships has 20 KiB.
+/// Bytes of a UCI package that is parsed before it is applied; the largest that OpenWrt ships has 20 KiB.
 pub const PACKAGE_MAX: usize = 1 << 20;
-/// Bytes of a check's words that are kept as the reason of a refusal: what a peer shows of a reason.
+/// Bytes of a check's output that are kept as the reason of a refusal: what a peer shows of a reason.
 pub const REFUSAL_TEXT: usize = 300;
-/// Longest time within which what landed must be confirmed: until then nothing else lands.
+/// Longest time within which an applied change must be confirmed: until then no other change is applied.
 pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
-/// Time that services have at most to go down before an answer of a trial's origin counts.
+/// Longest time for services to restart before a response of the sending node counts as a confirmation.
 pub const TRIAL_GRACE: Duration = Duration::from_secs(10);
-/// Paths of a landing up to which history notes what it created, so that it can be undone.
+/// Paths of a transaction up to which the history records what it created, so that it can be undone.
 pub const UNDO_CREATED: usize = 256;
 /// Previous versions that were not kept and that status names.
 pub const NOT_KEPT_TOLD: usize = 16;
@@ -236,11 +236,11 @@ pub const NOT_KEPT_TOLD: usize = 16;
 pub const HISTORY_ITEMS: usize = 20_000;
 /// Life of a join text's token.
 pub const TOKEN_LIFE: Duration = Duration::from_secs(86_400);
-/// How long a join text that expired is remembered, so that whoever shows it is told so.
+/// How long an expired join text is remembered, so that a node that uses it gets the right message.
 pub const TOKEN_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// Tokens that are valid at a time.
 pub const TOKENS_MAX: usize = 16;
-/// Peers remembered, met or waiting.
+/// Known peers, connected before or waiting.
 pub const PEERS_KNOWN: usize = 1024;
 /// Nodes of a cluster up to which each connects to each other; above it, to the reference and two more.
 pub const MESH_FULL: usize = 8;
@@ -248,24 +248,24 @@ pub const MESH_FULL: usize = 8;
 pub const INTRODUCED_MAX: usize = 64;
 /// Addresses of its own that a node reports: one per network that it is in.
 pub const ADDRESSES_TOLD: usize = 8;
-/// Forgotten nodes that are remembered so that nobody introduces them again: the oldest decisions go first.
+/// Forgotten nodes that are remembered so that no node introduces them again: the oldest decisions are dropped first.
 pub const FORGOTTEN_MAX: usize = 256;
-/// An address that leads to this node itself, or to a peer that is connected by another one, is tried again this often.
+/// An address of this node itself, or of a peer that is connected by a different one, is tried again this often.
 pub const ALIAS_AGAIN: Duration = Duration::from_secs(600);
-/// Peers that knocked and wait to be accepted.
+/// Peers that asked to be accepted and wait.
 pub const WAITING_MAX: usize = 32;
 
 /// Open files that owsync asks the system for: all sessions, their connections and files, with room to spare. No more,
 /// because programs that owsync runs inherit the limit, and some loop over all descriptors.
 pub const DESCRIPTORS: u64 = 4096;
 
-/// How long a `sync` waits for peers before it says what is missing.
+/// How long a `sync` waits for peers before it reports what is missing.
 pub const SYNC_TIME: Duration = Duration::from_secs(30);
-/// Questions what would happen that are answered at a time: each reads the files of its shares.
+/// Previews that are computed at a time: each reads the files of its shares.
 pub const PREVIEWS_MAX: usize = 16;
-/// Time in which such a question is answered: callers over ubus wait for 20 s at least.
+/// Time in which a preview must be complete: callers over ubus wait for 20 s at least.
 pub const PREVIEW_TIME: Duration = Duration::from_secs(12);
-/// Of that, the time in which peers say what they have, and supply what is compared.
+/// Part of that time in which peers report their entries, and supply content to compare.
 pub const ASK_TIME: Duration = Duration::from_secs(5);
 /// Comparisons with what a peer has that are made at a time.
 pub const COMPARISONS_MAX: usize = 16;
@@ -282,13 +282,13 @@ pub const UBUS_ANSWER: usize = 960 * 1024;
 pub const UBUS_BACKLOG: usize = 256 * 1024;
 /// Questions from ubus that wait for their answers.
 pub const UBUS_QUESTIONS: usize = 1024;
-/// Calls of others' methods that wait for their answers.
+/// Calls of other objects' methods that wait for their answers.
 pub const UBUS_CALLS: usize = 64;
-/// Time in which a call must be answered; `ubus` itself waits 30 s, and nobody waits that long for an event to be taken.
+/// Time in which a call must be answered; `ubus` itself waits 30 s, which is too long for an event.
 pub const UBUS_CALL_TIME: Duration = Duration::from_secs(10);
-/// Time in which ubusd itself must answer: it does nothing but pass messages on.
+/// Time in which ubusd itself must respond: it only passes messages on.
 pub const UBUS_ANSWER_TIME: Duration = Duration::from_secs(10);
-/// How often the object's name is asked for again where another program has it.
+/// Interval at which the object's name is requested again while another program has it.
 pub const UBUS_NAME_AGAIN: Duration = Duration::from_secs(10);
 /// First wait before connecting to ubusd again; doubled each time.
 pub const UBUS_RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -296,49 +296,49 @@ pub const UBUS_RETRY_FIRST: Duration = Duration::from_millis(250);
 pub const UBUS_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Paths listed in one reply; more are counted.
 pub const REPLY_PATHS: usize = 1000;
-/// Largest content that is compared line by line, in bytes: what a person reads is smaller.
+/// Largest content that is compared line by line, in bytes: larger than any file that users read.
 pub const DIFF_FILE: u64 = 256 * 1024;
 /// Longest diff, in bytes: an answer must fit into a message of ubus.
 pub const DIFF_TEXT: usize = 512 * 1024;
 /// Steps for which the shortest diff is searched, about 10 ms: what is left then counts as replaced as a whole.
 pub const DIFF_WORK: usize = 2_000_000;
-/// Owed paths named to the peer that offered them.
+/// Pending paths that are named to the peer that offered them.
 pub const OWED_TOLD: usize = 32;
 /// Bytes of a Hello that the patterns of filters take at most: those of shares beyond that are not sent.
 pub const PATTERNS_TOLD: usize = 16 * 1024;
-/// Nodes behind a peer that it tells of.
+/// Nodes behind a peer that an Around message names.
 pub const AROUND_TOLD: usize = 16;
-/// How often what is told of a node is passed on: longer chains are not built of routers.
+/// How often an Around message is passed on: chains of routers are not longer.
 pub const AROUND_HOPS: u8 = 4;
-/// How long a peer is out of sync before others are told, where it may resolve by itself: a change takes less.
+/// How long a peer is out of sync before others are notified, where this may resolve automatically: a change takes less.
 pub const AROUND_AFTER: Duration = Duration::from_secs(3);
-/// Least time between two messages that tell a peer of nodes behind this one: they are for people, and must not keep a
-/// network busy whose nodes come and go.
+/// Shortest time between two Around messages to a peer: they are for users, and must not keep a network busy whose nodes
+/// connect and disconnect.
 pub const AROUND_EVERY: Duration = Duration::from_secs(1);
-/// Changes of this node, per share, of which it is told when they reached the peers.
+/// Changes of this node, per share, for which it reports when they reached the peers.
 pub const DELIVERIES: usize = 16;
 /// Paths of such a change that are named.
 pub const SENT_PATHS: usize = 4;
 /// Such changes, per share, that `owsync log` still lists.
 pub const SENT_KEPT: usize = 50;
-/// How often what a peer's filter leaves out is counted anew while files change: each count reads the whole index.
+/// Interval at which the paths that a peer's filter leaves out are counted while files change: each count reads the index.
 pub const LEFT_OUT_EVERY: Duration = Duration::from_secs(5);
 /// Paths of a share up to which what is left out by choice is counted whenever it may have changed: matching so many
 /// against a filter's patterns takes about a millisecond. Above it, [`LEFT_OUT_EVERY`].
 pub const LEFT_OUT_AT_ONCE: usize = 2_000;
 /// Longest reason of a pause, in bytes.
 pub const PAUSE_REASON: usize = 200;
-/// Longest pause that ends by itself: ten years, which nobody means.
+/// Longest pause with an end: ten years.
 pub const PAUSE_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// Calls of hooks in a row before something leaves, while more of it keeps changing.
+/// Consecutive runs of the `before-send` hook while more files keep changing.
 pub const SEND_CALLS: u32 = 3;
 /// Hooks that run at a time: fewer than commands may run at all, so that reloads never wait for them.
 pub const HOOKS_AT_ONCE: usize = 4;
-/// Events that wait for a hook to end: it is told of the newest, and how many it missed.
+/// Events that wait for a hook to end: it gets the newest, and the number of dropped ones.
 pub const HOOKS_WAITING: usize = 64;
 /// Longest time that a hook may take.
 pub const HOOK_TIME_MAX: Duration = Duration::from_secs(3600);
-/// Shortest time between two looks at the metrics that lie in a file: scrapes are this far apart, or further.
+/// Shortest time between two checks of the metrics file: scrapes are this far apart, or further.
 pub const METRICS_EVERY: Duration = Duration::from_secs(15);
 /// Reasons why this node is not in sync that status lists.
 pub const GAPS_LISTED: usize = 64;
@@ -351,11 +351,11 @@ pub const KEY_FILE_MAX: u64 = 4096;
 pub const CONF_FILE_MAX: u64 = 1024 * 1024;
 /// Largest UCI package, or file of changes to one, that is read, in bytes.
 pub const UCI_FILE_MAX: u64 = LOOK_AGAIN;
-/// Packages of one directory whose uncommitted changes are looked at.
+/// Packages of one directory that are checked for uncommitted changes.
 pub const UCI_PENDING_MAX: usize = 256;
 /// Sections of a package above which it is not merged.
 pub const MERGE_SECTIONS: usize = 4096;
-/// Unnamed sections of a type, not recognised otherwise, above which a merge does not look for similar ones: each is
+/// Unnamed sections of a type, not recognised otherwise, above which a merge does not search for similar ones: each is
 /// compared with each.
 pub const MERGE_CANDIDATES: usize = 64;
 /// Largest file that `merge-file` reads, in bytes.

@@ -1,8 +1,8 @@
-//! Ordered maps and sets in one sorted vector each: what the whole program keeps its tables in.
+//! Ordered maps and sets in one sorted vector each: the program's tables.
 //!
-//! They behave as the standard library's of the same methods, and iterate in the order of the keys.
+//! They behave like the standard library's, with the same methods, and iterate in the order of the keys.
 //!
-//! Why not `BTreeMap`? Every pair of key and value types compiles its splitting, merging and stealing anew, 7 KB a pair
+//! Why not `BTreeMap`? Every pair of key and value types compiles its splitting, merging and stealing again, 7 KB a pair
 //! and the stable sort of `collect` on top: a sixth of the binary for tables that mostly hold a handful of rows. The
 //! price: a row put between others moves those behind it. So rows of tables that can grow with the number of files are
 //! small (a boxed value), and what arrives in order, as scans and exchanges bring it, moves nothing. A share of a
@@ -80,7 +80,7 @@ impl<K, V> Map<K, V> {
         self.rows = Vec::new();
     }
 
-    /// Lets go of memory that many more rows needed.
+    /// Frees memory that many more rows needed.
     fn give_back(&mut self) {
         if self.rows.len() < self.rows.capacity() / 4 {
             self.rows.shrink_to(self.rows.len() * 2);

@@ -1,6 +1,6 @@
-//! Values: what every other layer speaks about, and nothing that acts.
+//! Values that every other layer uses: paths, digests, times, versions, entries, reasons, settings, limits.
 //!
-//! Nothing here reads a clock, a disk or a socket, and nothing here is a wire or disk form: `proto::message` and
+//! Nothing here acts or reads a clock, a disk or a socket, and nothing here is a wire or disk form: `proto::message` and
 //! `store::state` convert explicitly. Read [`path`], [`entry`] and [`version`] first; the rest follows from them.
 
 pub mod digest;

@@ -1,7 +1,7 @@
-//! The only way to name a file: a path relative to a share's root.
+//! Relative paths: the only way to name a file.
 //!
-//! A [`RelPath`] never leaves its root by its own text: no leading `/`, no `.` or `..` component, no empty component, no
-//! NUL. Symlinks are the business of `fs`, which refuses to follow them. Names are bytes, as the kernel has them.
+//! The text of a [`RelPath`] cannot leave its root: no leading `/`, no `.` or `..` component, no empty component, no
+//! NUL. `fs` refuses to follow symlinks. Names are bytes, as in the kernel.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ impl fmt::Display for PathError {
 impl std::error::Error for PathError {}
 
 impl RelPath {
-    /// The only door: checks every rule of the module doc.
+    /// Parses a path. There is no other constructor: every rule of the module doc is checked here.
     ///
     /// # Errors
     /// The first rule that `bytes` breaks.
@@ -119,7 +119,7 @@ impl RelPath {
         }
     }
 
-    /// Whether this path lies below `dir` (a path does not lie below itself).
+    /// Whether this path is below `dir` (a path is not below itself).
     pub fn is_below(&self, dir: &RelPath) -> bool {
         self.0.len() > dir.0.len() && self.0.starts_with(&dir.0) && self.0[dir.0.len()] == b'/'
     }
@@ -136,7 +136,7 @@ impl RelPath {
             bytes.push(last);
             RelPath(bytes.into())
         };
-        // '0' is the byte after '/', so nothing below `self` lies outside the two edges. The edges themselves are no
+        // '0' is the byte after '/', so nothing below `self` is outside the two edges. The edges themselves are no
         // paths a file can have; they only serve as keys of a range.
         (edge(b'/'), edge(b'0'))
     }

@@ -1,15 +1,15 @@
-//! Programs of the administrator's: who is told what landed, and what happened.
+//! Programs that the administrator configured for events and for applied changes.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What is called when something happens, and how long it may take.
+/// A program that is run on events, and how long it may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// The program, absolute; `None`: nobody is told.
+    /// The program, absolute; `None`: no program is run.
     pub program: Option<PathBuf>,
-    /// Time after which it is killed, with everything it started.
+    /// Time after which it is killed, with its whole process group.
     pub time: Duration,
 }
 
@@ -19,12 +19,12 @@ impl Default for Hook {
     }
 }
 
-/// Who is told that something landed in a share.
+/// What is notified after a batch was applied in a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reload {
-    /// Nobody.
+    /// Nothing.
     Nobody,
-    /// procd, one package at a time: whoever uses the package reads it again.
+    /// procd, one package at a time: each service that uses the package reloads.
     Uci,
     /// This program of the administrator's is run.
     Script(PathBuf),

@@ -1,8 +1,8 @@
-//! Why something is not in sync: the texts that status, log, JSON and both sides of a session share.
+//! Reasons why something is not in sync, with the texts that status, log, JSON and both sides of a session share.
 //!
-//! Three boundaries, three types. [`Trouble`] keeps a peer from exchanging, [`Hold`] keeps a share from doing anything
-//! without a person, [`Reason`] keeps one path from travelling or landing. Each has a `code` for scripts, which never
-//! changes, and a text for people, which says what to do where that is not obvious.
+//! Each boundary has a type. [`Trouble`] keeps a peer from exchanging, [`Hold`] stops a share until the user decides,
+//! [`Reason`] keeps one path from being synced or applied. Each has a `code` for scripts, which never changes, and a text
+//! for users, which says what to do where that is not obvious.
 
 mod choice;
 mod hold;
@@ -18,48 +18,48 @@ pub use hold::Hold;
 /// Why a peer is not exchanging with this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// Nobody answered at its address; the text is the system's.
+    /// No connection to its address is possible; the text is the system's.
     Unreachable(String),
     /// Its name does not resolve; the text is the resolver's.
     Unresolved(String),
-    /// It could not read our handshake: it has another key.
+    /// It could not read this node's handshake: it has a different key.
     KeyRefusedThere,
-    /// Its handshake could not be read: it has another key.
+    /// Its handshake could not be read: it has a different key.
     KeyRefusedHere,
     /// It speaks plain mode and this node does not.
     PlainThere,
     /// This node speaks plain mode and it does not.
     PlainHere,
-    /// Its clock is ahead of ours by this many milliseconds (behind, when negative).
+    /// Its clock is ahead of this node's by this many milliseconds (behind, when negative).
     ClockSkew(i64),
-    /// It speaks other versions of the protocol.
+    /// It speaks different versions of the protocol.
     Version {
-        /// Lowest it speaks.
+        /// Lowest version.
         min: u16,
-        /// Highest it speaks.
+        /// Highest version.
         max: u16,
     },
     /// It is the C program, owsync 1.x.
     Predecessor,
-    /// It does not know this node yet; a person must accept it there.
+    /// It does not know this node yet; the user must accept this node there.
     NotAcceptedThere(JoinText),
-    /// This node does not know it yet; a person must accept it here.
+    /// This node does not know it yet; the user must accept it here.
     NotAcceptedHere(JoinText),
-    /// It shows another public key than it is pinned to here.
+    /// Its public key differs from the one that is pinned or remembered here.
     IdentityRefusedHere,
-    /// This node shows another public key than it is pinned to there.
+    /// This node's public key differs from the one that is pinned or remembered there.
     IdentityRefusedThere,
-    /// It shows this node's own identity.
+    /// It has this node's own identity.
     SameIdentity,
-    /// Two machines show its identity at once.
+    /// Two machines have its identity at once.
     TwoMachines,
     /// It was silent for longer than two keepalives.
     Silent,
-    /// A person here paused it; the text says until when, and why.
+    /// The user paused it here; the text says until when, and why.
     PausedHere(String),
-    /// A person there paused it; the text is theirs.
+    /// The user paused this node there; the text is the peer's.
     PausedThere(String),
-    /// Its machine stopped answering while there was a session: a cable was pulled, or it lost power.
+    /// Its machine stopped responding during a session: the cable or the power was cut.
     NoAnswer,
     /// This is the address of this node itself.
     ThisNode,
@@ -67,41 +67,41 @@ pub enum Trouble {
     Closed,
     /// It broke the protocol; the text says how.
     Misbehaved(String),
-    /// It says that we broke the protocol; the text says how.
+    /// It reports that this node broke the protocol; the text says how.
     Accuses(String),
     /// It, or this node, has too many sessions already.
     TooManySessions,
-    /// It is switched off in the configuration here.
+    /// It is disabled in the configuration here.
     DisabledHere,
-    /// This node is switched off in the configuration there, or its address is not configured (plain mode).
+    /// This node is disabled in the configuration there, or its address is not configured (plain mode).
     DisabledThere,
     /// Without encryption, it connected from an address that no configured peer has.
     NotConfiguredHere,
-    /// It shuts down, restarts, or begins every session anew.
+    /// It shuts down, restarts, or starts every session again.
     Leaving,
     /// This node ended the session; the text says why.
     EndedHere(&'static str),
-    /// Another session with it stays in place of this one.
+    /// A different session with it replaces this one.
     Duplicate,
-    /// It said something that this version has no word for.
+    /// A reason that this version does not know.
     Other(String),
 }
 
-/// What a node that is not accepted showed of the join text that it was set up with.
+/// What a node that is not accepted proved of the join text that it was set up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinText {
-    /// It showed none.
+    /// It has none.
     None,
     /// Another node joined with the same text.
     Used,
-    /// Its time is over.
+    /// The text expired.
     Expired,
-    /// Nothing is known of it here: it was made by another node, or long ago.
+    /// The text is unknown here: it was made by another node, or long ago.
     Unknown,
 }
 
 impl JoinText {
-    /// What is wrong with it, for people; `None` where none was shown.
+    /// What is wrong with it, for users; `None` where there is none.
     fn word(self) -> Option<&'static str> {
         match self {
             JoinText::None => None,
@@ -113,7 +113,7 @@ impl JoinText {
 }
 
 impl Trouble {
-    /// The word that scripts test.
+    /// The code for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             Trouble::Unreachable(_) => "unreachable",
@@ -150,51 +150,51 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Unreachable(error) => write!(f, "unreachable: {error}"),
-            Trouble::Unresolved(error) => write!(f, "its name does not resolve: {error}"),
-            Trouble::KeyRefusedThere => f.write_str("wrong key: it refused ours; compare the key fingerprints that `owsync identity` prints on both"),
-            Trouble::KeyRefusedHere => f.write_str("wrong key: it does not have ours; compare the key fingerprints that `owsync identity` prints on both"),
-            Trouble::PlainThere => f.write_str("wrong mode: it runs in plain mode, this node is encrypted; set plain_mode alike on both"),
-            Trouble::PlainHere => f.write_str("wrong mode: this node runs in plain mode, it is encrypted; set plain_mode alike on both"),
+            Trouble::Unresolved(error) => write!(f, "the peer's name does not resolve: {error}"),
+            Trouble::KeyRefusedThere => f.write_str("wrong key: the peer refused this node's key; compare the key fingerprints that `owsync identity` prints on both"),
+            Trouble::KeyRefusedHere => f.write_str("wrong key: the peer does not have this node's key; compare the key fingerprints that `owsync identity` prints on both"),
+            Trouble::PlainThere => f.write_str("wrong mode: the peer runs in plain mode, this node is encrypted; set plain_mode to the same value on both"),
+            Trouble::PlainHere => f.write_str("wrong mode: this node runs in plain mode, the peer is encrypted; set plain_mode to the same value on both"),
             Trouble::ClockSkew(ms) => {
                 let size = time::short(Duration::from_millis(ms.unsigned_abs()));
-                write!(f, "clock skew: its clock is {} s {} ours ({size}); set the time on one of them", ms.unsigned_abs().div_ceil(1000), if *ms < 0 { "behind" } else { "ahead of" })
+                write!(f, "clock skew: the peer's clock is {} s {} this node's ({size}); set the right time on both", ms.unsigned_abs().div_ceil(1000), if *ms < 0 { "behind" } else { "ahead of" })
             }
-            Trouble::Version { min, max } if min == max => write!(f, "it speaks version {min} of the protocol, which this node does not: update owsync on the older one"),
-            Trouble::Version { min, max } => write!(f, "it speaks versions {min} to {max} of the protocol, which this node does not: update owsync on the older one"),
-            Trouble::Predecessor => f.write_str("it runs owsync 1.x, which speaks another protocol: update owsync there"),
+            Trouble::Version { min, max } if min == max => write!(f, "no common protocol version: the peer speaks version {min}; update owsync on the older node"),
+            Trouble::Version { min, max } => write!(f, "no common protocol version: the peer speaks versions {min} to {max}; update owsync on the older node"),
+            Trouble::Predecessor => f.write_str("the peer runs owsync 1.x, which has a different protocol: update owsync there"),
             Trouble::NotAcceptedThere(text) => match text.word() {
-                None => f.write_str("waiting to be accepted there: run `owsync accept` on it"),
+                None => f.write_str("waiting to be accepted there: run `owsync accept` on the peer"),
                 Some(word) => write!(f, "the join text {word}: run `owsync invite` there and join with the new text, or run `owsync accept` there"),
             },
             Trouble::NotAcceptedHere(text) => match text.word() {
                 None => f.write_str("waiting to be accepted here: run `owsync accept`"),
-                Some(word) => write!(f, "its join text {word}: run `owsync accept` if it belongs to the cluster, or give it a new text (`owsync invite`)"),
+                Some(word) => write!(f, "its join text {word}: run `owsync accept` if the node belongs to the cluster, or invite it with a new text (`owsync invite`)"),
             },
-            Trouble::IdentityRefusedHere => f.write_str("it shows another identity than it had: if it was reinstalled, run `owsync accept` for it, else somebody else has the key"),
-            Trouble::IdentityRefusedThere => f.write_str("it expects another identity of this node: if this node was reinstalled, run `owsync accept` there"),
-            Trouble::SameIdentity => f.write_str("same identity: it is a copy of this node; run `owsync identity --new` on one of the two"),
-            Trouble::TwoMachines => f.write_str("two machines show its identity: one is a copy, run `owsync identity --new` on it"),
-            Trouble::Silent => f.write_str("silent: nothing was heard of it for two keepalives"),
+            Trouble::IdentityRefusedHere => f.write_str("identity changed: the peer does not have the identity that it had before; if it was reinstalled, run `owsync accept` for it, otherwise a different machine uses the key"),
+            Trouble::IdentityRefusedThere => f.write_str("identity changed: the peer expects a different identity of this node; if this node was reinstalled, run `owsync accept` there"),
+            Trouble::SameIdentity => f.write_str("same identity: the peer is a copy of this node; run `owsync identity --new` on one of the two"),
+            Trouble::TwoMachines => f.write_str("two machines have this identity: one is a copy; run `owsync identity --new` on the copy"),
+            Trouble::Silent => f.write_str("silent: nothing was received from the peer for two keepalives"),
             Trouble::PausedHere(text) => f.write_str(text),
             Trouble::PausedThere(text) => write!(f, "there: {text}"),
-            Trouble::NoAnswer => f.write_str("connection lost: the peer does not answer any more; check its power and the cable"),
+            Trouble::NoAnswer => f.write_str("connection lost: the peer no longer responds; check its power and cable"),
             Trouble::ThisNode => f.write_str("this is the address of this node itself, which needs no session"),
-            Trouble::Closed => f.write_str("it closed the connection"),
-            Trouble::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
-            Trouble::Accuses(how) => write!(f, "it says this node broke the protocol: {how}"),
+            Trouble::Closed => f.write_str("the peer closed the connection"),
+            Trouble::Misbehaved(how) => write!(f, "the peer broke the protocol: {how}"),
+            Trouble::Accuses(how) => write!(f, "the peer reports that this node broke the protocol: {how}"),
             Trouble::TooManySessions => f.write_str("too many sessions"),
-            Trouble::DisabledHere => f.write_str("switched off here"),
-            Trouble::DisabledThere => f.write_str("it does not take connections from this node's address: configure this node as its peer"),
-            Trouble::NotConfiguredHere => f.write_str("turned away: in plain mode only the addresses of configured peers may connect"),
-            Trouble::Leaving => f.write_str("it is shutting down, or begins the session anew"),
+            Trouble::DisabledHere => f.write_str("disabled here"),
+            Trouble::DisabledThere => f.write_str("the peer does not accept connections from this node's address: configure this node as a peer there"),
+            Trouble::NotConfiguredHere => f.write_str("refused: in plain mode only the addresses of configured peers may connect"),
+            Trouble::Leaving => f.write_str("the peer is shutting down, or starts a new session"),
             Trouble::EndedHere(why) => f.write_str(why),
-            Trouble::Duplicate => f.write_str("another session with it is in use"),
+            Trouble::Duplicate => f.write_str("a different session with the peer is in use"),
             Trouble::Other(text) => f.write_str(text),
         }
     }
 }
 
-/// Why one path does not travel or land.
+/// Why one path is not synced or not applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// A device, socket or fifo.
@@ -214,18 +214,18 @@ pub enum Reason {
     Unreadable(String),
     /// Another filesystem is mounted there.
     OtherFilesystem,
-    /// Something that is not synced lies where it should land.
+    /// Something that is not synced is at its path.
     InTheWay(&'static str),
-    /// The directory that should go, or become a file, holds something that is not synced.
+    /// The directory that is to be deleted, or to become a file, contains something that is not synced.
     DirNotEmpty,
-    /// Landing it would leave less than `min_free`.
+    /// Applying it would leave less than `min_free`.
     NoRoom {
         /// Bytes it needs.
         need: u64,
         /// Bytes that are free.
         free: u64,
     },
-    /// History must keep what it replaces, and has no room for it.
+    /// The history must keep the replaced content, and has no room for it.
     HistoryFull,
     /// It could not be written; the text is the system's.
     Unwritable(String),
@@ -237,11 +237,11 @@ pub enum Reason {
     WaitsFor(RelPath),
     /// The share is held.
     ShareHeld,
-    /// Both sides have it, neither has a claim: a person must pick.
+    /// Both nodes have it and neither has a claim: the user must choose.
     FirstContact,
     /// It is part of a mass deletion that a peer asks for.
     MassDeletion {
-        /// Files that would go.
+        /// Files that would be deleted.
         gone: u64,
         /// Files there are.
         known: u64,
@@ -257,19 +257,19 @@ pub enum Reason {
         /// Sections afterwards.
         has: u64,
     },
-    /// A change here touches it that is not confirmed yet and may be taken back.
+    /// A change in LuCI touches it that is not confirmed yet and may be rolled back.
     Unconfirmed,
-    /// A check of this node's did not like it; the text is the check's.
+    /// A check of this node refused it; the text is the check's.
     Refused(String),
-    /// The share's mode is manual: a person says when changes cross.
+    /// The share's mode is manual: changes are exchanged on `owsync sync`.
     Manual,
-    /// Deletions do not enter this share.
+    /// The share does not take over deletions.
     KeepsDeleted,
     /// This share, or peer, only sends.
     OnlySends,
     /// This share, or peer, only observes.
     OnlyObserves,
-    /// Its owner is not known on this machine.
+    /// Its owner does not exist on this machine.
     UnknownOwner(String),
     /// The share guards UCI packages, and the two systems run releases that differ.
     ReleaseDiffers {
@@ -280,12 +280,12 @@ pub enum Reason {
     },
     /// It differs by choice, for which no other reason has details.
     LeftOut(Choice),
-    /// A reason from a peer that this version has no word for.
+    /// A reason from a peer that this version does not know.
     Other(String),
 }
 
 impl Reason {
-    /// The word that scripts test.
+    /// The code for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             Reason::Special(_) => "special",
@@ -368,7 +368,7 @@ impl Reason {
         })
     }
 
-    /// Whether the path was left out by what this node was told, so that nothing went wrong.
+    /// Whether the path is left out because of an option, so that nothing is wrong.
     pub fn is_choice(&self) -> bool {
         self.choice().is_some()
     }
@@ -384,7 +384,7 @@ impl Reason {
         }
     }
 
-    /// Whether the rest of a batch must wait while this path cannot land: what this node's own filter or
+    /// Whether the rest of a batch must wait while this path cannot be applied: what this node's own filter or
     /// `max_file_size` leaves out, or its direction, delays nothing.
     pub fn delays_batch(&self) -> bool {
         !matches!(
@@ -408,37 +408,37 @@ impl fmt::Display for Reason {
         match self {
             Reason::Special(what) => write!(f, "skipped: it is a {what}"),
             Reason::SymlinkIgnored => f.write_str("skipped: there is a symlink, and this share has symlinks ignore"),
-            Reason::SymlinkOutside => f.write_str("skipped: it is a symlink whose target lies outside the share"),
+            Reason::SymlinkOutside => f.write_str("skipped: it is a symlink with a target outside the share"),
             Reason::TooLarge { size, max } => write!(f, "too large: {size} bytes, max_file_size is {max}"),
             Reason::Unreadable(error) => write!(f, "unreadable: {error}"),
             Reason::OtherFilesystem => f.write_str("skipped: another filesystem is mounted there; make it a share of its own"),
-            Reason::InTheWay(what) => write!(f, "a {what} that is not synced lies there"),
-            Reason::DirNotEmpty => f.write_str("the directory there holds something that is not synced"),
+            Reason::InTheWay(what) => write!(f, "a {what} that is not synced is in the way; move it away"),
+            Reason::DirNotEmpty => f.write_str("the directory contains files that are not synced; move them away"),
             Reason::NoRoom { need: 0, free } => write!(f, "no room: {free} bytes are free, less than min_free"),
             Reason::NoRoom { need, free } => {
-                write!(f, "no room: it needs {need} bytes, and {free} bytes are free, of which min_free stays free")
+                write!(f, "no room: {need} bytes are needed, and {free} bytes are free, of which min_free stays free")
             }
-            Reason::HistoryFull => f.write_str("history full: what it replaces must be kept, and min_free leaves no room for it"),
+            Reason::HistoryFull => f.write_str("history full: the replaced content must be kept, and min_free leaves no room for it"),
             Reason::Unwritable(error) => write!(f, "cannot be written: {error}"),
-            Reason::Busy => f.write_str("another program has it locked"),
-            Reason::NotSupplied(why) => write!(f, "the peer could not supply it: {why}"),
+            Reason::Busy => f.write_str("locked by another program"),
+            Reason::NotSupplied(why) => write!(f, "the peer could not send it: {why}"),
             Reason::WaitsFor(path) => write!(f, "waits for {path}, which changed together with it"),
             Reason::ShareHeld => f.write_str("the share is held"),
-            Reason::FirstContact => f.write_str("both sides have it and differ: pick with `owsync approve --mine`, `--theirs` or `--newest`"),
-            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` deletes them here too, `owsync reject` brings them back there"),
-            Reason::LongAway => f.write_str("held: its node was away for so long that this may have been deleted meanwhile; `owsync approve` takes it, `owsync reject` deletes it there"),
-            Reason::Flapping => f.write_str("held: it changed back and forth between nodes; `owsync approve` lets it go on"),
-            Reason::SectionsLost { had, has } => write!(f, "held: this UCI package goes from {had} sections to {has} at once; `owsync approve` accepts that, `owsync reject` brings the others back"),
+            Reason::FirstContact => f.write_str("first contact: both nodes have it, and the versions differ; choose with `owsync approve --mine`, `--theirs` or `--newest`"),
+            Reason::MassDeletion { gone, known } => write!(f, "held: a peer deletes {gone} of {known} files at once; `owsync approve` deletes them here too, `owsync reject` restores them there"),
+            Reason::LongAway => f.write_str("held: its node was away for so long that the file may have been deleted meanwhile; `owsync approve` accepts it, `owsync reject` deletes it there"),
+            Reason::Flapping => f.write_str("held: it changed back and forth between nodes; stop the program that changes it, then run `owsync approve`"),
+            Reason::SectionsLost { had, has } => write!(f, "held: this UCI package shrinks from {had} sections to {has} at once; `owsync approve` accepts that, `owsync reject` restores the other version"),
             Reason::Unconfirmed => {
-                f.write_str("changes made here in LuCI wait to be confirmed; it goes on when they are, or are taken back")
+                f.write_str("changes made here in LuCI await confirmation; this one is applied when they are confirmed or rolled back")
             }
             Reason::Refused(why) => write!(f, "refused by a check: {why}"),
-            Reason::Manual => f.write_str("mode manual: it waits for `owsync sync`"),
-            Reason::KeepsDeleted => f.write_str("this node keeps what others delete, as propagate_deletions says"),
+            Reason::Manual => f.write_str("mode manual: waits for `owsync sync`"),
+            Reason::KeepsDeleted => f.write_str("not deleted: this share does not take over deletions (propagate_deletions)"),
             Reason::OnlySends => f.write_str("this node only sends"),
             Reason::OnlyObserves => f.write_str("this node only observes"),
-            Reason::UnknownOwner(owner) => write!(f, "its owner {owner} is not known on this machine"),
-            Reason::ReleaseDiffers { from, to } => write!(f, "it comes from a node on release {from} and this is for release {to}: it waits until both run the same release; `release_guard 0` switches this off"),
+            Reason::UnknownOwner(owner) => write!(f, "its owner {owner} does not exist on this machine"),
+            Reason::ReleaseDiffers { from, to } => write!(f, "it comes from a node on release {from} and waits on release {to} until both nodes run the same release; `release_guard 0` disables this check"),
             Reason::LeftOut(choice) => choice.fmt(f),
             Reason::Other(text) => f.write_str(text),
         }

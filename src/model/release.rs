@@ -1,4 +1,4 @@
-//! Releases of the system that UCI packages are written for.
+//! Releases of the system, for which UCI packages are written.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Random bytes from a seed that arrives as an argument.
+//! Generates random bytes from a seed that is passed in.
 //!
-//! A hash generator over SHA-256: each draw replaces the state by a one-way step, so a state read later tells nothing
-//! of what was drawn before. The daemon seeds it with 32 bytes from the kernel, the simulation with its seed.
+//! A hash generator over SHA-256: each draw replaces the state by a one-way step, so a state that is read later reveals
+//! nothing of earlier draws. The daemon seeds it with 32 bytes from the kernel, the simulation with its seed.
 
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize;
@@ -25,7 +25,7 @@ impl Rng {
         drawn
     }
 
-    /// A number that belongs to this source, drawn beside all others: what is drawn later does not depend on it.
+    /// A number derived from this source without drawing: later draws do not depend on it.
     pub fn mark(&self) -> u64 {
         let drawn: [u8; 32] = Sha256::new().chain_update(self.0).chain_update([2]).finalize().into();
         let mut first = [0; 8];

@@ -32,7 +32,7 @@ impl Key {
         Zeroizing::new(escape::hex(&self.0))
     }
 
-    /// A short text by which two people can compare keys without telling them: 8 digits of a hash of the key.
+    /// A short text for comparing keys without revealing them: 8 digits of a hash of the key.
     pub fn fingerprint(&self) -> String {
         let hash = Sha256::new().chain_update(b"owsync key fingerprint").chain_update(self.0).finalize();
         escape::hex(&hash[..4])

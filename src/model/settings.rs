@@ -1,4 +1,4 @@
-//! What a node was told to do: the outcome of `config`, checked and complete.
+//! Settings of a node: the checked and complete result of `config`.
 
 mod share;
 
@@ -47,7 +47,7 @@ impl fmt::Debug for ShareName {
     }
 }
 
-/// The name of a peer on this node: its section, or the address it was configured by, or what it calls itself.
+/// The name of a peer on this node: its section, or its configured address, or its own name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerName(pub Rc<str>);
 
@@ -66,14 +66,14 @@ pub fn is_label(text: &str) -> bool {
 /// Which way changes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Direction {
-    /// Sends and takes.
+    /// Sends and receives.
     #[default]
     Both,
-    /// Offers its changes, takes none.
+    /// Offers its changes, applies none.
     Send,
-    /// Takes changes, offers none of its own; relays what it took.
+    /// Applies changes, offers none of its own; relays what it applied.
     Receive,
-    /// Compares and reports; neither sends nor takes.
+    /// Compares and reports; neither sends nor applies.
     Observe,
 }
 
@@ -100,12 +100,12 @@ impl Direction {
         matches!(self, Direction::Both | Direction::Send)
     }
 
-    /// Whether changes made elsewhere land here.
+    /// Whether changes made elsewhere are applied here.
     pub fn takes(self) -> bool {
         matches!(self, Direction::Both | Direction::Receive)
     }
 
-    /// What remains when a share and a peer each have a direction.
+    /// The combination of the directions of a share and of a peer.
     pub fn and(self, other: Direction) -> Direction {
         match (self.sends() && other.sends(), self.takes() && other.takes()) {
             (true, true) => Direction::Both,
@@ -116,12 +116,12 @@ impl Direction {
     }
 }
 
-/// Who may enter, of those who hold the key.
+/// Which nodes that have the key are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accept {
-    /// Peers pinned, joined, accepted by a person, or first met at a configured address.
+    /// Peers that are pinned, joined, accepted by the user, or first connected at a configured address.
     Known,
-    /// Any holder of the key.
+    /// Every node that has the key.
     Key,
 }
 
@@ -135,12 +135,12 @@ impl Accept {
     }
 }
 
-/// What decides where neither side of a first contact has a claim and files differ.
+/// How a first contact is decided where neither side has a claim and files differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstSync {
-    /// The differing paths wait for a person.
+    /// The differing paths wait for the user.
     Ask,
-    /// The newer file wins, the other goes to history.
+    /// The newer file wins, the other is kept in the history.
     Newest,
 }
 
@@ -215,11 +215,11 @@ impl fmt::Display for Address {
 pub struct PeerSettings {
     /// Section name, or the address as it was written.
     pub name: PeerName,
-    /// `false`: it is neither dialled nor let in.
+    /// `false`: it is neither dialled nor accepted.
     pub enabled: bool,
-    /// Where to dial it; a peer without an address is only waited for.
+    /// Where to dial it; a peer without an address is not dialled.
     pub address: Option<Address>,
-    /// The public key it must show.
+    /// The public key that it must prove.
     pub public_key: Option<[u8; 32]>,
     /// The nodes that it introduces are accepted here; only with a `public_key`.
     pub introducer: bool,
@@ -236,12 +236,12 @@ impl PeerSettings {
     }
 }
 
-/// How much of the past is kept.
+/// Bounds of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryBounds {
     /// Bytes of all contents together.
     pub size: u64,
-    /// Days; 0: for ever.
+    /// Days; 0: unlimited.
     pub days: u32,
     /// Versions of one path.
     pub versions: u32,
@@ -253,10 +253,10 @@ impl Default for HistoryBounds {
     }
 }
 
-/// Everything a node was told to do.
+/// All settings of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// What people call this node.
+    /// The name of this node.
     pub name: String,
     /// The cluster's key; `None` in plain mode.
     pub key: Option<Key>,
@@ -264,13 +264,13 @@ pub struct Settings {
     pub previous_key: Option<Key>,
     /// Nothing is encrypted or authenticated; only for links that are already private.
     pub plain_mode: bool,
-    /// `listen --plain` without peers: connections from any address are taken.
+    /// `listen --plain` without peers: connections from any address are accepted.
     pub plain_from_anywhere: bool,
-    /// Who may enter.
+    /// Which nodes are accepted.
     pub accept: Accept,
-    /// What decides at first contact.
+    /// How a first contact is decided.
     pub first_sync: FirstSync,
-    /// Time between two safety-net rescans.
+    /// Interval of the full rescan.
     pub poll_interval: Duration,
     /// Quiet time after which a change is offered.
     pub settle: Settle,
@@ -278,13 +278,13 @@ pub struct Settings {
     pub max_clock_skew: Duration,
     /// Sessions that may be open at a time.
     pub max_sessions: usize,
-    /// How much of the past is kept.
+    /// Bounds of the history.
     pub history: HistoryBounds,
     /// The release of this system; `None` off OpenWrt, unless it is configured.
     pub release: Option<Release>,
-    /// What is called when something happens, in whichever share.
+    /// The hook for the events of all shares.
     pub hook: Hook,
-    /// Where other nodes can dial this one, best first: what a reference passes on to those that it introduces.
+    /// Where other nodes can dial this one, best first: what a reference passes on to the nodes that it introduces.
     pub reachable: Vec<SocketAddr>,
     /// The peers.
     pub peers: Vec<PeerSettings>,

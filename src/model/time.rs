@@ -1,14 +1,14 @@
-//! Two kinds of time that must not be mixed, both arriving as arguments.
+//! Wall clock time and monotonic time, which must not be mixed; both are passed in.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A point on the calendar, in milliseconds since 1970 (UTC). It can jump, be wrong, and lie before 1970.
+/// A point on the calendar, in milliseconds since 1970 (UTC). It can jump, be wrong, and be before 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WallTime(pub i64);
 
 impl WallTime {
-    /// This time shifted by `ms`, held at the ends of the range instead of overflowing.
+    /// This time shifted by `ms`, clamped to the range instead of overflowing.
     pub fn plus_ms(self, ms: i64) -> WallTime {
         WallTime(self.0.saturating_add(ms))
     }
@@ -18,7 +18,7 @@ impl WallTime {
         self.plus_ms(i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Milliseconds from `earlier` to this time; negative when it lies before.
+    /// Milliseconds from `earlier` to this time; negative if it is before.
     pub fn since_ms(self, earlier: WallTime) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -47,7 +47,7 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// Milliseconds since some start of this process. It never goes back and means nothing to anyone else.
+/// Milliseconds since some start of this process. It never decreases and has no meaning outside this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Monotonic(pub u64);
 
@@ -71,11 +71,11 @@ impl Monotonic {
 pub struct Now {
     /// For timers and waits.
     pub mono: Monotonic,
-    /// For stamps, history and people.
+    /// For stamps, history and output.
     pub wall: WallTime,
 }
 
-/// `3 s`, `5 min`, `2 h`, `4 d`: the largest unit that fits, for people.
+/// `3 s`, `5 min`, `2 h`, `4 d`: the largest unit that fits, for output.
 pub fn short(d: Duration) -> String {
     match d.as_secs() {
         s @ 0..=119 => format!("{s} s"),
@@ -85,7 +85,7 @@ pub fn short(d: Duration) -> String {
     }
 }
 
-/// `0.34 s`, `12.1 s`, else as [`short`]: for what a person waited for.
+/// `0.34 s`, `12.1 s`, else as [`short`]: for waiting times in output.
 pub fn brief(d: Duration) -> String {
     match d.as_millis() {
         ms @ 0..=9_999 => format!("{}.{:02} s", ms / 1000, ms % 1000 / 10),

@@ -1,7 +1,7 @@
-//! Who has seen what: version vectors, and the stamps that order what nobody has seen.
+//! Version vectors, which record what an author had seen, and stamps, which order the other versions.
 //!
-//! A version names, per life of a database, the last edit it includes. `a <= b` means that whoever wrote `b` had seen
-//! `a`; neither of the two means a conflict. A clock never decides that.
+//! A version names, per life of a database, the last edit that it includes. `a <= b` means that the author of `b` had seen
+//! `a`; if neither holds, the two are in conflict. A clock never decides that.
 //!
 //! Why vectors and not one ancestor per pair of peers? With a single writer on a mesh of three, pairwise ancestors
 //! reported conflicts that do not exist in 2,532 of 10,000 seeded runs and undid the newest state in 497; vectors in
@@ -58,8 +58,8 @@ impl StateId {
 
 /// A node together with one life of its database.
 ///
-/// What a peer is believed to have belongs to this, not to the node: a database that began anew, or was set back, has
-/// nothing of what an earlier life of it gave.
+/// What a peer is believed to have belongs to this, not to the node: a database that was lost, or set back, has
+/// nothing of what an earlier life of it had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Life {
     /// The node.
@@ -76,7 +76,7 @@ impl fmt::Debug for StateId {
 
 /// A version vector: for each life of a database, the number of its last edit that is included.
 ///
-/// Empty means *unversioned*: the file of a node without a past, which anything with a version beats. Sorted by
+/// Empty means *unversioned*: a file of a new node, which every version beats. Sorted by
 /// [`StateId`], each at most once. One pair, by far the commonest, is kept without an allocation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Version(Pairs);
@@ -90,7 +90,7 @@ enum Pairs {
 }
 
 impl Version {
-    /// The version of what no node with a past has written.
+    /// The version of what no established node has written.
     pub const UNVERSIONED: Version = Version(Pairs::None);
 
     /// A version of the given pairs, in any order; of two with one id the greater number counts.
@@ -114,7 +114,7 @@ impl Version {
         }
     }
 
-    /// Whether no node with a past has written this.
+    /// Whether no established node has written this.
     pub fn is_unversioned(&self) -> bool {
         matches!(self.0, Pairs::None)
     }
@@ -129,7 +129,7 @@ impl Version {
         self.pairs().iter().any(|&(id, _)| other.number(id) > 0)
     }
 
-    /// How `self` stands to `other`: `None` when each has seen something that the other has not.
+    /// The order of `self` and `other`: `None` when each has seen something that the other has not.
     pub fn compare(&self, other: &Version) -> Option<Ordering> {
         let ahead = |a: &Version, b: &Version| a.pairs().iter().any(|&(id, number)| number > b.number(id));
         match (ahead(self, other), ahead(other, self)) {
@@ -145,16 +145,16 @@ impl Version {
         Version::from_pairs(self.pairs().iter().chain(other.pairs()).copied())
     }
 
-    /// The least version that includes both, of at most `most` pairs: `self` belongs to the entry that stays, `other` to
-    /// the one that gives way.
+    /// The least version that includes both, of at most `most` pairs: `self` belongs to the entry that is kept, `other` to
+    /// the one that is replaced.
     ///
-    /// Of what would be longer, only the version that stays is kept, or of `equals`, the larger one. So every node that
-    /// hears of both comes to the same, in whatever order: each result is `self`, or lies above it, in the order of
-    /// conflicts and then of [`Version::weight`]. The version that stays is kept whole, with the edit that made its
-    /// content, so that no two contents ever have one version; what is forgotten is that the other one gave way, which
-    /// the order of conflicts decides again in the same way wherever the other one is still met.
+    /// If the result would be longer, only the version of the kept entry is used, or of `equals`, the larger one. So every node
+    /// that receives both gets the same result, in any order: each result is `self`, or above it, in the order of
+    /// conflicts and then of [`Version::weight`]. The version of the kept entry stays whole, with the edit that made its
+    /// content, so that no two contents ever have one version; what is lost is the record that the other one was replaced, which
+    /// the order of conflicts decides again in the same way wherever the other one still exists.
     ///
-    /// Why not drop the oldest numbers? A peer chooses its numbers: with 64 that lie in the future it would push every
+    /// Why not drop the oldest numbers? A peer chooses its numbers: with 64 numbers in the future it would push every
     /// later edit out of the vector, and two contents would have one version.
     pub fn joined(&self, other: &Version, equals: bool, most: usize) -> Version {
         let join = self.join(other);

@@ -14,7 +14,7 @@ impl<F: Fs> Context<F> {
         // A clock that is wrong by months must not clear the history.
         let believed = self.clock.is_trusted().then_some(self.now.wall);
         if let Err(error) = self.history.prune(believed) {
-            self.log(Level::Warning, format!("history could not be pruned: {error}"));
+            self.log(Level::Warning, format!("the history cannot be pruned: {error}"));
         }
     }
 }
@@ -65,7 +65,7 @@ impl<F: Fs> Context<F> {
         if !expired.is_empty() {
             self.log(
                 Level::Debug,
-                format!("share {name}: {} deletions are known to everybody and forgotten", expired.len()),
+                format!("share {name}: removed {} tombstones that every node has applied", expired.len()),
             );
         }
         for path in expired {
@@ -97,10 +97,7 @@ impl<F: Fs> Context<F> {
             .collect();
         self.log(
             Level::Warning,
-            format!(
-                "share {name}: more than {} deletions are remembered; the oldest {excess} are forgotten",
-                limits::TOMBSTONES_MAX
-            ),
+            format!("share {name}: more than {} tombstones; removed the oldest {excess}", limits::TOMBSTONES_MAX),
         );
         for (_, _, path) in tombstones {
             self.store.change(Change::Drop(name.clone(), path));

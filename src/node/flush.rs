@@ -151,7 +151,7 @@ impl<F: Fs> Node<F> {
             .map(|(id, _)| *id)
             .collect();
         for id in deaf {
-            self.misbehaved(now, id, "it does not read what it is sent".into());
+            self.misbehaved(now, id, "it does not read its messages".into());
         }
     }
 
@@ -162,7 +162,7 @@ impl<F: Fs> Node<F> {
             self.peers.renewals.pop_front();
         }
         if self.peers.renewals.len() >= limits::RENEWALS_MAX {
-            self.misbehaved(now, id, format!("{why}, again and again"));
+            self.misbehaved(now, id, format!("{why}, repeatedly"));
             return;
         }
         self.peers.renewals.push_back(now.mono);
@@ -188,11 +188,11 @@ impl<F: Fs> Node<F> {
 
     /// Begins another life of the database: every session starts anew, so that every peer hears of it.
     pub(crate) fn renew_state(&mut self, now: Now, why: &str) {
-        self.cx.log(Level::Warning, format!("the database goes on under a new state id: {why}"));
+        self.cx.log(Level::Warning, format!("the database continues with a new state id: {why}"));
         self.cx.store.renew_state_id();
         let links: Vec<LinkId> = self.peers.links.keys().copied().collect();
         for id in links {
-            self.disconnect(now, id, Trouble::EndedHere("this node's database goes on under a new state id"));
+            self.disconnect(now, id, Trouble::EndedHere("this node's database continues with a new state id"));
         }
         self.peers.dial_now(&mut self.cx, None);
     }

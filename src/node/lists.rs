@@ -96,8 +96,9 @@ impl<F: Fs> Node<F> {
             (Err(Reply::Failed { fault: Fault::NotFound, .. }), true) => Ok(Author::Me),
             (_, true) => {
                 let me = self.cx.identity.id;
-                let text =
-                    format!("'{text}' means this node ({me}) and another one: use the id that `owsync peers -v` shows");
+                let text = format!(
+                    "'{text}' is the name of this node ({me}) and of a peer: use the id that `owsync peers -v` shows"
+                );
                 Err(Reply::failed(Fault::Argument, text))
             }
             (Ok(Who { node: Some(node), .. }), false) => Ok(Author::Node(node)),

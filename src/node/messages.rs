@@ -98,12 +98,14 @@ impl<F: Fs> Node<F> {
         }
         if since > me.seq {
             // It has heard numbers that we do not know of: the database is older than it was.
-            self.renew_for(now, id, "a peer knows more of this node than its database does");
+            self.renew_for(now, id, "a peer knows more changes of this node than its database has");
             return;
         }
         match self.shares.get_mut(name) {
             Some(share) => share.handle_want(&mut self.cx, &mut self.peers, id, since, round),
-            None => self.cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it has no part")),
+            None => {
+                self.cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it does not take part"))
+            }
         }
     }
 
@@ -137,7 +139,7 @@ impl<F: Fs> Node<F> {
                 if self.take_sample(now, id, &chunk) {
                     continue;
                 }
-                self.misbehaved(now, id, "content that nobody asked for".into());
+                self.misbehaved(now, id, "content that was not requested".into());
                 return;
             };
             if request.next != chunk.offset || length == 0 || length > request.end - request.next {

@@ -109,8 +109,8 @@ impl<F: Fs> Context<F> {
         let peers = list("peers changed:", changed.peers.iter().map(ToString::to_string).collect());
         let shares = list("shares changed:", changed.shares.iter().map(ToString::to_string).collect());
         let all = match (changed.mode, changed.hello) {
-            (true, _) => "; keys or mode changed: every session begins anew",
-            (false, true) => "; every session begins anew",
+            (true, _) => "; keys or mode changed: every session restarts",
+            (false, true) => "; every session restarts",
             (false, false) => "",
         };
         self.log(Level::Notice, format!("new configuration in force{peers}{shares}{all}"));
@@ -174,7 +174,7 @@ impl<F: Fs> Node<F> {
             let trouble = if section.is_some_and(disabled) {
                 Trouble::DisabledHere
             } else {
-                Trouble::EndedHere("the session begins anew under another configuration")
+                Trouble::EndedHere("the session restarts with the new configuration")
             };
             self.disconnect(now, id, trouble);
         }
@@ -274,7 +274,7 @@ impl<F: Fs> Node<F> {
         if share.detect.moved {
             self.cx.log(
                 Level::Notice,
-                format!("share {name}: its directory is another than before: what is not as it was there gives way to the other nodes' state"),
+                format!("share {name}: the directory changed: files that differ from the last known state are replaced by the peers' versions"),
             );
         }
         share.paused = self.cx.pause_of_share(&name).is_some();
@@ -348,7 +348,7 @@ impl<F: Fs> Node<F> {
                 let dir = escape::escape(share.settings.dir.as_os_str().as_bytes());
                 self.cx.log(
                     Level::Error,
-                    format!("share {name}: a batch that was interrupted in {dir} cannot be completed there any more"),
+                    format!("share {name}: an interrupted batch in {dir} can no longer be completed"),
                 );
                 self.cx.store.change(Change::Landed(name.clone()));
             }

@@ -13,7 +13,7 @@ impl<F: Fs> Node<F> {
         let Some(link) = self.peers.links.get_mut(&id) else { return };
         let sends = link.exchanges.get(name).is_some_and(|exchange| exchange.offers != Offers::Nothing);
         if !sends {
-            self.misbehaved(now, id, format!("a request in the share {name}, which it has no part in"));
+            self.misbehaved(now, id, format!("a request in the share {name}, in which it does not take part"));
             return;
         }
         if link.serving.len() + pieces.len() > limits::SERVE_MAX {

@@ -15,10 +15,10 @@ impl<F: Fs> Context<F> {
             News::Fresh => {}
             News::Imported { entries } => self.log(Level::Notice, format!("took over the database of owsync 1.x with {entries} paths")),
             News::Damaged { aside, why } => {
-                self.log(Level::Error, format!("the database was damaged ({why}) and is kept as {aside}: this node goes on as one without a past, which loses nothing"));
+                self.log(Level::Error, format!("the database was damaged ({why}) and is kept as {aside}: continuing with an empty database; no file is lost"));
             }
-            News::DroppedLines { bytes } => self.log(Level::Warning, format!("the last {bytes} bytes of the journal were not whole and were dropped: what they said is found again")),
-            News::SetBack => self.log(Level::Warning, "the database was restored from a backup or copied: it goes on under a new state id".into()),
+            News::DroppedLines { bytes } => self.log(Level::Warning, format!("the last {bytes} bytes of the journal were incomplete and were dropped: their changes are detected again")),
+            News::SetBack => self.log(Level::Warning, "the database was restored from a backup or copied: continuing with a new state id".into()),
         }
     }
 }

@@ -29,11 +29,10 @@ use crate::store::state::{KnownPeer, Owed, Pause, ShareState};
 const EVENTS_LISTED: usize = 20;
 
 /// Why nothing is known of a node that connects by itself, and what to do.
-pub(crate) const AWAY: &str =
-    "not connected: it dials this node by itself; if it is gone for good, run `owsync peers forget`";
+pub(crate) const AWAY: &str = "not connected: this node has no address for it and waits for its connection; if it is gone for good, run `owsync peers forget`";
 
 /// Why a configured peer is not dialled, and what to do.
-const FORGOTTEN: &str = "forgotten by a user: remove its section from the configuration, or invite it anew";
+const FORGOTTEN: &str = "forgotten by the user: remove its section from the configuration, or invite it again";
 
 impl<F: Fs> Node<F> {
     /// Whoever was met, is not configured and not here: its state still counts for deletions.

@@ -130,14 +130,14 @@ impl Verdict {
         if self.left_out.total() > 0 {
             clauses.push(self.left_out.to_string());
         }
-        clauses.extend(self.behind.iter().take(3).map(|(peer, node)| format!("{node}, behind {peer}, is not")));
+        clauses.extend(self.behind.iter().take(3).map(|(peer, node)| format!("{node}, behind {peer}, is not in sync")));
         if self.behind.len() > 3 {
-            clauses.push(format!("nor are {} more nodes behind peers", self.behind.len() - 3));
+            clauses.push(format!("{} more nodes behind peers are not in sync", self.behind.len() - 3));
         }
         if !self.turned_away.is_empty() {
             let names = few(self.turned_away.iter().cloned());
             let most = self.max_sessions;
-            clauses.push(format!("turned away, because {most} sessions are open (max_sessions): {names}"));
+            clauses.push(format!("refused, because {most} sessions are open (max_sessions): {names}"));
         }
         clauses
     }
@@ -378,7 +378,7 @@ impl<F: Fs> Node<F> {
             let text =
                 format!("run {} is awaiting confirmation and will be rolled back unless {from} responds", trial.run);
             if trial.first {
-                let text = format!("first sync: applied, and {from} is being asked whether it can still be reached");
+                let text = format!("first sync: applied; waiting for a response of {from}");
                 return Some(Gap::new(Urgency::Unconfirmed, "first_sync", text).moving(true));
             }
             return Some(Gap::new(Urgency::Unconfirmed, "unconfirmed", text).moving(true));
@@ -452,13 +452,12 @@ impl<F: Fs> Node<F> {
         let share = self.shares.get(name)?;
         let node = self.peers.links.get(&id)?.node?;
         if exchange.full {
-            let text = "as many of its changes are pending here as are kept for one peer; no more are received until some \
-                        are resolved";
+            let text = "the limit of pending changes of one peer is reached here; no more are received until some are resolved";
             return Some(Gap::new(Urgency::Cause, "full", text));
         }
         if exchange.full_there {
-            let text = "as many changes are pending there as are kept for one peer; it receives no more until some are \
-                        resolved there";
+            let text =
+                "the limit of pending changes is reached there; it receives no more until some are resolved there";
             return Some(Gap::new(Urgency::Cause, "full_there", text));
         }
         if exchange.late {

@@ -257,7 +257,7 @@ not needed if only one is waiting",
     Op {
         name: "reject",
         command: Some("reject"),
-        help: "reject a held share or held paths, and keep or take back the state of the other nodes",
+        help: "reject a held share or held paths, and keep or restore the state of the other nodes",
         detail: "",
         access: Access::User,
         arguments: &[HELD, DRY_RUN, SHARE],

@@ -1,27 +1,27 @@
-//! The stream's outer form: prefaces, records and alerts.
+//! Prefaces, records and alerts: the outer form of the stream.
 
 use crate::model::limits;
 
 /// Length of a preface, in bytes.
 pub const PREFACE: usize = 8;
 
-/// How a side speaks, by its preface.
+/// The mode of a side, by its preface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preface {
     /// Noise handshake, form 1.
     Encrypted,
     /// No handshake.
     Plain,
-    /// Some later form of owsync.
+    /// A later form of owsync.
     Unknown,
     /// The C program: a frame length instead of a preface.
     Predecessor,
-    /// No owsync at all.
+    /// Not owsync.
     Foreign,
 }
 
 impl Preface {
-    /// The bytes that open a stream of this form, and are the handshake's prologue.
+    /// The bytes that open a stream of this form, and are the prologue of the handshake.
     pub fn bytes(encrypted: bool) -> &'static [u8; PREFACE] {
         if encrypted { b"owsyncE1" } else { b"owsyncP1" }
     }
@@ -45,10 +45,10 @@ impl Preface {
     }
 }
 
-/// Why a side ends a handshake, in clear: one byte, in a record of its own.
+/// Why a side ends a handshake, unencrypted: one byte, in a record of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alert {
-    /// The first message could not be read: another key.
+    /// The first message could not be read: a different key.
     KeyRefused,
     /// This side runs in plain mode.
     PlainMode,
@@ -56,7 +56,7 @@ pub enum Alert {
     EncryptedMode,
     /// Too many sessions.
     Full,
-    /// Connections from this address are not taken.
+    /// Connections from this address are not accepted.
     NotConfigured,
     /// The handshake's form is not known.
     UnknownForm,
@@ -106,7 +106,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// Takes in what was read.
+    /// Adds received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.start > 0 {
             self.bytes.drain(..self.start);
@@ -115,12 +115,12 @@ impl Received {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Everything not used yet.
+    /// All unused bytes.
     pub fn rest(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// Uses up `count` bytes, which must be there.
+    /// Skips `count` bytes, which must be there.
     pub fn skip(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
     }

@@ -1,6 +1,6 @@
-//! The Noise handshake: who knocks has the key, who speaks has an identity.
+//! The Noise handshake: proves that a side has the key, and which identity it has.
 //!
-//! `snow` does the cryptography; this module gives it its inputs. Randomness arrives as an argument, so a session can be
+//! `snow` does the cryptography; this module gives it its inputs. Randomness is passed in, so a session can be
 //! simulated from a seed: a session draws exactly one ephemeral key, and asking for more is an error, never a repeat.
 
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -31,7 +31,7 @@ impl Random for OneDraw {
     }
 }
 
-/// snow's own primitives, with our randomness.
+/// snow's own primitives, with the session's randomness.
 struct Resolver(Zeroizing<[u8; 32]>);
 
 impl CryptoResolver for Resolver {
@@ -92,10 +92,10 @@ impl Handshake {
         Ok(message)
     }
 
-    /// Takes the other side's next message.
+    /// Reads the other side's next message.
     ///
     /// # Errors
-    /// When it does not fit: another key, or not a handshake at all.
+    /// When it does not fit: a different key, or not a handshake at all.
     pub fn read(&mut self, message: &[u8]) -> Result<(), snow::Error> {
         self.0.read_message(message, &mut [0; limits::HANDSHAKE_MAX]).map(|_| ())
     }

@@ -1,7 +1,7 @@
-//! Messages: what two nodes say to each other once they may.
+//! Messages: everything that two nodes exchange after the handshake.
 //!
-//! [`Message`] is what the node works with; the `Wire*` types are its only form on the wire, with explicit conversions
-//! both ways. Decoding checks every bound before anything is believed: a message that decodes is well-formed, and one
+//! [`Message`] is the form that the node uses; the `Wire*` types are its only form on the wire, with explicit conversions
+//! both ways. Decoding checks every bound: a message that decodes is well-formed, and one
 //! that does not is the peer's fault, with the reason named. Unknown types and unknown fields are skipped.
 
 mod around;
@@ -38,44 +38,44 @@ pub use introduce::{Introduced, Introduction};
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
-    /// Who I am and what I have.
+    /// Identity, clock and shares of the sender.
     Hello(Hello),
     /// The session ends, for this reason.
     Bye(Bye),
-    /// Send what changed in a share since a sequence of a state.
+    /// Requests what changed in a share since a sequence of a state.
     Want {
         /// The share.
         share: ShareName,
         /// The life of the database that the sequence belongs to.
         state: StateId,
-        /// Everything above it is wanted.
+        /// Everything above it is requested.
         since: u64,
         /// Which Want of this session it is: every Index says which it answers.
         round: u32,
     },
     /// Entries of a share.
     Index(IndexPart),
-    /// Content is wanted.
+    /// Requests content.
     Request {
         /// The share.
         share: ShareName,
-        /// What of it.
+        /// The requested pieces.
         pieces: Vec<Piece>,
     },
     /// Content, as requested.
     Data(Vec<Chunk>),
-    /// Requested content that cannot be supplied.
+    /// Requested content that cannot be sent.
     Unavailable {
         /// The request.
         id: u32,
         /// Why.
         reason: Reason,
     },
-    /// How far the sender has come with what the receiver offered.
+    /// How far the sender has applied the receiver's offers.
     Progress(Progress),
-    /// Are you there?
+    /// Requests a Pong.
     Ping(WallTime),
-    /// I am.
+    /// Answers a Ping.
     Pong(WallTime),
     /// A share is held, or no longer.
     ShareNews {
@@ -84,7 +84,7 @@ pub enum Message {
         /// Why it is held; `None`: it is not.
         held: Option<String>,
     },
-    /// What does the receiver have at these paths? Nothing follows from it but the answer.
+    /// Asks which entries the receiver has at these paths. Only the answer follows from it.
     Ask {
         /// The sender's number for it.
         id: u32,
@@ -93,18 +93,18 @@ pub enum Message {
         /// The paths; at most [`limits::ASK_PATHS`](crate::model::limits::ASK_PATHS).
         paths: Vec<RelPath>,
     },
-    /// The answer to Ask, or part of it. What it does not name, the sender does not have, or does not show.
+    /// The answer to Ask, or part of it. The sender does not have, or does not show, paths that it does not name.
     Tell {
         /// The number of the Ask.
         id: u32,
         /// Nothing more follows.
         last: bool,
-        /// What it has.
+        /// The entries.
         entries: Vec<Offer>,
     },
-    /// Who belongs to the cluster, as far as the sender vouches for it.
+    /// The members of the cluster for which the sender vouches.
     Introduce(Introduction),
-    /// Which of the sender's other peers are not in sync with it; replaces what it said before.
+    /// Which of the sender's other peers are not in sync with it; replaces the previous message.
     Around(Vec<Around>),
     /// A type of a later version.
     Unknown(u8),
@@ -115,7 +115,7 @@ pub enum Message {
 pub struct Hello {
     /// Lowest and highest version of the message layer.
     pub versions: (u16, u16),
-    /// What people call the node.
+    /// The name of the node.
     pub name: String,
     /// Its clock.
     pub wall: WallTime,
@@ -125,7 +125,7 @@ pub struct Hello {
     pub rank: u8,
     /// The life of its database.
     pub state: StateId,
-    /// It lets a person decide at first contact.
+    /// Its `first_sync` is `ask`.
     pub asks: bool,
     /// The token of a join text.
     pub token: Option<[u8; 16]>,
@@ -137,7 +137,7 @@ pub struct Hello {
     pub program: String,
     /// The release of its system, where that is known.
     pub release: Option<Release>,
-    /// Random for each start of its program: with it a node recognises itself, and tells itself from a copy.
+    /// Random for each start of the program: with it a node recognises itself, and distinguishes itself from a copy.
     pub instance: u64,
     /// Where it can be reached, best first; at most
     /// [`limits::ADDRESSES_TOLD`](crate::model::limits::ADDRESSES_TOLD).
@@ -159,16 +159,16 @@ pub struct ShareHello {
     pub patterns: Option<Patterns>,
     /// Why it is held.
     pub held: Option<String>,
-    /// Its packages cross only between systems of one release series.
+    /// Its packages are exchanged only between systems of one release series.
     pub release_guard: bool,
 }
 
 /// The patterns of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Patterns {
-    /// What it holds.
+    /// The includes.
     pub include: Vec<Vec<u8>>,
-    /// What of that it does not hold.
+    /// The excludes.
     pub exclude: Vec<Vec<u8>>,
 }
 
@@ -182,9 +182,9 @@ impl Patterns {
 /// A node that is not in sync with a peer of the sender's, or with the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Around {
-    /// What the node that is connected with it calls it.
+    /// Its name at the node that is connected with it.
     pub name: String,
-    /// Its id, where it was met.
+    /// Its id, where it was connected before.
     pub node: Option<NodeId>,
     /// Why it is not in sync: a word.
     pub reason: String,
@@ -197,13 +197,13 @@ pub struct Around {
 pub struct IndexPart {
     /// The share.
     pub share: ShareName,
-    /// The Want that it answers: what answers an earlier one is under way by mistake.
+    /// The Want that it answers: an answer to an earlier one is outdated.
     pub round: u32,
     /// The sender's clock.
     pub wall: WallTime,
-    /// With this message the receiver has heard everything up to this sequence.
+    /// With this message the receiver has received everything up to this sequence.
     pub upto: u64,
-    /// There is nothing more for now: the catch-up that a Want began has ended, and so has every batch.
+    /// Nothing more follows for now: the catch-up that a Want began has ended, and so has every batch.
     pub last: bool,
     /// The entries, by ascending sequence.
     pub entries: Vec<Offer>,
@@ -224,14 +224,14 @@ pub struct Offer {
     pub approved: bool,
 }
 
-/// A piece of content that is wanted.
+/// A requested piece of content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piece {
     /// The receiver's number for it.
     pub id: u32,
     /// Where the sender has it.
     pub path: RelPath,
-    /// Which content it must still be.
+    /// The content that it must still be.
     pub digest: Digest,
     /// From this byte.
     pub offset: u64,
@@ -250,12 +250,12 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
-/// How far a receiver has come.
+/// How far a receiver has applied a sender's changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// The share.
     pub share: ShareName,
-    /// It has heard everything up to here.
+    /// It has received everything up to here.
     pub heard: u64,
     /// Everything up to here was applied, or needed no change.
     pub applied: u64,
@@ -275,7 +275,7 @@ pub struct Progress {
     pub full: bool,
 }
 
-/// Why bytes are no message of this protocol: the peer's fault.
+/// Why bytes are not a message of this protocol: the peer's fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadMessage(pub String);
 
@@ -422,7 +422,7 @@ fn put<T: Encode<()>>(bytes: &mut Vec<u8>, number: u8, body: &T) {
 fn take<'b, T: Decode<'b, ()>>(name: &str, body: &'b [u8]) -> Result<T, BadMessage> {
     let mut decoder = minicbor::Decoder::new(body);
     let value = decoder.decode().map_err(|error| BadMessage(format!("malformed {name}: {error}")))?;
-    // What follows the body would be read by nobody: a sender that puts something there means something else.
+    // Trailing bytes would be ignored: a sender that puts something there means something different.
     if decoder.position() == body.len() {
         Ok(value)
     } else {

@@ -1,11 +1,11 @@
-//! How sessions are secured.
+//! Modes: how sessions are secured.
 
 use crate::model::Key;
 
 /// How a session is secured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// Not at all.
+    /// Plain mode: not at all.
     Plain,
     /// There is no session: a key is needed, and this node has none.
     Closed,
@@ -25,8 +25,8 @@ impl Mode {
         }
     }
 
-    /// Whether everybody who could open a session in this mode still can in `next`, under the same identity of this node:
-    /// then the sessions that stand need not end.
+    /// Whether every node that could open a session in this mode still can in `next`, under the same identity of this node:
+    /// then the open sessions need not end.
     pub fn is_included_in(&self, next: &Mode) -> bool {
         match (self, next) {
             (Mode::Plain, Mode::Plain) => true,
@@ -47,7 +47,7 @@ impl Mode {
 pub struct Credentials {
     /// The cluster's key.
     pub key: Key,
-    /// A second key: tried on what the first cannot read.
+    /// A second key: tried when the first one fails.
     pub previous: Option<Key>,
     /// This node's private key.
     pub identity: Key,

@@ -1,6 +1,6 @@
-//! One connection's state machine, without the connection.
+//! The state machine of one connection, without the connection.
 //!
-//! [`Session`] holds no socket and no clock. Whoever has the connection calls, in any order:
+//! [`Session`] has no socket and no clock. The owner of the connection calls, in any order:
 //! - [`handle_bytes`](Session::handle_bytes) with what was read,
 //! - [`handle_end`](Session::handle_end) when the other side closed,
 //! - [`handle_timeout`](Session::handle_timeout) when [`poll_timeout`](Session::poll_timeout) has come,
@@ -20,15 +20,15 @@ use crate::proto::message::{BadMessage, Bye, ByeCode, Message};
 
 pub use crate::proto::mode::{Credentials, Mode};
 
-/// What a session has to say to its owner.
+/// What a session reports to its owner.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// The other side holds the key; this is its identity (`None` in plain mode).
+    /// The other side has the key; this is its identity (`None` in plain mode).
     Open {
         /// Its public key.
         public_key: Option<[u8; 32]>,
     },
-    /// It said this.
+    /// A message arrived.
     Message(Message),
     /// The session is over.
     Ended(Trouble),
@@ -57,7 +57,7 @@ pub struct Session {
     #[cfg(feature = "encryption")]
     ephemeral: zeroize::Zeroizing<[u8; 32]>,
     state: State,
-    /// A dialled session's handshake, begun before the other side's preface has come.
+    /// A dialled session's handshake, begun before the other side's preface arrived.
     #[cfg(feature = "encryption")]
     begun: Option<Box<Handshake>>,
     /// The first message of an answered handshake fitted, and the second was sent.
@@ -72,7 +72,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that this side opens. `with_previous`: knock with the second key, because the first was refused.
+    /// A session that this side opens. `with_previous`: use the second key, because the first was refused.
     pub fn dial(now: Monotonic, mode: Mode, with_previous: bool, ephemeral: [u8; 32]) -> Session {
         let mut session = Session::new(now, mode, true, ephemeral);
         session.transmit.extend_from_slice(Preface::bytes(session.mode.is_encrypted()));
@@ -151,7 +151,7 @@ impl Session {
         self.end(Trouble::Closed);
     }
 
-    /// The time has come that [`Session::poll_timeout`] named.
+    /// To be called at the time that [`Session::poll_timeout`] named.
     pub fn handle_timeout(&mut self, now: Monotonic) {
         if now >= self.deadline {
             self.deadline = Monotonic::NEVER;
@@ -180,9 +180,9 @@ impl Session {
         }
     }
 
-    /// Sends a message; before the session is open, or after its end, it goes nowhere.
+    /// Sends a message; before the session is open, and after its end, it is dropped.
     ///
-    /// A message above [`limits::MESSAGE_MAX`] ends the session: whoever makes messages bounds them, and what was missed
+    /// A message above [`limits::MESSAGE_MAX`] ends the session: the code that builds messages bounds them, and a missing bound
     /// there costs one session and not the daemon.
     pub fn send(&mut self, message: &Message) {
         let State::Open(seal) = &mut self.state else { return };
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    /// Ends a session that has not begun, telling the other side why in clear.
+    /// Ends a session that has not begun, with an alert to the other side.
     pub fn refuse(&mut self, alert: Alert, trouble: Trouble) {
         if !self.dialled {
             self.transmit.extend_from_slice(Preface::bytes(self.mode.is_encrypted()));
@@ -240,7 +240,7 @@ impl Session {
         let encrypted = self.mode.is_encrypted();
         match preface {
             Preface::Predecessor => self.end(Trouble::Predecessor),
-            Preface::Foreign => self.end(Trouble::Misbehaved("it does not speak owsync".into())),
+            Preface::Foreign => self.end(Trouble::Misbehaved("it is not owsync".into())),
             Preface::Unknown if self.dialled => self.end(Trouble::Version { min: 0, max: 0 }),
             Preface::Unknown => self.refuse(Alert::UnknownForm, Trouble::Version { min: 0, max: 0 }),
             Preface::Plain if encrypted && self.dialled => self.end(Trouble::PlainThere),
@@ -255,7 +255,7 @@ impl Session {
         true
     }
 
-    /// The other side's preface fits ours.
+    /// The other side's preface fits this side's.
     fn begin(&mut self) {
         match &self.mode {
             Mode::Plain => {
@@ -297,7 +297,7 @@ impl Session {
         let State::Handshake(handshake) = &mut self.state else { return false };
         let mut read = handshake.read(&record);
         if read.is_err() && !self.dialled {
-            // The first message with another key: perhaps the second one. A failed handshake is of no further use.
+            // The first message was made with a different key: perhaps the second one. A failed handshake is of no further use.
             if let Mode::Encrypted(Credentials { previous: Some(previous), identity, .. }) = &self.mode {
                 let mut second = Handshake::new(false, previous, identity, &self.ephemeral);
                 read = second.read(&record);
@@ -305,7 +305,7 @@ impl Session {
             }
         }
         if read.is_err() {
-            // Only the first message proves the key; whoever fails later has it and is broken otherwise.
+            // Only the first message proves the key; a side that fails later has the key and a different fault.
             if self.dialled || self.replied {
                 self.end(Trouble::Misbehaved("a handshake that does not fit".into()));
             } else {
@@ -348,7 +348,7 @@ impl Session {
         };
         let decoded = match seal {
             Seal::Plain if record.len() == 1 => {
-                // No message is that short: the other side refuses in clear.
+                // No message is that short: it is an alert.
                 let alert = Alert::from_code(record[0]);
                 self.end(trouble_of(alert));
                 return false;
@@ -370,7 +370,7 @@ impl Session {
                 true
             }
             Err(BadMessage(how)) => {
-                // It should know as well: perhaps it is a version that means something by this.
+                // The other side is informed as well: perhaps its version means something by this.
                 self.send(&Message::Bye(Bye {
                     code: ByeCode::Misbehaved,
                     number: 0,

@@ -1,4 +1,4 @@
-//! Which paths a share holds: globs over bytes.
+//! Filters of shares: which paths a share contains, by globs over bytes.
 //!
 //! Excludes come first and are final, then at least one include must match; no include matches nothing. `*` matches any
 //! bytes, also `/`; `?` one byte; `[a-z]`, `[!a-z]` and `[^a-z]` one byte of, or outside, a set; a backslash takes the
@@ -33,9 +33,9 @@ impl Filter {
         Filter { include, exclude: trimmed(exclude), reserved: reserved.to_vec(), ways }
     }
 
-    /// Whether the share holds `path` as something of this kind: as [`Filter::holds`], and a directory also where an
-    /// include names something in it, as `vpn` for `vpn/*.conf`. Its mode and owner protect what is in it, so they travel
-    /// with it; whatever else is in it does not. A tombstone may be one of such a directory.
+    /// Whether the share contains `path` as something of this kind: as [`Filter::holds`], and a directory also where an
+    /// include names something in it, as `vpn` for `vpn/*.conf`. Its mode and owner protect its contents, so they are synced
+    /// too; other files in it are not. A tombstone may be one of such a directory.
     pub fn holds_as(&self, path: &RelPath, kind: Kind) -> bool {
         let is_way = || match kind {
             Kind::Dir | Kind::Tombstone => self.ways.iter().any(|way| matches(way, path.as_bytes())),
@@ -44,7 +44,7 @@ impl Filter {
         self.holds(path) || (is_way() && !self.excludes(path))
     }
 
-    /// The includes that match none of these paths, so that a mistake in one can be seen.
+    /// The includes that match none of these paths, so that a mistake in one is reported.
     pub fn idle_includes<'a>(&'a self, index: &'a Index) -> impl Iterator<Item = &'a [u8]> {
         self.include.iter().map(Vec::as_slice).filter(|pattern| {
             let literal = literal_prefix(pattern);
@@ -52,19 +52,19 @@ impl Filter {
             if let (Ok(path), true) = (RelPath::parse(pattern), literal.len() == pattern.len()) {
                 return !index.get(&path).is_some_and(live) && !index.below(&path).any(|(_, record)| live(record));
             }
-            // What a pattern matches begins with its literal part, so few paths need more than a glance.
+            // Everything that a pattern matches begins with its literal part, so few paths need the full match.
             let pattern = [pattern.to_vec()];
             let fits = |path: &RelPath| path.as_bytes().starts_with(literal) && covers_any(&pattern, path);
             !index.iter().any(|(path, record)| live(record) && fits(path))
         })
     }
 
-    /// Whether the share holds `path`.
+    /// Whether the share contains `path`.
     pub fn holds(&self, path: &RelPath) -> bool {
         !self.excludes(path) && covers_any(&self.include, path)
     }
 
-    /// Whether the share may hold something below the directory `dir`, so that a scan must look there.
+    /// Whether the share may contain something below the directory `dir`, so that a scan must read it.
     pub fn may_hold_below(&self, dir: &RelPath) -> bool {
         if self.excludes(dir) {
             return false;
@@ -85,12 +85,12 @@ impl Filter {
         self.include.is_empty()
     }
 
-    /// Whether `path` is a name of owsync's or libuci's own, which no status needs to mention.
+    /// Whether `path` is a name of owsync's or libuci's own, which status does not list.
     pub fn is_reserved(&self, path: &RelPath) -> bool {
         reserved::is_temporary(path) || self.reserved.iter().any(|reserved| reserved.covers(path))
     }
 
-    /// A digest of everything that decides: equal digests hold the same paths.
+    /// A digest of everything that decides: equal digests contain the same paths.
     pub fn digest(&self) -> Digest {
         let mut hasher = Hasher::new();
         for list in [&self.include, &self.exclude] {
@@ -158,18 +158,18 @@ fn literal_prefix(pattern: &[u8]) -> &[u8] {
     &pattern[..end.unwrap_or(pattern.len())]
 }
 
-/// What is wrong with the form of a pattern.
+/// Faults in the form of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// It can never match what was meant: taking it would leave out, or send, something else than the user believes.
+    /// It can never match as intended: it would leave out, or send, something else than the user believes.
     Wrong(String),
     /// It may be right, and is more likely a mistake.
     Odd(String),
 }
 
-/// What is wrong with a pattern by its form alone, if something is; the text follows the pattern, and says what is right.
+/// What is wrong with a pattern by its form alone, if anything; the text follows the pattern, and says what is right.
 ///
-/// A backslash before the character in question says that it is meant, and is part of the name.
+/// A backslash before the character in question makes it part of the name.
 pub fn doubt(pattern: &[u8]) -> Option<Doubt> {
     let wrong = |text: &str| Some(Doubt::Wrong(text.into()));
     if pattern.is_empty() {
@@ -280,7 +280,7 @@ pub enum Absolute {
 /// Whether a pattern that begins with a slash is an absolute path, in a share with this root; `None` where the slash only
 /// says that the pattern begins at the root of the share.
 pub fn absolute(pattern: &[u8], root: &[u8]) -> Option<Absolute> {
-    /// Directories of every Linux: whoever writes one of these at the start means the machine's.
+    /// Directories of every Linux: a pattern that begins with one of these means the machine's directory.
     const TOP: [&[u8]; 22] = [
         b"bin", b"boot", b"dev", b"etc", b"home", b"lib", b"lib64", b"media", b"mnt", b"opt", b"overlay", b"proc",
         b"rom", b"root", b"run", b"sbin", b"srv", b"sys", b"tmp", b"usr", b"var", b"www",
@@ -326,8 +326,8 @@ fn tidied(pattern: &[u8]) -> Vec<u8> {
     kept.join(&b'/')
 }
 
-/// Where the set that begins at `pattern[p]` ends, after its `]`, and whether a range in it is empty; `None` when it never
-/// ends.
+/// The position after the `]` of the set that begins at `pattern[p]`, and whether a range in it is empty; `None` when it
+/// is not closed.
 fn set_end(pattern: &[u8], mut p: usize) -> Option<(usize, bool)> {
     let (_, end) = match_set(pattern, p, 0)?;
     let mut empty = false;
@@ -342,7 +342,7 @@ fn set_end(pattern: &[u8], mut p: usize) -> Option<(usize, bool)> {
     Some((end, empty))
 }
 
-/// The patterns that braces were meant to be, as a list for people.
+/// The patterns that the braces stand for, as a list for users.
 fn expanded(pattern: &[u8], open: usize, close: usize) -> String {
     let one = |part: &[u8]| {
         let whole = [&pattern[..open], part.trim_ascii(), &pattern[close + 1..]].concat();
@@ -373,7 +373,7 @@ mod tests {
         assert!(!filter(&["d/*"], &[]).holds(&p("d")));
     }
 
-    /// The lines of `patterns.txt`, which LuCI's tests read too: what is to be found of a pattern, the pattern, what is meant.
+    /// The lines of `patterns.txt`, which LuCI's tests read too: the expected finding, the pattern, the right form.
     fn table() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
         let lines = include_str!("patterns.txt").lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| {
@@ -382,7 +382,7 @@ mod tests {
         })
     }
 
-    /// F99: patterns that can never match as they are written were taken without a word.
+    /// F99: patterns that can never match as they are written were accepted.
     #[test]
     fn a_pattern_that_cannot_be_meant_is_named_with_what_is() {
         for (kind, pattern, meant) in table() {
@@ -420,7 +420,7 @@ mod tests {
         assert_eq!(absolute(b"/etc/passwd", b"/"), None);
     }
 
-    /// F103: the directory of `vpn/*.conf` was made with another mode than it has.
+    /// F103: the directory of `vpn/*.conf` was created with a different mode.
     #[test]
     fn a_directory_on_the_way_to_an_include_is_held_and_nothing_else_in_it() {
         let f = filter(&["vpn/*.conf", "a/b/c", "ssl/*/cert", "*.key", "*/x", "plain"], &["a/b"]);

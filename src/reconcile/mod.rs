@@ -1,11 +1,11 @@
 //! Merge decisions: pure, total, and the same on every node.
 //!
-//! [`reconcile`] takes what this node knows of one path and what a peer offers, and says what both must agree on. It
+//! [`reconcile`] takes this node's entry of one path and a peer's, and returns what both must agree on. It
 //! cannot fail and cannot act. The whole table is one function; `tests/reconcile.rs` checks its laws over generated and
 //! exhaustive small spaces: both sides decide alike, a fixpoint is reached, no content is lost unseen.
 //!
-//! [`safety`] looks at what a batch of such decisions would do to a share, and lets it go on, or not. [`filter`] says
-//! which paths a share holds.
+//! [`safety`] checks what a batch of such decisions would do to a share, and approves or holds it. [`filter`] says
+//! which paths a share contains.
 
 pub mod filter;
 pub mod safety;
@@ -18,15 +18,15 @@ use crate::model::settings::FirstSync;
 use crate::model::{Entry, Lost, LostBy, Stamp, StateId, Version, WallTime, limits};
 pub use verdict::{FirstContact, Loser, Source, Verdict};
 
-/// Decides what this node must come to when it has `local` and a peer offers `remote`.
+/// Decides which entry this node must have after it has `local` and a peer offers `remote`.
 pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -> Verdict {
     let no_say = |entry: &Entry| !entry.is_live() && entry.version.is_unversioned();
     if no_say(remote) {
-        // A node without a past no longer has what it once showed. That takes nothing from anybody.
+        // A new node no longer has what it once offered. Nothing is lost by that.
         return Verdict::Known;
     }
     let Some(local) = local.filter(|local| !no_say(local)) else {
-        // Nothing is known here, so nothing can be lost. A tombstone is taken too: it must be relayed.
+        // Nothing is known here, so nothing can be lost. A tombstone is applied too: it must be relayed.
         return Verdict::Agree { entry: remote.clone(), source: Source::There, loser: None, set_back: false };
     };
     let same_content = local.same_content(remote);
@@ -41,12 +41,12 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
             }
         }
         Some(Ordering::Less) if same_content => {
-            // The peer's entry includes ours; only times, mode, owner or the version itself may be new.
+            // The peer's entry includes this node's; only times, mode, owner or the version itself may be new.
             agree_here(remote.clone())
         }
         Some(Ordering::Less) => {
-            // The peer's entry includes ours, and its content is another. An unversioned file had no claim, and what
-            // lost a conflict on the way was not seen by whoever wrote the peer's.
+            // The peer's entry includes this node's, and the content differs. An unversioned file had no claim, and what
+            // lost a conflict on the way was not seen by the author of the peer's entry.
             let loser = if local.version.is_unversioned() {
                 Loser::FirstContact
             } else {
@@ -61,7 +61,7 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
         }
         Some(Ordering::Equal) | None if same_content => {
             // Neither includes the other and the bytes are the same: the conflict order decides the other fields, on
-            // both sides alike, and nobody needs to hear of it.
+            // both sides alike, and no report is needed.
             let remote_stays = remote.conflict_order(local) == Ordering::Greater;
             agree_here(if remote_stays { joined(remote, local) } else { joined(local, remote) })
         }
@@ -69,7 +69,7 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
     }
 }
 
-/// Decides between two contents of which neither includes the other.
+/// Decides between two contents whose versions do not include each other.
 fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Verdict {
     let set_back = !local.version.is_unversioned() && local.version == remote.version;
     let unversioned = local.version.is_unversioned() && remote.version.is_unversioned();
@@ -86,11 +86,11 @@ fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Ve
         _ => remote.conflict_order(local) == Ordering::Greater,
     };
     if unversioned && !remote_wins {
-        // The peer decides alike and takes ours.
+        // The peer decides alike and takes this node's entry.
         return Verdict::Known;
     }
     let (winner, other) = if remote_wins { (remote, local) } else { (local, remote) };
-    // No increment: whoever hears of both comes to this same entry, in whatever order.
+    // No increment: every node that receives both gets this same entry, in any order.
     let mut entry = joined(winner, other);
     let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
     let told = entry.lost.iter().flat_map(|lost| lost.edits.pairs().iter().copied());
@@ -108,8 +108,8 @@ fn agree_here(entry: Entry) -> Verdict {
     Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
 }
 
-/// The entry that stays, under a version that includes both, stamped no earlier than either, telling of every edit of
-/// either that gave way.
+/// The kept entry, under a version that includes both, with a stamp not earlier than either, and with every edit of
+/// either that lost.
 fn joined(stays: &Entry, other: &Entry) -> Entry {
     let both = || [stays, other].into_iter().filter_map(|entry| entry.lost.as_ref());
     let by = both().map(|lost| lost.by).max().unwrap_or(LostBy::Conflict);
@@ -122,7 +122,7 @@ fn joined(stays: &Entry, other: &Entry) -> Entry {
     }
 }
 
-/// The lost edits that an entry tells of: the latest [`limits::LOST_IDS`] of `pairs`.
+/// The lost edits that an entry lists: the latest [`limits::LOST_IDS`] of `pairs`.
 fn lost(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<Box<Lost>> {
     let mut pairs = Version::from_pairs(pairs).pairs().to_vec();
     pairs.sort_unstable_by_key(|&(id, number)| std::cmp::Reverse((number, id)));
@@ -130,7 +130,7 @@ fn lost(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<Box<L
     (!pairs.is_empty()).then(|| Box::new(Lost { edits: Version::from_pairs(pairs), by }))
 }
 
-/// What an entry that rolls `entry` back tells of as lost: its latest edit, too, whose author did not give it up.
+/// The lost edits of an entry that rolls `entry` back: also its latest edit, whose author did not give it up.
 pub fn rolled_back(entry: &Entry) -> Option<Box<Lost>> {
     let told = entry.lost.as_ref().map(|lost| lost.edits.pairs().to_vec()).unwrap_or_default();
     let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
@@ -149,11 +149,11 @@ pub fn edit_stamp(rank: u8, written: WallTime, now: WallTime, replaced: Option<S
     }
 }
 
-/// What a person decided: `chosen`, as an edit above everything that `seen` says of the path, so that nobody who saw any
-/// of it disagrees. `author` and `number` are whose edit it is, `rank` its rank.
+/// The user's decision: `chosen`, as an edit above everything that `seen` contains of the path, so that no node that saw
+/// any of it disagrees. `author` and `number` identify the edit, `rank` is its rank.
 ///
-/// The edits that were not chosen are told of as lost: whoever has one of them keeps its content, which nobody replaced
-/// knowingly.
+/// The edits that were not chosen are listed as lost: a node that has one of them keeps its content, which was not
+/// replaced knowingly.
 pub fn decided(chosen: &Entry, seen: &[&Entry], author: StateId, number: u64, rank: u8) -> Entry {
     let all = || seen.iter().copied().chain([chosen]);
     let told = all().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.edits.pairs().iter().copied());
@@ -261,7 +261,13 @@ mod tests {
                 ASK,
                 "There Some(FirstContact)",
             ),
-            ("we have a past, they do not", Some(file("x", a, 0, 1)), file("y", &[], 0, 99), ASK, "known"),
+            (
+                "this node is established, the peer is new",
+                Some(file("x", a, 0, 1)),
+                file("y", &[], 0, 99),
+                ASK,
+                "known",
+            ),
             (
                 "we have no past, they deleted it",
                 Some(file("x", &[], 0, 99)),
@@ -301,7 +307,7 @@ mod tests {
                 ASK,
                 "There Some(Unseen(Conflict))",
             ),
-            ("a node without a past no longer has it", Some(file("x", &[], 0, 3)), gone(&[], 0, 9), NEWEST, "known"),
+            ("a new node no longer has it", Some(file("x", &[], 0, 3)), gone(&[], 0, 9), NEWEST, "known"),
             ("it was never here, and is not there any more", None, gone(&[], 0, 9), NEWEST, "known"),
             ("we have no past and deleted it", Some(gone(&[], 0, 9)), file("x", &[], 0, 3), ASK, "There None"),
             (
@@ -330,7 +336,7 @@ mod tests {
 
     #[test]
     fn clocks_do_not_decide_what_versions_decide_f5_f20() {
-        // A's clock is 40 s behind, and the file it replaces lies in the future: its edit still wins.
+        // A's clock is 40 s behind, and the file that it replaces is dated in the future: its edit still wins.
         let seen = file("old", &[(2, 1)], 1, 9_999_999);
         let edit = Entry { version: seen.version.edited(StateId(1), 2, 32), ..file("new", &[], 1, 40) };
         assert!(matches!(
@@ -356,14 +362,14 @@ mod tests {
             panic!("conflict")
         };
         assert_eq!(entry.tells_more_than(Some(&winner)), Some(LostBy::Conflict));
-        // The winner is edited before the loser's node hears of anything: it must not take "y" for seen.
+        // The winner is edited before the loser's node receives anything: it must not treat "y" as seen.
         let edit = Entry { version: entry.version.edited(StateId(1), 6, 32), ..file("z", &[], 1, 12) };
         let edit = Entry { lost: entry.lost.clone(), ..edit };
         assert!(matches!(
             reconcile(Some(&loser), &edit, NEWEST),
             Verdict::Agree { loser: Some(Loser::Unseen(LostBy::Conflict)), .. }
         ));
-        // What the loser itself replaced was seen by its author.
+        // The version that the loser itself replaced was seen by its author.
         assert!(matches!(
             reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST),
             Verdict::Agree { loser: Some(Loser::Seen), .. }
@@ -436,7 +442,7 @@ mod tests {
         assert_eq!(decision.version.pairs(), [(StateId(1), 9), (StateId(2), 5), (StateId(3), 2)]);
         assert_eq!(decision.stamp, Stamp { rank: 1, ms: 31 });
         let told = decision.lost.unwrap();
-        // The edit (1, 4) was seen by whoever wrote what was chosen.
+        // The edit (1, 4) was seen by the author of the chosen version.
         assert_eq!((told.edits.pairs(), told.by), (&[(StateId(2), 5), (StateId(9), 1)][..], LostBy::Rejection));
         // Of equal contents none is lost.
         assert_eq!(decided(&mine, &[&file("x", &[(2, 5)], 0, 30)], StateId(1), 9, 1).lost, None);

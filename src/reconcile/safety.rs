@@ -1,7 +1,7 @@
-//! Guards: what a change would do to a share decides whether it may happen without a person.
+//! Guards: whether a change may happen without the user's decision, by its effect on a share.
 //!
-//! [`approve`] is the only door to an [`ApprovedPlan`], and landing takes nothing else. The other functions judge what a
-//! scan found before any of it is recorded or offered. All of them are arithmetic over counts.
+//! Only [`approve`] creates an [`ApprovedPlan`], and nothing else can be applied. The other functions judge the result of
+//! a scan before any of it is recorded or offered. All of them are arithmetic over counts.
 
 use crate::model::reason::{Hold, Reason};
 use crate::model::{Digest, Entry, Map, RelPath, limits};
@@ -12,22 +12,22 @@ use crate::reconcile::{Loser, Source};
 pub struct Step {
     /// The path.
     pub path: RelPath,
-    /// What this node must come to.
+    /// The entry that this node must have.
     pub entry: Entry,
-    /// Where its content lies.
+    /// Where its content is.
     pub source: Source,
-    /// What becomes of what is replaced here.
+    /// What happens to the content that is replaced here.
     pub loser: Option<Loser>,
     /// Equal versions with different entries.
     pub set_back: bool,
-    /// A file or symlink lies here now.
+    /// A file or symlink is here now.
     pub replaces_content: bool,
     /// A user approved this very version where a guard held it.
     pub approved: bool,
 }
 
 impl Step {
-    /// Whether a content goes from this path.
+    /// Whether a content is removed from this path.
     pub fn deletes_content(&self) -> bool {
         self.replaces_content && !self.entry.is_live() && self.source == Source::There
     }
@@ -49,21 +49,21 @@ impl ApprovedPlan {
     }
 }
 
-/// What the guard against mass deletion looks at.
+/// The numbers for the guard against mass deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deletions {
-    /// Files and symlinks that lie here now.
+    /// Files and symlinks that are here now.
     pub live: u64,
-    /// Of those that lay here, how many went within [`limits::DELETE_GUARD_TIME`]: many small steps are one big one.
+    /// Files that were here and were deleted within [`limits::DELETE_GUARD_TIME`]: many small steps are one big one.
     pub lately: u64,
-    /// Of the paths that go now, how many leave a content that is still in the share.
+    /// Deleted paths whose content is still elsewhere in the share.
     pub moved: u64,
     /// The share's `delete_guard`, percent; 0 switches the guard off.
     pub guard: u8,
 }
 
 impl Deletions {
-    /// Whether `gone` more files may go; `known` of the answer counts those that went lately.
+    /// Whether `gone` more files may be deleted; `known` of the answer includes those that were deleted lately.
     pub fn check(self, gone: u64) -> Option<u64> {
         let known = self.live.saturating_add(self.lately);
         let all_gone = gone.saturating_add(self.lately);
@@ -72,10 +72,10 @@ impl Deletions {
     }
 }
 
-/// Lets a batch of a peer land, unless it deletes too much at once.
+/// Approves a peer's batch, unless it deletes too much at once.
 ///
 /// # Errors
-/// [`Reason::MassDeletion`] for the whole batch: a person must look at it.
+/// [`Reason::MassDeletion`] for the whole batch: the user must decide.
 pub fn approve(steps: Vec<Step>, deletions: Deletions, by_person: bool) -> Result<ApprovedPlan, (Reason, Vec<Step>)> {
     let gone = steps.iter().filter(|step| step.deletes_content() && !step.approved).count() as u64;
     match deletions.check(gone.saturating_sub(deletions.moved)) {
@@ -86,13 +86,13 @@ pub fn approve(steps: Vec<Step>, deletions: Deletions, by_person: bool) -> Resul
     }
 }
 
-/// Whether a UCI package with so many sections may not become one with so few unless the user says so: an interrupted
-/// write, a full flash or a power cut leaves such a file, and rarely a person.
+/// Whether a UCI package with so many sections may not become one with so few unless the user approves it: an interrupted
+/// write, a full flash or a power cut leaves such a file, and a user rarely does.
 pub fn loses_sections(had: u32, has: u32) -> bool {
     (has == 0 && had > 0) || (had >= limits::SECTIONS_GUARD && u64::from(has) * 2 < u64::from(had))
 }
 
-/// Contents that went from their paths, and how many of them are found at others: each explains one.
+/// Contents that were removed from their paths, and how many of them are at other paths: each explains one.
 #[derive(Debug, Default)]
 pub struct Missing {
     unexplained: Map<Digest, u64>,
@@ -100,7 +100,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// A path with this content went.
+    /// A path with this content was removed.
     pub fn add(&mut self, digest: Digest) {
         *self.unexplained.get_or_insert(digest, 0) += 1;
     }
@@ -127,28 +127,28 @@ impl Missing {
     }
 }
 
-/// What a scan found, as numbers of files and symlinks.
+/// The result of a scan, as numbers of files and symlinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ScanCounts {
-    /// Known before, and awake.
+    /// Known before, and not asleep.
     pub known: u64,
-    /// Of those, gone from the disk.
+    /// Of those, missing on the disk.
     pub gone: u64,
-    /// Of those, gone from their path only: their content is still in the share. Each content that is there explains one
-    /// path that went.
+    /// Of those, missing at their path only: their content is still in the share. Each content that is there explains one
+    /// missing path.
     pub moved: u64,
-    /// Of those, still there with another content.
+    /// Of those, still there with different content.
     pub changed: u64,
 }
 
 impl ScanCounts {
-    /// Files whose content went as well.
+    /// Files whose content is missing as well.
     pub fn lost(self) -> u64 {
         self.gone.saturating_sub(self.moved)
     }
 }
 
-/// Whether a scan may be recorded: the first guard that says no.
+/// Whether a scan may be recorded: the first guard that refuses it.
 ///
 /// `lately` counts deletions recorded shortly before, `first_since_start` the first scan of this process over a known
 /// share, `set_back` a database that was restored or copied.
@@ -164,10 +164,10 @@ pub fn check_scan(
     let lost = counts.lost();
     if other_mount && gone > 0 {
         // A stick that was pulled, or a partition that did not come up: its mount point looks like an empty share, or
-        // like one where little is left, if a program wrote something there meanwhile.
+        // like one with few files, if a program wrote something there meanwhile.
         return Some(Hold::NotMounted);
     }
-    // Whatever else is there by now: a root that was swapped for another directory may hold files, only not its own.
+    // Whatever else is there now: a root that was replaced by a different directory may contain files, but not the known ones.
     if gone == known && lost > 0 && known >= 2 {
         return Some(Hold::Emptied { known });
     }
@@ -191,28 +191,28 @@ mod tests {
     }
 
     fn code(counts: ScanCounts, other_mount: bool, first: bool, set_back: bool) -> &'static str {
-        check_scan(counts, 50, 0, other_mount, first, set_back).map_or("go on", |hold| hold.code())
+        check_scan(counts, 50, 0, other_mount, first, set_back).map_or("passes", |hold| hold.code())
     }
 
     #[test]
-    fn scans_are_held_where_a_person_must_look_f4() {
+    fn scans_are_held_where_the_user_must_decide_f4() {
         for (found, other_mount, first, set_back, expected) in [
             (counts(50, 50, 0), false, false, false, "emptied"),
             (counts(50, 50, 0), true, false, false, "not_mounted"),
             (counts(50, 1, 0), true, false, false, "not_mounted"),
-            (counts(50, 0, 9), true, false, false, "go on"),
-            (counts(1, 1, 0), false, false, false, "go on"),
+            (counts(50, 0, 9), true, false, false, "passes"),
+            (counts(1, 1, 0), false, false, false, "passes"),
             (counts(2, 2, 0), false, false, false, "emptied"),
-            (counts(20, 10, 0), false, false, false, "go on"),
+            (counts(20, 10, 0), false, false, false, "passes"),
             (counts(20, 11, 0), false, false, false, "mass_deletion"),
-            (counts(12, 9, 0), false, false, false, "go on"),
+            (counts(12, 9, 0), false, false, false, "passes"),
             (counts(10, 4, 5), false, true, false, "replaced"),
-            (counts(10, 4, 4), false, true, false, "go on"),
-            (counts(10, 4, 5), false, false, false, "go on"),
-            (counts(2, 0, 2), false, true, false, "go on"),
+            (counts(10, 4, 4), false, true, false, "passes"),
+            (counts(10, 4, 5), false, false, false, "passes"),
+            (counts(2, 0, 2), false, true, false, "passes"),
             (counts(3, 0, 3), false, true, false, "replaced"),
             (counts(10, 0, 1), false, true, true, "set_back"),
-            (counts(10, 0, 0), false, true, true, "go on"),
+            (counts(10, 0, 0), false, true, true, "passes"),
         ] {
             assert_eq!(
                 code(found, other_mount, first, set_back),

@@ -1,4 +1,4 @@
-//! Former contents: what was overwritten or deleted, and can be brought back.
+//! The history: previous versions that were replaced or deleted and can be restored.
 //!
 //! `owsync.db-history/objects/<digest>` holds the contents, each once, readable by the owner only; `index` lists the
 //! versions, one checked line each, as the journal does. A content enters by moving the replaced file itself where that
@@ -12,7 +12,7 @@
 //! (miniz_oxide 0.8, level 6) leaves 26,117 bytes, 38 %, and LZ4 (lz4_flex 0.11) 38,781, 56 %, for 36 and 7 KiB of binary
 //! (x86-64, "s", LTO). That would let 1 MiB of history hold about 2.6 times as much. On a filesystem of 4 KiB blocks it
 //! saves 5 blocks of 66, because most of these files take one either way; JFFS2 and UBIFS, which most routers have below
-//! /overlay, compress by themselves. And it would cost what this design is made for: a replaced file enters by a rename,
+//! /overlay, compress anyway. And it would cost what this design is made for: a replaced file enters by a rename,
 //! and compressing writes it to flash once more. A history kept on a small filesystem that packs files densely and does
 //! not compress would reopen this; LZ4 would then be the choice.
 
@@ -33,13 +33,13 @@ pub use crate::store::item::Item;
 pub enum Room {
     /// It will be kept.
     Keep,
-    /// It does not fit, and whoever replaced it had seen it: it goes.
+    /// It does not fit, and its replacement was made knowingly: it is not kept.
     LetGo,
     /// It must be kept and there is no room: the path must wait.
     Full,
 }
 
-/// The former versions of one node.
+/// The previous versions of one node.
 pub struct History<R: Root> {
     root: R,
     dir: RelPath,
@@ -51,13 +51,13 @@ pub struct History<R: Root> {
     index_size: u64,
     /// Objects put there since the last flush.
     fresh: Vec<RelPath>,
-    /// The index must be written anew: items were dropped, or a write failed.
+    /// The index must be written again as a whole: items were dropped, or a write failed.
     stale: bool,
     made: bool,
 }
 
 impl<R: Root> History<R> {
-    /// Loads the history that lies in `dir` below `root`. Contents that the index does not list, as after a crash, are
+    /// Loads the history in `dir` below `root`. Contents that the index does not list, as after a crash, are
     /// listed by the caller ([`History::adopt_object`]) or swept by [`History::sweep`].
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl<R: Root> History<R> {
         contents.values().fold(0, |sum, size| sum.saturating_add(*size))
     }
 
-    /// The directory that contents lie in, and the name of one in it: for a command that shows it.
+    /// The directory of the contents, and the name of one in it: for a command that shows it.
     pub fn object(&self, digest: Digest) -> Result<RelPath, FsError> {
         self.file(&format!("objects/{}", digest.to_hex()))
     }
@@ -150,7 +150,7 @@ impl<R: Root> History<R> {
     /// Takes a replaced file in, which no program finds under a name of its own any more. It counts once
     /// [`History::commit`] has flushed it.
     ///
-    /// The file itself becomes the content where nobody can change it any more; a program that still has it open for
+    /// The file itself becomes the content if no process can change it any more; a program that still has it open for
     /// writing keeps it, and history gets a copy. Returns the number of the version, and the digest of what was taken in:
     /// a different one from the item's when something was written into the file after it was replaced.
     ///
@@ -158,7 +158,7 @@ impl<R: Root> History<R> {
     /// Of moving or copying; the file is then still where it was.
     pub fn keep(&mut self, from: &R, path: &RelPath, item: Item) -> Result<(u64, Digest), FsError> {
         self.make_dirs()?;
-        // Its directory may have been removed since: the next attempt makes it anew.
+        // Its directory may have been removed since: the next attempt creates it again.
         self.take_in(from, path, item).inspect_err(|error| self.made &= !error.is_missing())
     }
 
@@ -245,7 +245,7 @@ impl<R: Root> History<R> {
         self.stale |= self.items.len() != before;
     }
 
-    /// Lists that nothing lay somewhere before a landing; once, however often that landing is completed.
+    /// Records that a path did not exist before a transaction; once, however often that transaction is completed.
     pub fn note_created(&mut self, item: Item) {
         let same = |known: &Item| known.run == item.run && known.path == item.path && known.share == item.share;
         if !self.items.values().any(same) {
@@ -293,7 +293,7 @@ impl<R: Root> History<R> {
         // What was removed behind our back cannot be flushed, and holds up nothing.
         self.fresh = fresh.into_iter().filter(|object| !matches!(self.root.stat(object), Ok(None))).collect();
         for object in &self.fresh {
-            // It had its share's mode, perhaps readable by everybody, or set-user-id; or by nobody, also not by this user.
+            // It had its share's mode, perhaps readable by everybody, or set-user-id; or by no user, including this one.
             let own = Attributes { mode: Some(0o600), ..Attributes::default() };
             let file = self.root.open_file(object).or_else(|error| {
                 if !error.is_denied() {

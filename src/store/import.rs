@@ -1,6 +1,6 @@
-//! The C predecessor's database: read once, and written as ours.
+//! Imports the database of owsync 1.x, once.
 //!
-//! It knew path, hash, mtime, size, mode and deletion of each file. A node that has one has a past, and rank 1: what it
+//! It had path, hash, mtime, size, mode and deletion of each file. A node with such a database is established, with rank 1: what it
 //! synced with its peers for months must not lose to a factory default.
 
 use std::collections::VecDeque;
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Files {
     }
 }
 
-/// Makes the predecessor's entries ours, in the share `main`.
+/// Converts the entries of owsync 1.x, in the share `main`.
 pub(crate) fn take_over(entries: VecDeque<OldEntry>, state: &mut State, now: WallTime) {
     state.me.rank = 1;
     let share = ShareName::main();
@@ -75,7 +75,7 @@ pub(crate) fn take_over(entries: VecDeque<OldEntry>, state: &mut State, now: Wal
         state.me.number = state.me.number.saturating_add(1).max(u64::try_from(now.0).unwrap_or(0));
         state.me.seq = state.me.seq.saturating_add(1).max(u64::try_from(now.0).unwrap_or(0));
         let version = Version::from_pairs([(state.me.state, state.me.number)]);
-        // Casting saturates, and the time it became a deletion can lie in the future as little as any stamp.
+        // Casting saturates, and like any stamp the time of a deletion is not in the future.
         let ms = (file.mtime as i64).min(now.0);
         let stamp = Stamp { rank: 1, ms };
         let entry = match file.hash.as_deref().and_then(Digest::from_hex) {

@@ -1,4 +1,4 @@
-//! A former version, and its line in the index of history.
+//! A previous version, and its line in the index of the history.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::model::{Digest, Kind, NodeId, Owner, RelPath, ShareName, WallTime};
 use crate::store::lines::{self, BadLine};
 use crate::store::state::Why;
 
-/// A former version of a path.
+/// A previous version of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Its number: `PATH@N` names it. Never given twice.
@@ -17,9 +17,9 @@ pub struct Item {
     pub share: ShareName,
     /// The path.
     pub path: RelPath,
-    /// [`Kind::File`] or [`Kind::Symlink`]; [`Kind::Tombstone`] where nothing lay before.
+    /// [`Kind::File`] or [`Kind::Symlink`]; [`Kind::Tombstone`] where the path did not exist before.
     pub kind: Kind,
-    /// The content; [`Digest::NONE`] where nothing lay before.
+    /// The content; [`Digest::NONE`] where the path did not exist before.
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
@@ -31,20 +31,20 @@ pub struct Item {
     pub owner: Option<Rc<Owner>>,
     /// When it was replaced here.
     pub at: WallTime,
-    /// The clock was not to be believed then: its age counts from when it is.
+    /// The clock was not reliable then: its age counts from when it is.
     pub doubtful: bool,
     /// Why.
     pub why: Why,
     /// The node whose change replaced it; `None`: this one.
     pub by: Option<NodeId>,
-    /// The landing that replaced it: a whole one can be undone.
+    /// The run that replaced it: a whole one can be undone.
     pub run: u64,
-    /// The content that came in its place, [`Digest::NONE`] for none: who undoes the landing must find it there.
+    /// The content that replaced it, [`Digest::NONE`] for none: the undo of the run must find it there.
     pub after: Option<Digest>,
 }
 
 impl Item {
-    /// Whether something lay there: the content is one of history's.
+    /// Whether the path existed: the content is in the history.
     pub fn had_content(&self) -> bool {
         self.kind != Kind::Tombstone
     }

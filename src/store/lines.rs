@@ -4,7 +4,7 @@
 //! {"entry":{"share":"main","path":"dhcp","is":{"kind":"file","digest":"9f86…","size":1024,"mtime":1795162530123,
 //!  "mode":"644","user":"root","group":"root","version":"5f1c…:1795162530200","stamp":1795162530123},"seq":17,…}}
 //! ```
-//! Names are escaped as everywhere ([`crate::model::escape`]); numbers that exceed what JSON tools keep exactly stand in
+//! Names are escaped as everywhere ([`crate::model::escape`]); numbers that JSON tools may round are
 //! strings. A field that is left out has the value that most entries have. Unknown fields are skipped, so an older
 //! owsync reads what a newer one wrote, except for kinds of lines it does not know: those count as damage.
 
@@ -33,11 +33,11 @@ use trial::{LineOpen, LineTrial};
 pub(crate) use checked::{push_bare, push_change, push_line, push_mark, read_checked};
 pub(crate) use entry::{kind_from, why_from};
 
-/// A line that says nothing this program understands.
+/// A line that this program does not understand.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadLine(pub &'static str);
 
-/// One line.
+/// One line. Aliases are the words of databases from before the first release.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Line {
@@ -66,12 +66,17 @@ pub(crate) enum Line {
         share: String,
         node: String,
     },
+    #[serde(rename = "pending", alias = "owed")]
     Owed(Box<LineOwed>),
+    #[serde(rename = "resolved", alias = "paid")]
     Paid(LinePaid),
+    #[serde(rename = "transaction", alias = "landing")]
     Landing(Box<LineLanding>),
+    #[serde(rename = "completed", alias = "landed")]
     Landed {
         share: String,
     },
+    #[serde(rename = "unconfirmed", alias = "trial")]
     Trial(Box<LineTrial>),
     Tokens(Vec<LineToken>),
     Pauses(Vec<LinePause>),
@@ -99,6 +104,7 @@ pub(crate) struct LinePath {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LineShare {
     share: String,
+    #[serde(rename = "established", alias = "past")]
     past: bool,
     #[serde(skip_serializing_if = "String::is_empty", default)]
     rules: String,
@@ -119,6 +125,7 @@ pub(crate) struct LineLedger {
     node: String,
     #[serde(skip_serializing_if = "String::is_empty", default)]
     their_state: String,
+    #[serde(rename = "received", alias = "heard")]
     heard: u64,
     #[serde(skip_serializing_if = "String::is_empty", default)]
     our_state: String,

@@ -1,14 +1,14 @@
-//! State and history on disk.
+//! State and history on disk; `docs/state.md` describes the files.
 //!
-//! `owsync.db` is one JSON document that a person can read: a format number, and the state as a list of changes
+//! `owsync.db` is one JSON document that can be read without a tool: a format number, and the state as a list of changes
 //! ([`lines`]). Between two writings of it, changes go to `owsync.db-journal`, one line each, with a checksum in front.
-//! [`Store::commit`] appends and flushes them; until it has, nothing may be told to a peer. Loading keeps the valid
-//! prefix of the journal. What cannot be read is set aside and reported, never deleted: a node that forgot everything is
-//! one without a past, and that can lose nothing.
+//! [`Store::commit`] appends and flushes them; until then, nothing may be reported to a peer. Loading keeps the valid
+//! prefix of the journal. What cannot be read is set aside and reported, never deleted: a node without a database is
+//! a new node, which loses nothing.
 //!
 //! A database that was copied, or restored from a backup, would use numbers twice. So every write renews a random mark,
-//! of which a copy lies in a directory that a reboot clears; when the two disagree, this is another life of the database
-//! and gets another [`StateId`].
+//! of which a copy is in a directory that a reboot clears; when the two disagree, this is a new life of the database
+//! with a new [`StateId`].
 
 mod document;
 pub mod history;
@@ -28,10 +28,10 @@ pub use state::{Ledger, Why};
 /// The format that this program writes, and reads.
 pub const FORMAT: u64 = 2;
 
-/// What loading found, for the log and for what must be done about it.
+/// The result of loading, for the log and for what must be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// There was no database: this node has no past.
+    /// There was no database: this is a new node.
     Fresh,
     /// A database of the C predecessor was taken over.
     Imported {
@@ -54,14 +54,14 @@ pub enum News {
     SetBack,
 }
 
-/// The state with its place on disk.
+/// The state with its files.
 pub struct Store<R: Root> {
-    /// What is remembered. Changed only through [`Store::change`].
+    /// The state. Changed only through [`Store::change`].
     state: State,
     /// What is remembered of a share that is new.
     blank: ShareState,
     root: R,
-    /// Where the copy of the mark lies; `None` where there is no such directory.
+    /// The directory of the copy of the mark; `None` where there is no such directory.
     run: Option<R>,
     boot: String,
     document: RelPath,
@@ -75,14 +75,14 @@ pub struct Store<R: Root> {
     rng: Rng,
     /// Lines that are not on disk yet.
     pending: Vec<u8>,
-    /// One of them must be flushed before anything is told to anybody.
+    /// One of them must be flushed before anything is reported to a peer.
     urgent: bool,
     /// The next commit writes the document, and nothing is pending: there is none yet, the journal outgrew it, or a write
     /// failed, so that what is on disk is older than the state, and the tail of the journal may be torn.
     whole: bool,
 }
 
-/// Where a store lives, and what tells one life of it from another.
+/// Where a store is, and what distinguishes the lives of it.
 pub struct Place<R: Root> {
     /// The directory of the database.
     pub root: R,
@@ -97,7 +97,7 @@ pub struct Place<R: Root> {
 }
 
 impl<R: Root> Store<R> {
-    /// Loads the database, or begins one. Nothing is written yet.
+    /// Loads the database, or begins a new one. Nothing is written yet.
     ///
     /// # Errors
     /// Of reading what is there; a file that is there and makes no sense is no error, but [`News::Damaged`].
@@ -134,7 +134,7 @@ impl<R: Root> Store<R> {
                 }
             },
         }
-        // A journal without its document, or with a damaged one, belongs to nothing.
+        // A journal without its document, or with a damaged one, is of no use.
         let readable = matches!(news.first(), None | Some(News::Imported { .. }));
         let journal_bytes = if readable { fs::read_whole(&root, &journal, limits::DOCUMENT_MAX)? } else { None };
         let mut journal_size = 0;
@@ -185,12 +185,12 @@ impl<R: Root> Store<R> {
         if news.iter().any(|n| matches!(n, News::DroppedLines { .. } | News::SetBack)) {
             store.renew_state_id();
         }
-        // What was imported, mended or begun is written as a document at the first commit.
+        // An imported, repaired or new state is written as a document at the first commit.
         store.whole = !news.is_empty() || store_is_stale;
         Ok((store, news))
     }
 
-    /// What is remembered.
+    /// The state.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -211,13 +211,13 @@ impl<R: Root> Store<R> {
         self.state.shares.get_mut(share).map(|share| &mut share.index)
     }
 
-    /// Changes the state; on disk with the next commit, which nothing may be told to a peer before.
+    /// Changes the state; on disk with the next commit, before which nothing may be reported to a peer.
     pub fn change(&mut self, change: Change) {
         self.change_lazily(change);
         self.urgent = true;
     }
 
-    /// Changes the state; on disk with whatever is committed next. For what a restart may forget: it is learned again.
+    /// Changes the state; on disk with the next commit that happens. For what a restart may forget and learn again.
     pub fn change_lazily(&mut self, change: Change) {
         let change = self.state.noting_offers(change);
         // What outgrows the document is written as a document, so there is no need to keep its lines until then.
@@ -257,7 +257,7 @@ impl<R: Root> Store<R> {
         &mut self.rng
     }
 
-    /// Whether something must be flushed before anything may be told to a peer.
+    /// Whether something must be flushed before anything may be reported to a peer.
     pub fn is_dirty(&self) -> bool {
         self.urgent
     }

@@ -1,4 +1,4 @@
-//! What a node remembers: everything that must survive a restart, as a value.
+//! The state of a node: everything that must survive a restart, as a value.
 //!
 //! [`State`] changes only by [`Change`]s, and each change is one line of the journal: replaying the lines gives the
 //! state back, and writing the document is writing one change per thing there is. So there is one form on disk, one
@@ -28,13 +28,13 @@ pub struct State {
     pub me: Me,
     /// Its shares, also those that are no longer configured.
     pub shares: Map<ShareName, ShareState>,
-    /// The nodes it has met, or was told to accept.
+    /// The nodes that were connected or accepted.
     pub peers: Map<NodeId, KnownPeer>,
     /// The nodes that users removed from the cluster.
     pub forgotten: Map<NodeId, Forgotten>,
     /// The tokens of join texts that were printed.
     pub tokens: Vec<Token>,
-    /// What a person switched off for a while.
+    /// What the user paused.
     pub pauses: Vec<Pause>,
 }
 
@@ -45,7 +45,7 @@ pub struct Me {
     pub plain_id: NodeId,
     /// This life of the database.
     pub state: StateId,
-    /// 1 once it was declared the reference, or met a descendant of one.
+    /// 1 once it was declared the reference, or exchanged with a descendant of one.
     pub rank: u8,
     /// The user declared this very node the reference, here.
     pub reference: bool,
@@ -62,13 +62,13 @@ pub struct ShareState {
     pub index: Index,
     /// The rest.
     pub meta: ShareMeta,
-    /// How far it and each other node have come with each other.
+    /// How far it and each other node have received and applied each other's changes.
     pub ledgers: Map<NodeId, Ledger>,
-    /// What was heard and could not land.
+    /// Received changes that are pending.
     pub owed: Map<(NodeId, RelPath), Box<Owed>>,
-    /// The batch that was being put in place.
+    /// The transaction in progress.
     pub landing: Option<LandingRecord>,
-    /// The batch that is in place and not confirmed yet.
+    /// The applied batch that is not confirmed yet.
     pub trial: Option<Box<Trial>>,
 }
 
@@ -88,44 +88,44 @@ impl ShareState {
 pub struct ShareMeta {
     /// An exchange has completed, or this node was declared the reference: its entries are versioned.
     pub past: bool,
-    /// Digest of filter, size limit and symlink rule: another one means that everything must be heard again.
+    /// Digest of filter, size limit and symlink rule: if it changes, everything must be received again.
     pub rules: Option<Digest>,
     /// Which way its changes went.
     pub direction: Direction,
     /// Type and source of the filesystem its root was on.
     pub filesystem: String,
-    /// Why it waits for a person, and since when.
+    /// Why it is held, and since when.
     pub hold: Option<(Hold, WallTime)>,
-    /// When it was last looked at as a whole, as far as that was written.
+    /// When it was last scanned as a whole, as far as that was recorded.
     pub scanned: WallTime,
-    /// The directory that was last looked at: another one holds other files, and says nothing about what is gone.
+    /// The directory that was last scanned: a different one contains other files, and does not show what is missing.
     pub dir: PathBuf,
 }
 
-/// How far this node and another have come in one share.
+/// How far this node and another have received and applied each other's changes in one share.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ledger {
     /// The life of the other's database that `heard` belongs to.
     pub their_state: Option<StateId>,
-    /// Everything of theirs up to here was heard, and has landed or is owed.
+    /// Everything of theirs up to here was received, and is applied or pending.
     pub heard: u64,
     /// The life of our database that `acked` belongs to.
     pub our_state: Option<StateId>,
-    /// Everything of ours up to here has landed there.
+    /// Everything of this node up to here was applied there.
     pub acked: u64,
     /// An exchange with them has completed: they count for the expiry of tombstones.
     pub met: bool,
     /// They can send in this share.
     pub sends: bool,
-    /// They were away for so long that tombstones did not wait for them: what they have and we do not may be deleted.
+    /// They were away for so long that tombstones did not wait for them: what only they have may have been deleted.
     pub away: bool,
-    /// By its direction this node kept something from them that they may have counted as heard.
+    /// Because of its direction this node did not send them something that they may have counted as received.
     pub withheld: bool,
     /// That was everything, also what others wrote.
     pub withheld_all: bool,
 }
 
-/// A peer's change that was heard and could not land.
+/// A received change that is pending.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Owed {
     /// What they have.
@@ -134,57 +134,57 @@ pub struct Owed {
     pub seq: u64,
     /// Their number that stands for the batch it came in.
     pub batch: u64,
-    /// Why it could not land.
+    /// Why it is pending.
     pub reason: Reason,
     /// Since when.
     pub since: WallTime,
-    /// A person here chose their content: the entry is this node's decision, which they have not heard of.
+    /// The user chose their content here: the entry is this node's decision, which they have not received.
     pub decided: bool,
     /// A user approved this very version where a guard held it, at a peer that is trusted with that.
     pub approved: bool,
 }
 
-/// A batch on its way into place: enough to complete it after a crash.
+/// A transaction: enough to complete a batch after a crash.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LandingRecord {
-    /// Number of this landing, for history.
+    /// Number of this run, for the history.
     pub run: u64,
     /// Who offered it.
     pub from: Option<NodeId>,
-    /// What it is for.
+    /// Its purpose.
     pub cause: Cause,
     /// Seconds within which it must be confirmed; 0: it need not be.
     pub confirm: u32,
-    /// Its paths, in the order of landing.
+    /// Its paths, in the order in which they are applied.
     pub steps: Vec<LandingStep>,
 }
 
-/// What a landing is for.
+/// Why a transaction is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Cause {
     /// A peer offered it.
     #[default]
     Offered,
-    /// A person brings a former version back.
+    /// The user restores a previous version.
     Restored,
-    /// A person undoes a landing.
+    /// The user undoes a run.
     Undone,
-    /// What was not confirmed in time goes back.
+    /// A change that was not confirmed in time is rolled back.
     TakenBack,
 }
 
-/// A landing that is taken back unless it is confirmed.
+/// An applied batch that is rolled back unless it is confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// Which landing.
+    /// Its run.
     pub run: u64,
-    /// Who offered it, and must be reached.
+    /// Who offered it, and must respond.
     pub from: NodeId,
     /// Seconds it has.
     pub secs: u32,
-    /// It came with the first exchange, which the user asked for: nothing to be alarmed about.
+    /// It came with the first exchange, which the user asked for, so it is no alarm.
     pub first: bool,
-    /// What it brought, and what was there before.
+    /// What it changed, and what was there before.
     pub steps: Vec<TrialStep>,
 }
 
@@ -193,20 +193,20 @@ pub struct Trial {
 pub struct TrialStep {
     /// The path.
     pub path: RelPath,
-    /// What was there; a tombstone for nothing.
+    /// The previous entry; a tombstone for nothing.
     pub was: Entry,
-    /// The version of what the landing brought: whatever has another one was changed since.
+    /// The version that was applied: a path with a different version was changed since.
     pub version: Version,
 }
 
 impl Cause {
-    /// The word that scripts and people see.
+    /// The word in JSON and in output for users.
     pub fn word(self) -> &'static str {
         match self {
             Cause::Offered => "offered",
             Cause::Restored => "restored",
             Cause::Undone => "undone",
-            Cause::TakenBack => "taken back",
+            Cause::TakenBack => "rolled back",
         }
     }
 
@@ -223,7 +223,7 @@ impl Cause {
 pub struct LandingStep {
     /// The path.
     pub path: RelPath,
-    /// What the node must come to.
+    /// The entry that the node must have.
     pub entry: Entry,
     /// The staged file, or the name that the old file is moved aside to.
     pub staged: Option<RelPath>,
@@ -233,7 +233,7 @@ pub struct LandingStep {
     pub why: Option<Why>,
 }
 
-/// A node that was met.
+/// A known node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPeer {
     /// Its public key; `None` in plain mode.
@@ -242,28 +242,28 @@ pub struct KnownPeer {
     pub name: String,
     /// The section or address it belongs to here.
     pub section: Option<String>,
-    /// It may enter: it joined, was accepted, or was met at a configured address.
+    /// It is accepted: it joined, was accepted, or was connected at a configured address.
     pub accepted: bool,
-    /// When it was last met, as far as that was written.
+    /// When it was last connected, as far as that was recorded.
     pub met: WallTime,
-    /// What it has to do with introductions.
+    /// Its part in introductions.
     pub mesh: Mesh,
 }
 
-/// What a node that was met, or introduced, has to do with introductions.
+/// The part of a known or introduced node in introductions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mesh {
     /// It joined the cluster through this node: it showed a token of this node, or a user accepted it here.
     pub joined: bool,
-    /// The node that introduced it here, and whose introduction is all that speaks for it.
+    /// The node that introduced it here, if nothing else makes it a peer.
     pub by: Option<NodeId>,
-    /// Where it can be dialled, as far as was told: nothing is believed of whoever answers there.
+    /// Where it can be dialled, as reported: a node that responds there must still prove its identity.
     pub addresses: Vec<SocketAddr>,
     /// How often its membership was decided: of two decisions the one with the higher number counts.
     pub round: u64,
 }
 
-/// A node that a user removed from the cluster: it is neither accepted nor introduced, until it is invited anew.
+/// A node that a user removed from the cluster: it is neither accepted nor introduced, until it is invited again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forgotten {
     /// The number of the decision, as in [`Mesh::round`].
@@ -275,7 +275,7 @@ pub struct Forgotten {
 /// The token of a join text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// What the joiner must show.
+    /// What the joining node must prove.
     pub token: [u8; 16],
     /// Until when.
     pub expires: WallTime,
@@ -284,12 +284,12 @@ pub struct Token {
 }
 
 impl Token {
-    /// Whether it lets a node in.
+    /// Whether a node may still join with it.
     pub fn is_valid(&self, now: WallTime) -> bool {
         !self.used && now < self.expires
     }
 
-    /// Whether it is still known, so that whoever shows it can be told what is wrong with it.
+    /// Whether it is still known, so that a node that uses it gets the right message.
     pub fn is_remembered(&self, now: WallTime) -> bool {
         now < self.expires.plus(limits::TOKEN_REMEMBERED)
     }
@@ -312,17 +312,17 @@ pub enum Change {
     Ledger(ShareName, NodeId, Ledger),
     /// A peer is no longer part of a share.
     NoLedger(ShareName, NodeId),
-    /// A change is owed.
+    /// A change is pending.
     Owed(ShareName, NodeId, RelPath, Box<Owed>),
-    /// A change is owed no more.
+    /// A pending change is resolved.
     Paid(ShareName, NodeId, RelPath),
-    /// A batch is about to be put in place.
+    /// A transaction begins.
     Landing(ShareName, Box<LandingRecord>),
-    /// It is in place.
+    /// The transaction is complete.
     Landed(ShareName),
-    /// What is in place must be confirmed; `None`: nothing must.
+    /// The applied batch must be confirmed; `None`: nothing must.
     Trial(ShareName, Option<Box<Trial>>),
-    /// A node was met.
+    /// A node is known.
     Peer(NodeId, KnownPeer),
     /// A node is forgotten.
     NoPeer(NodeId),
@@ -332,12 +332,12 @@ pub enum Change {
     Recalled(NodeId),
     /// The valid tokens.
     Tokens(Vec<Token>),
-    /// What is switched off.
+    /// The pauses.
     Pauses(Vec<Pause>),
 }
 
 impl State {
-    /// The state of a node that remembers nothing.
+    /// The state of a new node.
     pub fn new(plain_id: NodeId, state: StateId) -> State {
         State {
             me: Me { plain_id, state, rank: 0, reference: false, number: 0, seq: 0 },
@@ -398,7 +398,7 @@ impl State {
         }
     }
 
-    /// A record that takes the place of one that peers may still wait for says so.
+    /// Marks a record that replaces one that peers may still wait for.
     pub fn noting_offers(&self, change: Change) -> Change {
         let Change::Record(share, path, record) = change else { return change };
         let state = self.shares.get(&share);
@@ -410,7 +410,7 @@ impl State {
         Change::Record(share, path, Record { withdraws, ..record })
     }
 
-    /// The changes that make this state of an empty one, in an order a person can read.
+    /// The changes that build this state from an empty one, in a readable order.
     pub fn as_changes(&self) -> impl Iterator<Item = Change> + '_ {
         let head = std::iter::once(Change::Me(self.me.clone()))
             .chain((!self.tokens.is_empty()).then(|| Change::Tokens(self.tokens.clone())))

@@ -12,7 +12,7 @@
 //! - `apply(file, form, form)` is `file`, and `shared(apply(file, old, new))` says what `new` says, as far as no pattern
 //!   here keeps a value that `new` brings.
 //! - Applying never changes a local value of a section that stays. Values whose place is gone are returned, so that the
-//!   caller can keep the former file.
+//!   caller can keep the previous file.
 //! - A package with nothing local keeps its bytes in both directions.
 //!
 //! # Sections of this router only
@@ -52,7 +52,7 @@ pub struct Applied {
     pub text: Vec<u8>,
     /// Options that have a marker and no value here, as `SECTION.OPTION`.
     pub missing: Vec<String>,
-    /// Local values whose place is gone: the former file must be kept.
+    /// Local values whose place is gone: the previous file must be kept.
     pub dropped: Vec<LocalValue>,
 }
 
@@ -96,8 +96,8 @@ pub enum FormError {
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FormError::File(error) => write!(f, "the file is no UCI package: {error}"),
-            FormError::Form(error) => write!(f, "the shared form is no UCI package: {error}"),
+            FormError::File(error) => write!(f, "the file is not a UCI package: {error}"),
+            FormError::Form(error) => write!(f, "the shared form is not a UCI package: {error}"),
             FormError::Ambiguous => f.write_str(
                 "two unnamed sections of one type are the same without their local options: give them names",
             ),
@@ -127,7 +127,7 @@ impl<'a> Forms<'a> {
             if markers.is_empty() {
                 continue;
             }
-            // Rather too much stays local than one value travels.
+            // Keeping too much local is better than sending one local value.
             let new = pairs.added(&file).into_iter().filter(|new| file[*new].kind == form[index].kind);
             for new in new {
                 renamed.entry(new).or_default().extend(markers.iter().map(|name| (*name).clone()));
@@ -460,9 +460,9 @@ impl Target {
 /// The sections of the file to be.
 struct Sections {
     parts: Vec<Part>,
-    /// The section of the former file that each comes from.
+    /// The section of the previous file that each comes from.
     from: Vec<Option<usize>>,
-    /// Sections of the former file that exist on this router only.
+    /// Sections of the previous file that exist on this router only.
     own: Vec<usize>,
     missing: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! From bytes to words: quotes, escapes, comments, and where a line ends.
+//! Splits bytes into words: quotes, escapes, comments, and the end of a line.
 //!
 //! libuci reads one line at a time into a buffer, and a further one where quotes are open or a backslash ends the line.
 //! Three consequences are kept, because files that work today must mean the same here:
@@ -33,7 +33,7 @@ impl<'a> Lexer<'a> {
         Lexer { text, at: 0, stop: 0, next: 0, origin: 0, line: 0 }
     }
 
-    /// Goes on to the next line; `false` at the end.
+    /// Continues with the next line; `false` at the end.
     pub(super) fn next_line(&mut self) -> bool {
         self.at = self.next;
         self.origin = self.next;
@@ -182,7 +182,7 @@ impl<'a> Lexer<'a> {
         self.at += 1;
         match &self.text[self.at..self.stop] {
             [] | [b'\n'] | [b'\r', b'\n'] => {
-                // Positions go on counting as if the line end had not been there.
+                // Positions are counted as if the line end had not been there.
                 self.origin += self.next - self.at;
                 self.at = self.next;
                 self.load();

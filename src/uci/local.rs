@@ -2,7 +2,7 @@
 //! `firewall.@rule[name=Guest*].enabled`, `network.iot`.
 //!
 //! A pattern is `PACKAGE.SECTION.OPTION`, or `PACKAGE.SECTION` for sections that exist on this router only. The last
-//! pattern that matches decides, and one that begins with `!` takes back what an earlier one covers.
+//! pattern that matches decides, and one that begins with `!` excludes what an earlier one covers.
 
 use std::fmt;
 
@@ -152,7 +152,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// What lies behind an `@`: the sections, and the option behind them.
+/// The part after an `@`: the sections, and the option after them.
 fn section_of_type(rest: &str) -> Result<(SectionPattern, Option<&str>), PatternError> {
     let end = rest.find(['[', '.']).unwrap_or(rest.len());
     let (kind, behind) = rest.split_at(end);
@@ -209,7 +209,7 @@ impl<'a> Locals<'a> {
         let about = |pattern: &&Pattern| {
             let option = match &pattern.option {
                 Some(known) => glob::matches(known.as_bytes(), option.as_bytes()),
-                // Whole sections are another question, but `!` in front takes back their options too.
+                // Whole sections are decided separately, but `!` in front excludes their options too.
                 None => pattern.takes_back,
             };
             option && pattern.is_about(parts, index)

@@ -1,4 +1,4 @@
-//! Three-way merge of UCI packages: what two routers made of one text, by section and option.
+//! Merges UCI packages in three ways, by section and option.
 //!
 //! [`merge`] takes the common *base* and the texts of both sides. One of them is the *winner*: wherever both changed the
 //! same thing, its value stays and the other side's is reported, option by option. What cannot be merged safely is not
@@ -20,10 +20,10 @@
 //! A known limit: a copy of an unnamed section can be taken for the original.
 //!
 //! Texts are shared forms: a line `local NAME` (a marker) stands for a value that every router has for itself. An option
-//! that one side made local is local in the result, whoever wins.
+//! that one side made local is local in the result, whichever side wins.
 //!
 //! Why not a merge by lines? On the same pairs of edits it gave four times as many needless conflicts, and texts that
-//! nobody wrote: an address of one side with the netmask of the other.
+//! neither side wrote: an address of one side with the netmask of the other.
 
 mod list;
 mod order;

@@ -1,8 +1,8 @@
-//! UCI text to a model and back: what libuci reads and writes.
+//! Reads and writes UCI text as libuci does.
 //!
 //! [`parse`] reads a package as `uci` does in its strict mode: the whole file, or the first error with its place.
 //! [`write`](mod@write) gives the three forms there are: what `uci commit` leaves on disk, what `uci export` prints, what
-//! `uci show` prints. [`merge`](mod@merge) combines what two sides made of one package. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is what lies between: look
+//! `uci show` prints. [`merge`](mod@merge) combines what two sides made of one package. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is the package between reading and writing: look
 //! up a section, change it, write it back.
 //!
 //! What holds for every input: values are bytes, reading takes time in proportion to the text (times the logarithm of the

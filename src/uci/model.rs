@@ -27,7 +27,7 @@ impl fmt::Display for EditError {
         match self {
             EditError::Name(name) => write!(f, "'{name}' cannot be a name in UCI: letters, digits and '_'"),
             EditError::Type(kind) => write!(f, "'{kind}' cannot be the type of a UCI section"),
-            EditError::OtherType(name) => write!(f, "the section '{name}' is there, with another type"),
+            EditError::OtherType(name) => write!(f, "the section '{name}' exists with a different type"),
             EditError::Nul => f.write_str("a value with a NUL byte"),
         }
     }

@@ -18,7 +18,7 @@ impl PackageName {
             .then(|| PackageName(ascii(name)))
     }
 
-    /// The package that lies at a path of a directory of packages, if one can: they lie at the top of it.
+    /// The package at a path of a directory of packages, if there can be one: they are at the top of it.
     pub fn at(path: &RelPath) -> Option<PackageName> {
         if path.parent().is_some() { None } else { PackageName::parse(path.as_bytes()) }
     }

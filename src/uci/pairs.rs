@@ -1,4 +1,4 @@
-//! Finds which section of one text is which section of another: of the base of a merge, or of a former form.
+//! Matches the sections of one text with those of another: of the base of a merge, or of a previous form.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -218,7 +218,7 @@ mod tests {
             ("c a b\nl k 1\no k ''\n", "p.b=a\np.b.k='1'\n"),
             ("c a b\nl k 1\nl k 2\no k 3\n", "p.b=a\np.b.k='3'\n"),
             ("c a b\no k 1\nl k 2\nl k ''\nl k\n", "p.b=a\np.b.k='1' '2' '' ''\n"),
-            // A section goes on where its name is used again, also a made-up name.
+            // A section continues where its name is used again, also a made-up name.
             ("c a b\no k 1\nc x\nc a b\no k 2\no m 1\n", "p.b=a\np.b.k='2'\np.b.m='1'\np.@x[0]=x\n"),
             ("c x\nc x cfg01b61d\no k 1\n", "p.@x[0]=x\np.@x[0].k='1'\n"),
             ("c a\nc b\nc a\n", "p.@a[0]=a\np.@b[0]=b\np.@a[1]=a\n"),

@@ -48,7 +48,7 @@ impl Bench {
         match bench.command(&["--version"]).output() {
             Ok(output) if output.status.success() => Some(bench),
             other => {
-                eprintln!("not run: nobody cannot run the binary: {other:?}");
+                eprintln!("not run: the other user cannot run the binary: {other:?}");
                 None
             }
         }
@@ -74,7 +74,7 @@ impl Bench {
         self.run_with(words, "")
     }
 
-    /// Runs with this on standard input, which is then left open: whoever reads on, hangs.
+    /// Runs with this on standard input, which stays open: a reader of more would hang.
     pub fn run_with(&self, words: &[&str], input: &str) -> Run {
         let mut child = self.command(words).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

@@ -69,7 +69,7 @@ fn init_makes_configuration_key_and_identity_and_prints_a_text_and_nothing_else(
     assert!(run.out.starts_with("[owsync-join-1]\n"), "{}", run.out);
     assert_eq!(text.addresses[0].to_string(), "192.0.2.1:4321");
     assert_eq!(text.shares[0].include, [b"dhcp".to_vec()]);
-    assert!(run.err.contains("it is a secret"), "{}", run.err);
+    assert!(run.err.contains("keep it secret"), "{}", run.err);
     assert!(!run.err.contains(&key(&bench, "one/key")));
     let database = fs::read_to_string(bench.path("one/owsync.db")).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&database).is_ok());
@@ -174,7 +174,7 @@ fn join_never_overwrites_a_configuration_or_a_key() {
     let has_key = join(&bench, &text);
 
     assert_eq!(has_key.code, 1);
-    assert!(has_key.err.contains("holds the key of another cluster"), "{}", has_key.err);
+    assert!(has_key.err.contains("contains the key of a different cluster"), "{}", has_key.err);
     assert!(!has_key.err.contains("5a5a"));
     assert_eq!(fs::read_to_string(bench.path("two/key")).unwrap(), other);
     assert!(!bench.exists("two/owsync.conf") && !bench.exists("two/owsync.db-token"));
@@ -304,7 +304,7 @@ fn a_router_joins_by_its_uci_package_and_only_once() {
 
     assert_eq!(again.code, 1);
     assert!(
-        again.err.contains("configured already (its section of type owsync has an option 'include')"),
+        again.err.contains("already configured (its section of type owsync has an option 'include')"),
         "{}",
         again.err
     );
@@ -331,10 +331,10 @@ fn a_router_becomes_the_reference_with_what_uci_says() {
 /// Everything that a key file can hold instead of a key, with what is said of it.
 fn spoiled(bench: &Bench, file: &str) -> Vec<(&'static str, &'static str)> {
     fs::create_dir_all(Path::new(&bench.path(file)).parent().unwrap()).unwrap();
-    vec![("", "is empty"), ("\n", "is empty"), ("5a5a", "does not hold a key"), ("fifo", "not a regular file")]
+    vec![("", "is empty"), ("\n", "is empty"), ("5a5a", "does not contain a key"), ("fifo", "not a regular file")]
 }
 
-/// F130: an empty or half-written key file gave a join text without a key, and whoever used it joined unencrypted.
+/// F130: an empty or half-written key file gave a join text without a key, and a node that used it joined unencrypted.
 #[test]
 fn a_key_file_without_a_key_is_an_error_for_every_command() {
     let bench = Bench::new();
@@ -387,10 +387,10 @@ fn a_join_text_never_changes_the_mode() {
     for words in [&to_file[..], &to_uci] {
         let refused = bench.run_with(words, &keyless);
         assert_eq!((refused.code, refused.out.as_str()), (1, ""), "{}", refused.err);
-        assert!(refused.err.contains("holds no key") && refused.err.contains("--plain"), "{}", refused.err);
+        assert!(refused.err.contains("contains no key") && refused.err.contains("--plain"), "{}", refused.err);
         let mixed = bench.run_with(&[words, &["--plain"]].concat(), &keyed);
         assert_eq!((mixed.code, mixed.out.as_str()), (1, ""), "{}", mixed.err);
-        assert!(mixed.err.contains("set to plain mode"), "{}", mixed.err);
+        assert!(mixed.err.contains("is in plain mode"), "{}", mixed.err);
     }
     assert!(!bench.exists("two/owsync.conf") && package() == before);
 

@@ -48,7 +48,7 @@ pub fn may_mount() -> bool {
     std::env::var_os(MOUNTS).is_some()
 }
 
-/// Goes on only where this process may mount; otherwise the calling test is run again, to its end, where it may.
+/// Continues only where this process may mount; otherwise the calling test is run again, to its end, where it may.
 ///
 /// ```ignore
 /// if !alone::with_mounts() { return; }
@@ -65,7 +65,7 @@ pub fn with_mounts() -> bool {
     false
 }
 
-/// Goes on only in a process that no other test shares, so that it can change its user or its limits; otherwise the
+/// Continues only in a process that no other test shares, so that it can change its user or its limits; otherwise the
 /// calling test is run again, to its end, in such a one.
 #[track_caller]
 pub fn in_a_process() -> bool {
@@ -78,7 +78,7 @@ pub fn in_a_process() -> bool {
     false
 }
 
-/// Becomes somebody without privileges; whether that can be. Only after [`in_a_process`].
+/// Becomes a user without privileges; whether that can be. Only after [`in_a_process`].
 pub fn become_nobody() -> bool {
     if !is_root() {
         return true;
@@ -86,7 +86,7 @@ pub fn become_nobody() -> bool {
     assert!(std::env::var_os(ALONE).is_some(), "other tests would become nobody too");
     match nix::unistd::seteuid(nix::unistd::Uid::from_raw(65_534)) {
         Ok(()) => true,
-        // In a user namespace there may be nobody but root.
+        // In a user namespace there may be no user but root.
         Err(error) => {
             not_run(&format!("cannot become another user: {error}"));
             false

@@ -83,7 +83,7 @@ fn modes_are_kept_to_the_last_bit<M: Machine>(m: &M) {
         root.set_path(&p("dir"), Attributes { mode: Some(mode | 0o100), ..NONE }).unwrap();
         assert_eq!(root.stat_of(&p("dir")).mode, mode | 0o100, "{mode:o}");
     }
-    // A file that nobody can open any more gets one all the same, and stays what it is.
+    // A file that cannot be opened any more gets one all the same, and stays what it is.
     m.chmod(&p("file"), 0);
     root.set_path(&p("file"), Attributes { mode: Some(0o600), ..NONE }).unwrap();
     assert_eq!((root.stat_of(&p("file")).kind, root.stat_of(&p("file")).mode), (Kind::File, 0o600));
@@ -160,7 +160,7 @@ fn owners_travel_by_name_as_root(ground: &Ground) {
     let root_owner = Owner { user: "root".into(), group: "root".into() };
     assert_eq!(fs.owner(0, 0).as_deref(), Some(&root_owner));
     assert_eq!(fs.owner_ids(&root_owner), Some((0, 0)));
-    // Given a number that no name here has, which travels as a number,
+    // Given a number that no name here has, which is synced as a number,
     let stranger = Owner { user: "4000000".into(), group: "4000001".into() };
     assert_eq!(fs.owner(4_000_000, 4_000_001).as_deref(), Some(&stranger));
     assert_eq!(fs.owner_ids(&stranger), Some((4_000_000, 4_000_001)));
@@ -254,7 +254,7 @@ fn the_new_file_gets_the_extended_attributes_of_the_old_one_f122(ground: &Ground
 fn a_file_that_a_program_has_open_for_writing_is_not_adopted_f74(ground: &Ground) {
     for (how, adopted) in [("write", false), ("read", true), ("closed", true)] {
         ground.write(&p("file"), b"content");
-        // Before the program opens it: an overlay is mounted here, and what was opened below it is another file.
+        // Before the program opens it: an overlay is mounted here, and what was opened below it is a different file.
         let (share, beside) = (ground.open(), ground.open_beside());
         let program = match how {
             "write" => Some(std::fs::OpenOptions::new().read(true).write(true).open(ground.at(&p("file"))).unwrap()),

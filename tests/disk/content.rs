@@ -1,4 +1,4 @@
-//! Content: what is read, written, locked, and what an open file is when its name goes on without it.
+//! Tests content: what is read, written, locked, and what an open file is when its name refers to a different one.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -86,7 +86,7 @@ fn a_file_that_was_replaced_while_open_is_still_itself<M: Machine>(m: &M) {
     // What is set on the open one does not reach the other.
     let mode = fs::Attributes { mode: Some(0o600), ..Default::default() };
     if let Err(error) = root.set_file(&open, mode) {
-        // overlayfs cannot take a file of its lower layer up any more once its name is another's.
+        // overlayfs cannot copy up a file of its lower layer any more once its name refers to a different one.
         assert!(error.exists(), "{error}");
     }
     assert_eq!(root.stat_of(&p("file")).mode, 0o644);
@@ -124,7 +124,7 @@ fn what_is_no_regular_file_is_not_opened_f36<M: Machine>(m: &M) {
     let mut dir = root.open_dir(None).unwrap();
     let found = root.read_dir(&mut dir, 10).unwrap();
     assert!(found.contains(&(b"fifo".to_vec(), Found::Special("fifo"))));
-    // Nobody writes to it, and nobody reads: opening it as other programs do would wait for ever.
+    // No process writes to it or reads: opening it as other programs do would wait for ever.
     assert!(root.open_file(&p("fifo")).err().unwrap().is_missing());
     assert!(root.open_write(&p("fifo")).err().unwrap().is_missing());
     assert!(Content::open(&root, &p("fifo"), Kind::File).is_err());
@@ -140,7 +140,7 @@ fn a_file_is_written_whole_or_stays_as_it_was<M: Machine>(m: &M) {
     assert_eq!(fs::read_whole(&root, &p("none"), 10), Ok(None));
     assert_eq!(fs::read_whole(&root, &p("state"), 2).unwrap_err().errno, libc::EFBIG);
     assert_eq!(fs::read_whole(&root, &p("state"), 3).unwrap().unwrap(), b"old");
-    // What a crash left beside it is in nobody's way,
+    // A leftover of a crash beside it disturbs nothing,
     root.create(&p("state-new")).unwrap();
     fs::write_whole(&root, &p("state"), &p("state-new"), b"new state").unwrap();
     assert_eq!(m.read(&p("state")).unwrap(), b"new state");
@@ -159,7 +159,7 @@ fn a_symlinks_text_is_its_content<M: Machine>(m: &M) {
     assert_eq!(content.read(&root, 5, &mut buffer).unwrap(), 4);
     assert_eq!(&buffer, b"wher");
     assert_eq!(content.stat().size, 10);
-    // It became something else since it was looked at.
+    // It became something else since the last check.
     assert!(Content::open(&root, &p("file"), Kind::Symlink).err().unwrap().is_missing());
     assert!(Content::open(&root, &p("link"), Kind::File).err().unwrap().is_symlink());
 }

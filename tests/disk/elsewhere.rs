@@ -8,7 +8,7 @@ fn every_promise_is_kept_on_a_tmpfs() {
     again(&[(GROUND, "tmpfs")]);
 }
 
-/// Every OpenWrt router runs on one: what the image brought lies in the lower layer, on a filesystem of its own.
+/// Every OpenWrt router runs on one: the files of the image are in the lower layer, on a filesystem of its own.
 #[test]
 fn every_promise_is_kept_on_an_overlay_of_two_filesystems() {
     again(&[(GROUND, "overlay")]);

@@ -100,7 +100,7 @@ impl Ground {
         self.layered.iter().for_each(|layered| layered.set(false));
     }
 
-    /// As after a reboot of a router: its overlay is mounted anew, and everything lies where it lay.
+    /// As after a reboot of a router: its overlay is mounted again, and everything is where it was.
     pub fn remount(&self) {
         if self.is_overlay() {
             self.lift();

@@ -23,7 +23,7 @@ mod on_disk {
 
 type Op<R> = (&'static str, fn(&R, &R, &RelPath) -> Result<(), FsError>);
 
-/// Every operation that takes a path: in a share, with a directory beside it. `file`, `link` and `dir` lie in the share.
+/// Every operation that takes a path: in a share, with a directory beside it. `file`, `link` and `dir` are in the share.
 fn operations<R: Root>() -> Vec<Op<R>> {
     const MODE: Attributes = Attributes { mode: Some(0o777), owner: None, mtime: None };
     vec![
@@ -146,7 +146,7 @@ fn a_directory_moved_away_is_not_written_to(ground: &Ground) {
     // Between two steps of work a user moves the directory out of the share, where the share's rules do not hold.
     let outside = ground.base().join("outside");
     if ground.is_overlay() {
-        // An overlay moves no directory of its lower layer: to the same effect, another one lies there.
+        // An overlay moves no directory of its lower layer: to the same effect, a different one is there.
         std::fs::remove_dir_all(ground.at(&p("d"))).unwrap();
         std::fs::create_dir(&outside).unwrap();
     } else {
@@ -224,7 +224,7 @@ fn a_share_hidden_by_a_mount_is_another_place(ground: &Ground) {
     let bound = ground.fs().open(&ground.dir()).unwrap().place().unwrap();
     assert_ne!(bound.identity, before.identity);
     ground.unmount();
-    // and its own, mounted anew as after a reboot, which is the same filesystem.
+    // and its own, mounted again as after a reboot, which is the same filesystem.
     ground.remount();
     assert_eq!(ground.open().place().unwrap().filesystem, before.filesystem);
 }

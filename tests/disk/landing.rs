@@ -164,7 +164,7 @@ fn a_directory_that_may_not_be_written_keeps_what_is_in_it(ground: &Ground) {
     for refusal in refused {
         assert!(matches!(refusal, Err(Refusal::Fs(FsError { errno: libc::EACCES, .. }))), "{refusal:?}");
     }
-    // The ground may lie in a home that is closed to others.
+    // The ground may be in a home that is closed to others.
     alone::become_oneself();
     assert_eq!(ground.read(&p("dir/file")).unwrap(), b"old");
     assert_eq!(ground.read(&p("open/.staged")).unwrap(), b"new");
@@ -176,7 +176,7 @@ fn a_disk_that_turned_read_only_keeps_what_is_on_it(ground: &Ground) {
         return;
     }
     ground.open();
-    // As ext4 and UBIFS do by themselves after an error.
+    // As ext4 and UBIFS do after an error.
     ground.mount("tmpfs", "tmpfs", "", &ground.dir());
     ground.write(&p("file"), b"old");
     let root = ground.open();

@@ -8,7 +8,7 @@ use owsync::reconcile::filter::Filter;
 
 use crate::machine::Machine;
 
-/// Whoever looks at one share.
+/// A scanner of one share.
 pub struct Looker {
     pub index: Index,
     pub filter: Filter,
@@ -24,12 +24,12 @@ impl Looker {
         Looker { index: Index::default(), filter, symlinks: Symlinks::Copy, max_file_size: 0, generation: 0 }
     }
 
-    /// Looks at the whole share, long after anything was written.
+    /// Scans the whole share, long after anything was written.
     pub fn look<R: Root>(&mut self, m: &impl Machine, root: &R) -> Scanned {
         self.look_at(root, None, later(m.now()))
     }
 
-    /// Looks at these paths only.
+    /// Checks these paths only.
     pub fn look_near<R: Root>(&mut self, m: &impl Machine, root: &R, hints: &[(&str, bool)]) -> Scanned {
         let hints = hints.iter().map(|&(path, deep)| Hint { path: crate::p(path), deep }).collect();
         self.look_at(root, Some(hints), later(m.now()))

@@ -7,7 +7,7 @@ use crate::simdisk::{Disk, SimFs, SimRoot};
 
 /// A share on some disk, and a user who works in it.
 ///
-/// What the user does before [`Machine::open`] is what a claim is given: on an overlay it lies in the lower layer.
+/// What the user does before [`Machine::open`] is what a claim is given: on an overlay it is in the lower layer.
 pub trait Machine {
     type Fs: Fs<Root = Self::Root>;
     type Root: Root;
@@ -78,7 +78,7 @@ macro_rules! real_claims {
 
 /// What a claim says of a path, on whichever disk.
 pub trait Look {
-    /// What lies there, which can be synced.
+    /// What is there, if it can be synced.
     fn stat_of(&self, path: &RelPath) -> DiskStat;
 }
 

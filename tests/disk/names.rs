@@ -95,7 +95,7 @@ fn an_exchange_swaps_two_names_and_loses_neither<M: Machine>(m: &M) {
     assert_eq!(m.read(&p("a")).unwrap(), b"-> a");
     assert_eq!(m.read(&p("link")).unwrap(), b"b");
 
-    // A directory that came to lie there swaps as well: whoever looks at what came out sees it.
+    // A directory that appeared there swaps as well: the check of what came out sees it.
     m.make_dir(&p("came"));
     m.write(&p("came/c"), b"c");
     root.rename(&p("link"), &p("came"), Rename::Exchange).unwrap();
@@ -253,7 +253,7 @@ fn what_vanishes_while_a_directory_is_read_is_left_out_and_ends_nothing<M: Machi
     for path in names.iter().filter(|path| !stay.contains(path)) {
         m.remove(path);
     }
-    // then it goes on to the end, and tells of the three: a scan would take what it is not told of for deleted.
+    // then it continues to the end, and reports the three: a scan would treat what is not reported as deleted.
     let mut seen = Vec::new();
     loop {
         let piece = root.read_dir(&mut dir, 2).unwrap();

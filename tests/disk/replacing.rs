@@ -93,7 +93,7 @@ fn a_file_of_another_stat_is_not_replaced<M: Machine>(m: &M) {
     let decided: Vec<(RelPath, Seen)> =
         ["file", "gone", "became-dir", "link"].map(|path| (p(path), seen_now(&root, &p(path)))).into();
     let staged = stage(&root, b"new");
-    // A change of the mode alone is a change that a person made.
+    // A change of the mode alone is a change by the user.
     m.tick();
     m.chmod(&p("file"), 0o600);
     m.remove(&p("gone"));
@@ -149,11 +149,11 @@ fn the_latest_of_two_that_came_between_stays_and_the_other_is_not_lost<M: Machin
 }
 
 fn the_latest_of_three_that_came_between_stays<M: Machine>(m: &M) {
-    // The third replaced the first, which had been put back; nobody replaced the second.
+    // The third replaced the first, which had been put back; the second was not replaced.
     edits_come_between(m, &[b"one", b"two", b"three"], b"two");
 }
 
-/// Before each exchange somebody writes the next of `edits`: the last of them stays, and `aside` is kept beside it.
+/// Before each exchange another process writes the next of `edits`: the last of them stays, and `aside` is kept beside it.
 fn edits_come_between<M: Machine>(m: &M, edits: &[&[u8]], aside: &[u8]) {
     if !m.exchanges() {
         return;
@@ -233,7 +233,7 @@ fn an_interrupted_exchange_by_a_second_name_is_finished<M: Machine>(m: &M) {
     root.rename(&p("s"), &p("a"), Rename::Replace).unwrap();
     apply::finish_exchange(&root, &p("s"), &p("a")).unwrap();
     assert_eq!((m.read(&p("a")).unwrap(), m.read(&p("s")).unwrap()), (b"new".to_vec(), b"old".to_vec()));
-    // With no second names at all, the path was empty for a moment: the old one goes back.
+    // With no second names at all, the path was empty for a moment: the old one is moved back.
     root.rename(&p("a"), &p("s-old"), Rename::Replace).unwrap();
     apply::finish_exchange(&root, &p("s"), &p("a")).unwrap();
     assert_eq!(m.read(&p("a")).unwrap(), b"new");

@@ -1,4 +1,4 @@
-//! Looking: nothing is missed, nothing unchanged is read, and what cannot be looked at is not gone.
+//! Tests scans: nothing is missed, nothing unchanged is read, and what cannot be read is not missing.
 
 use std::collections::BTreeSet;
 
@@ -100,7 +100,7 @@ fn what_was_as_young_as_the_look_is_read_once_more<M: Machine>(m: &M) {
     // However long this machine takes for it:
     let now = Now { wall: root.stat_of(&p("file")).mtime(), ..m.now() };
     assert!(looker.look_at(&meddled, None, now).found[&p("file")].young);
-    // Looked at in the same moment it may have changed since; an hour later it is read for the last time.
+    // Scanned in the same moment it may have changed since; an hour later it is read for the last time.
     assert!(looker.look_at(&meddled, None, now).found[&p("file")].young);
     assert!(!looker.look(m, &meddled).found[&p("file")].young);
     assert_eq!(meddled.opened.borrow_mut().drain(..).count(), 3);
@@ -205,7 +205,7 @@ fn a_directory_that_became_a_symlink_was_not_deleted<M: Machine>(m: &M) {
     assert!(scanned.skipped.contains(&(p("dir"), Reason::SymlinkIgnored)));
     let all = ["dir", "dir/file", "dir/sub", "dir/sub/file"].map(|path| (p(path), Sleep::Skipped));
     assert_eq!(full.sleepers(), all);
-    // The same when only something below it was hinted at, before the link was heard of: the link is looked at, too.
+    // The same when only something below it was hinted at, before the link was reported: the link is checked, too.
     let scanned = near.look_near(m, &root, &[("dir/file", false), ("dir/sub", true)]);
     assert_eq!((scanned.gone.len(), scanned.counts.gone), (0, 0));
     assert_eq!(near.sleepers(), all);
@@ -378,8 +378,8 @@ fn a_reboot_changes_nothing(ground: &Ground) {
     ground.write(&p("dir/brought"), b"by the image");
     ground.write(&p("edited"), b"by the image");
     let root = ground.open();
-    ground.write_in_place(&p("edited"), b"by a person");
-    ground.write(&p("dir/made"), b"by a person");
+    ground.write_in_place(&p("edited"), b"by the user");
+    ground.write(&p("dir/made"), b"by the user");
     let mut looker = Looker::new();
     assert_eq!(looker.look(ground, &root).found.len(), 4);
     let place = root.place().unwrap();

@@ -68,9 +68,9 @@ fn a_database_that_cannot_be_written_is_the_one_before_f22<M: Small>(m: &M) {
     assert_eq!(mark(&store).unwrap(), "three ");
     assert!(store.commit().unwrap_err().is_full());
     assert!(store.fold().unwrap_err().is_full());
-    // a start at this moment finds what was told before,
+    // a start at this moment finds what was reported before,
     assert_eq!(mark(&load(m, None).0).unwrap(), "two ");
-    // and with room it goes on as if nothing had been.
+    // and with room it continues as if nothing had been.
     empty(store.root());
     store.commit().unwrap();
     assert!(!store.is_dirty());
@@ -94,7 +94,7 @@ fn a_damaged_database_is_set_aside_and_begun_anew_f14<M: Machine>(m: &M) {
         assert_eq!(aside, "owsync.db.damaged-1800000000");
         assert!(!why.is_empty());
         assert_eq!(m.read(&p("owsync.db-journal")), None, "it belongs to nothing");
-        // A node without a past; what was there is kept for a person.
+        // A new node; the old database is kept for the user.
         assert!(store.state().shares.is_empty());
         assert_eq!(m.read(&p(aside)).unwrap(), damage.as_bytes());
         store.change(change("new ", 10));
@@ -147,7 +147,7 @@ fn a_database_that_was_copied_back_is_another_life_of_it<M: Machine>(m: &M) {
     let (store, news) = load(m, Some(m.open_beside()));
     assert_eq!((news, store.state().me.state), (vec![], life));
     drop(store);
-    // restored from a backup it is another.
+    // restored from a backup it is a different one.
     m.write(&p("owsync.db"), &backup);
     let (store, news) = load(m, Some(m.open_beside()));
     assert_eq!((news, mark(&store).unwrap().as_str()), (vec![News::SetBack], "one "));
@@ -190,7 +190,7 @@ fn what_was_replaced_is_in_history_for_its_owner_alone_f51<M: Machine>(m: &M) {
     let link = Item { kind: Kind::Symlink, ..item("link", b"tool", Why::Deleted) };
     history.keep(&share, &p("link"), link).unwrap();
     history.commit().unwrap();
-    // then nobody else can read it, and nobody can run it there,
+    // then no other user can read it, and no user can run it there,
     assert_eq!(m.paths(), []);
     for content in [&b"run me"[..], b"tool"] {
         let object = history.object(Digest::of(content)).unwrap();
@@ -302,7 +302,7 @@ fn history_that_cannot_be_written_leaves_the_file_where_it_was<M: Small>(m: &M) 
     assert_eq!(history.room(digest, more.len() as u64, Why::Conflict, 1), Room::Full);
     assert_eq!(history.room(digest, more.len() as u64, Why::Replaced, 1), Room::LetGo);
     assert_eq!(history.room(Digest::of(&content), 40_000, Why::Conflict, 1), Room::Keep);
-    // Whoever tries all the same loses nothing, and takes no room for what is of no use.
+    // An attempt all the same loses nothing, and takes no room for what is of no use.
     match history.keep(&share, &p("more"), item("more", &more, Why::Conflict)) {
         Ok(_) => assert!(history.root().stat(&history.object(digest).unwrap()).unwrap().is_some()),
         Err(error) => {

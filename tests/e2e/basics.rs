@@ -1,4 +1,4 @@
-//! What everything else stands on: changes travel, the kernel's port is known, the end is clean.
+//! Tests what everything else needs: changes are synced, the kernel's port is known, the end is clean.
 
 use serde_json::json;
 

@@ -48,7 +48,7 @@ impl Cluster {
 
     /// Starts all, and waits until they are in sync.
     pub fn start(&self) {
-        // Not one after the other: the first would meet nobody and wait before it dials again.
+        // Not one after the other: the first would find no peer and wait before it dials again.
         self.nodes.iter().for_each(Node::spawn);
         self.until_in_sync();
     }

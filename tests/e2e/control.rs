@@ -17,7 +17,7 @@ impl Control {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody is there.
+    /// No process is there.
     pub fn open(socket: &Path) -> std::io::Result<Control> {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(Duration::from_secs(40)))?;

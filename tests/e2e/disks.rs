@@ -23,7 +23,7 @@ fn small_disk(node: &Node, path: &Path, size: &str) -> Option<Space> {
     Some(space)
 }
 
-/// What keeps a path of `peer` from landing on `node`, as both sides' status says.
+/// The reason why a path of `peer` is not applied on `node`, as both sides' status has it.
 fn owed(node: &Node, there: &Node, path: &str) -> Option<[String; 2]> {
     let find = |list: serde_json::Value| {
         let one = list.as_array()?.iter().find(|one| one["path"] == json!(path))?.clone();

@@ -18,7 +18,7 @@ fn an_unreadable_file_is_reported_and_deleted_nowhere() {
     let cluster = Cluster::idle(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
     if is_root() {
-        // Root reads everything: this node runs as somebody else, from a copy of the program that he can reach.
+        // Root reads everything: this node runs as a different user, from a copy of the program that he can reach.
         let program = cluster.scratch().path().join("owsync");
         fs::copy(OWSYNC, &program).unwrap();
         a.run_program(&program);

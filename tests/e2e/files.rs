@@ -59,12 +59,12 @@ impl Node {
         until(&format!("{}:{path} is gone", self.name), || !self.exists(path));
     }
 
-    /// Everything in the share: paths with what lies there.
+    /// Everything in the share: paths with their contents.
     pub fn tree(&self) -> BTreeMap<String, String> {
         tree(&self.share())
     }
 
-    /// Former contents of a path, oldest first.
+    /// Previous contents of a path, oldest first.
     #[track_caller]
     pub fn history(&self, path: &str) -> Vec<String> {
         let answer = self.ask("history", json!({ "path": path }));

@@ -1,4 +1,4 @@
-//! Programs that are told what happens, run by the real daemon.
+//! Tests hooks with the real daemon.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,7 @@ fn set_hook(node: &Node, of_share: bool, hook: &str) {
     node.add(if of_share { "[share main]\nhook" } else { "hook" }, hook);
 }
 
-/// What a hook that keeps notes was told: a line for each event, and the JSON of the last of each kind.
+/// The events that a hook wrote down: a line for each event, and the JSON of the last of each kind.
 const NOTES: &str = r#"cat >"$0.new" && mv "$0.new" "$0.$1"
 echo "$1=$OWSYNC_EVENT node=$OWSYNC_NODE share=$OWSYNC_SHARE peer=$OWSYNC_PEER reason=$OWSYNC_REASON path=$OWSYNC_PATH paths=$OWSYNC_PATHS count=$OWSYNC_COUNT" >>"$0.notes""#;
 
@@ -34,7 +34,7 @@ fn notes(node: &Node, hook: &str) -> Vec<String> {
     text.lines().map(str::to_string).collect()
 }
 
-/// Waits until a hook was told this; what JSON said of it.
+/// Waits until a hook got this event; its JSON.
 #[track_caller]
 fn until_noted(node: &Node, hook: &str, line: &str) -> Value {
     until(&format!("{hook} hears '{line}', not {:?}", notes(node, hook)), || {
@@ -63,9 +63,9 @@ fn both_hooks_hear_of_everything_that_happens_with_its_details() {
     );
     until_noted(b, "all", line);
 
-    // Within 10 s nobody asks whether it works.
+    // For 10 s nothing asks whether it works.
     assert!(b.owsync(&["rollback"]).status.success());
-    let line = "rollback=rollback node=b share=main peer=a reason=by a person path= paths=f count=1";
+    let line = "rollback=rollback node=b share=main peer=a reason=by the user path= paths=f count=1";
     until_noted(b, "ours", line);
     until_noted(b, "all", line);
     cluster.until_in_sync();
@@ -85,7 +85,7 @@ fn both_hooks_hear_of_everything_that_happens_with_its_details() {
     fs::rename(b.share(), b.home().join("elsewhere")).unwrap();
     let line = "hold=hold node=b share=main peer= reason=root_missing path= paths= count=0";
     let told = until_noted(b, "ours", line);
-    assert!(told["message"].as_str().unwrap().contains("its directory cannot be opened"), "{told}");
+    assert!(told["message"].as_str().unwrap().contains("the directory cannot be opened"), "{told}");
     until_noted(b, "all", line);
     assert!(notes(b, "ours").iter().all(|line| !line.starts_with("peer-")), "no share of theirs");
 }
@@ -114,7 +114,7 @@ wait"#;
     b.until_logged("hook on after-apply: about to hang");
     b.until_logged("hook on after-apply: killed after 5 s");
     until("its child is gone", || {
-        // Until somebody asks for its end it is a zombie.
+        // Until its parent asks for its end it is a zombie.
         let stat = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
         stat.is_empty() || stat.contains(") Z ")
     });

@@ -32,7 +32,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     a.until_holds("f", "the new content");
     let (there, back) = (wire.recorded(Way::There).remove(0), wire.recorded(Way::Back).remove(0));
     assert!(there.starts_with(b"owsyncE1") && there.len() > 500);
-    assert!(!there.windows(7).any(|window| window == b"content"), "it is encrypted");
+    assert!(!there.windows(7).any(|window| window == b"content"), "the peer is encrypted");
     drop(wire);
     b.kill();
     until("b is missed", || a.peer("b")["connected"] == json!(false));
@@ -61,7 +61,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     assert_eq!(a.peer("b")["connected"], json!(false));
     assert_eq!(a.status()["counters"]["conflicts"], json!(0));
     b.start();
-    // It comes back by itself, directly this time.
+    // It reconnects automatically, directly this time.
     a.dials(b);
     b.dials(a);
     a.restart();
@@ -84,7 +84,7 @@ fn content_that_nobody_asked_for_ends_the_session() {
     let (last, _) = stranger.until_ended();
     assert!(matches!(last, Some(Message::Bye(_))), "{last:?}");
     assert!(a.tree().is_empty());
-    a.until_logged("it broke the protocol");
+    a.until_logged("the peer broke the protocol");
 }
 
 /// F51

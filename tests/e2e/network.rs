@@ -323,7 +323,7 @@ fn a_change_that_cuts_the_cable_is_back_in_time_on_both() {
     assert_eq!(b.main()["unconfirmed"]["peer"], json!("a"));
 
     until("b has taken it back", || b.read("network").as_deref() == Some("up"));
-    b.until_logged("is rolled back: a was not reached within 6 s");
+    b.until_logged("is rolled back: a did not respond within 6 s");
     a.until_holds("network", "up");
     net.cluster.until_equal();
     for node in [a, b] {
@@ -332,7 +332,7 @@ fn a_change_that_cuts_the_cable_is_back_in_time_on_both() {
 
     a.write("network", "up\n");
     b.until_holds("network", "up\n");
-    b.until_logged("is confirmed: a was reached");
+    b.until_logged("is confirmed: a responded");
     net.cluster.until_equal();
 }
 

@@ -40,7 +40,7 @@ pub struct Node {
     child: RefCell<Option<Child>>,
     /// Keeps the port for this node while it does not run.
     _port: Option<OwnedFd>,
-    /// A port of this node's address where nobody ever listens.
+    /// A port of this node's address where nothing ever listens.
     closed: Option<(OwnedFd, u16)>,
 }
 
@@ -110,7 +110,7 @@ impl Node {
         self.set_peer(&other.name, "source_address", &self.ip.to_string());
     }
 
-    /// Makes `other` a peer that is not dialled: whoever comes from its address belongs to the section.
+    /// Makes `other` a peer that is not dialled: a connection from its address belongs to the section.
     pub fn awaits(&self, other: &Node) {
         self.set_peer(&other.name, "address", &other.closed_address().to_string());
     }
@@ -154,7 +154,7 @@ impl Node {
         let options = self.options.borrow();
         let has = |key: &str| options.iter().any(|(known, value)| known == key && value != "0");
         if has("plain_mode") && !has("peer") && self.peers.borrow().is_empty() {
-            // In plain mode a daemon that could exchange with nobody does not start. A peer that is disabled is as none.
+            // In plain mode a daemon that could exchange with no peer does not start. A peer that is disabled is as none.
             text.push_str(&format!("[peer nobody]\naddress={}\nenabled=0\n", self.closed_address()));
         }
         text
@@ -203,7 +203,7 @@ impl Node {
         SocketAddr::new(self.ip, self.port)
     }
 
-    /// An address of this node where nobody listens.
+    /// An address of this node where nothing listens.
     pub fn closed_address(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.closed.as_ref().map_or(1, |(_, port)| *port))
     }
@@ -272,7 +272,7 @@ impl Node {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.borrow().as_ref().expect("it was started").id()
+        self.child.borrow().as_ref().expect("owsync was started").id()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -285,7 +285,7 @@ impl Node {
         let start = Instant::now();
         let mut status = None;
         until_within(PATIENCE, &format!("{} ends", self.name), || {
-            status = self.child.borrow_mut().as_mut().expect("it was started").try_wait().unwrap();
+            status = self.child.borrow_mut().as_mut().expect("owsync was started").try_wait().unwrap();
             status.is_some()
         });
         *self.child.borrow_mut() = None;
@@ -379,7 +379,7 @@ impl Node {
         until(&format!("{} is in sync", self.name), || self.is_in_sync());
     }
 
-    /// Looks at all files again, exchanges with every peer, and waits for the end of both.
+    /// Scans all files again, exchanges with every peer, and waits for the end of both.
     #[track_caller]
     pub fn sync(&self) -> Value {
         self.ask("sync", json!({ "wait": true }))
@@ -398,7 +398,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(child) = self.child.get_mut() {
-            // It may have ended by itself.
+            // It may have ended before.
             let _ = child.kill();
             let _ = child.wait();
         }

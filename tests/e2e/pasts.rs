@@ -1,4 +1,4 @@
-//! Nodes with and without a past: who may overwrite whom, who may come in, and what an old state may still do.
+//! Tests established and new nodes: which one may overwrite which, which is accepted, and what an old state may still do.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What an administrator does before daring to sync /etc/config: looks at what would happen, compares, takes back, and
+//! Tests what an administrator does before daring to sync /etc/config: previews, comparisons, undoing, and
 //! decides what is held. On a tree of real OpenWrt files, where it is there.
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage,
 
 use crate::wait::PATIENCE;
 
-/// A port of the kernel's choice at this address, which nobody else gets while the socket stands; `None` where the address
+/// A port of the kernel's choice at this address, which no other process gets while the socket exists; `None` where the address
 /// is not this machine's own. A program that sets SO_REUSEADDR, as every server does, can listen there.
 pub fn hold_port(ip: IpAddr) -> Option<(OwnedFd, u16)> {
     let family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -23,7 +23,7 @@ pub fn hold_port(ip: IpAddr) -> Option<(OwnedFd, u16)> {
 /// A connection from this address.
 ///
 /// # Errors
-/// Nobody listens there.
+/// Nothing listens there.
 pub fn connect_from(source: IpAddr, to: SocketAddr) -> std::io::Result<TcpStream> {
     let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;

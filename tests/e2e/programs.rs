@@ -1,4 +1,4 @@
-//! The administrator's own programs: what they refuse stays out, and what they are told.
+//! Tests the administrator's own programs: what they refuse is not applied, and what they get.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +51,7 @@ fn validate_sees_the_staged_file_and_its_words_are_the_reason_on_both_sides() {
     until("its author hears why", || a.status().to_string().contains("line 1: this locks you out"));
     assert_eq!(b.read("rules/firewall").as_deref(), Some("ACCEPT"));
 
-    // A person who knows better.
+    // A user who knows better.
     let output = b.owsync(&["approve", "main:rules/firewall"]);
     assert!(output.status.success(), "{output:?}");
     b.until_holds("rules/firewall", "DROP ALL");
@@ -68,7 +68,7 @@ fn a_program_that_cannot_be_run_or_never_ends_has_refused_and_holds_up_nobody() 
     until("it is refused", || owed(b, "f").is_some());
     assert!(owed(b, "f").unwrap().1.contains("cannot run /nowhere/validate"), "{:?}", owed(b, "f"));
 
-    // While one hangs the node answers, and what is changed on it travels.
+    // While one hangs the node answers, and a change made on it is synced.
     set_program(b, "validate", "sleep 1000");
     b.write_config();
     b.signal(nix::sys::signal::Signal::SIGHUP);
@@ -114,8 +114,8 @@ fn a_pause_outlives_a_restart_and_the_other_side_knows_why() {
     a.kill();
     a.start();
     a.write("f", "2");
-    until("b knows", || b.status().to_string().contains("paused by a person: moving the rack"));
-    until("a says so", || a.status()["summary"].as_str().unwrap().contains("paused by a person: moving the rack"));
+    until("b knows", || b.status().to_string().contains("paused by the user: moving the rack"));
+    until("a says so", || a.status()["summary"].as_str().unwrap().contains("paused by the user: moving the rack"));
     assert_eq!(b.read("f").as_deref(), Some("1"));
 
     assert!(a.owsync(&["resume"]).status.success());
@@ -134,7 +134,7 @@ fn a_manual_share_waits_for_sync() {
     until("what is heard waits", || owed(a, "g").is_some_and(|(reason, _)| reason == "manual"));
     until("what changed waits", || a.main()["unreleased_count"] == json!(1));
     let status = String::from_utf8(a.owsync(&["status"]).stdout).unwrap();
-    assert!(status.contains("changed here: f: mode manual: it waits for `owsync sync`"), "{status}");
+    assert!(status.contains("changed here: f: mode manual: waits for `owsync sync`"), "{status}");
     until("the other side knows", || b.peer("a")["shares"]["main"]["unreleased_there"] == json!(1));
     assert!(!b.exists("f") && !a.exists("g"));
 

@@ -67,7 +67,7 @@ impl Proxy {
                 if inner.state.lock().unwrap().closed {
                     return;
                 }
-                // Nobody there: the dialler sees its connection end.
+                // Nothing listens there: the dialler sees its connection end.
                 if let Ok(onward) = connect_from(source, to) {
                     inner.carry(stream, onward);
                 }

@@ -75,11 +75,11 @@ fn what_is_written_between_the_last_look_and_the_exchange_is_put_back() {
 /// A user edits files on `b` without an end, `pause` after `pause`, while `a` sends versions of the same files. Whatever
 /// the user wrote and did not replace is current or in a history. With `delay`, every exchange on `b` takes so long.
 fn nothing_of_the_writers_is_lost(writing: Writing, files: usize, time: Duration, delay: Option<Duration>) {
-    // A path that changes back and forth more than ten times a minute waits for a person.
+    // A path that changes back and forth more than ten times a minute waits for the user.
     const ROUNDS: usize = 4;
     let cluster = Cluster::idle(&["a", "b"]);
     let (a, b) = (&cluster["a"], &cluster["b"]);
-    // Everything is kept, so that everything can be checked; and peers are told at once, so that both meet often.
+    // Everything is kept, so that everything can be checked; and peers are notified at once, so that both meet often.
     cluster.set("history_size", "64M");
     cluster.set("history_versions", "1000");
     cluster.set("settle_ms", "5");
@@ -145,7 +145,7 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Writes file after file until told to stop; per file, what somebody else replaced, and what came last.
+/// Writes file after file until stopped; per file, what another process replaced, and what came last.
 fn write_without_end(
     share: &Path,
     names: &[String],
@@ -169,7 +169,7 @@ fn write_without_end(
             };
             if let Some(own) = last[n].replace(content) {
                 if own != before {
-                    // What was put back after that, and lay there now, the user has replaced himself.
+                    // What was put back after that, and was there now, the user has replaced himself.
                     replaced[n].retain(|content| *content != before);
                     replaced[n].push(own);
                 }
@@ -206,7 +206,7 @@ fn write_locked(path: &Path, content: &str, time: Duration) -> String {
             use std::os::unix::fs::MetadataExt;
             (a.dev(), a.ino()) == (b.dev(), b.ino())
         };
-        // As libuci: whoever got the lock of a file that is no longer there starts over.
+        // As libuci: a process that got the lock of a file that is no longer there starts over.
         if !fs::metadata(path).is_ok_and(|there| same(&there, &file.metadata().unwrap())) {
             continue;
         }
@@ -220,7 +220,7 @@ fn write_locked(path: &Path, content: &str, time: Duration) -> String {
     }
 }
 
-/// The same replacement from the other side: the file that a user's program moved away while the peer's was landing.
+/// The same replacement from the other side: the file that a user's program moved away while the peer's was being applied.
 #[test]
 fn an_edit_of_both_at_once_is_current_or_in_history() {
     let cluster = Cluster::running(&["a", "b"]);

@@ -80,7 +80,7 @@ fn a_broken_pipe_on_its_log_does_not_end_it() {
     assert_eq!(a.status()["in_sync"], json!(false));
 }
 
-/// A configuration that is read again: what changed is in force, what did not goes on undisturbed.
+/// A configuration that is read again: changed options are in force, everything else continues undisturbed.
 #[test]
 fn hup_puts_a_new_configuration_in_force_and_keeps_sessions_where_it_can() {
     let cluster = Cluster::running(&["a", "b"]);
@@ -126,7 +126,7 @@ fn hup_with_a_broken_configuration_changes_nothing_and_names_every_error() {
     until("status says so", || a.status()["problems"].to_string().contains("max_file_size"));
     assert!(a.status()["problems"].to_string().contains("dir"));
     assert_eq!(a.status()["in_sync"], json!(false));
-    a.until_logged("the one before stays in force");
+    a.until_logged("the previous one stays in force");
     a.write("f", "still synced");
     b.until_holds("f", "still synced");
 

@@ -26,7 +26,7 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// What to put in front of a command so that it runs as somebody without rights: nothing for whoever has none.
+/// The prefix of a command that runs it as a user without rights: nothing for a user who has none.
 pub fn as_nobody() -> Vec<String> {
     if !is_root() {
         return Vec::new();

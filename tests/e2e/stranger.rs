@@ -32,7 +32,7 @@ impl Stranger {
     pub fn expected_by(node: &Node) {
         node.unset("encryption_key");
         node.set("plain_mode", "1");
-        // Nobody listens there, so the node itself never gets through.
+        // Nothing listens there, so the node itself never gets through.
         node.set_peer("stranger", "address", &SocketAddr::new(Stranger::IP, node.closed_address().port()).to_string());
     }
 

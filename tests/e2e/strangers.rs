@@ -1,4 +1,4 @@
-//! Whoever reaches the port and is no peer, or a peer that does not behave as one: nobody else notices.
+//! Tests connections that are no peer's, or of a peer that misbehaves: no other peer is affected.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -66,7 +66,7 @@ fn a_port_scan_changes_nothing() {
     assert!(a.is_running());
     let after = a.log().lines().filter(|line| line.contains("127.0.0.1:")).count();
     assert!(after - before <= 20, "one line each, at most");
-    // It is no more than a line for whoever asks for every line.
+    // It is no more than a line at the debug level.
     a.set("log_level", "2");
     a.restart();
     let quiet = a.log().len();
@@ -204,7 +204,7 @@ fn garbage_ends_its_own_session_and_nothing_else() {
 
     assert_eq!(a.read("f").as_deref(), Some("untouched"));
     assert_they_sync(a, b, "after the garbage");
-    a.until_logged("it broke the protocol");
+    a.until_logged("the peer broke the protocol");
 }
 
 /// F34
@@ -262,7 +262,7 @@ fn announced_lengths_cost_no_memory() {
 fn the_predecessor_is_named_and_read_to_its_end() {
     let cluster = Cluster::apart(&["a"]);
     let a = &cluster["a"];
-    // In plain mode nobody else is let in.
+    // In plain mode no other address is accepted.
     a.set_peer("old", "address", "127.0.0.1:1");
     a.start();
 
@@ -270,8 +270,8 @@ fn the_predecessor_is_named_and_read_to_its_end() {
     let hello = br#"{"type":"Hello","hostname":"old","timestamp":1795211172.0,"version":1}"#;
     stream.write_all(&u32::try_from(hello.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(hello).unwrap();
-    a.until_logged("it runs owsync 1.x");
-    // It goes on writing its state, in pieces, and hears no reset.
+    a.until_logged("the peer runs owsync 1.x");
+    // It keeps writing its state, in pieces, and gets no reset.
     for _ in 0..50 {
         stream.write_all(&[b'x'; 20_000]).unwrap();
     }

@@ -57,7 +57,7 @@ fn another_mode_is_named_on_both_sides() {
         b.set("plain_mode", "1");
     });
 
-    until_both_say(&cluster, "wrong_mode", ["it runs in plain mode", "this node runs in plain mode"]);
+    until_both_say(&cluster, "wrong_mode", ["the peer runs in plain mode", "this node runs in plain mode"]);
     assert!(!cluster["b"].exists("f"));
 }
 
@@ -88,7 +88,7 @@ fn clocks_that_differ_are_named_with_the_seconds_on_both_sides() {
         _ => {}
     });
 
-    until_both_say(&cluster, "clock_skew", ["s behind ours", "s ahead of ours"]);
+    until_both_say(&cluster, "clock_skew", ["s behind this node's", "s ahead of this node's"]);
     let message = cluster["a"].peer("b")["message"].as_str().unwrap().to_string();
     let seconds: u64 = message.split(' ').filter_map(|word| word.parse().ok()).next().unwrap();
     assert!((89..=92).contains(&seconds), "{message}");
@@ -109,7 +109,7 @@ fn versions_without_one_in_common_are_named_on_both_sides() {
         peer["reason"] == json!("version") && peer["message"].as_str().unwrap().contains("7 to 9")
     });
     until("b names it", || cluster["b"].peer("a")["reason"] == json!("version"));
-    cluster["a"].until_logged("it speaks versions 7 to 9 of the protocol");
+    cluster["a"].until_logged("the peer speaks versions 7 to 9");
     assert!(!cluster["b"].exists("f"));
 }
 
@@ -227,7 +227,7 @@ fn listen_ends_at_once_where_its_port_is_taken() {
     });
 }
 
-/// What was wrong is over: nobody has to do anything.
+/// The fault is over: no action of the user is needed.
 #[test]
 #[cfg(feature = "encryption")]
 fn a_key_put_right_connects_by_itself() {
@@ -280,5 +280,5 @@ fn plain_mode_says_at_start_who_may_exchange() {
 
     a.until_logged("plain mode: nothing is encrypted or authenticated; only the configured addresses may exchange");
     b.until_logged("only the configured addresses may exchange");
-    until("b is turned away", || b.peer("a")["reason"] == json!("disabled"));
+    until("b is refused", || b.peer("a")["reason"] == json!("disabled"));
 }

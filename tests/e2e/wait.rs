@@ -68,7 +68,7 @@ pub fn timed(action: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// Looks at something again and again for a time in which it must go on being so.
+/// Checks something again and again for a time in which it must stay so.
 ///
 /// For claims that something does not happen; the time is part of the claim.
 ///

@@ -59,7 +59,7 @@ pub fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What comes before a Hello, or instead of a preface, from whoever does not speak the protocol.
+/// What comes before a Hello, or instead of a preface, from a program that does not speak the protocol.
 pub const NO_PREFACES: [&[u8]; 6] = [
     b"owsyncP1\0\0",
     b"owsyncP1\xff\xff",

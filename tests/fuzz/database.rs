@@ -1,4 +1,4 @@
-//! What lies on disk: the database, its journal, the list of the history. Whatever happened to them, the node starts,
+//! The files on disk: the database, its journal, the list of the history. Whatever happened to them, the node starts,
 //! what cannot be read is kept, and what is written from there on can be read.
 
 use std::path::Path;
@@ -83,7 +83,7 @@ pub fn document(data: &[u8]) -> bool {
     read
 }
 
-/// A line with its checksum, as nobody could guess it.
+/// A line with a valid checksum, which random bytes never have.
 fn checked(line: &[u8]) -> Vec<u8> {
     let sum = Digest::of(line).to_hex();
     [&sum.as_bytes()[..8], b" ", line, b"\n"].concat()

@@ -1,5 +1,5 @@
-//! What a later version adds, an earlier one passes over: every seed with fields that nobody knows yet, anywhere they may
-//! stand, means the same. So versions can differ by one, and a node that was updated can go back.
+//! Checks that an earlier version skips what a later one adds: every seed with unknown fields, anywhere they may
+//! be, means the same. So versions can differ by one, and an update can be reverted.
 //!
 //! Fields are added to tables. What a later version may not do is named by what is left out here: add to a list of fields
 //! anywhere but at its end (tests/wire.rs), or write a new kind of line or a new word where one of a few is expected.
@@ -167,7 +167,7 @@ fn fields_of_a_later_join_text_are_passed_over() {
 
 #[test]
 fn fields_of_a_later_database_are_passed_over() {
-    // One that went back to an earlier version keeps what that one knows. The second level of a document is the kind of
+    // A node that was reverted to an earlier version keeps what that one knows. The second level of a document is the kind of
     // each line, or the predecessor's paths; the first of a journal's line likewise.
     for (target, kinds) in [("document", 2), ("journal", 1), ("history", 0)] {
         let mut longer = 0;

@@ -1,6 +1,6 @@
 //! A node whose only peer is out to harm it.
 //!
-//! The peer may enter: it holds the key, or nobody needs one. So it may change and delete every file of the share, and
+//! The peer is accepted: it has the key, or none is needed. So it may change and delete every file of the share, and
 //! that is what it may do. It must not make the node fall, nor forget what a user wrote, nor write outside the share,
 //! nor remember, send or stage without bound.
 
@@ -293,7 +293,7 @@ impl Story<'_> {
         }
     }
 
-    /// Answers what was asked for: rightly, wrongly, twice, elsewhere, or what nobody asked for.
+    /// Answers a request: rightly, wrongly, twice, elsewhere, or without one.
     fn supply(&mut self) {
         let how = self.source.byte();
         let index = usize::from(self.source.byte());
@@ -321,12 +321,12 @@ impl Story<'_> {
         self.say(&Message::Data(vec![chunk]));
     }
 
-    /// True if something of the peer's landed.
+    /// True if a change of the peer was applied.
     fn check(&self) -> bool {
         let node = self.world.machines[0].node.as_ref().expect("a node");
         let share = self.world.machines[0].disk.user("/share");
         let state = self.world.machines[0].disk.user("/state");
-        // Nothing lies in the share that it does not hold, and nothing is left there.
+        // The share contains only its own files, and no leftovers.
         for name in share.paths() {
             let own = name.as_bytes().starts_with(b".owsync-") || name.name().starts_with(b".dhcp.uci-");
             assert!(!own, "{name} was left or written");

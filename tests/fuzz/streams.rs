@@ -64,7 +64,7 @@ pub fn message(data: &[u8]) -> bool {
     !matches!(message, Message::Unknown(_))
 }
 
-/// What of it is shown to people.
+/// The part that is shown to users.
 fn texts(message: &Message) -> Vec<String> {
     match message {
         Message::Hello(hello) => {
@@ -126,7 +126,7 @@ pub mod encryption {
             let said = events(&mut session);
             // The preface and two messages of a handshake are all a stranger can make a node write.
             assert!(sent.len() <= 8 + 2 + 48 + 2 + 96, "{} bytes to a stranger", sent.len());
-            // Only the one recorded session with these very keys opens: nobody else can make its messages.
+            // Only the one recorded session with these very keys opens: no other session makes its messages.
             for event in &said {
                 if let Event::Open { public_key: theirs } = event {
                     let known = [1, 2].map(|identity| Some(public_key(&Key::new([identity; 32]))));
@@ -142,7 +142,7 @@ pub mod encryption {
         opened
     }
 
-    /// Two nodes talk, and somebody on the way cuts, changes, repeats, swaps and drops what they write.
+    /// Two nodes exchange, and a program between them cuts, changes, repeats, swaps and drops what they write.
     pub fn session(data: &[u8]) -> bool {
         let mut source = Source::new(data);
         let mut ends = ends();
@@ -166,7 +166,7 @@ pub mod encryption {
                     }
                 }
                 1..=3 => {
-                    // Part of what lies on the wire arrives.
+                    // A part of the bytes on the wire arrives.
                     let most = usize::from(source.byte()) + 1;
                     let rest = wires[to].split_off(most.min(wires[to].len()));
                     last = std::mem::replace(&mut wires[to], rest);
@@ -205,10 +205,10 @@ pub mod encryption {
                             let other = [2, 1][n];
                             assert_eq!(theirs, Some(public_key(&Key::new([other; 32]))));
                         }
-                        Event::Ended(_) => assert!(touched, "a session ended that nobody touched"),
+                        Event::Ended(_) => assert!(touched, "an untouched session ended"),
                     }
                 }
-                // Whatever happened on the way: what is heard was said, in this order, and nothing else.
+                // Whatever happened on the way: every received message was sent, in this order, and no other.
                 assert!(said[1 - n].starts_with(&heard[n]), "{:?} {:?}", said[1 - n], heard[n]);
             }
         }

@@ -1,4 +1,4 @@
-//! What people, programs and files write.
+//! Text from users, programs and files.
 
 use std::path::PathBuf;
 
@@ -140,7 +140,7 @@ pub fn conf(data: &[u8]) -> bool {
     for warning in &again.warnings {
         assert!(tolerated.contains(&warning.reason), "{warning}, after {tolerated:?}");
     }
-    // What nobody wrote is written now.
+    // Defaults are written too.
     let told = |share: &ShareSettings| ShareSettings { reload: Some(share.reload()), ..share.clone() };
     let shares: Vec<ShareSettings> = shares.iter().map(told).collect();
     assert_eq!(again.result.expect("what is written can be read").settings.shares, shares);

@@ -1,6 +1,6 @@
 'use strict';
-// What LuCI's build does to scripts (luci.mk runs Douglas Crockford's jsmin over them): comments go, and so does white space
-// that stands between no two words. Written anew from what that program is documented to do, with its limits: it knows a
+// Minifies scripts as LuCI's build does (luci.mk runs Douglas Crockford's jsmin over them): removes comments and white space
+// that is not between two words. Written from the documentation of that program, with its limits: it knows a
 // regular expression only by the character in front of it.
 
 const WORD = /[A-Za-z0-9_$\\\u0080-\uffff]/;

@@ -26,7 +26,7 @@ async function running(land, name, { options = '', sections = '', files = packag
 	return router;
 }
 
-// Two routers in sync, of which the first is the reference. (A batch with the package firewall would be on trial for a while.)
+// Two routers in sync, of which the first is the reference. (A batch with the package firewall would be unconfirmed for a while.)
 async function pair(land, { names = ['router1', 'router2'], options = '\tlist include \'dhcp\'\n\tlist include \'sqm\'\n', sections = '', files } = {}) {
 	const first = await running(land, names[0], { options, sections, files });
 	const second = await running(land, names[1], { sections, files: { network: packages().network, system: packages().system } });

@@ -1,4 +1,4 @@
-//! Shared and local forms: what travels, what stays, and where it stays.
+//! Tests shared and local forms: what is synced, what stays, and where it stays.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ const CASES: &[Case] = &[
         dropped: &[],
     },
     Case {
-        claim: "a later pattern takes back what an earlier one covers",
+        claim: "a later pattern excludes what an earlier one covers",
         patterns: &["p.*.ip", "!p.wan"],
         file: "interface lan ip=1 / interface wan ip=2",
         current: None,
@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
         dropped: &[],
     },
     Case {
-        claim: "of several new sections each may be the renamed one, so no value of any travels",
+        claim: "of several new sections each may be the renamed one, so no value of any is sent",
         patterns: &[],
         file: "interface a ip=1 m=1 / interface b ip=2 m=5",
         current: Some("interface lan m=1 ip!"),
@@ -195,7 +195,7 @@ fn what_is_local_is_listed_with_its_reason() {
     assert_eq!(form.unsteady, ["p.@rule[0].p"]);
 }
 
-/// The cases that lie beside the project, where it has them.
+/// The cases beside the project, where it has them.
 #[test]
 fn the_cases_beside_the_project() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/merge-cases/forms");

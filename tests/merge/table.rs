@@ -214,7 +214,7 @@ const CASES: &[Case] = &[
         &[],
     ),
     case(
-        "what one side made local is local, whoever wins",
+        "what one side made local is local, whichever side wins",
         ["interface lan ip=1 m=1", "interface lan ip=2 m=1", "interface lan m=1 ip!"],
         "interface lan m=1 ip!",
         &[],
@@ -301,7 +301,7 @@ fn a_place_where_both_added_is_noted() {
     assert_eq!(notes, ["both sides put a host in the same place: the winner's comes first"]);
 }
 
-/// The cases that lie beside the project, where it has them: `base`, `winner`, `loser`, `merged` and `expect`.
+/// The cases beside the project, where it has them: `base`, `winner`, `loser`, `merged` and `expect`.
 #[test]
 fn the_cases_beside_the_project() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/merge-cases/merge");

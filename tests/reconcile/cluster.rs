@@ -10,7 +10,7 @@ use owsync::model::settings::FirstSync;
 use owsync::model::{Digest, Entry, Kind, RelPath, Stamp, StateId, Version, WallTime, limits};
 use owsync::reconcile::{FirstContact, Loser, Source, Verdict, edit_stamp, reconcile};
 
-/// Paths and contents, as people see a share.
+/// Paths and contents, as users see a share.
 pub type Tree = BTreeMap<String, String>;
 
 /// `tree!{ "dhcp" => "a", "firewall" => "b" }`
@@ -84,7 +84,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Nodes that have a past and are the reference, with clocks that are off by `skews`.
+    /// Established nodes that are the reference, with clocks that are off by `skews`.
     pub fn with_past(skews: &[i64]) -> Cluster {
         let mut cluster = Cluster::fresh(skews);
         for node in &mut cluster.nodes {
@@ -115,7 +115,7 @@ impl Cluster {
         }
     }
 
-    /// A person declares a node the reference.
+    /// The user declares a node the reference.
     pub fn init(&mut self, at: usize) {
         self.nodes[at].rank = 1;
         self.nodes[at].past = true;

@@ -13,12 +13,12 @@ fn from_there(contact: FirstContact) -> FirstContact {
     FirstContact { settled_here: contact.settled_there, settled_there: contact.settled_here, ..contact }
 }
 
-/// A node without a past that no longer has a path says nothing about it.
+/// A new node that no longer has a path reports nothing about it.
 fn no_say(entry: &Entry) -> bool {
     !entry.is_live() && entry.version.is_unversioned()
 }
 
-/// What a side has afterwards; `None` when a person must pick.
+/// What a side has afterwards; `None` when the user must choose.
 fn after(local: &Entry, remote: &Entry, contact: FirstContact) -> Option<Entry> {
     match reconcile(Some(local), remote, contact) {
         Verdict::Known => Some(local.clone()),
@@ -76,13 +76,13 @@ fn check_pair(a: &Entry, b: &Entry, contact: FirstContact) {
     for (local, remote, verdict) in [(a, b, &at_a), (b, a, &at_b)] {
         let Verdict::Agree { entry, source, loser, .. } = verdict else { continue };
         match source {
-            // Nothing travels, so nothing else may come to be here.
+            // Nothing is transferred, so nothing else may result here.
             Source::Here => assert!(entry.same_content(local), "{}", story()),
             Source::There => assert!(entry.same_content(remote), "{}", story()),
         }
         let replaced = *source == Source::There && !local.same_content(remote);
         if replaced && local.is_live() {
-            assert!(loser.is_some(), "what lies here gives way for a reason: {}", story());
+            assert!(loser.is_some(), "what is replaced here has a reason: {}", story());
         }
         let included =
             |version: &Version| local.version.pairs().iter().all(|&(id, number)| number <= version.number(id));
@@ -204,7 +204,7 @@ proptest! {
         // When the sides hear of each other.
         let contact = contacts()[n];
         let taken = reconcile(Some(&base), &edit, contact);
-        // Then it is taken as it is, whatever clocks and contents say, and nothing is taken back.
+        // Then it is applied as it is, whatever clocks and contents are, and nothing is rolled back.
         prop_assert_eq!(reconcile(Some(&edit), &base, contact), Verdict::Known);
         let Verdict::Agree { entry, loser, set_back, .. } = taken else {
             return Err(TestCaseError::fail(format!("{taken:?}")));
@@ -216,7 +216,7 @@ proptest! {
 
 #[test]
 fn three_users_who_never_met_agree_on_the_latest() {
-    // Given three nodes that share a file, and a user on each who edits it at once, with clocks that agree with nobody.
+    // Given three nodes that share a file, and a user on each who edits it at once, with clocks that all differ.
     let mut cluster = Cluster::with_past(&[0, -40_000, 90_000]);
     cluster.write(0, "dhcp", "base");
     cluster.settle(&[(0, 1), (1, 2)]).unwrap();

@@ -81,8 +81,8 @@ fn come_to(cluster: &Cluster) -> Vec<(RelPath, Entry)> {
     entries.iter().map(|(path, entry)| (path.clone(), without_lost(entry.clone()))).collect()
 }
 
-/// Which edits an entry tells to have lost depends on which of them met: whoever meets a winner alone never hears of
-/// what that had beaten before, or made equal. All nodes of a cluster come to tell the same; two orders need not.
+/// Which edits an entry lists as lost depends on the order of exchanges: a node that receives only a winner never learns
+/// what that had beaten before. All nodes of a cluster converge to one list; two orders need not.
 fn without_lost(entry: Entry) -> Entry {
     Entry { lost: None, ..entry }
 }

@@ -171,7 +171,7 @@ fn a_probe_that_fails_takes_a_change_back_though_its_author_is_reached() {
     world.machines[1].programs.is_broken = false;
     world.write(0, "network", "mended");
     world.run(Duration::from_secs(30));
-    assert!(world.log_has(1, "is confirmed: m0 was reached"));
+    assert!(world.log_has(1, "is confirmed: m0 responded"));
     world.settle();
     world.assert_equal();
 }

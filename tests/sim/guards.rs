@@ -72,7 +72,7 @@ fn an_approval_ends_when_what_is_held_changes() {
         world.run_ms(3_000);
         assert_eq!(world.hold(1), Some("mass_deletion"), "rejects: {rejects}");
         assert_eq!(world.tree(0).len(), 30, "nothing went that nobody was asked about");
-        assert!(world.log_has(1, "changed since"), "{:?}", world.machines[1].log.last());
+        assert!(world.log_has(1, "the hold changed"), "{:?}", world.machines[1].log.last());
 
         // An answer to what is held now is carried out.
         let _ = if rejects { world.reject(1) } else { world.command(1, approve()) };
@@ -684,7 +684,7 @@ fn an_approval_ends_when_the_reason_of_the_hold_changes() {
     world.run(Duration::from_secs(70));
     assert_eq!(world.hold(1), Some("not_mounted"));
     assert_eq!(world.tree(0).len(), 4);
-    assert!(world.log_has(1, "changed since"));
+    assert!(world.log_has(1, "the hold changed"));
 }
 
 /// F77: a package without any section, as one of comments, is emptied just the same.

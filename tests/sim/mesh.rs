@@ -333,7 +333,7 @@ fn a_told_address_is_only_a_place_to_look() {
     world.stop(2);
     let named = |world: &mut World| {
         let message = world.of_peer(1, 2).message;
-        message.is_some_and(|text| text.contains("a different node answers at that address"))
+        message.is_some_and(|text| text.contains("a different node responds at this address"))
     };
     assert!(world.run_until(Duration::from_secs(300), named));
     assert!(!knows(&world, 1, 3), "who answered there is nobody");

@@ -41,7 +41,7 @@ fn a_pause_outlives_a_restart_says_why_and_ends_by_itself() {
         world.run(Duration::from_secs(600));
         assert_eq!(world.read(1, "dhcp").as_deref(), Some("one"));
         let why = world.of_peer(0, 1).message.unwrap();
-        assert!(why.contains("paused by a person until ") && why.ends_with(": update of\\x0athe firmware"), "{why}");
+        assert!(why.contains("paused by the user until ") && why.ends_with(": update of\\x0athe firmware"), "{why}");
 
         world.run(Duration::from_secs(3_600));
         world.settle();

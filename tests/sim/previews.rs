@@ -310,7 +310,7 @@ fn what_cannot_be_compared_says_why() {
 
     world.set_cut(0, 1, true);
     let reply = diff(&mut world, "dhcp", None);
-    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("does not answer")), "{reply:?}");
+    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("does not respond")), "{reply:?}");
     world.run_ms(140_000);
     let reply = diff(&mut world, "dhcp", None);
     assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("not connected")), "{reply:?}");

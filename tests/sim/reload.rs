@@ -143,7 +143,7 @@ fn a_removed_peer_leaves_and_a_new_one_is_called_at_once() {
     world.run_ms(30_000);
     assert_eq!((ends(&world, 0, 1), ends(&world, 0, 2)), (1, 0));
     assert!(world.status(0).peers.get("m1").is_none_or(|peer| peer.state == PeerState::Away));
-    assert!(world.log_has(1, "it does not take connections from this node's address"), "m1 is told why");
+    assert!(world.log_has(1, "the peer does not accept connections from this node's address"), "m1 is told why");
     world.machines[0].settings.peers = kept;
     world.reload(0);
     world.run_ms(1_500);

@@ -156,20 +156,20 @@ fn a_node_behind_a_peer_that_is_not_in_sync_is_named() {
     world.settle();
     world.write(0, "dhcp", "two");
     world.run(Duration::from_secs(10));
-    assert_eq!(world.summary(0), "in sync; m2, behind m1, is not");
+    assert_eq!(world.summary(0), "in sync; m2, behind m1, is not in sync");
     world.share_settings(2).min_free = 64 * 1024;
     world.reload(2);
     world.settle();
     world.stop(3);
     world.run(Duration::from_secs(30));
     // Two nodes away, and said by the one between.
-    assert_eq!(world.summary(0), "in sync; m3, behind m1, is not");
+    assert_eq!(world.summary(0), "in sync; m3, behind m1, is not in sync");
     world.start(3);
     world.settle();
     assert_eq!(world.summary(0), "in sync");
 }
 
-/// F86: a peer that is one too many is named where it was turned away.
+/// F86: a peer that is one too many is named where it was refused.
 #[test]
 fn a_peer_that_is_turned_away_is_named() {
     let count = 10;
@@ -180,7 +180,7 @@ fn a_peer_that_is_turned_away_is_named() {
     world.start_all();
     world.run(Duration::from_secs(40));
     let summary = world.summary(0);
-    assert!(summary.contains("turned away, because 8 sessions are open (max_sessions): m"), "{summary}");
+    assert!(summary.contains("refused, because 8 sessions are open (max_sessions): m"), "{summary}");
     let waiting: Vec<String> = world.status(0).waiting.into_iter().map(|one| one.reason).collect();
     assert_eq!(waiting, ["too_many_sessions"]);
     let away = (1..count).filter(|id| world.of_peer(*id, 0).reason.as_deref() == Some("too_many_sessions"));

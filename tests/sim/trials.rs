@@ -64,7 +64,7 @@ fn what_cuts_a_machine_off_goes_back_in_time_on_both() {
     until(&mut world, "its author takes that", 70, |world| both(world, "works"));
 
     world.settle();
-    assert!(world.log_has(1, "is rolled back: m0 was not reached within 60 s"), "{:?}", world.machines[1].log);
+    assert!(world.log_has(1, "is rolled back: m0 did not respond within 60 s"), "{:?}", world.machines[1].log);
     assert!(world.log_has(0, "network was rolled back by m1"));
     assert!((0..2).all(|id| !world.log_has(id, "conflict")), "nobody disagreed");
     for id in [0, 1] {
@@ -85,7 +85,7 @@ fn what_works_stays_and_other_changes_wait_only_until_that_is_known() {
     world.run(Duration::from_secs(2 * u64::from(CONFIRM)));
     world.settle();
     assert!(both(&world, "works better"));
-    assert!(world.log_has(1, "is confirmed: m0 was reached"));
+    assert!(world.log_has(1, "is confirmed: m0 responded"));
     world.assert_equal();
 }
 

@@ -77,7 +77,7 @@ impl Bus {
         Client::try_new(&self.socket).unwrap()
     }
 
-    /// Waits until somebody has this object.
+    /// Waits until a client has this object.
     #[track_caller]
     pub fn until_there(&self, object: &str) {
         until(&format!("{object} is on ubus"), || self.client().methods(object).is_some());
@@ -96,7 +96,7 @@ fn broker(socket: &Path) -> Running {
     let socket_path = socket.to_str().unwrap().to_string();
     let (ready, bound) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        // Whoever runs the tests may do everything, as root on a router.
+        // The user who runs the tests may do everything, as root on a router.
         let config = Config { socket_path, peer_uid_override: Some(0), ..Config::default() };
         let mut broker = Broker::bind(config).unwrap();
         ready.send(()).unwrap();

@@ -211,7 +211,7 @@ fn questions_are_served_while_a_call_waits() {
     connection.answer(question, 0, &Tree::map());
     assert_eq!(said(&mut connection), [Said::Data(Tree::map()), Said::Status(0)]);
 
-    // The same numbers from somebody else are not its answer.
+    // The same numbers from a different client are not its answer.
     Ubusd::passes(&mut connection, |out| out.status(seq, CLIENT, OBJECT, 0));
     assert_eq!(Ubusd::events(&mut connection), []);
     let answer = Tree::map().with("count", 1u64);

@@ -105,12 +105,12 @@ fn what_cannot_be_done_has_a_status_and_a_reason() {
         ("none", nothing(), 3, "there is no such method"),
         ("subscribe", nothing(), 3, "there is no such method"),
         ("files", json!({ "share": "vpn" }), 4, "there is no share vpn"),
-        ("approve", nothing(), 8, "nothing here waits for a person"),
+        ("approve", nothing(), 8, "nothing is waiting for approval"),
     ] {
         let (given, data) = client.call(method, arguments);
         assert_eq!((given, &data[0]["message"]), (status, &json!(reason)), "{method}");
     }
-    // Arguments that nobody knows are none, as with every object; LuCI sends one with each call.
+    // Arguments that are not known are ignored, as with every object; LuCI sends one with each call.
     client.ask("peers", json!({ "ubus_rpc_session": "0123", "peer": 7 }));
 }
 

@@ -64,7 +64,7 @@ fn status_is_to_be_had_where_the_package_can_not_be_read() {
     assert!(printed.status.code() == Some(2) && said.contains("line 2: EOF with unterminated '"), "{said}");
 }
 
-/// Lets the database lie where it lies when nobody says otherwise.
+/// Puts the database at its default path.
 fn with_the_usual_database(router: &Router) {
     let told = router.package();
     let database = told.lines().find(|line| line.contains("option database")).unwrap();
@@ -99,7 +99,7 @@ fn f64_a_deletion_is_remembered_through_a_reboot_that_clears_var() {
     with_the_usual_database(&a);
     a.node.write("dhcp", "config dnsmasq\n");
     a.node.write("firewall", "config defaults\n");
-    // Without somebody to tell of what landed, status would not be content.
+    // Without a listener for applied changes, status would not be content.
     let _procd = [&a, &b].map(|router| StandIn::service(&router.bus));
     let Some(first) = boot(a.node, &a.bus) else { return };
     b.run(&[]);

@@ -51,7 +51,7 @@ fn two_routers_become_a_cluster_over_ubus_alone() {
     assert!(!b.package().contains(&key));
     let (status, again) = b.call("join", json!({ "text": text }));
     assert_eq!(status, 8, "{again}");
-    // A second text is another token for the same cluster.
+    // A second text has a different token for the same cluster.
     let (status, second) = a.call("invite", json!({ "address": "192.0.2.1" }));
     assert_eq!((status, &second["addresses"]), (0, &json!([format!("192.0.2.1:{}", a.node.port)])));
     assert_ne!(second["join_text"], json!(text));
@@ -72,7 +72,7 @@ fn the_command_join_has_the_daemon_that_runs_do_it() {
     let joined = b.node.command(&["join", "--dir", &dir, text.to_str().unwrap()]).output().unwrap();
 
     let said = String::from_utf8_lossy(&joined.stderr).into_owned();
-    assert!(joined.status.success() && said.contains("owsync runs with it already"), "{said}");
+    assert!(joined.status.success() && said.contains("owsync already runs with this configuration"), "{said}");
     until("b is in sync", || b.call("status", nothing()).1["in_sync"] == json!(true));
     a.node.write("dhcp", "config dnsmasq\n");
     b.node.until_holds("dhcp", "config dnsmasq\n");

@@ -15,7 +15,7 @@ use crate::router::Router;
 use crate::stand_in::StandIn;
 use crate::wait::{promptly, throughout, timed, until};
 
-/// rpcd, as far as LuCI's applies go (rpcd:uci.c): it keeps what was there before, until somebody confirms.
+/// rpcd, as far as LuCI's applies go (rpcd:uci.c): it keeps what was there before, until it is confirmed.
 struct Rpcd<'a> {
     router: &'a Router<'a>,
     pending: Arc<AtomicBool>,
@@ -162,7 +162,7 @@ fn what_was_rolled_back_never_travelled_and_what_came_meanwhile_lands_then() {
     for router in [a, b] {
         assert_eq!(router.node.read("network").unwrap(), package("former"), "{}", router.node.name);
     }
-    // It was never there, so nobody was told and nothing was kept of it.
+    // It was never there, so no service was notified and nothing was kept of it.
     assert_eq!(procd[1].take(), [] as [serde_json::Value; 0]);
     let kept = b.call("history", nothing()).1;
     assert_eq!(kept["versions"].as_array().map_or(0, Vec::len), 0, "{kept}");

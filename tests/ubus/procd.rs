@@ -1,4 +1,4 @@
-//! F63: what landed is told to procd, once for each package that says something else than before.
+//! F63: procd is notified of applied changes, once for each package whose content differs from before.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use crate::router::Router;
 use crate::stand_in::StandIn;
 use crate::wait::until;
 
-/// Two nodes in sync, of which the first tells procd what lands there.
+/// Two nodes in sync, of which the first notifies procd of changes applied there.
 fn told() -> OnBus {
     let on_bus = OnBus::idle(&["a", "b"]);
     on_bus.a().set("reload", "uci");
@@ -31,7 +31,7 @@ fn f63_procd_hears_once_of_each_package_that_changed() {
 
     b.write("dhcp", "config dnsmasq\n\toption a '1'\n");
     a.until_holds("dhcp", "config dnsmasq\n\toption a '1'\n");
-    // Another comment is another file, and no other package.
+    // A different comment is a different file, and the same package.
     b.write("dhcp", "# so it is\nconfig dnsmasq\n\toption a '1'\n");
     a.until_holds("dhcp", "# so it is\nconfig dnsmasq\n\toption a '1'\n");
     b.write("firewall", "config defaults\n");
@@ -45,15 +45,15 @@ fn f63_procd_hears_once_of_each_package_that_changed() {
     assert_eq!(heard, [changed("dhcp"), changed("firewall")]);
     until("status says so", || a.status()["in_force"]["firewall"]["notified"].is_number());
     assert_eq!(a.status()["problems"], json!([]));
-    // Nobody has scripts for it, which is nothing to speak of.
+    // There are no scripts for it, which is no fault.
     assert!(!a.log().contains("hotplug"), "{}", a.log());
-    // What changed here, whoever changed it tells.
+    // A change made here is reported by the program that made it.
     a.write("dhcp", "config dnsmasq\n\toption a '2'\n");
     b.until_holds("dhcp", "config dnsmasq\n\toption a '2'\n");
     assert_eq!(service.take(), [] as [Value; 0]);
 }
 
-/// Waits until procd was told of a package that could not be told before, and status has nothing to say any more.
+/// Waits until procd was notified of a package after a failure, and status has nothing to report any more.
 fn told_at_last(on_bus: &OnBus, service: &StandIn) {
     let mut heard = Vec::new();
     until("procd was told", || {
@@ -72,7 +72,10 @@ fn what_changed_while_ubusd_was_away_is_told_when_it_is_back() {
 
     on_bus.b().write("dhcp", "config dnsmasq\n");
     until("status says so", || on_bus.a().status()["in_force"]["dhcp"]["failed"].is_string());
-    assert_eq!(on_bus.a().status()["problems"], json!(["reload of dhcp: procd was not told: there is no ubus here"]));
+    assert_eq!(
+        on_bus.a().status()["problems"],
+        json!(["reload of dhcp: procd was not notified: ubus is not available"])
+    );
 
     on_bus.bus.start();
     told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
@@ -86,7 +89,7 @@ fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
     until("status says so", || on_bus.a().status()["in_force"]["dhcp"]["failed"].is_string());
     assert_eq!(
         on_bus.a().status()["problems"],
-        json!(["reload of dhcp: procd was not told: nobody on ubus has that object"])
+        json!(["reload of dhcp: procd was not notified: no such object on ubus"])
     );
     let summary = on_bus.a().status()["summary"].as_str().unwrap().to_string();
     assert!(summary.starts_with("not in sync: reload of dhcp: procd was not told: "), "{summary}");
@@ -120,7 +123,7 @@ fn procd_hears_that_the_own_package_was_committed() {
     assert_eq!(router.call("status", json!({})).1["problems"], json!([]));
 }
 
-/// F133: a router listens on the addresses of the networks that it is told, as netifd names them, and follows them.
+/// F133: a router listens on the addresses of its configured networks, as netifd names them, and follows them.
 #[test]
 fn networks_are_listened_on_where_they_are() {
     let cluster = Cluster::apart(&["a"]);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// It refuses every name until it is told to give them.
+/// It refuses every name until it is allowed to give them.
 pub struct Refusing {
     socket: PathBuf,
     gives: Arc<AtomicBool>,
@@ -36,7 +36,7 @@ impl Refusing {
         &self.socket
     }
 
-    /// From now on whoever asks for a name gets it.
+    /// From now on a client that asks for a name gets it.
     pub fn give(&self) {
         self.gives.store(true, Ordering::Relaxed);
     }

@@ -131,7 +131,10 @@ fn an_end_in_the_middle_of_everything_is_only_a_new_beginning() {
 
     let said = news(&mut ubus);
     assert!(said.contains(&News::Answer { id, answer: Err(Failure::Away) }), "{said:?}");
-    assert!(said.iter().any(|one| matches!(one, News::Log(_, text) if text.contains("lost ubusd"))), "{said:?}");
+    assert!(
+        said.iter().any(|one| matches!(one, News::Log(_, text) if text.contains("connection to ubusd lost"))),
+        "{said:?}"
+    );
     assert_eq!((ubus.state(), ubus.fd().is_none()), (Some("not connected"), true));
     assert_eq!(ubus.poll_timeout(), NOW.plus(limits::UBUS_RETRY_FIRST));
     let _again = names(&mut ubus, &listener);
@@ -156,5 +159,5 @@ fn an_ubusd_that_is_silent_or_talks_nonsense_is_left_and_tried_again() {
     stream.write_all(&nonsense).unwrap();
     ubus.pump(NOW);
     let said = news(&mut ubus);
-    assert!(matches!(&said[..], [News::Log(_, text)] if text.contains("makes no sense")), "{said:?}");
+    assert!(matches!(&said[..], [News::Log(_, text)] if text.contains("messages are malformed")), "{said:?}");
 }

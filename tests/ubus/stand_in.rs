@@ -57,7 +57,7 @@ impl StandIn {
     }
 
     /// rpcd's `uci`, of which an apply waits to be confirmed while `pending` says so. The statuses are those of the real one
-    /// for a session that nobody has.
+    /// for a session that does not exist.
     pub fn rpcd(bus: &Bus, pending: &Arc<AtomicBool>) -> StandIn {
         let pending = pending.clone();
         StandIn::start(bus, "uci", "confirm", move || if pending.load(Ordering::Relaxed) { 6 } else { 5 })

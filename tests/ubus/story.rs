@@ -40,7 +40,7 @@ fn cable() -> Option<[Space; 2]> {
     Some(spaces)
 }
 
-/// What must not change on a router that sent something: its file, and what landed.
+/// What must not change on a router that sent something: its file, and the applied changes.
 fn untouched(router: &Router) -> (u64, i64, i64, Value) {
     let meta = fs::metadata(router.node.path("dhcp")).unwrap();
     let counters = router.call("status", nothing()).1["counters"].take();
@@ -82,7 +82,7 @@ fn a_change_by_uci_is_in_force_on_the_other_router_once_and_nothing_comes_back()
         let dir = format!("DIR={}", to.node.share().display());
         assert_eq!(called, [json!({ "env": ["ACTION=synced", "SHARE=main", dir, "PATHS=dhcp", "COUNT=1"] })]);
 
-        // All that could still be on its way has come after a look at everything on both sides.
+        // All that could still be on its way has come after a scan of everything on both sides.
         from.node.sync();
         to.node.sync();
         assert_eq!(untouched(from), before, "nothing came back to {}", from.node.name);

@@ -1,4 +1,4 @@
-//! Bytes as a person writes them, and just enough CBOR (RFC 8949) to write what our encoder never would.
+//! Writes bytes in a readable notation, and just enough CBOR (RFC 8949) for what the encoder never writes.
 
 /// Hexadecimal digits, in lines that may end in a comment after `#`.
 pub fn hex(text: &str) -> Vec<u8> {

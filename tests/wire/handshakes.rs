@@ -128,14 +128,14 @@ fn a_second_key_opens_while_keys_are_exchanged() {
             true,
         ),
         ("both know both", dial(mode(new, Some(old), 1), false), answer(mode(old, Some(new), 2)), true),
-        ("it knocks with the second key", dial(mode(new, Some(old), 1), true), answer(mode(old, None, 2)), true),
+        ("it dials with the second key", dial(mode(new, Some(old), 1), true), answer(mode(old, None, 2)), true),
         (
-            "it has no second key and knocks with its own",
+            "it has no second key and dials with its own",
             dial(mode(old, None, 1), true),
             answer(mode(old, None, 2)),
             true,
         ),
-        ("it knocks with the first key first", dial(mode(new, Some(old), 1), false), answer(mode(old, None, 2)), false),
+        ("it dials with the first key first", dial(mode(new, Some(old), 1), false), answer(mode(old, None, 2)), false),
         ("a third key opens nothing", dial(mode(7, None, 1), false), answer(mode(new, Some(old), 2)), false),
     ] {
         let mut pair = Pair::of(dialled, answered);
@@ -151,7 +151,7 @@ fn a_second_key_opens_while_keys_are_exchanged() {
 
 #[test]
 fn a_replayed_first_message_opens_nothing_and_ends_in_silence() {
-    // Given what an honest node once wrote to open a session, recorded by somebody without the key.
+    // Given what an honest node once wrote to open a session, recorded by an attacker without the key.
     let recorded = open_pair().wrote[0].clone();
     let first = &recorded[..8 + 2 + 48];
     // When it is played to another session.
@@ -159,7 +159,7 @@ fn a_replayed_first_message_opens_nothing_and_ends_in_silence() {
     session.handle_bytes(first);
     let mut answer = Vec::new();
     session.poll_transmit(&mut answer);
-    // Then that answers with its second message, which names its identity to nobody without the key, and waits.
+    // Then that side answers with its second message, which reveals its identity only to a holder of the key, and waits.
     assert_eq!(answer.len(), 8 + 2 + 96);
     assert!(!session.is_open());
     assert_eq!(session.poll_event(), None);

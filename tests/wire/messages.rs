@@ -131,7 +131,7 @@ fn introduce() {
     );
 }
 
-/// F113: nobody is introduced to more nodes, or at more addresses, than are kept; one that leads nowhere is left out.
+/// F113: no node is introduced to more nodes, or at more addresses, than are kept; one that leads nowhere is left out.
 #[test]
 fn an_introduction_is_bounded() {
     let node = |n: u8, addresses: usize| Introduced {
@@ -285,7 +285,7 @@ fn index_with_every_kind_of_entry() {
         "04 a6                   # Index, six keys
          00 64 6d61696e          # share 'main'
          01 1b 000001a1f806614b  # wall clock
-         02 19 012c              # heard up to 300
+         02 19 012c              # received up to 300
          03 f5                   # nothing more for now
          04 85                   # five entries
            ae                    # a file with everything
@@ -303,7 +303,7 @@ fn index_with_every_kind_of_entry() {
              0b 65 776865656c    # group
              0c 82 02 09         # lost {2: 9}
              0d 06               # its batch lies 6 below
-           aa                    # a plain file that nobody quarrelled about
+           aa                    # a plain file without conflicts
              00 41 62 01 19 0101 02 00 03 80 04 01 05 19 03e8
              06 58 20 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
              07 01 08 21 09 19 0180
@@ -403,15 +403,17 @@ fn things_that_only_a_peer_has_a_word_for_are_told_as_text() {
     );
     for (golden, heard) in [
         ("a2 00 01 03 64 646f6f72", "skipped: it is a door"),
-        ("a2 00 07 03 64 646f6f72", "a door that is not synced lies there"),
+        ("a2 00 07 03 64 646f6f72", "a door that is not synced is in the way; move it away"),
     ] {
         let told = Message::Unavailable { id: 9, reason: Reason::Other(heard.into()) };
         assert_eq!(Message::decode(&hex(&format!("07 a2 00 09 01 {golden}"))).unwrap(), told);
     }
     // A path that is none, and a code of a later version with its text.
-    for (golden, heard) in
-        [("a2 00 0e 03 62 2e2e", "it waits for another path"), ("a2 00 18 63 03 63 6e6577", "new"), ("a1 00 18 63", "")]
-    {
+    for (golden, heard) in [
+        ("a2 00 0e 03 62 2e2e", "waits for a path that this version cannot name"),
+        ("a2 00 18 63 03 63 6e6577", "new"),
+        ("a1 00 18 63", ""),
+    ] {
         let told = Message::Unavailable { id: 9, reason: Reason::Other(heard.into()) };
         assert_eq!(Message::decode(&hex(&format!("07 a2 00 09 01 {golden}"))).unwrap(), told);
     }
@@ -433,7 +435,7 @@ fn progress() {
             full: true,
         }),
         "08 aa 00 64 6d61696e   # share
-         01 19 012c             # heard
+         01 19 012c             # received
          02 19 012b             # applied
          03 02                  # pending paths
          04 81                  # one of them

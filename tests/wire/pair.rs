@@ -11,7 +11,7 @@ pub const START: Monotonic = Monotonic(1_000);
 pub struct Pair {
     pub dialled: Session,
     pub answered: Session,
-    /// Everything written so far: by whoever dialled, and by whoever answered.
+    /// Everything written so far: by the dialling side, and by the answering side.
     pub wrote: [Vec<u8>; 2],
     pub events: [Vec<Event>; 2],
 }

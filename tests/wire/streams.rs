@@ -148,7 +148,7 @@ fn a_bad_message_ends_the_session_with_its_reason() {
     ] {
         let heard = hex(&format!("{PREFACE_P} {record} 0004 09a10000"));
         let (events, wrote) = alone(Session::answer(START, Mode::Plain, [0; 32]), &heard);
-        // What follows is not looked at, and the other side is told.
+        // The rest is not read, and the other side is notified.
         assert_eq!(events[1..], [Event::Ended(Trouble::Misbehaved(reason.into()))]);
         let (mut bye, mut told) = (Vec::new(), hex(PREFACE_P));
         Message::Bye(Bye { code: ByeCode::Misbehaved, number: 0, text: reason.into() }).encode(&mut bye);
@@ -181,7 +181,7 @@ fn the_predecessor_is_recognised_by_its_first_byte_and_nothing_is_written_to_it(
 fn a_stranger_hears_nothing() {
     for heard in [&b"GET / HTTP/1.1\r\n"[..], b"SSH-2.0", b"\x03", b"\xff", b"owsynd", b"ox"] {
         let (events, wrote) = alone(Session::answer(START, Mode::Plain, [0; 32]), heard);
-        assert_eq!(events, [Event::Ended(Trouble::Misbehaved("it does not speak owsync".into()))]);
+        assert_eq!(events, [Event::Ended(Trouble::Misbehaved("it is not owsync".into()))]);
         assert_eq!(wrote, b"");
     }
 }

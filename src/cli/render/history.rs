@@ -40,7 +40,7 @@ fn versions(versions: &[Tree], look: &Look) -> String {
     let rows: Vec<Row> = versions
         .iter()
         .map(|version| {
-            // Nothing lay there before.
+            // The path did not exist before.
             let nothing = version.text("kind") == "deleted";
             let of = |text: String| if nothing { "-".into() } else { text };
             Row::Cells(vec![
@@ -124,7 +124,7 @@ mod tests {
             .with("peers", vec![Tree::from("r2"), Tree::from("r3")]);
         assert_eq!(
             log(&Tree::map().with("sent", vec![sent]), &look),
-            "no former versions\n\n\
+            "no previous versions\n\n\
              sent since owsync started:\n\
              TIME      TOOK   TO      PATHS\n\
              08:15:00  0.4 s  r2, r3  main:dhcp, main:firewall and 1 more\n"

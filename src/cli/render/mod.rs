@@ -1,4 +1,4 @@
-//! Answers of the daemon as text that a person understands.
+//! Renders the daemon's answers as text for users.
 //!
 //! Everything here is a function of the answer and a [`Look`]: no clock, no terminal. Names and messages are the
 //! daemon's, which escapes what it got from elsewhere; [`lines`] hides what would still reach a terminal.
@@ -139,7 +139,7 @@ pub fn lines(text: &str) -> String {
     text.split('\n').map(escape::visible).collect::<Vec<_>>().join("\n")
 }
 
-/// A number of bytes, for people.
+/// A number of bytes, for output.
 pub fn size(bytes: u64) -> String {
     let mut value = bytes;
     let mut rest = 0;

@@ -29,7 +29,7 @@ pub fn details(status: &DaemonStatus, look: &Look) -> String {
         })
         .collect();
     if !in_force.is_empty() {
-        text.push_str(&format!("\n{}\n", table(&["IN FORCE", "NOTIFIED", "FAILED"], &in_force)));
+        text.push_str(&format!("\n{}\n", table(&["RELOAD", "NOTIFIED", "FAILED"], &in_force)));
     }
     if let Tree::Map(counters) = Tree::from(&node.counters) {
         for (name, value) in counters {

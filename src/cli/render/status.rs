@@ -241,7 +241,7 @@ fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
         notes.extend(paths(list, all, lead, look));
     }
     if look.verbose {
-        notes.push(format!("{} remembered as deleted", count(share.tombstones, "path")));
+        notes.push(format!("{} recorded as deleted", count(share.tombstones, "path")));
     }
     notes
 }
@@ -253,7 +253,7 @@ fn idle_includes(patterns: &[String], look: &Look) -> Option<String> {
         0 => String::new(),
         rest => format!(" and {rest} more (-v shows them)"),
     };
-    (shown > 0).then(|| format!("nothing matches include {}{more}", quoted[..shown].join(", ")))
+    (shown > 0).then(|| format!("no file matches include {}{more}", quoted[..shown].join(", ")))
 }
 
 /// Paths with their reasons, the first few of them.
@@ -450,7 +450,7 @@ mod tests {
         assert_eq!(text.matches("port 4321 is taken").count(), 1, "{text}");
         assert!(text.contains("\nreload of dhcp: timed out\n"), "{text}");
         assert!(text.contains("listening on   [::]:4321, 0.0.0.0:4321\n"), "{text}");
-        assert!(text.contains("IN FORCE  NOTIFIED         FAILED\ndhcp      08:15:00 (30 s)  timed out\n"), "{text}");
+        assert!(text.contains("RELOAD  NOTIFIED         FAILED\ndhcp    08:15:00 (30 s)  timed out\n"), "{text}");
         assert!(text.contains("\nconflicts      0\n") && text.contains("\nreceived       0 B\n"), "{text}");
     }
 

@@ -29,7 +29,7 @@ impl Place {
         Control::open(&self.socket()).unwrap()
     }
 
-    /// A client that has been let in.
+    /// An accepted client.
     fn client(&self, control: &mut Control) -> (ClientId, BufReader<UnixStream>) {
         let stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -148,8 +148,8 @@ fn a_client_that_went_leaves_nothing_behind() {
     control.subscribe(id);
     drop(client);
     assert_eq!(control.pump(id).len(), 0);
-    control.answer(id, &json!(1), &done("to nobody"));
-    control.tell(&event("to nobody"));
+    control.answer(id, &json!(1), &done("to no client"));
+    control.tell(&event("to no client"));
     assert_eq!(control.clients.len(), 0);
     // An answer that comes later still goes nowhere.
     control.answer(id, &json!(1), &done("again"));
@@ -185,7 +185,7 @@ fn there_are_only_so_many_clients_and_the_next_one_waits_its_turn() {
     (&late).write_all(b"{\"id\":1,\"method\":\"status\"}\n").unwrap();
     control.accept();
     assert_eq!(control.clients.len(), limits::CONTROL_MAX);
-    // One leaves, and the late one is heard.
+    // One leaves, and the late one is served.
     let (gone, client) = clients.pop().unwrap();
     drop(client);
     control.pump(gone);

@@ -14,7 +14,7 @@ fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address at which nobody listens, and nobody else will as long as the socket is there.
+/// An address at which nothing listens, and nothing else will as long as the socket exists.
 fn nobody() -> (OwnedFd, SocketAddr) {
     let socket = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
     socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0))).unwrap();
@@ -72,7 +72,7 @@ fn resolved(dialler: &mut Dialler, link: LinkId, addresses: &[SocketAddr]) -> Op
     dialler.next_address(NOW, link)
 }
 
-/// A listener whose queue is full: whoever calls it hears nothing.
+/// A listener whose queue is full: a connection to it gets no response.
 fn silent() -> (TcpListener, Vec<TcpStream>) {
     let (listener, address) = listen();
     socket::listen(&listener, socket::Backlog::new(1).unwrap()).unwrap();
@@ -194,7 +194,7 @@ fn the_source_address_is_the_one_that_was_asked_for() {
     let (_, text) = failure(dialler.start(NOW, 8, &from("192.0.2.1")));
     assert_eq!(text, "cannot use the source address 192.0.2.1: Cannot assign requested address");
     let (_, text) = failure(dialler.start(NOW, 9, &from("::1")));
-    assert_eq!(text, "the source address ::1 is of another family");
+    assert_eq!(text, "the source address ::1 has a different address family");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Which of this machine's addresses others should dial.
+//! Selects the addresses of this machine that other nodes should dial.
 //!
-//! Never one that moves to another machine: a router's virtual IP (VRRP) leads to whoever is master, and a cluster that
-//! was joined through it would talk to itself. keepalived adds such addresses as /32 or /128, as further addresses in a
+//! Never one that moves to another machine: a router's virtual IP (VRRP) leads to the present master, and a cluster that
+//! was joined through it would connect to itself. keepalived adds such addresses as /32 or /128, as further addresses in a
 //! network that the interface has one in already, or on an interface of their own.
 
 use crate::model::Set;

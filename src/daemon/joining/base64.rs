@@ -1,4 +1,4 @@
-//! Bytes as text that survives being pasted: base64url without padding (RFC 4648, section 5).
+//! Encodes bytes as text that can be pasted: base64url without padding (RFC 4648, section 5).
 //!
 //! `-` and `_` in place of `+` and `/`, so that no mail program or shell finds a path or an operator in it.
 
@@ -33,7 +33,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         };
         let [_, a, b, c] = bits.to_be_bytes();
-        // Bits that belong to no byte are zero, or somebody else wrote this.
+        // Bits that belong to no byte are zero in every text of this encoder.
         if [a, b, c][whole..].iter().any(|&rest| rest != 0) {
             return None;
         }

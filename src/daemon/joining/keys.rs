@@ -1,4 +1,4 @@
-//! Writing what only its owner may read.
+//! Creates keys and files that only their owner may read.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use crate::daemon::env;
 use crate::daemon::place::plain;
 use crate::model::Key;
 
-/// A key that nobody else has.
+/// A new random key.
 ///
 /// # Errors
 /// The kernel has no randomness.

@@ -1,6 +1,6 @@
-//! From a running node to a join text, and from a join text to a configured router.
+//! Makes join texts from a running node, and configures a router from a join text.
 //!
-//! The commands do this where nobody runs, or ask; the daemon does it when it is asked over ubus. Nothing that is there is
+//! The commands use this, and the daemon when it is asked over ubus. Existing files are not
 //! overwritten, except the token of an earlier text.
 
 pub mod addresses;
@@ -23,10 +23,10 @@ use crate::node::api::Tree;
 
 use text::{ADDRESSES_MAX, JoinText, Secret};
 
-/// Where others are to dial this node: as told, else where it listens, else the machine's own addresses.
+/// Where other nodes are to dial this node: the given addresses, else the listening ones, else the machine's own.
 ///
 /// # Errors
-/// What was told is no address, or nothing was told and there is none.
+/// A given address is malformed, or none was given and there is none.
 pub fn reachable_at(told: &[String], config: &Config) -> Result<Vec<Address>, String> {
     let port = config.dial_port();
     if told.len() > ADDRESSES_MAX {
@@ -40,16 +40,16 @@ pub fn reachable_at(told: &[String], config: &Config) -> Result<Vec<Address>, St
     let hosts: Vec<String> = if any {
         addresses::own().iter().map(ToString::to_string).take(ADDRESSES_MAX).collect()
     } else if config.bind_host.contains('%') {
-        // What is this node's interface is another one's on another machine.
+        // The name of this node's interface has no meaning on another machine.
         return Err(
-            "this node listens on a link-local address, which others reach by their own interface: name one (address)"
+            "this node listens on a link-local address, which other nodes cannot use as it is: name an address (option address)"
                 .into(),
         );
     } else {
         vec![config.bind_host.clone()]
     };
     if hosts.is_empty() {
-        return Err("no address of this machine that others could use was found: name one (address)".into());
+        return Err("no address of this machine that other nodes can use was found: name one (option address)".into());
     }
     Ok(hosts.into_iter().map(|host| Address { host, port, source: None }).collect())
 }
@@ -70,7 +70,7 @@ pub fn invitation(config: &Config, answer: &Tree, addresses: Vec<Address>, now: 
         Some(Tree::Text(text)) => text.as_str(),
         _ => "",
     };
-    let missing = |what: &str| format!("the node did not say its {what}");
+    let missing = |what: &str| format!("the node did not report its {what}");
     let secret = match &config.settings.key {
         Some(key) => Some(Secret {
             key: key.clone(),
@@ -79,7 +79,7 @@ pub fn invitation(config: &Config, answer: &Tree, addresses: Vec<Address>, now: 
         }),
         None if config.settings.plain_mode => None,
         // A text without a key says that the cluster runs in plain mode, so a key that is missing must never make one.
-        None => return Err(config.key_problem.clone().unwrap_or_else(|| "there is no key".into())),
+        None => return Err(config.key_problem.clone().unwrap_or_else(|| "the node has no key".into())),
     };
     let shares: Vec<_> = config.settings.shares.iter().filter(|share| share.enabled).cloned().collect();
     if shares.is_empty() {
@@ -102,13 +102,11 @@ pub fn check_mode(text: &JoinText, plain_mode: bool) -> Result<(), String> {
     match (&text.secret, plain_mode) {
         (Some(_), false) | (None, true) => Ok(()),
         (None, false) => Err(format!(
-            "the join text of {0} holds no key: {0} runs in plain mode, without encryption and authentication. Give {0} a key \
-             (remove plain_mode there, then run `owsync init`); or, if plain mode is what you want here too, set plain_mode \
-             on this node (`owsync join --plain`)",
+            "the join text of {0} contains no key: {0} runs in plain mode, without encryption and authentication. Give {0} a key (remove plain_mode there, then run `owsync init`), or, to use plain mode here too, set plain_mode on this node (`owsync join --plain`)",
             text.name
         )),
         (Some(_), true) => Err(format!(
-            "this node is set to plain mode, and the join text of {} holds a key: remove plain_mode here first",
+            "this node is in plain mode, and the join text of {} contains a key: remove plain_mode here first",
             text.name
         )),
     }
@@ -123,7 +121,7 @@ pub fn is_key_there(file: &Path, secret: Option<&Secret>) -> Result<bool, String
     match finish::read_key(file, &mut Vec::new())? {
         Some(key) if key == secret.key => Ok(true),
         Some(_) => Err(format!(
-            "{} holds the key of another cluster and is not overwritten: move it away first",
+            "{} contains the key of a different cluster and is not overwritten: move it away first",
             file.display()
         )),
         None => Ok(false),

@@ -1,6 +1,6 @@
-//! Joining where UCI has the configuration: what a join text implies, as a change of the package `owsync`.
+//! Joins where UCI has the configuration: applies a join text to the package `owsync`.
 //!
-//! Everything else in the package stays: a person may have set the port, the history or the name before.
+//! Everything else in the package stays: the user may have set the port, the history or the name before.
 
 use crate::config::{self, Flavour, uci as config_uci};
 use crate::daemon::joining::text::JoinText;
@@ -12,7 +12,7 @@ use crate::uci::{EditError, Package, Section, write};
 /// Options that hold a key itself: they are never printed.
 const KEYS: [&str; 2] = ["key", "encryption_key"];
 
-/// What makes a node one that was configured: joining would mix two clusters.
+/// Why a node counts as configured: joining would mix two clusters.
 ///
 /// The package as it is shipped names a directory, and neither a pattern nor a peer.
 pub fn configured(package: &Package) -> Option<String> {
@@ -50,7 +50,7 @@ pub fn change(package: &mut Package, text: &JoinText, node: &[(String, Vec<u8>)]
             main.set(option, value)?;
         }
         if !has_main {
-            // Without a pattern it would only be a share that nobody else has.
+            // Without a pattern it would only be a share that no other node has.
             main.set("dir", b"")?;
         }
     }
@@ -104,7 +104,7 @@ pub fn check(package: &Package) -> Result<(), Vec<String>> {
     config::check(&sections, problems, Flavour::Uci)
 }
 
-/// The package for people: as `uci export` prints it, without keys.
+/// The package for output: as `uci export` prints it, without keys.
 pub fn shown(package: &Package) -> Vec<u8> {
     let mut package = package.clone();
     let references: Vec<String> = package.referenced().map(|(reference, _)| reference).collect();
@@ -122,7 +122,7 @@ pub fn shown(package: &Package) -> Vec<u8> {
 /// The package as it is, empty where there is none.
 ///
 /// # Errors
-/// It cannot be read; the text is for people.
+/// It cannot be read; the text is for users.
 pub fn read(dirs: &Dirs) -> Result<Package, String> {
     dirs.read(&config_uci::package_name()).map_err(|error| error.to_string())
 }
@@ -130,7 +130,7 @@ pub fn read(dirs: &Dirs) -> Result<Package, String> {
 /// Writes the change.
 ///
 /// # Errors
-/// The package lies as it did; the text is for people.
+/// The package is as it was; the text is for users.
 pub fn write(dirs: &Dirs, text: &JoinText, node: &[(String, Vec<u8>)]) -> Result<Package, String> {
     let edited = dirs.edit(&config_uci::package_name(), |package| {
         change(package, text, node)?;

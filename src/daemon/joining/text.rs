@@ -7,8 +7,8 @@
 //! [owsync-join-end 3f9a1c2e]
 //! ```
 //! Between the marks: a CBOR map ([`Wire`]) as base64url in lines; at the end the first four bytes of its SHA-256. What
-//! stands before and behind the block is for people and is not read; white space inside does not count, since terminals
-//! and mail programs wrap. Every way in which a paste breaks has its own message ([`Broken`]). The text holds the
+//! is before and after the block is for users and is not read; white space inside does not count, since terminals
+//! and mail programs wrap. Each way to damage a text has its own message ([`Broken`]). The text contains the
 //! cluster's key: it is a secret, never an argument, and no message repeats any of it.
 
 use std::ffi::OsString;
@@ -91,16 +91,14 @@ impl fmt::Display for Broken {
         match self {
             Broken::NoBegin => write!(f, "there is no join text: it begins with {BEGIN}"),
             Broken::OtherForm => {
-                f.write_str("the join text was made by another version of owsync: update the older of the two")
+                f.write_str("the join text was made by a different version of owsync: update the older node")
             }
             Broken::NoEnd => write!(f, "the end of the join text is missing: copy all of it, to the line {END}...]"),
             Broken::Character(line) => {
-                write!(f, "line {line} of the join text holds a character that is in no join text: copy it again")
+                write!(f, "line {line} of the join text contains an invalid character: copy the text again")
             }
-            Broken::Damaged => {
-                f.write_str("the join text was cut or changed on its way (its checksum differs): copy it again")
-            }
-            Broken::Nonsense(what) => write!(f, "the join text makes no sense: {what}"),
+            Broken::Damaged => f.write_str("the join text was cut or changed (its checksum differs): copy it again"),
+            Broken::Nonsense(what) => write!(f, "the join text is not valid: {what}"),
             Broken::TooLong => f.write_str("this is too long for a join text"),
         }
     }
@@ -205,7 +203,7 @@ impl JoinText {
         let mut decoder = minicbor::Decoder::new(&bytes);
         let wire: Wire = decoder.decode().map_err(|_| Broken::Nonsense("its fields"))?;
         if decoder.position() != bytes.len() {
-            return Err(Broken::Nonsense("something behind its fields"));
+            return Err(Broken::Nonsense("data follows its fields"));
         }
         JoinText::from_wire(wire)
     }

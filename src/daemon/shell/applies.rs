@@ -1,4 +1,4 @@
-//! What LuCI has applied and nobody has confirmed yet stays here.
+//! Keeps changes of LuCI that are not confirmed yet on this node.
 
 use crate::daemon::applies::Step;
 use crate::daemon::shell::Shell;
@@ -7,7 +7,7 @@ use crate::model::settings::Reload;
 use crate::model::{RelPath, Set, ShareName};
 use crate::node::api::{Level, Tree};
 
-/// Nobody's session: rpcd looks whether an apply is pending before it looks whose it is (rpcd:uci.c).
+/// A session that does not exist: rpcd checks whether an apply is pending before it checks whose it is (rpcd:uci.c).
 const NOBODY: &str = "0";
 
 /// rpcd's words for "another session's apply is pending" and "none is" (ubus, ubusmsg.h, UBUS_STATUS_*).
@@ -15,7 +15,7 @@ const PENDING: i32 = 6;
 const NONE_PENDING: i32 = 5;
 
 impl Shell {
-    /// Looks whether an apply began or ended, before the node acts on what it changed.
+    /// Checks whether an apply began or ended, before the node acts on its changes.
     pub(super) fn look_at_applies(&mut self) {
         let now = self.p.env.now();
         for step in self.applies.look(now.mono, now.wall) {
@@ -73,9 +73,9 @@ impl Shell {
     fn report_withheld(&self, packages: &Set<RelPath>) {
         let names: Vec<String> = packages.iter().map(RelPath::to_text).collect();
         let text = if names.is_empty() {
-            "nothing waits to be confirmed in LuCI any more: what is here now travels".to_string()
+            "nothing in LuCI awaits confirmation any more: the present state is synced".to_string()
         } else {
-            format!("{}: stays here until it is confirmed in LuCI, or taken back", names.join(", "))
+            format!("{}: not sent until it is confirmed in LuCI or rolled back", names.join(", "))
         };
         self.p.log.say(Level::Notice, text);
     }

@@ -1,4 +1,4 @@
-//! The first words of a daemon in the log.
+//! Logs the start of a daemon.
 
 use crate::daemon::Role;
 use crate::daemon::listener::Listener;
@@ -6,14 +6,14 @@ use crate::daemon::shell::Shell;
 use crate::node::api::Level;
 
 impl Shell {
-    /// Says what runs, and what is not as it should be.
+    /// Logs what runs, and which faults there are.
     pub(super) fn begin(&mut self) {
         self.p.node.set_verbose(self.p.log.wants(Level::Debug));
         let listening = match &self.p.listener {
             Some(listener) if listener.is_waiting() => "not listening yet".to_string(),
             Some(listener) => match listener.trouble() {
                 Some(trouble) => {
-                    self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s"));
+                    self.p.log.say(Level::Error, format!("{trouble}; retrying every 5 s"));
                     "not listening yet".to_string()
                 }
                 None => format!("listening on {}", addresses(listener)),
@@ -21,12 +21,12 @@ impl Shell {
             None => "not listening".into(),
         };
         if let Some(problem) = self.p.config.idle_because() {
-            self.p.log.say(Level::Error, format!("{problem}; nothing is exchanged until then"));
+            self.p.log.say(Level::Error, format!("{problem}; nothing is exchanged until this is fixed"));
         }
         let settings = self.p.node.settings();
         if settings.plain_mode && !matches!(self.p.role, Role::Connect { .. }) {
             let who = if settings.plain_from_anywhere {
-                "anyone who reaches the port may exchange"
+                "every machine that reaches the port may exchange"
             } else {
                 "only the configured addresses may exchange"
             };
@@ -42,11 +42,11 @@ impl Shell {
         self.ask_for_progress();
     }
 
-    /// Says whether it can be reached.
+    /// Logs whether peers can connect.
     pub(super) fn report_listener(&self) {
         let Some(listener) = &self.p.listener else { return };
         match listener.trouble() {
-            Some(trouble) => self.p.log.say(Level::Error, format!("{trouble}; trying again every 5 s")),
+            Some(trouble) => self.p.log.say(Level::Error, format!("{trouble}; retrying every 5 s")),
             None => self.p.log.say(Level::Notice, format!("listening on {}", addresses(listener))),
         }
     }

@@ -1,4 +1,4 @@
-//! Asking the administrator's programs what they think of what is about to land, and of what landed.
+//! Runs the checks of batches before they are applied, and of the machine afterwards.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::node::Candidate;
 use crate::node::api::{Level, Tree};
 
 impl Shell {
-    /// A batch must be looked at before it lands.
+    /// A batch must be checked before it is applied.
     pub(super) fn check(&mut self, share: &ShareName, check: u64, candidates: &[Candidate]) {
         let now = self.p.env.now();
         let settings = self.p.node.settings().share(share).cloned();
@@ -40,7 +40,7 @@ impl Shell {
         }
     }
 
-    /// Hooks are told before changes of a share leave. Whatever they say, it leaves when they have ended.
+    /// Hooks run before changes of a share are sent. The changes are sent when they have ended, whatever their result.
     pub(super) fn tell_before_send(&mut self, share: &ShareName, paths: &[RelPath], count: usize) {
         let now = self.p.env.now();
         let details = Tree::map()
@@ -65,7 +65,7 @@ impl Shell {
         [Whose::Share(share.clone()), Whose::Node].iter().filter_map(|whose| call.job(settings, whose)).collect()
     }
 
-    /// The machine must be looked at, because something is on trial.
+    /// The machine must be checked, because a change awaits confirmation.
     pub(super) fn probe(&mut self, share: ShareName, run: u64, time: Duration) {
         let now = self.p.env.now();
         let program = self.p.node.settings().share(&share).and_then(|settings| settings.probe.clone());
@@ -88,7 +88,7 @@ impl Shell {
     }
 }
 
-/// What a hook is told of one path that is about to change.
+/// What a hook gets about one path that is about to change.
 fn change_tree(candidate: &Candidate) -> Tree {
     let tree = Tree::map().with("path", candidate.path.to_text()).with("kind", candidate.kind.word());
     tree.with("size", candidate.size).with_some("staged", candidate.staged.as_ref().map(RelPath::to_text))

@@ -1,13 +1,13 @@
-//! Telling the administrator's programs what happens.
+//! Runs hooks on events of the node.
 
 use crate::daemon::hooks::Call;
 use crate::daemon::shell::Shell;
 use crate::node::api::{Event, Level};
 
 impl Shell {
-    /// Something happened that hooks may want to hear of.
+    /// An event that hooks may get.
     pub(super) fn tell_hooks(&mut self, event: &Event) {
-        // What happens at the end is not told: whoever was started now would be killed at once.
+        // Events at the end are not passed on: a hook that was started now would be killed at once.
         let Some(call) = Call::of(event).filter(|_| self.exit.is_none()) else { return };
         for line in self.hooks.note(self.p.node.settings(), call) {
             self.p.log.say(Level::Warning, line);

@@ -1,4 +1,4 @@
-//! Telling whoever uses what landed, and hearing what came of it.
+//! Notifies services of applied changes, and records the results.
 
 use crate::daemon::inforce::Action;
 use crate::daemon::runner::Ended;
@@ -8,7 +8,7 @@ use crate::model::{RelPath, ShareName};
 use crate::node::api::Level;
 
 impl Shell {
-    /// These paths landed, and that is written down.
+    /// These paths were applied and recorded.
     pub(super) fn handle_landed(&mut self, share: &ShareName, paths: &[RelPath]) {
         let Some(settings) = self.p.node.settings().share(share).cloned() else { return };
         self.put_in_force(&settings, paths);
@@ -31,7 +31,7 @@ impl Shell {
         }
     }
 
-    /// Nothing that was started for this share runs any more: what landed is in force, as far as it goes.
+    /// Nothing that was started for this share runs any more: the applied changes are in force.
     fn note_in_force(&mut self, share: &ShareName) {
         if self.in_force.is_idle(share) {
             let now = self.p.env.now();
@@ -39,7 +39,7 @@ impl Shell {
         }
     }
 
-    /// A path changed here, so its package says something else than before.
+    /// A path changed here, so its package has new content.
     pub(super) fn learn_changed(&mut self, share: &ShareName, path: &RelPath) {
         if let Some(settings) = self.p.node.settings().share(share).cloned() {
             self.in_force.learn_path(&settings, path);
@@ -50,7 +50,7 @@ impl Shell {
         let now = self.p.env.now();
         for ended in self.runner.handle_children(now.mono) {
             if let Some(is_hook) = self.checks.is_hook(ended.id) {
-                // The words of a check are the reason of what follows; a hook says more than that.
+                // The output of a check becomes the reason of the refusal; that of a hook is logged too.
                 if is_hook {
                     self.report(&ended);
                 }

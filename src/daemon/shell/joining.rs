@@ -1,4 +1,4 @@
-//! `init`, `invite` and `join` as the running daemon does them: LuCI has no terminal to paste into.
+//! Serves `init`, `invite` and `join` in the running daemon: LuCI has no terminal.
 
 use crate::config::{Flavour, finish, values};
 use crate::daemon::env;
@@ -13,7 +13,7 @@ use crate::node::api::{Command, Fault, Reply, Tree};
 impl Shell {
     /// `init` or `invite`, asked over ubus: the answer will be a join text.
     pub(super) fn invite(&mut self, now: Now, id: QuestionId, command: Command, told: &[String]) -> Result<(), Reply> {
-        // Before the node makes a token that nobody would get.
+        // Before the node makes a token that would not be delivered.
         let addresses = joining::reachable_at(told, &self.p.config)
             .map_err(|reason| Reply::failed(if told.is_empty() { Fault::State } else { Fault::Argument }, reason))?;
         if command == Command::Init {
@@ -26,7 +26,7 @@ impl Shell {
         Ok(())
     }
 
-    /// The node's answer to that, as the text and what a person wants to know of it.
+    /// The node's answer, as the join text and what the user needs to know about it.
     pub(super) fn with_join_text(&self, answer: &Tree, addresses: Vec<Address>) -> Reply {
         let now = self.p.env.now().wall;
         match joining::invitation(&self.p.config, answer, addresses, now) {
@@ -42,7 +42,7 @@ impl Shell {
         }
     }
 
-    /// The cluster's key, where UCI wants one and there is none: never in place of another.
+    /// The cluster's key, if UCI needs one and there is none: an existing one is never replaced.
     fn make_key(&mut self) -> Result<(), Reply> {
         let config = &self.p.config;
         let wanted = config.flavour == Flavour::Uci && !config.settings.plain_mode && config.settings.key.is_none();
@@ -64,7 +64,7 @@ impl Shell {
         }
     }
 
-    /// Joins the cluster that the text belongs to: what it implies is written into the UCI package, and put in force.
+    /// Joins the cluster of the text: writes its settings into the UCI package, and puts them in force.
     pub(super) fn join(&mut self, now: Now, text: &str, told: &[String]) -> Reply {
         match self.try_join(now, text, told) {
             Ok(tree) => match self.reload() {
@@ -80,7 +80,7 @@ impl Shell {
         let state = |message: String| (Fault::State, message);
         let system = |message: String| (Fault::System, message);
         if self.p.config.flavour != Flavour::Uci {
-            return Err(state("this node has a config file: end it, and run `owsync join -c FILE`".into()));
+            return Err(state("this node has a config file: stop the daemon, and run `owsync join -c FILE`".into()));
         }
         let mut text = JoinText::parse(text).map_err(|broken| argument(broken.to_string()))?;
         if text.secret.is_some() && now.wall >= text.expires {
@@ -99,7 +99,7 @@ impl Shell {
         // As it would be, before anything is written.
         let mut changed = package::read(&dirs).map_err(system)?;
         if let Some(why) = package::configured(&changed) {
-            return Err(state(format!("this node is configured already: {why}")));
+            return Err(state(format!("this node is already configured: {why}")));
         }
         package::change(&mut changed, &text, &[]).map_err(|error| argument(error.to_string()))?;
         package::check(&changed).map_err(|errors| argument(errors.join("; ")))?;

@@ -1,4 +1,4 @@
-//! The file of metrics, looked at whenever the daemon is awake.
+//! Updates the metrics file whenever the daemon is awake.
 
 use crate::daemon::shell::Shell;
 use crate::node::api::Level;
@@ -6,7 +6,7 @@ use crate::node::api::Level;
 impl Shell {
     pub(super) fn write_metrics(&mut self) {
         if self.p.progress.is_some() {
-            // What ends in a moment has nothing to measure.
+            // A process that ends has nothing to measure.
             return;
         }
         self.metrics.set_path(self.p.config.metrics_file.as_deref());

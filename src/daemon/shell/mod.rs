@@ -1,4 +1,4 @@
-//! The loop: whatever happens first, given to the node; whatever the node wants, done.
+//! The loop: passes inputs to the node, and does what the node asks for.
 
 mod applies;
 mod begin;
@@ -50,7 +50,7 @@ use crate::model::{Map, Monotonic, Now, limits};
 use crate::node::api::Level;
 use crate::node::{CommandId, LinkId, Node, Output};
 
-/// Time in which sessions are told goodbye at the end.
+/// Time in which sessions are ended cleanly at the end.
 const GOODBYE: Duration = Duration::from_millis(300);
 
 /// What a shell is made of.
@@ -73,7 +73,7 @@ pub struct Pieces {
     pub watcher: Option<Watcher>,
     pub self_watch: Option<SelfWatch>,
     pub progress: Option<Progress>,
-    /// A token's file may lie beside the database.
+    /// A token's file may be beside the database.
     pub has_token_file: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Pieces {
 pub struct Shell {
     p: Pieces,
     conns: Map<LinkId, Conn>,
-    /// Who waits for which answer.
+    /// Clients that wait for answers.
     asked: Map<CommandId, Asker>,
     next_command: CommandId,
     /// Why the last reload changed nothing.
@@ -131,7 +131,7 @@ impl Shell {
             p: pieces,
             conns: Map::new(),
             asked: Map::new(),
-            // 0 means that nobody waits.
+            // 0 means that no client waits.
             next_command: 1,
             config_errors: Vec::new(),
             in_force: InForce::default(),
@@ -149,7 +149,7 @@ impl Shell {
         }
     }
 
-    /// Goes on until it is to end; the exit code.
+    /// Runs until the end; the exit code.
     pub fn run(&mut self) -> u8 {
         self.begin();
         loop {
@@ -304,7 +304,7 @@ impl Shell {
         }
     }
 
-    /// Does what the node wants, until it wants nothing more.
+    /// Does what the node asks for, until it asks for nothing more.
     fn drain(&mut self) {
         loop {
             while let Some(output) = self.p.node.poll_output() {
@@ -358,7 +358,7 @@ impl Shell {
     /// A token that was shown is worth nothing any more.
     fn drop_token(&mut self) {
         if std::mem::take(&mut self.p.has_token_file) {
-            // It is valid once: left behind it is rubbish, no danger.
+            // It is valid once: left behind it is useless, but no danger.
             let _ = std::fs::remove_file(self.p.place.token_file());
         }
     }
@@ -370,14 +370,14 @@ impl Shell {
                 Wish::Child => self.handle_children(),
                 Wish::Networks => self.ask_for_networks(),
                 Wish::Reload => {
-                    // Nobody waits for the answer; the log has it.
+                    // No client waits for the answer; the log has it.
                     let _ = self.reload();
                 }
             }
         }
     }
 
-    /// Ends within a second, whatever others do.
+    /// Ends within a second, whatever other programs do.
     fn shut_down(&mut self) {
         self.p.listener = None;
         self.p.node.shut_down(self.p.env.now());

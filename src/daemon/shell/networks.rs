@@ -1,4 +1,4 @@
-//! Listening on networks of OpenWrt by their names: netifd says which addresses they have.
+//! Listens on networks of OpenWrt by their names, with the addresses from netifd.
 //!
 //! It is asked at the start, when ubusd is there again, with every new configuration, when SIGUSR1 says that a network
 //! changed (procd's trigger in the init script sends it), and every 5 s while an address is missing.
@@ -32,7 +32,7 @@ impl Shell {
         let networks = &self.p.config.networks;
         let addresses = match answer {
             Ok(dump) => Ok(addresses_of(dump, networks)),
-            Err(failure) => Err(format!("netifd was not asked: {failure}")),
+            Err(failure) => Err(format!("the addresses cannot be read from netifd: {failure}")),
         };
         if self.p.listener.as_mut().is_some_and(|listener| listener.set_addresses(now.mono, addresses)) {
             self.report_listener();

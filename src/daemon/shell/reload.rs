@@ -13,7 +13,10 @@ impl Shell {
     /// Reads the configuration again. What is wrong with it changes nothing.
     pub(super) fn reload(&mut self) -> Reply {
         let Some(reread) = &self.p.reread else {
-            return Reply::failed(Fault::State, "it was started with options only: there is nothing to read again");
+            return Reply::failed(
+                Fault::State,
+                "owsync was started with options only: there is no configuration to read",
+            );
         };
         let outcome = reread();
         for warning in &outcome.warnings {
@@ -26,7 +29,7 @@ impl Shell {
                 for error in &self.config_errors {
                     self.p.log.say(Level::Error, format!("configuration: {error}"));
                 }
-                self.p.log.say(Level::Error, "the configuration is wrong: the one before stays in force");
+                self.p.log.say(Level::Error, "the configuration has errors: the previous one stays in force");
                 return Reply::failed(Fault::Argument, self.config_errors.join("; "));
             }
         };
@@ -48,7 +51,7 @@ impl Shell {
         let now = self.p.env.now();
         let place = Place::new(&config.database);
         if place != self.p.place {
-            return Err(format!("database: another place ({}) needs a restart", place.database().display()));
+            return Err(format!("database: the new path ({}) needs a restart of owsync", place.database().display()));
         }
         let mode = start::mode(&place, &config)?;
         if config.idle_because().is_none() {
@@ -80,7 +83,7 @@ impl Shell {
     /// This node's own UCI package was committed. What procd does for it (the firewall's rule, the announcement, the files it
     /// watches) is in the init script, which procd runs again once it hears of it: `uci commit` alone does not tell it.
     pub(super) fn handle_own_package(&mut self) {
-        // Nobody waits for the answer; the log has it.
+        // No client waits for the answer; the log has it.
         if matches!(self.reload(), Reply::Done(_)) && self.p.ubus.is_some() {
             self.tell_procd(uci::package_name().as_str());
         }

@@ -23,7 +23,7 @@ impl Shell {
             let Ok(conn) = Conn::new(stream) else { continue };
             let Some(remote) = conn.remote() else { continue };
             if self.conns.len() >= self.p.node.settings().max_sessions + OTHER_CONNS {
-                // Whoever is on the way out goes first.
+                // Sessions that are ending are dropped first.
                 let ending = self.conns.iter().find(|(_, conn)| conn.is_ending()).map(|(id, _)| *id);
                 let Some(ending) = ending else { continue };
                 self.conns.remove(&ending);

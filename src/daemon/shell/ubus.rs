@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 const TRIES: u32 = 12;
 
 impl Shell {
-    /// Takes what there is, one by one: each is done before the next is looked at.
+    /// Handles messages one by one: each is done before the next is read.
     pub(super) fn handle_ubus(&mut self, now: Now) {
         while let Some(news) = self.p.ubus.as_mut().and_then(|ubus| ubus.poll_news(now.mono)) {
             match news {
@@ -44,7 +44,7 @@ impl Shell {
             Ok(Request::Command(command)) => return self.ask(now, Asker::Ubus { id, method }, command),
             Ok(Request::Read(read)) => self.read(now, read),
             Ok(Request::Reload) => self.reload(),
-            // No method of the object: whoever wants to hear subscribes to it.
+            // Not a method of the object: subscribers use ubus itself.
             Ok(Request::Subscribe) => Reply::failed(Fault::NotFound, "there is no such method"),
             Err(reply) => reply,
         };
@@ -64,7 +64,7 @@ impl Shell {
         }
     }
 
-    /// Tells the scripts in /etc/hotplug.d/owsync what landed, once for each batch. procd runs them, and has this object
+    /// Notifies the scripts in /etc/hotplug.d/owsync of applied changes, once for each batch. procd runs them, and has this object
     /// only where there is such a directory (procd:hotplug-dispatch.c).
     pub(super) fn tell_scripts(&mut self, share: &ShareName, paths: &[RelPath]) {
         let now = self.p.env.now();
@@ -92,26 +92,30 @@ impl Shell {
 
     fn note_scripts_told(&self, share: &ShareName, answer: Answer) {
         match answer {
-            // Nobody has such scripts, or nobody is there to run them.
+            // There are no such scripts, or no procd to run them.
             Err(Failure::NoObject | Failure::Away) => {}
             Err(failure) => {
-                let text = format!("share {share}: the scripts in /etc/hotplug.d/owsync were not told: {failure}");
+                let text = format!("share {share}: the scripts in /etc/hotplug.d/owsync were not notified: {failure}");
                 self.p.log.say(Level::Warning, text);
             }
-            Ok(_) => self.p.log.say(Level::Debug, format!("share {share}: scripts in /etc/hotplug.d/owsync were told")),
+            Ok(_) => {
+                self.p.log.say(Level::Debug, format!("share {share}: notified the scripts in /etc/hotplug.d/owsync"));
+            }
         }
     }
 
     fn note_told(&mut self, now: Now, package: &str, told: Result<(), Failure>) {
-        let trouble = told.err().map(|failure| format!("procd was not told: {failure}"));
+        let trouble = told.err().map(|failure| format!("procd was not notified: {failure}"));
         let known = self.in_force.untold().iter().any(|untold| untold == package);
         match (&trouble, told) {
             (Some(trouble), _) if !known => {
                 self.p.log.say(Level::Warning, format!("{package} changed, but {trouble}"));
             }
             (Some(_), _) => {}
-            (None, _) if known => self.p.log.say(Level::Notice, format!("{package} changed: procd was told at last")),
-            (None, _) => self.p.log.say(Level::Debug, format!("{package} changed: procd was told")),
+            (None, _) if known => {
+                self.p.log.say(Level::Notice, format!("{package} changed: procd was notified after a retry"));
+            }
+            (None, _) => self.p.log.say(Level::Debug, format!("{package} changed: notified procd")),
         }
         // After ubusd restarted, procd is there a little later than this node. Where there is no ubus at all, the next
         // try is when there is one.
@@ -141,10 +145,10 @@ impl Shell {
     }
 }
 
-/// Packages that procd is told of.
+/// Packages of which procd is notified.
 pub struct Notices {
     calls: Map<CallId, String>,
-    /// Calls that tell scripts what landed in a share.
+    /// Calls that notify scripts of changes applied in a share.
     scripts: Map<CallId, ShareName>,
     /// When to tell it again what it could not be told.
     again: Monotonic,

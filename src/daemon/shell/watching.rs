@@ -32,7 +32,7 @@ impl Shell {
     fn note_watched(&mut self, share: &ShareName, watched: bool) {
         if !watched {
             let text = format!(
-                "share {share}: inotify does not watch all of it; changes are found every {} s",
+                "share {share}: inotify does not watch all of it; it is scanned every {} s",
                 self.p.node.settings().poll_interval.as_secs()
             );
             self.p.log.say(Level::Warning, text);

@@ -11,7 +11,7 @@ use crate::daemon::ubus::message::Outbox;
 use crate::model::{Map, Monotonic, limits};
 use crate::node::api::Tree;
 
-/// Names a call between a connection and whoever made it.
+/// Names a call between a connection and its caller.
 pub type CallId = u64;
 
 /// Numbers for messages, one after the other. 65,536 of them pass before one is used again, and no call waits that long.
@@ -35,7 +35,7 @@ pub enum Failure {
     NoObject,
     /// The object, or ubusd, refused: `UBUS_STATUS_*`.
     Refused(i32),
-    /// Nobody answered in time.
+    /// No response in time.
     Late,
     /// The answer makes no sense.
     Garbage,
@@ -46,11 +46,11 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Away => f.write_str("there is no ubus here"),
-            Failure::NoObject => f.write_str("nobody on ubus has that object"),
-            Failure::Refused(status) => write!(f, "it refused with ubus status {status}"),
-            Failure::Late => write!(f, "it did not answer within {} s", limits::UBUS_CALL_TIME.as_secs()),
-            Failure::Garbage => f.write_str("its answer makes no sense"),
+            Failure::Away => f.write_str("ubus is not available"),
+            Failure::NoObject => f.write_str("no such object on ubus"),
+            Failure::Refused(status) => write!(f, "the call failed with ubus status {status}"),
+            Failure::Late => write!(f, "no response within {} s", limits::UBUS_CALL_TIME.as_secs()),
+            Failure::Garbage => f.write_str("the response is malformed"),
             Failure::TooMany => f.write_str("too many calls wait for their answers"),
         }
     }

@@ -31,7 +31,7 @@ pub enum Event {
     /// ubusd refuses the name: it is taken, or this user may not have it. It is asked for again every
     /// [`limits::UBUS_NAME_AGAIN`].
     NameRefused,
-    /// Somebody asks.
+    /// A call from a client.
     Question {
         /// To answer it by.
         id: QuestionId,
@@ -116,7 +116,7 @@ impl Connection {
         self.phase = Phase::Greeting { until: now.plus(limits::UBUS_ANSWER_TIME) };
     }
 
-    /// Its socket is gone: nobody waits for an answer any more, and no call gets one.
+    /// Its socket is gone: no caller waits for an answer any more, and no call gets one.
     pub fn handle_closed(&mut self) {
         self.phase = Phase::Away;
         self.input = Vec::new();
@@ -221,9 +221,9 @@ impl Connection {
         }
     }
 
-    /// Tells whoever listens for events of this name, and the subscribers of the object.
+    /// Sends an event to all listeners for this name, and to the subscribers of the object.
     pub fn tell(&mut self, name: &str, details: &Tree) {
-        // Nobody is owed an event: where ubusd does not read, they do not pile up.
+        // Events may be dropped: where ubusd does not read, they do not pile up.
         if !self.is_ready() || !self.wants_more() {
             return;
         }

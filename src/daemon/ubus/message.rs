@@ -12,7 +12,7 @@ use crate::model::limits;
 /// Head, and the head of the enclosing attribute.
 const HEAD: usize = 12;
 
-/// `UBUS_SYSTEM_OBJECT_EVENT`: ubusd's own object, whose method `send` passes an event on to whoever listens for its name.
+/// `UBUS_SYSTEM_OBJECT_EVENT`: ubusd's own object, whose method `send` passes an event on to all listeners for its name.
 pub const EVENTS: u32 = 1;
 
 /// Types of messages (ubus:ubusmsg.h `enum ubus_msg_type`).
@@ -56,7 +56,7 @@ pub enum Body<'a> {
         /// The content of a table.
         content: &'a [u8],
     },
-    /// Somebody calls a method of an object of this client.
+    /// A client calls a method of an object of this client.
     Invoke {
         /// The object.
         object: u32,
@@ -64,14 +64,14 @@ pub enum Body<'a> {
         method: &'a [u8],
         /// The content of the table of arguments.
         content: &'a [u8],
-        /// Nobody waits for an answer.
+        /// The caller does not wait for an answer.
         no_reply: bool,
     },
     /// An object of this client has its first subscriber, or lost its last.
     Subscribed {
         /// The object.
         object: u32,
-        /// Somebody listens.
+        /// There are listeners.
         active: bool,
     },
     /// Something that owsync has no use for.
@@ -105,7 +105,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Message<'_>, usize)>, OutOfStep> {
     Ok(Some((message, length + HEAD - 4)))
 }
 
-/// The attributes of a message that owsync looks at. Of several with one id the last one counts, as in libubox; one with
+/// The attributes of a message that owsync reads. Of several with one id the last one counts, as in libubox; one with
 /// a length that its type cannot have does not count (`blob_parse_untrusted`).
 #[derive(Default)]
 struct Attributes<'a> {

@@ -67,7 +67,7 @@ pub fn signature<'a>(methods: impl Iterator<Item = &'a Op>) -> Vec<u8> {
 /// The arguments of a call: those that the method has, and no others (LuCI sends `ubus_rpc_session` with every call).
 ///
 /// # Errors
-/// What is wrong with them, for people.
+/// What is wrong with them, for users.
 pub fn arguments(op: &Op, content: &[u8]) -> Result<Tree, String> {
     if content.len() > limits::CONTROL_LINE {
         return Err("the arguments are too long".into());
@@ -128,7 +128,7 @@ pub fn answer(reply: Reply) -> (i32, Tree) {
     }
 }
 
-/// A failure for people. ubus itself has no place for a text, so this goes out as data in front of the status: `ubus call`
+/// A failure, with its message for users. ubus itself has no place for a text, so this goes out as data in front of the status: `ubus call`
 /// prints it, and LuCI gets it.
 pub fn failure(fault: Fault, message: &str) -> Tree {
     Tree::map().with("code", fault.word()).with("message", message)

@@ -2,14 +2,14 @@
 //!
 //! Methods, answers and events are those of the control socket ([`crate::ops`]), in ubus's form. Everything works
 //! without ubus too: where its socket's directory is missing, nothing is tried at all; where ubusd is not there or goes,
-//! it is tried again with growing pauses, and everything is put in place anew.
+//! it is retried with growing pauses, and everything is registered again.
 //!
 //! # Reading order
 //! [`Ubus`] here is the socket. [`connection`] is what is said on it, without a socket; [`methods`] the table of what can
 //! be asked; [`calls`] what we ask others. [`message`] and [`blobmsg`] are the bytes.
 //!
 //! Why `ubus-zero` for the bytes, and only for them? Its blob and blobmsg codecs meet data/ubus-trace.txt, the recorded
-//! words of the C programs; what lies above them there lacks too much (see [`connection`]), and its framing is not used
+//! words of the C programs; its higher layers lack too much (see [`connection`]), and its framing is not used
 //! either (see [`message`]).
 
 pub mod blobmsg;
@@ -46,7 +46,7 @@ const READ: usize = 64 * 1024;
 /// What ubus has for the loop.
 #[derive(Debug, PartialEq)]
 pub enum News {
-    /// Somebody asks; [`Ubus::answer`] follows, now or later.
+    /// A call from a client; [`Ubus::answer`] follows, now or later.
     Question {
         /// To answer it by.
         id: QuestionId,
@@ -82,7 +82,7 @@ pub struct Ubus {
     news: VecDeque<News>,
 }
 
-/// What people are told of it.
+/// The state for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nothing yet.
@@ -150,7 +150,7 @@ impl Ubus {
         self.write(now);
     }
 
-    /// Looks for ubus where there was none: somebody asked for everything to be read again.
+    /// Tries to connect to ubus where there was none: the configuration is being read again.
     pub fn look_again(&mut self, now: Monotonic) {
         if self.stream.is_none() {
             self.next = now;
@@ -162,7 +162,7 @@ impl Ubus {
         let mut buffer = vec![0; READ];
         while let (Some(stream), true) = (&mut self.stream, self.connection.wants_more()) {
             match stream.read(&mut buffer) {
-                Ok(0) => return self.lose(now, "it closed the connection"),
+                Ok(0) => return self.lose(now, "the peer closed the connection"),
                 Ok(count) => {
                     self.connection.handle_bytes(&buffer[..count]);
                     // One step at a time: what was read is answered first.
@@ -210,7 +210,7 @@ impl Ubus {
         self.write(now);
     }
 
-    /// Tells whoever listens.
+    /// Sends an event to all listeners.
     pub fn tell(&mut self, now: Monotonic, event: &api::Event) {
         let details = event.details.clone().with("text", event.text.clone()).with("time", event.at);
         self.connection.tell(event.name, &details);
@@ -234,7 +234,7 @@ impl Ubus {
         }
     }
 
-    /// For status: what a person should do something about.
+    /// For status: a fault that the user should fix.
     pub fn problem(&self) -> Option<String> {
         (self.state == State::NameTaken).then(name_taken)
     }
@@ -261,7 +261,8 @@ impl Ubus {
         self.connection.handle_closed();
         if self.state == State::Named || self.state == State::NameTaken {
             self.state = State::Lost;
-            self.news.push_back(News::Log(Level::Warning, format!("ubus: lost ubusd ({why}); connecting again")));
+            self.news
+                .push_back(News::Log(Level::Warning, format!("ubus: connection to ubusd lost ({why}); reconnecting")));
         }
         self.wait(now);
     }
@@ -274,7 +275,7 @@ impl Ubus {
             return;
         }
         let (level, text) = match state {
-            State::NameTaken => (Level::Error, format!("{}; trying again every 10 s", name_taken())),
+            State::NameTaken => (Level::Error, format!("{}; retrying every 10 s", name_taken())),
             _ if self.state == State::New => (Level::Debug, "ubus: registered as owsync".into()),
             _ => (Level::Notice, "ubus: registered as owsync again".into()),
         };
@@ -299,8 +300,8 @@ impl Ubus {
 impl Broken {
     fn text(self) -> &'static str {
         match self {
-            Broken::OutOfStep => "what it says makes no sense",
-            Broken::Silent => "it does not answer",
+            Broken::OutOfStep => "its messages are malformed",
+            Broken::Silent => "it does not respond",
         }
     }
 }
@@ -308,9 +309,9 @@ impl Broken {
 fn name_taken() -> String {
     let root = nix::unistd::geteuid().is_root();
     if root {
-        "ubus: another program has the name owsync: a second daemon, or /usr/libexec/rpcd/owsync of the predecessor (remove it, then `service rpcd reload`)".into()
+        "ubus: the name owsync is in use by a second daemon, or by the rpcd plugin of owsync 1.x; remove /usr/libexec/rpcd/owsync, then run `service rpcd reload`".into()
     } else {
-        "ubus: the name owsync is not to be had: another program has it, or ubusd does not let this user publish it (/usr/share/acl.d)".into()
+        "ubus: the name owsync cannot be registered: another program has it, or ubusd does not allow this user to publish it (/usr/share/acl.d)".into()
     }
 }
 

@@ -181,7 +181,7 @@ fn a_renamed_directory_tells_of_itself_by_its_new_name() {
     place.mv("t", "b");
     fs::write(place.at("b/mark"), "was a").unwrap();
     place.sees_writes_in(&["b", "b/sub", "c", "c/sub"]);
-    // One whose former name another takes at once, and one that is moved again while it is told of.
+    // One whose previous name another takes at once, and one that is moved again while it is reported.
     place.mv("b", "d");
     place.mkdir("b/sub");
     place.mv("c", "e");
@@ -251,7 +251,7 @@ fn after_an_overflow_everything_is_looked_at_and_watched_anew() {
         assert!(!more.is_empty(), "no overflow after {most} events");
         seen = more;
     }
-    // then anything may have changed, and whatever changes from now on is told of.
+    // then anything may have changed, and every later change is reported.
     place.sees_writes_in(&["came/deep", "came", "after", "old", ""]);
     assert_eq!(place.watched(), set(&["", "after", "came", "came/deep", "old"]));
 }
@@ -262,7 +262,7 @@ fn a_root_that_went_is_told_and_watched_again_when_it_is_back() {
     place.mkdir("dir");
     place.watch();
     let (root, aside) = (place.base.join("share"), place.base.join("aside"));
-    // Moved away, and made anew,
+    // Moved away, and created again,
     fs::rename(&root, &aside).unwrap();
     assert_eq!(place.seen(), set(&["*"]));
     fs::create_dir(&root).unwrap();
@@ -323,7 +323,7 @@ fn only_what_a_share_may_hold_is_watched() {
     assert!(place.watcher.watches.is_empty());
 }
 
-/// Goes on only in a process of its own, started by `command` with this test's name; otherwise it is started here.
+/// Continues only in a process of its own, started by `command` with this test's name; otherwise it is started here.
 fn alone(command: &[&str]) -> bool {
     const ALONE: &str = "OWSYNC_WATCHER_ALONE";
     if env::variable(ALONE).is_some() {
@@ -338,7 +338,7 @@ fn alone(command: &[&str]) -> bool {
     false
 }
 
-/// Goes on only where the kernel gives no more than this: in a namespace in which it counts anew.
+/// Continues only where the kernel gives no more than this: in a namespace in which it counts from zero.
 fn limited(what: &str, limit: u32) -> bool {
     let namespace = ["unshare", "--user", "--map-root-user"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();
@@ -365,9 +365,9 @@ fn when_the_kernel_has_no_watch_left_that_is_told_once() {
     assert_eq!(place.seen(), set(&["!", "d/**"]));
     place.mkdir("e");
     assert_eq!(place.seen(), set(&["e/**"]));
-    // What is watched goes on telling,
+    // The watched part still reports,
     place.sees_writes_in(&["a/b", "c"]);
-    // and a share that is watched anew says at once how much of it is.
+    // and a share that is watched again reports at once how much of it is.
     assert!(!place.watch());
     fs::remove_dir_all(place.at("a")).unwrap();
     assert!(place.watch());

@@ -1,19 +1,19 @@
-//! What a scan is told, and what it finds.
+//! Rules and results of a scan.
 
 use crate::model::settings::Symlinks;
 use crate::model::{Digest, DiskStat, Map, Reason, RelPath, Set, Sleep, WallTime, limits};
 use crate::reconcile::filter::Filter;
 use crate::reconcile::safety::ScanCounts;
 
-/// What decides what a scan takes up.
+/// The rules by which a scan includes paths.
 pub struct Rules<'a> {
-    /// Which paths the share holds.
+    /// Which paths the share contains.
     pub filter: &'a Filter,
-    /// Whether symlinks travel.
+    /// Whether symlinks are synced.
     pub symlinks: Symlinks,
     /// Largest file in bytes; 0: no limit.
     pub max_file_size: u64,
-    /// Paths of which nothing is taken up, because what lies there may be taken back.
+    /// Paths that are not included, because their present content may be rolled back.
     pub withheld: &'a Set<RelPath>,
     /// Files at the top of the share are UCI packages: their sections are counted.
     pub packages: bool,
@@ -22,7 +22,7 @@ pub struct Rules<'a> {
 /// Something whose stat is not the recorded one, or that is new, or that is awake again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What the disk says of it; read after its content.
+    /// Its stat; read after its content.
     pub stat: DiskStat,
     /// Its content's digest; [`Digest::NONE`] for a directory.
     pub digest: Digest,
@@ -32,32 +32,32 @@ pub struct Finding {
     pub sections: u32,
 }
 
-/// What a finished scan saw. Paths that are as recorded do not appear.
+/// The result of a finished scan. Paths that are as recorded do not appear.
 #[derive(Debug, Default)]
 pub struct Scanned {
     /// New, changed, or awake again.
     pub found: Map<RelPath, Finding>,
-    /// Recorded as live, and gone.
+    /// Recorded as live, and missing.
     pub gone: Vec<RelPath>,
     /// Recorded, and from now on asleep.
     pub asleep: Vec<(RelPath, Sleep)>,
     /// Deleted, asleep until now, and nothing is there: they are awake again.
     pub awake: Vec<RelPath>,
-    /// Left out by the filter until now, and not there: their entries are dropped, not deleted, and received again.
+    /// Left out by the filter until now, and missing: their entries are dropped, not deleted, and received again.
     pub dropped: Vec<RelPath>,
-    /// Hinted at, and nothing is there: what kept something from being there is gone, too.
+    /// Hinted, and nothing is there: what kept something from being there is gone, too.
     pub absent: Vec<RelPath>,
     /// Not synced, with the reason; names of owsync's own are not listed.
     pub skipped: Vec<(RelPath, Reason)>,
-    /// Changed while being read: to be looked at again.
+    /// Changed while being read: to be read again.
     pub restless: Vec<RelPath>,
     /// Numbers for the guards.
     pub counts: ScanCounts,
-    /// The whole share was looked at.
+    /// The whole share was scanned.
     pub full: bool,
 }
 
-/// A path to look at, and whether to look at everything below it as well.
+/// A path to check, and whether to check everything below it as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// The path.
@@ -75,6 +75,6 @@ pub fn is_young(stat: &DiskStat, now: WallTime) -> bool {
         now.since_ms(WallTime(ns.div_euclid(1_000_000))).unsigned_abs()
             < u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
     };
-    // A time far in the future is not young: the next write would bring it back to the present.
+    // A time far in the future is not young: the next write would set it back to the present.
     near(stat.mtime_ns) || near(stat.ctime_ns)
 }

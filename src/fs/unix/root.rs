@@ -1,4 +1,4 @@
-//! What a directory on the real disk does.
+//! Implements directories on Linux.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -96,7 +96,7 @@ impl Root for UnixRoot {
     }
 
     fn open_file(&self, path: &RelPath) -> Result<File, FsError> {
-        // O_NONBLOCK: a fifo put there since it was looked at must not make the open wait.
+        // O_NONBLOCK: a fifo created there since the last check must not make the open wait.
         open_regular(self.open_below("open", path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?, path)
     }
 
@@ -143,7 +143,7 @@ impl Root for UnixRoot {
 
     fn write(&self, file: &File, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         file.write_all_at(bytes, offset).map_err(|error| {
-            // std reports a write of no bytes without a number: the disk took nothing more.
+            // std reports a write of no bytes without a number: the disk accepted nothing more.
             let errno = error.raw_os_error().unwrap_or(libc::ENOSPC);
             FsError::new("write", None, errno)
         })?;
@@ -266,7 +266,7 @@ impl Root for UnixRoot {
     fn keep_extended(&self, from: &RelPath, to: &RelPath) -> Result<bool, FsError> {
         let (old, new) = match (self.open_file(from), self.open_file(to)) {
             (Ok(old), Ok(new)) => (old, new),
-            // What may not be read cannot be kept.
+            // What may not be read cannot be copied.
             (Err(error), _) | (_, Err(error)) if error.is_denied() => return Ok(false),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
@@ -299,7 +299,7 @@ impl Root for UnixRoot {
 impl UnixRoot {
     /// Whether a program may have a file open for writing, or mapped.
     ///
-    /// The kernel gives a read lease only on a file that nobody has open for writing (fcntl(2), F_SETLEASE; on overlayfs
+    /// The kernel gives a read lease only on a file that no process has open for writing (fcntl(2), F_SETLEASE; on overlayfs
     /// as well). Where it gives none for another reason, as to a user who does not own the file, the answer is yes.
     fn is_written(&self, path: &RelPath) -> Result<bool, FsError> {
         let file = self.open_file(path).or_else(|error| {

@@ -1,8 +1,8 @@
-//! Differences between nodes that somebody chose: which path differs for which option, and how many do.
+//! Differences between nodes that are chosen by options: which path differs for which option, and how many do.
 
 use std::fmt;
 
-/// Why a path differs between two nodes by choice: an option says so, and nothing is wrong.
+/// Why a path differs between two nodes by choice: because of an option, and nothing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Choice {
     /// `include` and `exclude` of one of the nodes leave it out.
@@ -15,13 +15,13 @@ pub enum Choice {
     Special,
     /// Another filesystem is mounted there.
     Mount,
-    /// `propagate_deletions` keeps what was deleted on the other node.
+    /// `propagate_deletions` keeps a path that was deleted on the other node.
     Deletion,
     /// `direction` keeps a change on the node where it was made.
     Direction,
     /// A deleted directory that stays because it contains files that are not synced.
     KeptDir,
-    /// Its owner is not known on one of the machines; content and mode are the same.
+    /// Its owner does not exist on one of the machines; content and mode are the same.
     Owner,
 }
 
@@ -39,7 +39,7 @@ impl Choice {
         Choice::Owner,
     ];
 
-    /// The word that scripts test.
+    /// The code for scripts.
     pub fn code(self) -> &'static str {
         match self {
             Choice::Filter => "filter",
@@ -54,7 +54,7 @@ impl Choice {
         }
     }
 
-    /// What follows a number: `2 by filter`.
+    /// The words after a number: `2 by filter`.
     fn counted(self) -> &'static str {
         match self {
             Choice::Filter => "by filter",
@@ -91,7 +91,7 @@ impl fmt::Display for Choice {
 pub struct LeftOut([u32; Choice::ALL.len()]);
 
 impl LeftOut {
-    /// These numbers, in the order of [`Choice::ALL`]; what is missing is 0, what is too much is ignored.
+    /// The counts, in the order of [`Choice::ALL`]; missing ones are 0, surplus ones are ignored.
     pub fn from_counts(counts: &[u32]) -> LeftOut {
         let mut left_out = LeftOut::default();
         left_out.0.iter_mut().zip(counts).for_each(|(known, count)| *known = *count);
@@ -108,19 +108,19 @@ impl LeftOut {
         self.0[choice as usize]
     }
 
-    /// One path more.
+    /// Counts one more path.
     pub fn add(&mut self, choice: Choice) {
         let count = &mut self.0[choice as usize];
         *count = count.saturating_add(1);
     }
 
-    /// One path less: it was counted already.
+    /// Uncounts one path that was counted already.
     pub fn remove(&mut self, choice: Choice) {
         let count = &mut self.0[choice as usize];
         *count = count.saturating_sub(1);
     }
 
-    /// All of these paths more.
+    /// Adds all of these counts.
     pub fn add_all(&mut self, other: &LeftOut) {
         self.0.iter_mut().zip(other.0).for_each(|(known, count)| *known = known.saturating_add(count));
     }
@@ -130,7 +130,7 @@ impl LeftOut {
         self.0.iter().map(|&count| u64::from(count)).sum()
     }
 
-    /// Each choice with its number, where there are any.
+    /// Each choice whose count is not 0.
     pub fn iter(&self) -> impl Iterator<Item = (Choice, u32)> + '_ {
         Choice::ALL.into_iter().map(|choice| (choice, self.of(choice))).filter(|(_, count)| *count > 0)
     }

@@ -1,46 +1,46 @@
-//! Why a share waits for a person.
+//! Holds: reasons why a share waits for the user.
 
 use std::fmt;
 
-/// Why a share waits for a person. What ends by itself when its cause ends says so.
+/// Why a share waits for the user. The documentation of a variant says if its hold ends automatically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
-    /// Its root cannot be opened. Ends by itself.
+    /// Its root cannot be opened. Ends automatically.
     RootMissing(String),
-    /// A transaction that was interrupted cannot be completed, so what is on disk is half of it. Ends by itself.
+    /// A transaction that was interrupted cannot be completed, so the disk has half of it. Ends automatically.
     Interrupted(String),
-    /// Another filesystem than the known one is at its root, and files are gone. Ends by itself.
+    /// A different filesystem than the known one is at its root, and files are gone. Ends automatically.
     NotMounted,
-    /// Every file it should hold is gone. Ends by itself when they are back.
+    /// Every file it should contain is gone. Ends automatically when they are back.
     Emptied {
-        /// Files it should hold.
+        /// Files it should contain.
         known: u64,
     },
     /// Nine in ten files changed or vanished while owsync was not running.
     Replaced {
         /// Files that changed or vanished.
         changed: u64,
-        /// Files it should hold.
+        /// Files it should contain.
         known: u64,
     },
     /// The database was restored or copied, and files differ from it.
     SetBack {
         /// Files that differ.
         changed: u64,
-        /// Files it should hold.
+        /// Files it should contain.
         known: u64,
     },
-    /// More files vanished at once than `delete_guard` lets pass.
+    /// More files vanished at once than `delete_guard` allows.
     MassDeletion {
         /// Files that vanished.
         gone: u64,
-        /// Files it should hold.
+        /// Files it should contain.
         known: u64,
     },
 }
 
 impl Hold {
-    /// The word that scripts test.
+    /// The code for scripts.
     pub fn code(&self) -> &'static str {
         match self {
             Hold::RootMissing(_) => "root_missing",
@@ -81,19 +81,19 @@ impl Hold {
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Hold::RootMissing(error) => write!(f, "its directory cannot be opened: {error}; make or mount it, and it goes on by itself"),
-            Hold::Interrupted(error) => write!(f, "a transaction was interrupted and cannot be completed: {error}; it is tried again automatically"),
-            Hold::NotMounted => f.write_str("not mounted: another filesystem than before is at its directory, and files are missing; mount it, or accept what is there with `owsync approve`"),
-            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
+            Hold::RootMissing(error) => write!(f, "the directory cannot be opened: {error}; create or mount it, and the sync resumes automatically"),
+            Hold::Interrupted(error) => write!(f, "a transaction was interrupted and cannot be completed: {error}; owsync retries automatically"),
+            Hold::NotMounted => f.write_str("not mounted: the directory is on a different filesystem than before, and files are missing; mount it, or accept the present files with `owsync approve`"),
+            Hold::Emptied { known } => write!(f, "emptied: all {known} files are gone; `owsync approve` propagates the deletions (other nodes may ask for confirmation too), `owsync reject` restores the files"),
             Hold::Replaced { changed, known } => write!(
                 f,
-                "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
+                "replaced while owsync was not running: {changed} of {known} files changed or vanished; `owsync approve` makes them changes of this node, `owsync reject` restores the other nodes' state"
             ),
             Hold::SetBack { changed, known } => write!(
                 f,
-                "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them this node's edits, `owsync reject` takes the other nodes' state"
+                "the database was restored or copied and {changed} of {known} files differ from it; `owsync approve` makes them changes of this node, `owsync reject` restores the other nodes' state"
             ),
-            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` deletes them on the other nodes, whose people are asked too, `owsync reject` brings them back"),
+            Hold::MassDeletion { gone, known } => write!(f, "{gone} of {known} files vanished at once; `owsync approve` propagates the deletions (other nodes may ask for confirmation too), `owsync reject` restores the files"),
         }
     }
 }

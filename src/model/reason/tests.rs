@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Hold, JoinText, Reason, Trouble};
 use crate::model::{RelPath, Release};
 
-/// What has no text of its own: the peer's, or one that a session's end carries.
+/// Codes without a text of their own: the peer's, or one that the end of a session carries.
 const FREE: [&str; 2] = ["ended_here", "other"];
 
 fn troubles() -> Vec<Trouble> {
@@ -34,8 +34,8 @@ fn troubles() -> Vec<Trouble> {
         Trouble::ThisNode,
         Trouble::TwoMachines,
         Trouble::Silent,
-        Trouble::PausedHere("paused by a person: x".into()),
-        Trouble::PausedThere("paused by a person: x".into()),
+        Trouble::PausedHere("paused by the user: x".into()),
+        Trouble::PausedThere("paused by the user: x".into()),
         Trouble::Closed,
         Trouble::Misbehaved(text()),
         Trouble::Accuses(text()),
@@ -102,7 +102,7 @@ fn said() -> Vec<(&'static str, String)> {
     troubles.chain(holds).chain(reasons).collect()
 }
 
-/// Whether all parts of a text that `...` stands between are in another, one behind the other.
+/// Whether all parts of a row, which `...` separates, are in the text, in this order.
 fn fits(row: &str, mut text: &str) -> bool {
     row.split("...").map(str::trim).all(|part| match text.find(part) {
         Some(at) => {

@@ -1,4 +1,4 @@
-//! What a node was told of one share.
+//! Settings of one share.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use crate::model::{Hook, RelPath};
 pub use crate::model::programs::Reload;
 use crate::model::settings::{Direction, ShareName, default_max_file_size};
 
-/// A directory tree that is kept equal.
+/// A directory tree that is synced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareSettings {
     /// Its name, the same on every node.
     pub name: ShareName,
-    /// `false`: it is known, and nothing is done with it.
+    /// `false`: the share is known, but not synced.
     pub enabled: bool,
     /// Its root on this node.
     pub dir: PathBuf,
@@ -23,38 +23,38 @@ pub struct ShareSettings {
     pub exclude: Vec<Vec<u8>>,
     /// Which way changes go.
     pub direction: Direction,
-    /// Whether symlinks travel.
+    /// Whether symlinks are synced.
     pub symlinks: Symlinks,
     /// Largest file, in bytes; 0: no limit.
     pub max_file_size: u64,
-    /// Whether set-user-id and set-group-id bits land.
+    /// Whether set-user-id and set-group-id bits are applied.
     pub allow_setuid: bool,
     /// Percent of files vanishing at once that hold the share; 0: never.
     pub delete_guard: u8,
     /// Bytes that a write must leave free.
     pub min_free: u64,
-    /// Who is told that something landed; `None`: whatever fits its directory.
+    /// What is notified after a batch was applied; `None`: what fits its directory.
     pub reload: Option<Reload>,
-    /// Seconds within which what landed must be confirmed, 0 for never; `None`: only what can cut a router off.
+    /// Seconds within which an applied change must be confirmed, 0 for never; `None`: only what can cut a router off.
     pub confirm: Option<u32>,
-    /// Whether changes cross by themselves.
+    /// Whether changes are exchanged automatically.
     pub mode: Mode,
-    /// This program of the administrator's must like each file before it lands.
+    /// Program that must accept each file before it is applied.
     pub validate: Option<PathBuf>,
-    /// This program of the administrator's must like the machine before what landed is confirmed.
+    /// Program that must succeed before an applied change is confirmed.
     pub probe: Option<PathBuf>,
-    /// Which way deletions go, within `direction`.
+    /// Which way deletions are exchanged, within `direction`.
     pub deletions: Direction,
-    /// Whether an approval of the user's travels: other nodes then do not ask again, and this one does not ask again for
+    /// Whether an approval of the user is sent: other nodes then do not ask again, and this one does not ask again for
     /// what was approved at a peer whose identity was accepted.
     pub propagate_approvals: bool,
-    /// Time after which an exchange that has not ended is warned of.
+    /// Time after which an exchange that has not ended is reported.
     pub soft_max_time: Option<Duration>,
-    /// Time after which an exchange that has not ended is stopped, to go on later.
+    /// Time after which an exchange that has not ended is stopped, to resume later.
     pub hard_max_time: Option<Duration>,
     /// Whether packages of another system release wait; see [`ShareSettings::guards_release`].
     pub release_guard: bool,
-    /// What is called when something happens in it.
+    /// The hook for the events of this share.
     pub hook: Hook,
 }
 
@@ -97,12 +97,12 @@ impl ShareSettings {
         }
     }
 
-    /// Whether the share holds UCI packages that must not cross between releases that differ.
+    /// Whether the share contains UCI packages that must not be exchanged between releases that differ.
     pub fn guards_release(&self) -> bool {
         self.release_guard && (self.dir.starts_with(UCI_DIR) || self.reload() == Reload::Uci)
     }
 
-    /// Who is told that something landed: below /etc/config it is procd, elsewhere nobody, unless somebody was named.
+    /// What is notified after a batch was applied: below /etc/config procd, elsewhere nothing, unless the option is set.
     pub fn reload(&self) -> Reload {
         match &self.reload {
             Some(reload) => reload.clone(),
@@ -118,16 +118,16 @@ const CUTTING_OFF: [&str; 4] = ["network", "wireless", "firewall", "dropbear"];
 /// Seconds within which those must be confirmed.
 const CONFIRM: u32 = 60;
 
-/// Where UCI keeps its packages.
+/// Where UCI stores its packages.
 pub const UCI_DIR: &str = "/etc/config";
 
-/// Whether changes cross by themselves.
+/// Whether changes are exchanged automatically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// As soon as they have settled.
     #[default]
     Auto,
-    /// When a person says so, in either direction.
+    /// On `owsync sync`, in either direction.
     Manual,
 }
 
@@ -141,12 +141,12 @@ impl Mode {
     }
 }
 
-/// Whether symlinks travel.
+/// Whether symlinks are synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Symlinks {
     /// They are reported as skipped.
     Ignore,
-    /// Their text travels when its target stays inside the share.
+    /// Their text is synced if its target stays inside the share.
     Copy,
 }
 

@@ -80,28 +80,27 @@ impl<F: Fs> Context<F> {
         let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
         for ((by, lost_here, by_rank), paths) in news {
             let which = paths.text();
-            let here = "this node's version is in history: `owsync log` shows it, `owsync restore` brings it back";
+            let here = "this node's version is in the history: `owsync log` lists it, `owsync restore` restores it";
             let (event, text) = match by {
                 // Nothing of this node's gave way: its author is told.
                 LostBy::Rollback | LostBy::Rejection if !lost_here => continue,
                 LostBy::Rollback => {
                     let text = format!(
-                        "share {name}: {which} was rolled back by {peer}, or beyond it, where it was not confirmed; {here}"
+                        "share {name}: {which} was rolled back by {peer} or a node behind it, because it was not confirmed; {here}"
                     );
                     ("owsync.rollback", text)
                 }
                 LostBy::Rejection => {
                     let text = format!(
-                        "share {name}: the change of {which} was rejected on {peer}, or beyond it, by the user"
+                        "share {name}: the change of {which} was rejected by the user on {peer} or a node behind it"
                     );
                     self.counters.rejections += 1;
                     ("owsync.rejected", text)
                 }
                 LostBy::Conflict => {
                     self.counters.conflicts += paths.count;
-                    let stays = if by_rank { "the reference's stays" } else { "the newer one stays" };
-                    let what =
-                        if lost_here { here } else { "the other version is in the history of the node that had it" };
+                    let stays = if by_rank { "the reference's version was kept" } else { "the newer version was kept" };
+                    let what = if lost_here { here } else { "the other version is in the history of its node" };
                     let text = format!(
                         "share {name}: conflict: {which} was changed on two nodes before they saw each other; {stays}, {what}"
                     );

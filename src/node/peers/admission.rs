@@ -119,7 +119,7 @@ impl<F: Fs> Peers<F> {
                 name: "owsync.peer",
                 at: cx.now.wall,
                 text: match trouble {
-                    Trouble::TooManySessions => format!("{} turned away: {trouble}", hello.name),
+                    Trouble::TooManySessions => format!("{} refused: {trouble}", hello.name),
                     _ => format!("{} is waiting to be accepted", hello.name),
                 },
                 details,

@@ -61,7 +61,7 @@ pub(crate) fn choose(all: Vec<Who>, text: &str) -> Result<Who, Reply> {
             found.sort_by(|a, b| a.label.cmp(&b.label));
             let list: Vec<String> = found.iter().map(|who| who.with_id()).collect();
             let text = escape::visible(text);
-            let message = format!("'{text}' means several peers: {}: use the id", list.join(", "));
+            let message = format!("'{text}' matches several peers: {}: use the id", list.join(", "));
             return Err(Reply::failed(Fault::Argument, message));
         }
         if let Some(who) = found.first() {

@@ -74,7 +74,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn handle_tell(&mut self, now: Now, id: LinkId, number: u32, last: bool, entries: Vec<Offer>) {
         let Some(link) = self.peers.links.get_mut(&id) else { return };
         let Some(asked) = link.asked.get_mut(&number) else {
-            self.misbehaved(now, id, "an answer that nobody asked for".into());
+            self.misbehaved(now, id, "an answer without a question".into());
             return;
         };
         let mut strange = false;
@@ -85,7 +85,7 @@ impl<F: Fs> Node<F> {
             }
         }
         if strange {
-            self.misbehaved(now, id, "it tells of what nobody asked for".into());
+            self.misbehaved(now, id, "entries that were not asked for".into());
             return;
         }
         if !last {

@@ -94,10 +94,10 @@ impl<F: Fs> Node<F> {
                 && (link.section.as_ref() == Some(peer) || *self.peers.peer_label(&self.cx, **id) == *peer.0)
         };
         let Some((id, link)) = self.peers.links.iter().find(named) else {
-            return Err(Reply::failed(Fault::State, format!("{peer} is not connected, so it cannot be asked")));
+            return Err(Reply::failed(Fault::State, format!("{peer} is not connected")));
         };
         if !link.exchanges.contains_key(&share) {
-            return Err(Reply::failed(Fault::State, format!("{peer} has no part in the share {share}")));
+            return Err(Reply::failed(Fault::State, format!("{peer} does not take part in the share {share}")));
         }
         let id = *id;
         let ours = match number {
@@ -107,7 +107,7 @@ impl<F: Fs> Node<F> {
             }
             None => self.current_text(&share, &path)?,
         };
-        let busy = || Reply::failed(Fault::State, "too many comparisons are being made at this moment: try again");
+        let busy = || Reply::failed(Fault::State, "too many comparisons are in progress: try again");
         if self.comparisons.len() >= limits::COMPARISONS_MAX {
             return Err(busy());
         }
@@ -124,7 +124,7 @@ impl<F: Fs> Node<F> {
             None => Text::Nothing,
             Some(entry) if !entry.is_live() => Text::Nothing,
             Some(entry) if entry.kind == Kind::Dir => {
-                let text = format!("{} has a directory there", self.peers.peer_label(&self.cx, link));
+                let text = format!("{} has a directory at this path", self.peers.peer_label(&self.cx, link));
                 return self.cx.answer(one.command, Reply::failed(Fault::State, text));
             }
             Some(entry) if entry.size > limits::DIFF_FILE => Text::Large(entry.size),
@@ -184,10 +184,11 @@ impl<F: Fs> Node<F> {
                 self.peers.end_comparison(&mut self.cx, one, Text::Whole(bytes));
             }
             Ok(_) => {
-                self.cx.answer(one.command, Reply::failed(Fault::State, format!("{label}: it changed: try again")));
+                self.cx
+                    .answer(one.command, Reply::failed(Fault::State, format!("{label}: the file changed: try again")));
             }
             Err(why) => {
-                let text = format!("{label} cannot supply it: {why}; what is known of it: {}", known(&one));
+                let text = format!("{label} cannot send the file: {why}; known of it: {}", known(&one));
                 self.cx.answer(one.command, Reply::failed(Fault::State, text));
             }
         }
@@ -205,11 +206,11 @@ impl<F: Fs> Node<F> {
             let one = self.comparisons.remove(index);
             let label = self.peers.peer_label(&self.cx, one.link);
             let text = match &one.theirs {
-                _ if !here => "the peer left".to_string(),
+                _ if !here => "the peer disconnected".to_string(),
                 None => {
-                    format!("{label} does not answer: it is busy, or runs a version of owsync that cannot be asked")
+                    format!("{label} does not respond: it is busy, or its version of owsync does not support this")
                 }
-                Some(_) => format!("{label} does not send it: what is known of it: {}", known(&one)),
+                Some(_) => format!("{label} does not send the file; known of it: {}", known(&one)),
             };
             self.cx.answer(one.command, Reply::failed(Fault::State, text));
         }

@@ -19,7 +19,7 @@ impl<F: Fs> Node<F> {
         let names = self.trials(share);
         for name in &names {
             if let Some(share) = self.shares.get_mut(name) {
-                share.end_confirmed(&mut self.cx, "by a person");
+                share.end_confirmed(&mut self.cx, "by the user");
             }
         }
         match names.len() {
@@ -39,10 +39,10 @@ impl<F: Fs> Node<F> {
         };
         for name in others {
             if let Some(share) = self.shares.get_mut(name) {
-                share.roll_back_unconfirmed(&mut self.cx, None, "by a person");
+                share.roll_back_unconfirmed(&mut self.cx, None, "by the user");
             }
         }
-        self.shares.get_mut(last).and_then(|share| share.roll_back_unconfirmed(&mut self.cx, Some(id), "by a person"))
+        self.shares.get_mut(last).and_then(|share| share.roll_back_unconfirmed(&mut self.cx, Some(id), "by the user"))
     }
 
     fn trials(&self, share: Option<&ShareName>) -> Vec<ShareName> {

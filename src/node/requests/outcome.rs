@@ -26,7 +26,7 @@ use counterpart::Counterpart;
 use list::{Before, List, Row};
 
 /// What becomes of a mass deletion that was approved where it began.
-const ASKS_THERE: &str = "with its delete_guard on, the peer asks too: `owsync approve` there";
+const ASKS_THERE: &str = "the peer's delete_guard asks too: run `owsync approve` there";
 
 /// One path as both sides have it.
 struct Meeting<'a> {
@@ -51,8 +51,8 @@ impl<F: Fs> Peers<F> {
 impl<F: Fs> Context<F> {
     fn say_unheard(&self, name: &ShareName, who: &Counterpart, list: &mut List) {
         if !who.is_heard {
-            let why = who.kept.as_deref().unwrap_or("the exchange has not ended");
-            list.unknown(name, &who.label, format!("what else changed there is not known: {why}"));
+            let why = who.kept.as_deref().unwrap_or("the exchange is not complete");
+            list.unknown(name, &who.label, format!("further changes there are not known: {why}"));
         }
     }
 }
@@ -73,7 +73,7 @@ impl<F: Fs> Node<F> {
             }
         }
         if !list.waits && !matches!(preview.of, Of::Sync { .. }) {
-            return Reply::failed(Fault::State, "nothing here waits for a person");
+            return Reply::failed(Fault::State, "nothing is waiting for approval");
         }
         Reply::Done(list.tree())
     }
@@ -114,8 +114,8 @@ impl<F: Fs> Node<F> {
         let guard = seen.guard.as_ref().map(|hold| format!("the share would be held: {hold}"));
         for who in self.counterparts(name, only) {
             if !who.is_heard {
-                let why = who.kept.as_deref().unwrap_or("the exchange has not ended");
-                list.unknown(name, &who.label, format!("what changed there is not known: {why}"));
+                let why = who.kept.as_deref().unwrap_or("the exchange is not complete");
+                list.unknown(name, &who.label, format!("the changes there are not known: {why}"));
             }
             let mut offered: Map<&RelPath, (&Entry, Option<&Reason>)> = Map::new();
             for batch in share.inbox.batches.values().filter(|batch| batch.from.node == who.life.node) {
@@ -294,7 +294,7 @@ impl<F: Fs> Node<F> {
             };
             let label = self.cx.node_label(node);
             let row = |there, peer, before, waits| {
-                let why = if mine { "this node's is picked" } else { "the peer's is picked" };
+                let why = if mine { "this node's version is chosen" } else { "the peer's version is chosen" };
                 let (why, waits) = match waits {
                     Some(kept) => (kept, true),
                     None => (why, false),
@@ -319,7 +319,7 @@ impl<F: Fs> Node<F> {
             list.waits = true;
             let from = all.iter().find(|who| who.link.is_some());
             let label = from.map_or("", |who| &who.label);
-            let waits = from.is_none().then_some("no peer is connected that has it");
+            let waits = from.is_none().then_some("no connected peer has it");
             for one in preview.seen.get(name).map(|seen| &seen.noticed[..]).unwrap_or_default() {
                 let told = from.and_then(|who| preview.told.get(&(who.life.node, name.clone(), one.path.clone())));
                 let before = told.cloned().unwrap_or_else(|| one.before.clone());
@@ -332,9 +332,9 @@ impl<F: Fs> Node<F> {
                         before: Before::Known(Some(&one.after)),
                         after: &theirs,
                         why: waits.unwrap_or(if one.after.is_live() {
-                            "the other nodes' state is taken; what lies here goes to history"
+                            "the other nodes' state is restored; the present version goes to the history"
                         } else {
-                            "the other nodes' state is taken"
+                            "the other nodes' state is restored"
                         }),
                         waits: waits.is_some(),
                     }),
@@ -347,7 +347,7 @@ impl<F: Fs> Node<F> {
                                 there: true,
                                 before: Before::Known(None),
                                 after: &one.after,
-                                why: "no other node knows of it",
+                                why: "no other node has it",
                                 waits: who.link.is_none(),
                             });
                         }
@@ -369,7 +369,7 @@ impl<F: Fs> Node<F> {
                 there: true,
                 before: Before::Known(Some(&owed.entry)),
                 after: state.index.get(other).map_or(&nothing, |record| &record.entry),
-                why: "this node's state stays, as a decision above both",
+                why: "this node's version stays and replaces the others",
                 waits: false,
             });
         }
@@ -392,15 +392,15 @@ impl<F: Fs> Node<F> {
 fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static str {
     match (source, loser) {
         (Source::There, Some(Loser::Unseen(LostBy::Rejection))) => {
-            "it was rejected there: what is here goes to history"
+            "rejected there: the version here goes to the history"
         }
         (Source::There, Some(Loser::Unseen(LostBy::Rollback))) => {
-            "it was rolled back there: what is here goes to history"
+            "rolled back there: the version here goes to the history"
         }
         (Source::There, Some(Loser::Unseen(LostBy::Conflict))) => {
-            "both changed it and theirs is the later one: what lies here goes to history"
+            "changed on both nodes, the peer's version is newer: the version here goes to the history"
         }
-        (Source::There, Some(Loser::FirstContact)) => "what lies here has no claim: it goes to history",
+        (Source::There, Some(Loser::FirstContact)) => "the peer is established: the version here goes to the history",
         (Source::There, _) if !theirs.is_live() => "deleted there",
         (Source::There | Source::Here, _) => "changed there",
     }
@@ -409,9 +409,9 @@ fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static st
 fn why_there(source: Source, loser: Option<Loser>) -> &'static str {
     match (source, loser) {
         (Source::Here, Some(Loser::Unseen(_))) => {
-            "both changed it and this node's is the later one: what lies there goes to history"
+            "changed on both nodes, this node's version is newer: the version there goes to the history"
         }
-        (Source::Here, Some(Loser::FirstContact)) => "what lies there has no claim: it goes to history",
+        (Source::Here, Some(Loser::FirstContact)) => "this node is established: the version there goes to the history",
         _ => "changed here",
     }
 }

@@ -88,7 +88,7 @@ impl<F: Fs> Node<F> {
             return Some(Reply::failed(Fault::NotFound, "there is no such peer"));
         }
         if self.previews.len() >= limits::PREVIEWS_MAX {
-            return Some(Reply::failed(Fault::State, "too many previews are being made at this moment: try again"));
+            return Some(Reply::failed(Fault::State, "too many previews are in progress: try again"));
         }
         let names =
             self.shares.iter().filter(|(name, one)| !one.is_leaving() && share.is_none_or(|only| only == *name));
@@ -158,7 +158,7 @@ impl<F: Fs> Node<F> {
             let reply = if preview.unseen.is_empty() {
                 self.would(&preview)
             } else {
-                Reply::failed(Fault::State, "the files of the share are still being looked at: try again")
+                Reply::failed(Fault::State, "the files of the share are still being scanned: try again")
             };
             self.cx.outputs.push_back(Output::Reply { id: preview.command, reply });
         }

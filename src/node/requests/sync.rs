@@ -86,8 +86,8 @@ impl<F: Fs> Node<F> {
             // Whoever started it and did not wait hears of its end. What it changed has events of its own, so this one is
             // not kept for status.
             let text = match lacking {
-                None => format!("sync {} is done: everything is in sync", run.id),
-                Some(lacking) => format!("sync {} ended: {lacking}", run.id),
+                None => format!("sync {} finished: everything is in sync", run.id),
+                Some(lacking) => format!("sync {} finished: {lacking}", run.id),
             };
             let event = Event { name: "owsync.synced", at: now.wall, text, details: tree.clone() };
             self.cx.outputs.push_back(Output::Event(event));

@@ -32,11 +32,11 @@ impl<F: Fs> Context<F> {
 
     pub(crate) fn forget(&mut self, name: &ShareName, path: &RelPath) -> Reply {
         match self.history.forget(name, path) {
-            Ok(0) => Reply::failed(Fault::NotFound, format!("history holds nothing of {path}")),
+            Ok(0) => Reply::failed(Fault::NotFound, format!("the history has no version of {path}")),
             Ok(count) => {
                 self.log(
                     Level::Notice,
-                    format!("share {name}: {count} former versions of {path} were forgotten by a person"),
+                    format!("share {name}: {count} previous versions of {path} were removed by the user"),
                 );
                 Reply::Done(Tree::map().with("forgotten", count))
             }
@@ -79,17 +79,15 @@ impl<F: Fs> Node<F> {
                     .items()
                     .rev()
                     .find(|item| item.share == name && item.path == *path && item.had_content());
-                (newest, format!("history holds nothing of {path}"))
+                (newest, format!("the history has no version of {path}"))
             }
         };
-        found
-            .cloned()
-            .ok_or_else(|| Reply::failed(Fault::NotFound, format!("{what}: `owsync log` lists what there is")))
+        found.cloned().ok_or_else(|| Reply::failed(Fault::NotFound, format!("{what}: `owsync log` lists the versions")))
     }
 
     pub(crate) fn show(&self, item: &Item) -> Reply {
         if !item.had_content() {
-            return Reply::failed(Fault::State, format!("nothing lay at {} then", item.path));
+            return Reply::failed(Fault::State, format!("{} did not exist at that time", item.path));
         }
         match self.cx.history.object(item.digest) {
             Ok(object) => {
@@ -161,7 +159,7 @@ impl<F: Fs> Node<F> {
             Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
                 read_text(root, &FormContent::open(root, path, stat.kind).map_err(failed)?).map_err(failed)?
             }
-            Some(_) => return Err(not_here("neither a file nor a symlink lies there")),
+            Some(_) => return Err(not_here("the path is neither a file nor a symlink")),
         };
         let record = self.cx.store.state().shares.get(name).and_then(|state| state.index.get(path));
         Ok(Named { name: format!("{name}:{path}"), digest: record.map(|record| record.entry.digest), text })
@@ -176,7 +174,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn undo_run(&mut self, id: CommandId, run: u64) -> Option<Reply> {
         let items: Vec<Item> = self.cx.history.items().filter(|item| item.run == run).cloned().collect();
         let Some(name) = items.first().map(|item| item.share.clone()) else {
-            let text = format!("history holds nothing of run {run}: `owsync log` lists what there is");
+            let text = format!("the history has nothing of run {run}: `owsync log` lists the runs");
             return Some(Reply::failed(Fault::NotFound, text));
         };
         let index = self.cx.store.state().shares.get(&name).map(|state| &state.index);
@@ -187,7 +185,9 @@ impl<F: Fs> Node<F> {
         let (back, changed): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| item.share == name && item.after == Some(lies(&item.path)));
         if back.is_empty() {
-            let text = format!("everything that run {run} changed was changed again since: `owsync restore` takes one");
+            let text = format!(
+                "everything that run {run} changed was changed again since: restore single paths with `owsync restore`"
+            );
             return Some(Reply::failed(Fault::State, text));
         }
         let left = changed.into_iter().map(|item| item.path).collect();

@@ -239,7 +239,7 @@ impl<F: Fs> Node<F> {
                 });
             if pinned_to_other && self.cx.is_introduced(name) {
                 // An address that was told leads elsewhere from here: nothing that a user should look into.
-                return Err(Trouble::Unreachable("a different node answers at that address".into()));
+                return Err(Trouble::Unreachable("a different node responds at this address".into()));
             }
             if (pinned_to_other && public_key.is_some()) || known_other {
                 return Err(Trouble::IdentityRefusedHere);

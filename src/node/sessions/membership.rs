@@ -43,7 +43,7 @@ impl<F: Fs> Node<F> {
             (None, []) => Err(Reply::failed(Fault::NotFound, "no peer is waiting to be accepted")),
             (None, _) => Err(Reply::failed(
                 Fault::Argument,
-                "several peers wait to be accepted: name one of those that `owsync peers` lists",
+                "several peers are waiting to be accepted: name one that `owsync peers` lists",
             )),
             (Some(text), _) => names::choose(waiting, text),
         };
@@ -103,7 +103,7 @@ impl<F: Fs> Node<F> {
         ));
         self.cx.set_up_introduced();
         self.set_up_dials(now);
-        self.cx.log(Level::Notice, format!("{} ({remote}) was accepted by a person", waiting.name));
+        self.cx.log(Level::Notice, format!("{} ({remote}) was accepted by the user", waiting.name));
         self.peers.dial_now(&mut self.cx, None);
         Reply::Done(Tree::map().with("accepted", waiting.name).with("node", node.to_hex()))
     }
@@ -116,7 +116,7 @@ impl<F: Fs> Node<F> {
         };
         let label = self.cx.node_label(node);
         self.forget_member(now, node);
-        self.cx.log(Level::Notice, format!("peer {label} was forgotten by a person"));
+        self.cx.log(Level::Notice, format!("peer {label} was forgotten by the user"));
         Reply::Done(Tree::map().with("forgotten", label))
     }
 
@@ -179,7 +179,7 @@ impl<F: Fs> Node<F> {
         if !self.peers.is_member(&self.cx, id) {
             self.cx.log(
                 Level::Debug,
-                format!("peer {label}: ignored what it reports of members: it is not an introducer here"),
+                format!("peer {label}: ignored its report of members: it is not an introducer here"),
             );
             return;
         }
@@ -287,8 +287,8 @@ impl<F: Fs> Node<F> {
                 return false;
             }
             let gone = self.cx.node_label(node);
-            self.part_with(now, node, Trouble::EndedHere("it was forgotten by a user"));
-            self.cx.log(Level::Notice, format!("peer {gone} was forgotten by a user, reported by {label}"));
+            self.part_with(now, node, Trouble::EndedHere("it was forgotten by the user"));
+            self.cx.log(Level::Notice, format!("peer {gone} was forgotten by the user, reported by {label}"));
         }
         self.cx.note_forgotten(node, round);
         true
@@ -299,7 +299,7 @@ impl<F: Fs> Node<F> {
         let known = self.cx.store.state().peers.get(&node);
         let proved = known.is_some_and(|known| known.public_key.is_some()) && self.cx.identity.mode.is_encrypted();
         let round = known.map_or(0, |known| known.mesh.round).max(self.cx.forgotten_round(node)).saturating_add(1);
-        self.part_with(now, node, Trouble::EndedHere("it was forgotten by a user"));
+        self.part_with(now, node, Trouble::EndedHere("it was forgotten by the user"));
         if proved {
             self.cx.note_forgotten(node, round);
         }

@@ -44,7 +44,7 @@ impl<F: Fs> Share<F> {
             .collect();
         let refused =
             state.owed.iter().find(|((_, other), owed)| covers(other) && matches!(owed.reason, Reason::Refused(_)));
-        let refused = refused.map(|((_, path), owed)| format!("{path}: {}; name it to let it land", owed.reason));
+        let refused = refused.map(|((_, path), owed)| format!("{path}: {}; name the path to apply it", owed.reason));
         self.retry_pending(cx, peers, true, |node, other, _| chosen.contains(&(node, other.clone())));
         let asks = pick.is_none()
             && cx.store.state().shares.get(name).is_some_and(|state| {
@@ -53,9 +53,9 @@ impl<F: Fs> Share<F> {
         match done {
             0 if asks => Reply::failed(
                 Fault::Argument,
-                "both sides have these paths and differ: say --mine, --theirs or --newest",
+                "both nodes have these paths and the versions differ: choose with --mine, --theirs or --newest",
             ),
-            0 => Reply::failed(Fault::State, refused.as_deref().unwrap_or("nothing here waits for a person")),
+            0 => Reply::failed(Fault::State, refused.as_deref().unwrap_or("nothing is waiting for approval")),
             count => Reply::Done(Tree::map().with("share", name.to_string()).with("approved", count)),
         }
     }
@@ -71,7 +71,7 @@ impl<F: Fs> Share<F> {
             None => return Err(Reply::failed(Fault::State, format!("the share {name} is not held"))),
             // Nothing was compared with anything: an answer now would be one to whatever appears there later.
             Some(hold @ Hold::RootMissing(_)) => {
-                return Err(Reply::failed(Fault::State, format!("there is nothing to decide yet: {hold}")));
+                return Err(Reply::failed(Fault::State, format!("the hold cannot be answered: {hold}")));
             }
             Some(hold) => self.detect.guards.answer = Some(Answer::new(hold, self.detect.guards.held_content, rejects)),
         }
@@ -240,7 +240,7 @@ impl<F: Fs> Share<F> {
             done += 1;
             cx.log(
                 Level::Notice,
-                format!("share {name}: the hold was rejected by the user: the peers' state is taken"),
+                format!("share {name}: the hold was rejected by the user: the peers' state is restored"),
             );
         }
         let state = cx.store.share(name);
@@ -281,7 +281,7 @@ impl<F: Fs> Share<F> {
             cx.store.change(Change::Paid(name.clone(), node, path));
         }
         match done {
-            0 => Reply::failed(Fault::State, "nothing here waits for a person"),
+            0 => Reply::failed(Fault::State, "nothing is waiting for approval"),
             count => Reply::Done(Tree::map().with("share", name.to_string()).with("rejected", count)),
         }
     }

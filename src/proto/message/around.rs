@@ -1,4 +1,4 @@
-//! Nodes behind a peer, on the wire.
+//! Around on the wire: nodes behind a peer.
 
 use minicbor::{Decode, Encode};
 

@@ -1,4 +1,4 @@
-//! A question about single paths, and its answer, on the wire.
+//! Ask and Tell on the wire: a question about single paths, and its answer.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};

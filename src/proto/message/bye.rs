@@ -1,4 +1,4 @@
-//! Bye, and why a session ends, on the wire.
+//! Bye on the wire: why a session ends.
 
 use minicbor::{Decode, Encode};
 
@@ -16,31 +16,31 @@ pub struct Bye {
 /// The kinds of reasons to end a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByeCode {
-    /// Our clocks differ by `number` ms.
+    /// The clocks differ by `number` ms.
     ClockSkew,
     /// No version in common.
     Version,
-    /// You must be accepted here first.
+    /// The receiver must be accepted first.
     NotAccepted,
-    /// You show another identity than you had.
+    /// The receiver's identity changed.
     IdentityRefused,
-    /// You show my identity.
+    /// The receiver has the sender's identity.
     SameIdentity,
-    /// Two machines show your identity.
+    /// Two machines have the receiver's identity.
     TwoMachines,
-    /// You broke the protocol; `text` says how.
+    /// The receiver broke the protocol; `text` says how.
     Misbehaved,
     /// Too many sessions.
     Full,
-    /// You are switched off here.
+    /// The receiver is disabled in the sender's configuration.
     Disabled,
-    /// I am shutting down or restarting.
+    /// The sender is shutting down or restarting.
     Leaving,
-    /// Another session between us stays.
+    /// A different session between the two is kept.
     Duplicate,
-    /// You said nothing for too long.
+    /// The receiver sent nothing for too long.
     Silent,
-    /// A person here paused what passes between us; `text` says until when, and why.
+    /// The user paused the exchange at the sender; `text` says until when, and why.
     Paused,
     /// A code of a later version; `text` says what it means.
     Unknown(u8),

@@ -1,4 +1,4 @@
-//! Requests and content on the wire.
+//! Request and Data on the wire: pieces of content.
 
 use minicbor::{Decode, Encode};
 

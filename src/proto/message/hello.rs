@@ -1,4 +1,4 @@
-//! Hello on the wire.
+//! Hello on the wire: identity, clock and shares.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};

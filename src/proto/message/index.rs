@@ -1,4 +1,4 @@
-//! Index and its entries on the wire.
+//! Index on the wire: offered entries.
 
 use std::rc::Rc;
 
@@ -26,7 +26,7 @@ pub(super) struct WireIndex {
     round: u32,
 }
 
-/// Keys above 5 are left out when they are as for a plain file nobody quarrelled about.
+/// Keys above 5 are omitted where they have the values of a plain file without conflicts.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(super) struct WireOffer {
@@ -57,10 +57,10 @@ pub(super) struct WireOffer {
     group: Option<String>,
     #[n(12)]
     lost: Option<Vec<u64>>,
-    /// How far the batch's number lies below `seq`.
+    /// Distance of the batch's number below `seq`.
     #[n(13)]
     batch_back: Option<u64>,
-    /// To what the lost edits gave way, when that was no conflict: 1 a rejection, 2 a rollback.
+    /// What the lost edits lost to, if not a conflict: 1 a rejection, 2 a rollback.
     #[n(14)]
     lost_by: Option<u8>,
     /// 1: a user approved this very version where a guard held it.

@@ -1,4 +1,4 @@
-//! Introduce, on the wire: the nodes that a reference vouches for, and those that were forgotten.
+//! Introduce on the wire: the nodes that a reference vouches for, and those that were forgotten.
 
 use std::net::SocketAddr;
 
@@ -24,7 +24,7 @@ pub struct Introduction {
 pub struct Introduced {
     /// The identity that it must prove.
     pub public_key: [u8; 32],
-    /// What it calls itself.
+    /// Its own name for itself.
     pub name: String,
     /// How often its membership was decided: the highest number counts.
     pub round: u64,
@@ -70,7 +70,7 @@ pub(super) fn address_texts(addresses: &[SocketAddr]) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-/// Reads addresses. One that leads nowhere is left out; one that is none is the peer's fault.
+/// Reads addresses. One that cannot be used is left out; one that is malformed is the peer's fault.
 pub(super) fn addresses_from(texts: Vec<String>) -> Result<Vec<SocketAddr>, BadMessage> {
     if texts.len() > limits::ADDRESSES_TOLD {
         return Err(BadMessage("too many addresses".into()));

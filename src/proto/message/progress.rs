@@ -1,4 +1,4 @@
-//! Progress, and the reasons in it, on the wire.
+//! Progress on the wire, with the reasons in it.
 
 use minicbor::{Decode, Encode};
 
@@ -6,7 +6,7 @@ use crate::model::reason::{Choice, LeftOut};
 use crate::model::{Reason, RelPath, Release, escape, limits};
 use crate::proto::message::{BadMessage, Progress, cut, foreign_text, rel_path, share_name};
 
-/// A reason as code and numbers, so that each side says it in its own words; `text` for what has none.
+/// A reason as code and numbers, so that each side uses its own text; `text` for reasons without a code.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(super) struct WireReason {
@@ -39,7 +39,7 @@ impl From<&Reason> for WireReason {
             Reason::Unwritable(why) => text(11, why),
             Reason::Busy => plain(12),
             Reason::NotSupplied(why) => text(13, why),
-            // A path is bounded by PATH_MAX, and cut it would be another one.
+            // A path is bounded by PATH_MAX, and would be a different one if it were cut.
             Reason::WaitsFor(path) => WireReason { text: Some(path.to_text()), ..plain(14) },
             Reason::ShareHeld => plain(15),
             Reason::FirstContact => plain(16),
@@ -53,7 +53,7 @@ impl From<&Reason> for WireReason {
             Reason::Refused(why) => text(24, why),
             Reason::Manual => plain(25),
             Reason::KeepsDeleted => plain(26),
-            // A release holds no space.
+            // A release contains no space.
             Reason::ReleaseDiffers { from, to } => text(27, &format!("{from} {to}")),
             Reason::SectionsLost { had, has } => numbers(28, *had, *has),
             Reason::LeftOut(choice) => WireReason { a: Some(*choice as u64), ..plain(29) },
@@ -82,7 +82,7 @@ impl From<WireReason> for Reason {
                 .and_then(|bytes| RelPath::parse(&bytes).ok())
             {
                 Some(path) => Reason::WaitsFor(path),
-                None => Reason::Other("it waits for another path".into()),
+                None => Reason::Other("waits for a path that this version cannot name".into()),
             },
             15 => Reason::ShareHeld,
             16 => Reason::FirstContact,
@@ -111,7 +111,7 @@ impl From<WireReason> for Reason {
             },
             7 => match known_word(wire.text.as_deref()) {
                 Some(word) => Reason::InTheWay(word),
-                None => Reason::Other(format!("a {} that is not synced lies there", text())),
+                None => Reason::Other(format!("a {} that is not synced is in the way; move it away", text())),
             },
             _ => Reason::Other(text()),
         }

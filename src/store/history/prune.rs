@@ -1,4 +1,4 @@
-//! What goes from history: by its bounds, by a person's wish, or because a crash left it without a line.
+//! Removes versions from the history: by its bounds, on the user's request, or because a crash left a content without a line.
 
 use crate::fs::{FsError, Root};
 use crate::model::{Digest, Map, RelPath, Set, ShareName, WallTime, limits};

@@ -8,7 +8,7 @@ use crate::model::{Digest, DiskStat, Entry, Kind, Lost, LostBy, Owner, RelPath, 
 use crate::store::lines::{BadLine, is_default, rel_path, state_id};
 use crate::store::state::{LandingStep, Why};
 
-/// The fields of an entry, shared by records, owed changes and landings.
+/// The fields of an entry, shared by records, pending changes and transactions.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LineEntry {
     pub(super) kind: String,
@@ -31,7 +31,7 @@ pub(super) struct LineEntry {
     pub(super) stamp: i64,
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub(super) lost: String,
-    /// To what those edits gave way.
+    /// What those edits lost to.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub(super) lost_by: String,
 }
@@ -52,7 +52,7 @@ pub(crate) struct LineRecord {
     pub(super) sleep: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) draft: Option<i64>,
-    #[serde(skip_serializing_if = "is_default", default)]
+    #[serde(rename = "unreleased", alias = "pending", skip_serializing_if = "is_default", default)]
     pub(super) pending: bool,
     /// Of a UCI package.
     #[serde(skip_serializing_if = "is_default", default)]
@@ -222,7 +222,7 @@ pub(super) fn version_from(text: &str) -> Result<Version, BadLine> {
 }
 
 pub(super) fn disk_text(disk: &DiskStat) -> String {
-    // A directory may stand where the entry says "deleted": it still holds something that is not synced.
+    // A directory may exist where the entry says "deleted": it still contains something that is not synced.
     let kind = disk.kind.word();
     format!(
         "{kind} {} {} {} {} {:o} {} {}",

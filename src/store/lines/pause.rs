@@ -1,4 +1,4 @@
-//! What a person switched off, on disk.
+//! Pauses on disk.
 
 use serde::{Deserialize, Serialize};
 

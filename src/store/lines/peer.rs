@@ -1,4 +1,4 @@
-//! Nodes that were met, on disk.
+//! Known peers on disk.
 
 use std::net::SocketAddr;
 

@@ -67,7 +67,7 @@ impl From<&Reason> for LineReason {
 }
 
 impl From<LineReason> for Reason {
-    /// A reason is only shown, and the change is tried again anyway: one that is not understood is kept as its text.
+    /// A reason is only shown, and the change is retried anyway: an unknown one is kept as its text.
     fn from(line: LineReason) -> Reason {
         let LineReason { why, text, a, b } = line;
         match why.as_str() {
@@ -106,7 +106,9 @@ impl From<LineReason> for Reason {
             "keeps_deleted" => Reason::KeepsDeleted,
             "only_sends" => Reason::OnlySends,
             "only_observes" => Reason::OnlyObserves,
-            "special" | "in_the_way" => Reason::Other(format!("a {text} that is not synced lies there")),
+            "special" | "in_the_way" => {
+                Reason::Other(format!("a {text} that is not synced is in the way; move it away"))
+            }
             _ => Reason::Other(text),
         }
     }

@@ -1,4 +1,4 @@
-//! The line of a batch that must be confirmed.
+//! Unconfirmed batches on disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::store::state::{Trial, TrialStep};
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LineTrial {
     pub(super) share: String,
-    /// Absent: the trial is over.
+    /// Absent: the batch is confirmed or rolled back.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) open: Option<LineOpen>,
 }

@@ -1,23 +1,23 @@
-//! What a person switched off for a while.
+//! Pauses: what the user stopped for a while.
 
 use std::fmt;
 
 use crate::model::{ShareName, WallTime};
 
-/// Something that a person switched off for a while.
+/// A pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// What.
     pub of: Paused,
     /// Since when.
     pub since: WallTime,
-    /// Until when; `None`: until a person switches it on again.
+    /// Until when; `None`: until `owsync resume`.
     pub until: Option<WallTime>,
-    /// Why, in that person's words; escaped, and empty where they said nothing.
+    /// Why, in the user's words; escaped, and empty where no reason was given.
     pub reason: String,
 }
 
-/// What can be switched off.
+/// What can be paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paused {
     /// A configured peer, by its name; any other, by its id in hexadecimal digits.
@@ -28,7 +28,7 @@ pub enum Paused {
 
 impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("paused by a person")?;
+        f.write_str("paused by the user")?;
         if let Some(until) = self.until {
             write!(f, " until {until}")?;
         }

@@ -1,9 +1,9 @@
-//! Why former contents are kept.
+//! Reasons why a version is in the history.
 
-/// Why a content is in history.
+/// Why a version is in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// Whoever wrote its successor had seen it.
+    /// The author of its successor had seen it.
     Replaced,
     /// A peer deleted it.
     Deleted,
@@ -11,11 +11,11 @@ pub enum Why {
     Conflict,
     /// It lost a first contact.
     FirstContact,
-    /// A person gave it up: a reject, a restore.
+    /// The user gave it up: a reject, a restore.
     Given,
-    /// Nothing lay there: what a peer made can be taken away again.
+    /// The path did not exist: the file that a peer created can be removed again.
     Created,
-    /// What came in its place must be confirmed first.
+    /// Its successor must be confirmed first.
     OnTrial,
     /// It was not confirmed, or the user rolled it back.
     RolledBack,
@@ -37,7 +37,7 @@ impl Why {
         Why::Rejected,
     ];
 
-    /// The word that scripts and people see.
+    /// The word in JSON and in output for users.
     pub fn word(self) -> &'static str {
         match self {
             Why::Replaced => "replaced",
@@ -52,13 +52,13 @@ impl Why {
         }
     }
 
-    /// The reason of a word; a person may write `-` or `_` for its blank.
+    /// The reason of a word; `-` or `_` may be written for its blank.
     pub fn from_word(word: &str) -> Option<Why> {
         let word = word.replace(['-', '_'], " ");
         Why::ALL.into_iter().find(|why| why.word() == word)
     }
 
-    /// Whether nobody replaced it knowingly, so that it must be kept for a day at least.
+    /// Whether it was not replaced knowingly, so that it must be kept for a day at least.
     pub fn must_be_kept(self) -> bool {
         match self {
             Why::Replaced | Why::Created => false,

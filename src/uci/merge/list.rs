@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 pub(super) fn merge(base: &[Vec<u8>], winner: &[Vec<u8>], loser: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let sets = [base, winner, loser].map(|items| items.iter().collect::<BTreeSet<_>>());
     let [in_base, in_winner, in_loser] = &sets;
-    // Items that cannot be told apart have no identity to follow.
+    // Items that cannot be distinguished have no identity to follow.
     if [(base, in_base), (winner, in_winner), (loser, in_loser)].iter().any(|(items, set)| items.len() != set.len()) {
         return None;
     }

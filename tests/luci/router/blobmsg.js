@@ -63,7 +63,7 @@ function encode(table) {
 		.map(([name, value]) => encodeField(name, value)));
 }
 
-// The attributes that lie in these bytes, one after another: [id, content].
+// The attributes in these bytes, one after another: [id, content].
 function attributes(bytes) {
 	const found = [];
 	for (let at = 0; at + 4 <= bytes.length;) {

@@ -4,7 +4,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-// What luci-base grants whoever may log in at all. No package is among it: those the app has to name.
+// What luci-base grants to every user who may log in. No package is among it: those the app has to name.
 const BASE = {
 	read: {
 		ubus: {
@@ -35,7 +35,7 @@ function groups(directory) {
 }
 
 class Rights {
-	// What somebody may who has these parts ('read', 'write') of every group.
+	// The rights of a user who has these parts ('read', 'write') of every group.
 	constructor(directory, parts) {
 		this.lists = [BASE, ...Object.values(groups(directory))];
 		this.parts = parts;

@@ -74,7 +74,7 @@ class Router {
 		return fs.existsSync(this.file(name));
 	}
 
-	// In one step, as programs write that nobody should see half of.
+	// In one step, as programs write so that a reader never gets half of it.
 	write(name, text, mode = 0o600) {
 		fs.mkdirSync(path.dirname(this.file(name)), { recursive: true });
 		const fresh = this.file(path.join(path.dirname(name), `.${path.basename(name)}.uci-a1B2c3`));
@@ -142,7 +142,7 @@ class Router {
 		return this.untilStatus('in sync', (status) => status.in_sync);
 	}
 
-	// Packages were changed by LuCI: whoever has a trigger on them is reloaded.
+	// Packages were changed by LuCI: services with a trigger on them are reloaded.
 	async changed(names) {
 		if (names.includes('owsync'))
 			await this.service.reload();

@@ -23,11 +23,11 @@ class Rpcd {
 		this.sessions = new Map();
 		this.asked = [];
 		this.refused = [];
-		// For states that no real router gets into by itself: what is to be said in place of an answer.
+		// For states that no real router gets into: the answer to give instead.
 		this.altered = undefined;
 	}
 
-	// The id of a new session of somebody with these parts of every group.
+	// The id of a new session of a user with these parts of every group.
 	login(parts = ['read', 'write']) {
 		const id = randomBytes(16).toString('hex');
 		this.sessions.set(id, { rights: new Rights(this.acl, parts), uci: new Uci(this.router.file('etc/config')) });
@@ -130,7 +130,7 @@ const OBJECTS = {
 			return [OK, { changes: Object.fromEntries([...session.uci.staged.keys()].map((name) => [name, []])) }];
 		},
 		revert: writes((uci, { config }) => [(uci.staged.delete(config), OK)]),
-		// The packages are written at once; without a confirmation the former ones return.
+		// The packages are written at once; without a confirmation the previous ones return.
 		async apply(session, given, router) {
 			if (!session.uci.staged.size)
 				return [NO_DATA];

@@ -72,7 +72,7 @@ class Uci {
 		return fs.readdirSync(this.directory).filter((name) => /^[\w-]+$/.test(name)).sort();
 	}
 
-	// As libuci lists them: whatever lies there, package or not.
+	// As libuci lists them: every file there, package or not.
 	files() {
 		return fs.readdirSync(this.directory).filter((name) => !name.startsWith('.')).sort();
 	}

@@ -80,7 +80,7 @@ const tabs = baseclass.extend({
 		window.sessionStorage.setItem('tabs', JSON.stringify(places));
 	},
 
-	// By the tabs and sections that a pane lies in.
+	// By the tabs and sections that contain a pane.
 	getPathForPane(pane) {
 		const path = [];
 		for (let node = pane?.parentNode; node?.hasAttribute; node = node.parentNode)
@@ -114,7 +114,7 @@ const changes = baseclass.extend({
 		this.$later(() => { window.location = window.location.href.split('#')[0]; });
 	},
 
-	// What was said is read first. The page goes on meanwhile, and whatever it still waits for then is lost.
+	// The message is read first. The page continues meanwhile, and what it still waits for then is lost.
 	$later(act) {
 		window.setTimeout(act, L.env.apply_display * 1000);
 	},

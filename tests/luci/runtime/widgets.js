@@ -15,7 +15,7 @@ const AbstractElement = baseclass.extend({
 		return this.options.id ? `widget.${this.options.id}` : null;
 	},
 
-	// Ties the node to this widget: what the user changes is told, and checked.
+	// Ties the node to this widget: the user's changes are reported, and checked.
 	$bind(node, field, updates, changes) {
 		this.node = node;
 		dom.bindClassInstance(node, this);

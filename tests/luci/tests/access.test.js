@@ -9,14 +9,14 @@ const { until } = require('../until');
 const stage = new Stage();
 const [SETTINGS, HISTORY, STATUS] = ['admin/services/owsync/settings', 'admin/services/owsync/history', 'admin/status/overview'];
 
-// Two routers with something to be seen everywhere: a former version, a peer section, a further share, somebody who waits.
+// Two routers with something to show everywhere: a previous version, a peer section, a further share, a waiting router.
 async function pair() {
 	const [router1, router2] = await stage.pair();
 	router1.write('etc/config/owsync', `${router1.read('etc/config/owsync')}
 config peer 'branch'\n\toption address '192.168.1.77'\n
 config share 'vpn'\n\toption dir '/etc/openvpn'\n\tlist include '*.conf'\n`);
 	router2.write('etc/config/dhcp', 'config dnsmasq\n\toption domain \'a-domain-that-is-so-long-that-it-has-no-room-anywhere.example.org\'\n');
-	await router1.untilStatus('it landed, and both are known', ({ counters, peers, shares }) => counters.applied > 0 && peers.branch && shares.vpn);
+	await router1.untilStatus('it was applied, and both are known', ({ counters, peers, shares }) => counters.applied > 0 && peers.branch && shares.vpn);
 	return router1;
 }
 
@@ -40,7 +40,7 @@ const dialog = (button, text) => async (page) => {
 const STATES = [
 	['overview', undefined, async (page) => page.page.locator('summary:visible').first().click()],
 	['pause', undefined, dialog('Pause', 'How long')],
-	['preview', undefined, dialog('See what Sync now would do', 'What Sync now would do')],
+	['preview', undefined, dialog('Preview Sync now', 'Preview of Sync now')],
 	['sync', undefined, dialog('Sync now', /Done/)],
 	['invite', undefined, dialog('Invite a router', 'takes over what is synced here')],
 	['settings-general', SETTINGS],
@@ -51,7 +51,7 @@ const STATES = [
 	['settings-share-dialog', SETTINGS, row('shares', 'vpn', /Share vpn/)],
 	['history', HISTORY],
 	['compare', HISTORY, dialog(/^\W*Compare/, 'option domain')],
-	['undo', HISTORY, dialog(/^\W*Undo all of it/, 'came together')],
+	['undo', HISTORY, dialog(/^\W*Undo all of it/, 'were changed together')],
 	['card', STATUS],
 ];
 
@@ -80,7 +80,7 @@ test('nothing is wider than a phone', async () => {
 				const box = node.getBoundingClientRect();
 				if (!box.width || box.right <= room + 1)
 					return false;
-				// What scrolls by itself may hold more than is seen.
+				// An element that scrolls may contain more than is visible.
 				return !node.parentElement.closest('.owsync-scroll, pre, [style*="overflow"]');
 			}).slice(0, 3).map((node) => `${state}: ${node.tagName}.${node.className} ends at ${Math.round(node.getBoundingClientRect().right)} of ${room}`);
 		}, name));

@@ -10,7 +10,7 @@ const stage = new Stage();
 const domain = (name) => `config dnsmasq\n\toption domain '${name}'\n`;
 const broken = 'config dnsmasq\n\toption domain \'unfinished\n';
 
-test('a package that does not parse is refused with the reason, and lands only for somebody who insists', async () => {
+test('a package that does not parse is refused with the reason, and is applied only if the user insists', async () => {
 	const [router1, router2] = await stage.pair();
 	const before = router2.read('etc/config/dhcp');
 
@@ -28,16 +28,16 @@ test('a package that does not parse is refused with the reason, and lands only f
 	await until('it is there', () => router2.read('etc/config/dhcp') == broken);
 });
 
-test('a refused file is mended where it was written', async () => {
+test('a refused file is fixed where it was written', async () => {
 	const [router1, router2] = await stage.pair();
 	router1.write('etc/config/dhcp', broken);
 	await router2.untilStatus('it is refused', ({ shares }) => shares.main.pending?.some(({ reason }) => reason == 'refused'));
 	const page = await stage.open(router2);
 	await page.says('The check of main refused a change of another router.', '.owsync-verdict');
 
-	router1.write('etc/config/dhcp', domain('mended'));
+	router1.write('etc/config/dhcp', domain('fixed'));
 
-	await until('it is there', () => router2.read('etc/config/dhcp') == domain('mended'));
+	await until('it is there', () => router2.read('etc/config/dhcp') == domain('fixed'));
 	await page.says(/Everything is in sync since/);
 });
 

@@ -1,5 +1,5 @@
 'use strict';
-// What waits for a person: the preview, and the decision either way.
+// Decisions of the user: the preview, and the decision either way.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -20,7 +20,7 @@ async function many(options = '') {
 	const router1 = await stage.running('router1', { options: '\tlist include \'dhcp\'\n', sections,
 		files: { ...packages(), ...hosts(['first', ...MANY]) } });
 	const router2 = await stage.running('router2', { files: hosts(['own']) });
-	await router1.untilStatus('it was looked at', ({ shares }) => shares.hosts.files >= MANY.length + 1);
+	await router1.untilStatus('it was scanned', ({ shares }) => shares.hosts.files >= MANY.length + 1);
 	const { join_text: text } = await router1.ask('init', {});
 	await router2.ask('join', { text });
 	await Promise.all([router1, router2].map((router) => router.untilInSync()));
@@ -46,7 +46,7 @@ test('a hold says why, shows what either decision does, and rejecting it brings 
 	for (const name of MANY)
 		await page.says(name, '.modal');
 	await page.shot('hold');
-	await page.press('Bring them back', '.modal');
+	await page.press('Restore them', '.modal');
 
 	await until('they are back', () => MANY.every((name) => router1.exists(`etc/hosts.d/${name}`)));
 	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
@@ -60,7 +60,7 @@ test('approving a hold deletes the files on the other router as soon as it appro
 	await page.press('Review and decide');
 	await page.press('Delete them everywhere', '.modal');
 
-	// Nobody deletes so much on the word of another router alone.
+	// So many deletions need an approval on each router that does not trust the other one.
 	const other = await stage.open(router2);
 	await other.says(/files of hosts wait for your decision\./);
 	assert.ok(MANY.every((name) => router2.exists(`etc/hosts.d/${name}`)));
@@ -88,7 +88,7 @@ test('an approval is passed on: the other router deletes the files without askin
 	await page.says(/Everything is in sync since/);
 });
 
-test('a share whose directory is gone says so, and asks for no decision: it goes on by itself', async () => {
+test('a share whose directory is gone is reported, and needs no decision: it resumes automatically', async () => {
 	const [router1] = await many();
 	fs.renameSync(router1.file('etc/hosts.d'), router1.file('etc/away'));
 	await router1.untilStatus('it is held', ({ shares }) => shares.hosts.hold);
@@ -113,7 +113,7 @@ test('Not now leaves a hold as it is', async () => {
 	assert.ok((await router1.status()).shares.hosts.hold);
 });
 
-test('where both routers have files of their own a person picks', async () => {
+test('where both routers have files of their own the user chooses', async () => {
 	const domain = (name) => `config dnsmasq\n\toption domain '${name}'\n`;
 	const options = '\tlist include \'dhcp\'\n\tlist include \'sqm\'\n\toption accept \'key\'\n';
 	const key = '0123456789abcdef'.repeat(4);
@@ -142,14 +142,14 @@ test('where both routers have files of their own a person picks', async () => {
 	await page.says(/Everything is in sync since/);
 });
 
-test('a change on trial is kept or taken back by a button', async () => {
+test('an unconfirmed change is kept or rolled back by a button', async () => {
 	const options = '\tlist include \'dhcp\'\n\tlist include \'firewall\'\n';
 	const firewall = (name) => `config zone\n\toption name '${name}'\n`;
 	const router1 = await stage.running('router1', { options });
 	const router2 = await stage.running('router2', { files: { firewall: packages().firewall } });
 	const { join_text: text } = await router1.ask('init', {});
 	await router2.ask('join', { text });
-	await router2.untilStatus('a change is on trial', ({ shares }) => shares.main.unconfirmed);
+	await router2.untilStatus('a change is unconfirmed', ({ shares }) => shares.main.unconfirmed);
 
 	const page = await stage.open(router2);
 	await page.says(/is unconfirmed/, '.owsync-verdict');
@@ -159,7 +159,7 @@ test('a change on trial is kept or taken back by a button', async () => {
 	await Promise.all([router1, router2].map((router) => router.untilInSync()));
 
 	router1.write('etc/config/firewall', firewall('worse'));
-	await router2.untilStatus('another is on trial', ({ shares }) => shares.main.unconfirmed);
+	await router2.untilStatus('another one is unconfirmed', ({ shares }) => shares.main.unconfirmed);
 	await page.press('Roll it back now');
 	await page.press('Roll it back', '.modal');
 	await until('what was there before is back', () => router2.read('etc/config/firewall') == packages().firewall);

@@ -1,5 +1,5 @@
 'use strict';
-// Former versions: listed, filtered, compared, brought back.
+// Previous versions: listed, filtered, compared, restored.
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
@@ -11,7 +11,7 @@ const HISTORY = 'admin/services/owsync/history';
 
 const domain = (name) => `config dnsmasq\n\toption domainneeded '1'\n\toption domain '${name}'\n\nconfig dhcp 'lan'\n\toption start '100'\n`;
 
-// Two routers of which the second holds former versions: of dhcp two that were replaced, of sqm one that lost a conflict.
+// Two routers of which the second has previous versions: of dhcp two that were replaced, of sqm one that lost a conflict.
 async function pair() {
 	const [router1, router2] = await stage.pair();
 	for (const name of ['first', 'second', 'third']) {
@@ -66,12 +66,12 @@ test('a version is compared line by line, in either form, and brought back on bo
 	await page.press(/Show one below the other/, '.modal');
 	assert.notEqual(await page.page.evaluate(() => document.querySelector('.modal .owsync-diff tr:last-child').children.length), cells);
 	await page.shot('history-diff-unified');
-	await page.press('Bring this version back', '.modal');
-	await page.press('Bring it back', '.modal');
+	await page.press('Restore this version', '.modal');
+	await page.press('Restore it', '.modal');
 
 	for (const router of [router1, router2])
 		await until('it is back', () => router.read('etc/config/dhcp') == domain('second'));
-	await page.says('dhcp is back as it was.');
+	await page.says('dhcp was restored.');
 	// What it replaced is a version in its turn.
 	const { versions } = await router2.ask('history', { path: 'main:dhcp' });
 	assert.ok(versions.length >= 3, JSON.stringify(versions));
@@ -110,7 +110,7 @@ test('what came together is undone together', async () => {
 
 	const page = await stage.open(router2, HISTORY);
 	await page.press(/^Undo all of it: main: (dhcp|sqm)/);
-	await page.says(/These files came together/, '.modal');
+	await page.says(/These files were changed together/, '.modal');
 	await page.shot('undo');
 	await page.press('Undo all of it', '.modal');
 

@@ -1,5 +1,5 @@
 'use strict';
-// Names and contents that somebody else chose are texts wherever they are shown.
+// Names and contents from elsewhere are texts wherever they are shown.
 
 const assert = require('node:assert/strict');
 const test = require('node:test');
@@ -47,7 +47,7 @@ test('on the overview, with every detail open', async () => {
 	const page = await stage.open(router1);
 
 	await page.says(`${EVIL}2`);
-	await until('the reason is told', async () => (await router1.status()).shares.files.skipped_count > 0);
+	await until('the reason is there', async () => (await router1.status()).shares.files.skipped_count > 0);
 	await page.page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
 	await page.says(`${FILES[0]}.fifo`);
 	await assertHarmless(page);
@@ -83,10 +83,10 @@ test('in the history, in a comparison, and when something is brought back', asyn
 	await page.page.getByRole('button', { name: 'Compare', exact: false }).first().click();
 	await page.says('<script>window.pwned=1</script>', '.modal');
 	await assertHarmless(page);
-	await page.press('Bring this version back', '.modal');
+	await page.press('Restore this version', '.modal');
 	await assertHarmless(page);
-	await page.press('Bring it back', '.modal');
-	await page.says('is back as it was');
+	await page.press('Restore it', '.modal');
+	await page.says('was restored');
 	await assertHarmless(page);
 });
 
@@ -106,7 +106,7 @@ test('among the packages of the guided start, and in the name of the router that
 	await assertHarmless(page);
 });
 
-test('of somebody who knocks, and in the dialog that lets him in', async () => {
+test('of a waiting router, and in the dialog that accepts it', async () => {
 	const key = '0123456789abcdef'.repeat(4);
 	const [router1, router2] = [await stage.fresh('router1'), await stage.fresh('router2')];
 	for (const router of [router1, router2])
@@ -116,7 +116,7 @@ test('of somebody who knocks, and in the dialog that lets him in', async () => {
 	router2.write('etc/config/owsync', main('router2'));
 	router1.service.start();
 	router2.service.start();
-	await router2.untilStatus('somebody knocks', ({ waiting }) => waiting.length == 1);
+	await router2.untilStatus('a router waits', ({ waiting }) => waiting.length == 1);
 
 	const page = await stage.open(router2);
 	await page.says(`${EVIL} asks to be accepted.`, '.owsync-verdict');

@@ -1,5 +1,5 @@
 'use strict';
-// What the app decides by itself, without a page: it has to agree with the daemon, whose own tests hold the same tables
+// What the app decides without a page: it has to agree with the daemon, whose own tests have the same tables
 // (src/reconcile/filter.rs, src/config/values.rs).
 
 const assert = require('node:assert/strict');
@@ -169,7 +169,7 @@ test('the sentence on top says what the daemon\'s does', () => {
 		waiting: [{ name: 'r9', reason: 'too_many_sessions' }],
 	});
 	assert.deepEqual([told.tone, told.advice], ['success', '3 files are left out: 2 by the file patterns, 1 symlink. r3, behind r2, is not in sync. '
-		+ 'Turned away, because too many connections are open: r9.']);
+		+ 'Refused, because too many connections are open: r9.']);
 
 	// A peer that is reached through another one, that was forgotten, or is this router itself, is no reason to worry.
 	const quiet = { relayed: { state: 'relayed', in_sync: false, message: 'no direct session: unreachable' },
@@ -190,7 +190,7 @@ test('the sentence on top says what the daemon\'s does', () => {
 
 test('no message tells to type a command', () => {
 	const { plain } = load('words');
-	assert.equal(plain('waiting to be accepted there: run `owsync accept` on it'), 'waiting to be accepted there');
-	assert.equal(plain('clock skew: its clock is 90 s behind ours (1 min)'), 'clock skew: its clock is 90 s behind ours (1 min)');
+	assert.equal(plain('waiting to be accepted there: run `owsync accept` on the peer'), 'waiting to be accepted there');
+	assert.equal(plain('clock skew: the peer\'s clock is 90 s behind'), 'clock skew: the peer\'s clock is 90 s behind');
 	assert.equal(plain(undefined), '');
 });

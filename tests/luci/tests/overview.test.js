@@ -56,7 +56,7 @@ test('a poll brings news and keeps scroll position, selection, focus and open de
 	assert.deepEqual(now, { selected: before.selected, top: before.top, focus: before.focus, open: true });
 });
 
-test('Sync now looks for what nobody noticed, says how it goes on and what came of it', async () => {
+test('Sync now finds unnoticed changes, and shows its progress and result', async () => {
 	const [router1] = await stage.pair();
 	const page = await stage.open(router1);
 

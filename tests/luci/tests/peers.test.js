@@ -1,5 +1,5 @@
 'use strict';
-// Why another router is not in sync: each reason as a sentence, with what mends it.
+// Why another router is not in sync: each reason as a sentence, with the button that fixes it.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -14,7 +14,7 @@ const stage = new Stage();
 // The reasons that the daemon knows, by the names of its code.
 const REASONS = [...fs.readFileSync(path.join(REPOSITORY, 'src/model/reason.rs'), 'utf8').matchAll(/Trouble::[^"\n]*=> "(\w+)"/g)].map(([, code]) => code);
 
-// A router that somebody else answers on: a program in place of its daemon.
+// A router on whose address a different program responds.
 function answers(router, script) {
 	const [enter, ...words] = router.space.enter();
 	const child = spawn(enter, [...words, process.execPath, '-e', `require('net').createServer((socket) => { ${script} }).listen(4321)`], { stdio: 'ignore' });
@@ -32,7 +32,7 @@ async function reason(router, code, name = 'router2') {
 
 const KEY = '0123456789abcdef'.repeat(4);
 
-// The first of two routers with one key that dials the second; nobody accepted anybody.
+// The first of two routers with one key that dials the second; neither has accepted the other.
 async function dialling(more = {}) {
 	const router2 = await stage.fresh('router2');
 	const router1 = await stage.fresh('router1');
@@ -50,14 +50,14 @@ async function dialling(more = {}) {
 	return [router1, router2];
 }
 
-// What is done, the reason that the daemon gives, what the page says first, and the button that mends it.
+// The setting, the reason from the daemon, the sentence of the page, and the button that fixes it.
 const CASES = [
 	['unreachable', { off: true }, 'router2 cannot be reached.', 'Try again now'],
 	['unresolved', { address: 'no-such-host.invalid' }, 'not known to the name service', 'Open the settings'],
 	['wrong_key', { key: 'f'.repeat(64), known: '\n' }, 'router2 has a different key than this router.', 'Try again now'],
 	['wrong_mode', { there: '\toption plain_mode \'1\'\n', known: '\n' }, 'One of this router and router2 encrypts, the other does not.', 'Open the settings'],
 	['not_accepted_there', {}, 'router2 does not know this router yet.', 'Try again now'],
-	['disabled', { known: '\toption enabled \'0\'\n' }, 'switched off', 'Open the settings'],
+	['disabled', { known: '\toption enabled \'0\'\n' }, 'disabled', 'Open the settings'],
 	['closed', { answers: 'socket.on(\'error\', () => {}); socket.end();' }, 'router2 closed the connection.', 'Try again now'],
 	['silent', { answers: 'socket.on(\'error\', () => {});' }, 'router2 has not answered for a while.', 'Try again now'],
 	['predecessor', { answers: 'socket.on(\'error\', () => {}); socket.write(Buffer.alloc(200, 1));' }, 'runs owsync 1.x', 'Try again now'],
@@ -96,7 +96,7 @@ test('a cable that is pulled is noticed, and put back', async () => {
 	await page.says(/Everything is in sync since/);
 });
 
-test('a router that was reset is known by its identity, and accepted again by a person', async () => {
+test('a router that was reset is known by its identity, and accepted again by the user', async () => {
 	const [router1, router2] = await stage.pair();
 	await router2.service.stop();
 	for (const name of fs.readdirSync(router2.file('etc/owsync')).filter((one) => one != 'key'))
@@ -114,9 +114,9 @@ test('a router that was reset is known by its identity, and accepted again by a 
 	await page.says(/router2/);
 });
 
-test('who knocks with the key and is not known is listed and let in', async () => {
+test('an unknown router with the key is listed and accepted', async () => {
 	const [router1, router2] = await dialling();
-	await router2.untilStatus('somebody knocks', ({ waiting }) => waiting.length == 1);
+	await router2.untilStatus('a router waits', ({ waiting }) => waiting.length == 1);
 
 	const page = await stage.open(router2);
 
@@ -150,7 +150,7 @@ test('every reason that the daemon has is said in other words than its code', as
 	assert.deepEqual(unknown, []);
 });
 
-test('routers that are reached by another one, forgotten, this one or turned away are named so, and the sentence has its clauses', async () => {
+test('routers that are reached by another one, forgotten, this one or refused are named so, and the sentence has its clauses', async () => {
 	const [router1] = await stage.pair();
 	router1.rpcd.altered = (object, method, [status, data]) => {
 		if (method == 'status') {
@@ -172,11 +172,11 @@ test('routers that are reached by another one, forgotten, this one or turned awa
 		const page = await stage.open(router1);
 		await page.page.setViewportSize({ width, height: 700 });
 		await page.says('3 files are left out: 2 by the file patterns, 1 directory that contains files that are not synced. '
-			+ 'cabin, behind router2, is not in sync. Turned away, because too many connections are open: boat.', '.owsync-verdict');
+			+ 'cabin, behind router2, is not in sync. Refused, because too many connections are open: boat.', '.owsync-verdict');
 		await page.page.evaluate(() => document.querySelectorAll('details').forEach((one) => { one.open = true; }));
 		const row = (name) => page.page.locator('tr', { has: page.page.getByText(name, { exact: true }) }).first();
 		for (const [name, label, buttons] of [['garage', 'relayed', ['Sync now', 'Pause', 'Forget']], ['shed', 'forgotten', []], ['self', 'this router', []],
-			['boat', 'turned away', []]]) {
+			['boat', 'refused', []]]) {
 			assert.equal(await row(name).locator('.label').first().innerText(), label, name);
 			assert.deepEqual(await row(name).locator('button:visible').allInnerTexts(), buttons, name);
 		}

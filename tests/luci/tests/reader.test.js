@@ -27,7 +27,7 @@ test('a reader sees whether everything is in sync, and no button that acts', asy
 	assert.deepEqual(refused(router1), []);
 });
 
-test('a reader of a router that is down or held is told, and not asked to act', async () => {
+test('a reader of a router that is down or held sees that, and is not asked to act', async () => {
 	const [router1] = await stage.pair();
 	const page = await stage.open(router1, undefined, READER);
 	router1.rpcd.altered = (object, method, [status, data]) => {
@@ -85,7 +85,7 @@ test('the access list lets a reader have no key, no content and no act', async (
 	const key = router1.read('etc/owsync/key').trim();
 	for (const method of may)
 		assert.ok(!JSON.stringify(await router1.rpcd.call(reader, 'owsync', method, {})).includes(key), method);
-	// The file with the key is in reach of nobody's browser.
+	// The file with the key cannot be reached from any browser.
 	for (const session of [reader, router1.rpcd.login()])
 		assert.deepEqual(await router1.rpcd.call(session, 'file', 'read', { path: '/etc/owsync/key' }), [-32002, 'Access denied']);
 });

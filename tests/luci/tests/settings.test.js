@@ -214,8 +214,8 @@ test('networks to listen on, by their names', async () => {
 	assert.deepEqual(section(one, 'owsync').network, ['lan', 'vpn']);
 	const { code, said } = one.check();
 	assert.equal(code, 0, said);
-	assert.ok(said.includes('listens on the addresses of lan, vpn'), said);
-	assert.deepEqual(one.warnings(), ['no peer is configured: this node waits for others to connect']);
+	assert.ok(said.includes('listening on the addresses of lan, vpn'), said);
+	assert.deepEqual(one.warnings(), ['no peer is configured: this node only waits for connections']);
 });
 
 test('the share main: what the page writes the daemon reads', async () => {
@@ -247,7 +247,7 @@ test('a further share: what the page writes the daemon reads', async () => {
 	await apply(page);
 
 	assertRead(one, 'share', 'further', known('share'));
-	assert.deepEqual(one.warnings(), ['no peer is configured: this node waits for others to connect']);
+	assert.deepEqual(one.warnings(), ['no peer is configured: this node only waits for connections']);
 });
 
 test('a peer: what the page writes the daemon reads', async () => {
@@ -308,7 +308,7 @@ test('a slow init script hears of everything before the page loads again', async
 	await one.service.stop();
 	one.service.enabled = false;
 	one.write('etc/config/owsync', one.read('etc/config/owsync').replace('enabled \'1\'', 'enabled \'0\''));
-	// A service that was never started has no trigger, and nobody else starts it.
+	// A service that was never started has no trigger, and no other program starts it.
 	one.changed = async () => {};
 	const { action } = one.service;
 	let again;
@@ -421,7 +421,7 @@ test('a pattern that cannot be meant is refused where it is typed, and an odd on
 	await include.locator('.add-item input').press('Tab');
 	await fill(page, '.modal', 'include', ['sqm, system', '/etc/config/sqm', '/etc/openvpn/key']);
 	await page.says('sqm, system: The pattern has a comma', '.modal .owsync-hints');
-	await page.says('it is taken as “sqm”', '.modal .owsync-hints');
+	await page.says('“sqm” is used', '.modal .owsync-hints');
 	await page.says('it only matches /etc/config/etc/openvpn/key', '.modal .owsync-hints');
 	await page.says(/sqm/, '.modal .owsync-matches');
 	await page.shot('settings-hints');
@@ -449,6 +449,6 @@ test('files that the filters match are shown while they are typed', async () => 
 	// The daemon agrees.
 	await saveDialog(page);
 	await apply(page);
-	const { files } = await one.untilStatus('they are looked at', ({ shares }) => shares.main.files == shown.length).then(() => one.ask('files', { share: 'main' }));
+	const { files } = await one.untilStatus('they are scanned', ({ shares }) => shares.main.files == shown.length).then(() => one.ask('files', { share: 'main' }));
 	assert.deepEqual(files.map(({ path: name }) => name).sort(), shown.sort());
 });

@@ -38,7 +38,7 @@ test('two routers become a cluster in the browser alone', async () => {
 	const first = await stage.open(router1);
 	await first.says('This router is the reference');
 
-	// Not the firewall: a change of it would be on trial for a minute.
+	// Not the firewall: a change of it would be unconfirmed for a minute.
 	await first.page.getByRole('checkbox', { name: 'firewall' }).uncheck();
 	const text = await refer(first);
 
@@ -67,8 +67,8 @@ test('two routers become a cluster in the browser alone', async () => {
 		await page.press('Continue to the overview');
 		await page.says(/Everything is in sync since/);
 	}
-	// The reference dials nobody; there is nothing else to be said about either package.
-	assert.deepEqual([router1.check().code, router1.warnings()], [0, ['no peer is configured: this node waits for others to connect']]);
+	// The reference dials no peer; there is nothing else to report about either package.
+	assert.deepEqual([router1.check().code, router1.warnings()], [0, ['no peer is configured: this node only waits for connections']]);
 	assert.deepEqual([router2.check().code, router2.warnings()], [0, []]);
 });
 
@@ -147,6 +147,6 @@ test('where nothing is ticked nothing begins', async () => {
 
 	await page.press('Make this router the reference');
 
-	await page.says('Tick at least one package');
+	await page.says('Select at least one package');
 	assert.equal(router.service.running, false);
 });

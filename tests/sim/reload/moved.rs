@@ -100,7 +100,7 @@ fn a_share_that_moves_to_a_missing_directory_waits_for_it() {
     world.reload(1);
     world.run_ms(30_000);
     assert_eq!(files_in(&world, 0, "/share").len(), 3);
-    assert!(world.log_has(1, "its directory cannot be opened"));
+    assert!(world.log_has(1, "the directory cannot be opened"));
     world.machines[1].disk.mount("/elsewhere");
     world.settle();
     expect_settled(&world);

@@ -53,14 +53,14 @@ fn another_mode_is_named_on_both_sides() {
         plain.settings.plain_from_anywhere = true;
         plain.settings.key = None;
     });
-    until_both_say(&mut world, "wrong_mode", ["it runs in plain mode", "this node runs in plain mode"]);
+    until_both_say(&mut world, "wrong_mode", ["the peer runs in plain mode", "this node runs in plain mode"]);
 }
 
 /// F55
 #[test]
 fn clocks_that_differ_are_named_with_the_seconds_and_end_by_themselves() {
     let mut world = strange_couple(72, |world| world.machines[1].skew_ms = -90_000);
-    until_both_say(&mut world, "clock_skew", ["s behind ours", "s ahead of ours"]);
+    until_both_say(&mut world, "clock_skew", ["s behind this node's", "s ahead of this node's"]);
     let message = world.of_peer(0, 1).message.unwrap();
     let seconds: u64 = message.split(' ').find_map(|word| word.parse().ok()).unwrap();
     assert!((89..=92).contains(&seconds), "{message}");
@@ -88,7 +88,7 @@ fn a_version_without_one_in_common_is_named_with_the_numbers() {
     let mut stranger = world.meet(0, |hello| hello.versions = (7, 9));
     stranger.talk(&mut world);
     assert!(stranger.is_closed(&world));
-    assert!(world.log_has(0, "it speaks versions 7 to 9 of the protocol"));
+    assert!(world.log_has(0, "the peer speaks versions 7 to 9"));
 }
 
 /// F55

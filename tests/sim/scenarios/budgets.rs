@@ -210,7 +210,7 @@ fn a_peer_of_which_everything_stays_pending_is_stopped_and_both_sides_say_why() 
         if polite {
             assert!(flood.full && rows > limits::PENDING_ROWS && !flood.stranger.is_closed(&world));
             let status = format!("{:?}", world.status(0));
-            assert!(status.contains("as many of its changes are pending here as are kept for one peer"), "{status}");
+            assert!(status.contains("the limit of pending changes of one peer is reached here"), "{status}");
         } else {
             assert!(flood.accusation(&mut world).contains("changes were sent that were not acknowledged"));
         }
@@ -323,10 +323,10 @@ fn a_peer_that_claims_to_know_more_of_this_node_is_disconnected_after_a_few_time
         offer.entry.version = Version::from_pairs([(state, u64::MAX)]);
         flood.offer(&mut world, [offer].into_iter(), true, false);
         world.run_ms(3_000);
-        cut += u64::from(world.log_has(0, "again and again"));
+        cut += u64::from(world.log_has(0, "repeatedly"));
     }
     let renewed =
-        world.machines[0].log.iter().filter(|(_, _, line)| line.starts_with("the database goes on under")).count();
+        world.machines[0].log.iter().filter(|(_, _, line)| line.starts_with("the database continues with")).count();
     assert!(renewed <= limits::RENEWALS_MAX && cut > 0, "{renewed} times");
     world.write(1, "dhcp", "honest");
     world.settle();

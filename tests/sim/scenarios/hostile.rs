@@ -41,7 +41,7 @@ fn a_recorded_session_can_be_neither_replayed_nor_reflected() {
     };
     let (there, back) = (said(1), said(0));
     assert!(tape.iter().all(|(dialled_by, ..)| *dialled_by == 1) && there.len() > 5);
-    assert!(!there.concat().windows(7).any(|window| window == b"content"), "it is encrypted");
+    assert!(!there.concat().windows(7).any(|window| window == b"content"), "the peer is encrypted");
     world.stop(1);
     world.run_ms(2_000);
     let before = (world.tree(0), world.counters(0).applied, world.counters(0).conflicts);
@@ -142,7 +142,7 @@ fn content_that_nobody_asked_for_ends_the_session() {
     assert!(matches!(stranger.farewell(&mut world), Some(Message::Bye(_))));
     assert!(matches!(stranger.ended, None | Some(Trouble::Accuses(_))));
     assert_eq!(world.tree(0), tree! {});
-    assert!(world.log_has(0, "it broke the protocol"));
+    assert!(world.log_has(0, "the peer broke the protocol"));
 }
 
 /// F51

@@ -155,7 +155,7 @@ fn nonsense_ends_its_own_session_with_a_word_and_nothing_else() {
         stranger.write(&mut world, bytes);
         stranger.hang_up(&mut world);
     }
-    assert!(world.log_has(0, "it broke the protocol"));
+    assert!(world.log_has(0, "the peer broke the protocol"));
     assert_eq!(world.read(0, "dhcp").as_deref(), Some("untouched"));
     assert_they_sync(&mut world, "after the nonsense");
 }

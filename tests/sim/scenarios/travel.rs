@@ -369,9 +369,9 @@ fn an_exchange_that_takes_too_long_is_warned_of_stopped_and_goes_on_later() {
     let size = half_way(&mut world);
     world.set_cut(0, 1, true);
     world.run(Duration::from_secs(10));
-    assert!(world.log_has(1, "has taken 5 s (soft_max_time)"));
+    assert!(world.log_has(1, "takes longer than 5 s (soft_max_time)"));
     world.run(Duration::from_secs(15));
-    assert!(world.log_has(1, "was stopped after 20 s (hard_max_time); it goes on in 60 s, stop 1"));
+    assert!(world.log_has(1, "was stopped after 20 s (hard_max_time); it resumes in 60 s; stop 1"));
     assert_eq!(world.of_peer(1, 0).reason.as_deref(), Some("stopped"));
     world.set_cut(0, 1, false);
     world.run(Duration::from_secs(20));

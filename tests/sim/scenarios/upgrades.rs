@@ -55,7 +55,7 @@ fn packages_wait_while_the_releases_differ() {
     let there = world.of_peer(0, 1).message.unwrap();
     for message in [&here, &there] {
         assert!(message.contains("dhcp"), "{message}");
-        assert!(message.contains("a node on release 25.12.1 and this is for release 24.10.3"), "{message}");
+        assert!(message.contains("a node on release 25.12.1 and waits on release 24.10.3"), "{message}");
     }
 
     // An edit on the old release, and a deletion, reach the other old router and not the new one.
@@ -192,5 +192,5 @@ fn a_preview_says_that_packages_wait() {
     world.run(Duration::from_secs(60));
     let preview = Command::Sync { peer: None, share: None, dry_run: true, wait: true };
     let text = format!("{:?}", world.done(0, preview));
-    assert!(text.contains("a node on release 24.10.4 and this is for release 25.12.1"), "{text}");
+    assert!(text.contains("a node on release 24.10.4 and waits on release 25.12.1"), "{text}");
 }

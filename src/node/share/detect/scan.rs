@@ -97,10 +97,8 @@ impl<F: Fs> Share<F> {
                 }
                 match swept {
                     Ok(0) => {}
-                    Ok(count) => cx.log(
-                        Level::Notice,
-                        format!("share {name}: removed {count} temporary files that an earlier run left"),
-                    ),
+                    Ok(count) => cx
+                        .log(Level::Notice, format!("share {name}: removed {count} temporary files of an earlier run")),
                     Err(error) => cx.log(
                         Level::Warning,
                         format!("share {name}: temporary files of an earlier run cannot be removed: {error}"),
@@ -214,9 +212,8 @@ impl<F: Fs> Share<F> {
             answered = covering.map(|answer| answer.rejects);
             if covering.is_none() {
                 if answer.is_some() {
-                    let text = format!(
-                        "share {name}: the hold changed since it was answered, so it needs a new answer: {hold}"
-                    );
+                    let text =
+                        format!("share {name}: the hold changed after it was answered and needs a new answer: {hold}");
                     cx.log(Level::Warning, text);
                 }
                 // What was found is found again when the user has decided, or the files are back.
@@ -345,7 +342,7 @@ impl<F: Fs> Share<F> {
             let doublings = (*reads - limits::RESTLESS_READS).min(8);
             let pause = limits::LOCK_TIME.saturating_mul(1 << doublings).min(limits::RETRY_MAX);
             self.detect.relook_at = self.detect.relook_at.min(cx.now.mono.plus(pause));
-            let reason = Reason::Unreadable("it changes whenever it is read".into());
+            let reason = Reason::Unreadable("it changes during every read".into());
             if self.detect.skipped.listed.insert(path.clone(), reason.clone()).is_none() {
                 told.push((path.clone(), reason));
             }

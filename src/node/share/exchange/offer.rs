@@ -162,7 +162,7 @@ impl<F: Fs> Share<F> {
         let Some(link) = peers.links.get(&id) else { return };
         let Some(node) = link.node else { return };
         let Some(offers) = link.exchanges.get(name).map(|exchange| exchange.offers) else {
-            cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it has no part"));
+            cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it does not take part"));
             return;
         };
         let ledger = cx.store.share(name).ledgers.get(&node).cloned();
@@ -221,7 +221,7 @@ impl<F: Fs> Share<F> {
         let offered = exchange.offered.unwrap_or(0);
         let Progress { heard, applied, settled, .. } = progress;
         if heard > offered.max(exchange.their_heard) || applied > heard || settled > heard {
-            return Err(Offence::Misbehaved("it applied what was never offered".into()));
+            return Err(Offence::Misbehaved("it reports as applied what was never offered".into()));
         }
         let offers = exchange.offers;
         exchange.in_flight.acknowledge(progress.heard);

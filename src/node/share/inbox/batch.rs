@@ -54,7 +54,7 @@ pub(crate) struct Pending<R: Root> {
     pub content: Content<R>,
     /// It is recorded as owed, and stays so until it lands.
     pub owed: bool,
-    /// The entry is this node's decision, made by a person, and not what the peer has.
+    /// The entry is this node's decision, made by the user, and not what the peer has.
     pub decided: bool,
     /// A user approved this very version where a guard held it, at a peer that is trusted with that.
     pub approved: bool,

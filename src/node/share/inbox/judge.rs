@@ -164,9 +164,9 @@ fn asleep(sleep: Sleep) -> Reason {
     match sleep {
         Sleep::Filtered | Sleep::Skipped => Reason::InTheWay("thing"),
         Sleep::TooLarge => Reason::InTheWay("file larger than max_file_size"),
-        Sleep::Unreadable => Reason::Unreadable("what lies there cannot be read".into()),
+        Sleep::Unreadable => Reason::Unreadable("the present file cannot be read".into()),
         Sleep::Flapping => Reason::Flapping,
         Sleep::Withheld => Reason::Unconfirmed,
-        Sleep::SectionsLost => Reason::Other("the change that was made here is held".into()),
+        Sleep::SectionsLost => Reason::Other("the change made here is held".into()),
     }
 }

@@ -134,7 +134,7 @@ impl<F: Fs> Share<F> {
         let name = &self.name.clone();
         let node = life.node;
         if !cx.is_current(name, life) {
-            cx.log(Level::Debug, format!("share {name}: {path}: its peer no longer has what it offered"));
+            cx.log(Level::Debug, format!("share {name}: {path}: the peer no longer has the version that it offered"));
             return;
         }
         let known = cx.store.share(name).owed.contains_key(&(node, path.clone()));

@@ -36,7 +36,7 @@ impl<F: Fs> Share<F> {
             return Ok(());
         }
         if part.upto < exchange.heard || part.entries.first().is_some_and(|offer| offer.seq <= exchange.heard) {
-            return Err(Offence::Misbehaved("an index that goes back".into()));
+            return Err(Offence::Misbehaved("an index with descending sequence numbers".into()));
         }
         exchange.heard = part.upto;
         exchange.unacked.add(part.upto, part.entries.len());
@@ -66,7 +66,7 @@ impl<F: Fs> Share<F> {
             return Err(Offence::Misbehaved(format!("a batch of more than {paths} paths or {mib} MiB")));
         }
         if is_ahead {
-            return Err(Offence::KnowsMore("a peer has edits of this node that its database does not know"));
+            return Err(Offence::KnowsMore("a peer has changes of this node that its database does not have"));
         }
         self.prepare_received(cx, peers, id)?;
         cx.stirred = true;
@@ -321,5 +321,5 @@ impl<F: Fs> Peers<F> {
 
 /// Entries of a share that this node did not ask for.
 pub(crate) fn unasked(name: &ShareName) -> Offence {
-    Offence::Misbehaved(format!("entries of the share {name}, which nobody asked for"))
+    Offence::Misbehaved(format!("entries of the share {name} that were not asked for"))
 }

@@ -141,7 +141,7 @@ impl<F: Fs> Share<F> {
             .map(|((node, path), owed)| (*node, path.clone(), Owed::clone(owed)))
             .collect();
         for (node, path, owed) in refused {
-            let owed = Owed { reason: Reason::Other("it is checked again".into()), ..owed };
+            let owed = Owed { reason: Reason::Other("it is being checked again".into()), ..owed };
             cx.store.change_lazily(Change::Owed(name.clone(), node, path, Box::new(owed)));
             self.inbox.retry_at = cx.now.mono;
         }

@@ -7,7 +7,7 @@
 //!
 //! # Why does an end of the daemon within the time also take it back?
 //! The trial is written down together with its landing. Whoever finds one at the start did not see its end: the power
-//! may have been cut by a person who stands before a router that is no longer reachable. Where the change was good, it
+//! may have been cut by the user who stands before a router that is no longer reachable. Where the change was good, it
 //! is in history on both sides, and `owsync restore` or another edit brings it again. What would reopen it: routers that
 //! reboot by themselves to put a change in force.
 
@@ -97,7 +97,7 @@ impl<F: Fs> Share<F> {
             self.end_trial(cx);
         }
         if let Some(path) = left {
-            self.note_refused(cx, path, &Reason::Other("something else lies there, or above it".into()));
+            self.note_refused(cx, path, &Reason::Other("the path, or a directory above it, was replaced".into()));
         }
     }
 
@@ -150,10 +150,10 @@ impl<F: Fs> Share<F> {
         let reached = self.ask_origin(cx, peers, from, due);
         let failed = self.probe(cx, due && !late);
         match (reached, failed) {
-            (true, None) => self.end_confirmed(cx, &format!("{} was reached", cx.node_label(from))),
+            (true, None) => self.end_confirmed(cx, &format!("{} responded", cx.node_label(from))),
             (true, Some(why)) if late => drop(self.roll_back_unconfirmed(cx, None, &why)),
             (false, _) if late => {
-                let why = format!("{} was not reached within {} s", cx.node_label(from), time.as_secs());
+                let why = format!("{} did not respond within {} s", cx.node_label(from), time.as_secs());
                 self.roll_back_unconfirmed(cx, None, &why);
             }
             _ => {}
@@ -229,10 +229,10 @@ impl<F: Fs> Share<F> {
         let Some(unconfirmed) = self.transaction.unconfirmed.as_mut() else { return };
         unconfirmed.refused += 1;
         if unconfirmed.refused == 1 {
-            cx.log(Level::Error, format!("share {name}: {path} cannot be put back: {reason}; tried again"));
+            cx.log(Level::Error, format!("share {name}: {path} cannot be restored: {reason}; retrying"));
         } else if unconfirmed.refused > limits::TRIAL_REFUSALS {
             unconfirmed.refused = 0;
-            cx.log(Level::Error, format!("share {name}: {path} is not put back: {reason}"));
+            cx.log(Level::Error, format!("share {name}: {path} is not restored: {reason}"));
             if let Some(mut trial) = cx.trial_of(name).cloned() {
                 trial.steps.retain(|step| step.path != *path);
                 cx.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
@@ -257,8 +257,8 @@ impl<F: Fs> Share<F> {
         };
         let items: Vec<Item> = back.iter().map(item).collect();
         if items.is_empty() {
-            self.end_confirmed(cx, "everything it brought was changed again since");
-            return command.map(|_| Reply::failed(Fault::State, "everything it brought was changed again since"));
+            self.end_confirmed(cx, "everything that it changed was changed again since");
+            return command.map(|_| Reply::failed(Fault::State, "everything that it changed was changed again since"));
         }
         let left = left.into_iter().map(|step| step.path).collect();
         match self.restore_items(cx, command, Cause::TakenBack, &items, left) {

@@ -28,11 +28,11 @@ impl<F: Fs> Share<F> {
                 Ok(Kept::Moved) => kept = kept.or(Some(path)),
                 Ok(Kept::Changed) => {
                     kept = kept.or(Some(path));
-                    changed.push((path.clone(), "the history has what it wrote, not the version before"));
+                    changed.push((path.clone(), "the history has the written content, not the previous version"));
                 }
                 Ok(Kept::Late) => {
                     kept = kept.or(Some(path));
-                    changed.push((path.clone(), "the history has the version before, and what it wrote"));
+                    changed.push((path.clone(), "the history has the previous version and the written content"));
                 }
                 Ok(Kept::Dropped(size)) => dropped.push((path.clone(), size)),
                 Ok(Kept::Nothing) => {}
@@ -46,7 +46,7 @@ impl<F: Fs> Share<F> {
             (Err(error), None) => cx.log(Level::Warning, format!("the history cannot be written: {error}")),
         }
         for (path, what) in changed {
-            let line = format!("share {name}: a program wrote into {path} after it was replaced: {what}");
+            let line = format!("share {name}: a program wrote to {path} after it was replaced: {what}");
             cx.log(Level::Warning, line);
         }
         for (path, size) in dropped {
@@ -167,7 +167,7 @@ impl<F: Fs> Share<F> {
                 Ok(()) => cx.history.forget_run(name, &op.step.path, landing.run),
                 Err(error) => cx.outputs.push_back(Output::Log(LogLine {
                     level: Level::Warning,
-                    text: format!("share {name}: {} stays as it was applied: {error}", op.step.path),
+                    text: format!("share {name}: {} keeps its applied state: {error}", op.step.path),
                 })),
             }
         }

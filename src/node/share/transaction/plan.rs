@@ -302,7 +302,7 @@ impl<F: Fs> Share<F> {
                 ),
                 lost: entry.lost.clone(),
             };
-            cx.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, the file is in history"));
+            cx.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, and the file is kept in the history"));
             let from = self.inbox.batches.get(&id).map(|batch| batch.from.node);
             let staged = match self.inbox.batches.get_mut(&id).and_then(|batch| batch.offers.get_mut(&path)) {
                 Some(pending) => match std::mem::replace(&mut pending.content, Content::Unneeded) {

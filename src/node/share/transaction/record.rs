@@ -133,7 +133,7 @@ impl<F: Fs> Share<F> {
                 let reason = if error.is_full() {
                     Reason::HistoryFull
                 } else {
-                    Reason::Unwritable(format!("the history does not take what it replaces: {}", error.cause()))
+                    Reason::Unwritable(format!("the history cannot keep the replaced content: {}", error.cause()))
                 };
                 self.give_back(cx, &landing);
                 landing.undo_all(path, reason);
@@ -309,22 +309,19 @@ impl<F: Fs> Share<F> {
 
     fn report_applied(&mut self, cx: &mut Context<F>, from: Option<NodeId>, cause: Cause, landed: &[RelPath]) {
         let name = &self.name.clone();
-        let own = match cause {
-            Cause::Offered => None,
-            Cause::Restored => Some("restored by a person"),
-            Cause::Undone => Some("as before, undone by a person"),
-            Cause::TakenBack => Some("as before, rolled back"),
-        };
         let peer = from.map(|node| cx.node_label(node));
-        let how = match (own, &peer) {
-            (Some(own), _) => own.to_string(),
-            (None, Some(peer)) => format!("from {peer}"),
-            (None, None) => "from an interrupted batch".to_string(),
+        let changes = if landed.len() == 1 { "1 change".to_string() } else { format!("{} changes", landed.len()) };
+        let what = match (cause, &peer) {
+            (Cause::Offered, Some(peer)) => format!("applied {changes} from {peer}"),
+            (Cause::Offered, None) => format!("applied {changes} of an interrupted batch"),
+            (Cause::Restored, _) => format!("restored {changes}"),
+            (Cause::Undone, _) => format!("undid {changes}"),
+            (Cause::TakenBack, _) => format!("rolled back {changes}"),
         };
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
         let more = landed.len().saturating_sub(some.len());
         let list = if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") };
-        let line = format!("share {name}: {list} {how}");
+        let line = format!("share {name}: {what}: {list}");
         match from {
             Some(node) => {
                 cx.log_of_peer(cx.now, node, Level::Notice, line);
@@ -338,7 +335,7 @@ impl<F: Fs> Share<F> {
             .with("cause", cause.word())
             .with("files", landed.len())
             .with("paths", paths);
-        cx.tell(Event { name: "owsync.synced", at: cx.now.wall, text: format!("{name}: {list}"), details });
+        cx.tell(Event { name: "owsync.synced", at: cx.now.wall, text: format!("{name}: {what}: {list}"), details });
     }
 
     /// Notes what a landed path says of changes that gave way, once per change and node.

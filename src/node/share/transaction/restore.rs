@@ -44,7 +44,7 @@ impl<F: Fs> Share<F> {
             return Err(Reply::failed(Fault::NotFound, format!("there is no share {name}")));
         }
         if self.transaction.landing.is_some() {
-            return Err(state(format!("the share {name} is being changed at this moment: try again")));
+            return Err(state(format!("a change of the share {name} is being applied: try again")));
         }
         let mut items: Vec<&Item> = items.iter().collect();
         items
@@ -92,7 +92,7 @@ impl<F: Fs> Share<F> {
         let state = cx.store.share(name);
         let before = state.index.get(&item.path);
         if before.is_some_and(|record| record.sleep.is_some()) {
-            return Err(other("what lies there is not synced now"));
+            return Err(other("the present file is not synced"));
         }
         let replaced_stamp = before.map(|record| record.final_stamp(cx.now.wall));
         let before = before.map(|record| record.entry.clone());
@@ -174,7 +174,7 @@ impl<F: Fs> Share<F> {
         let (done, mut left) = (list(true), list(false));
         left.extend(landing.left.iter().take(limits::REPLY_PATHS).map(|path| Tree::Text(path.to_text())));
         let reply = if done.is_empty() {
-            Reply::failed(Fault::State, "it was changed at this very moment: look at it, then try again")
+            Reply::failed(Fault::State, "the file changed at the same moment: check it, then try again")
         } else {
             let tree = Tree::map().with("share", name.to_string()).with("run", landing.run).with("paths", done);
             Reply::Done(tree.with("unchanged", left))

@@ -24,7 +24,7 @@ impl<F: Fs> Share<F> {
             .and_then(|()| self.keep_strays(cx, &landing))
             .and_then(|()| self.look_at_stuck(&mut landing));
         if let Err(error) = kept {
-            self.retry_end(cx, landing, &format!("what was in place already cannot be put back: {error}"));
+            self.retry_end(cx, landing, &format!("the paths that were already applied cannot be restored: {error}"));
             return;
         }
         let (stuck, back): (Vec<Op>, Vec<Op>) = std::mem::take(&mut landing.ops)
@@ -74,7 +74,7 @@ impl<F: Fs> Share<F> {
     pub(crate) fn retry_end(&mut self, cx: &mut Context<F>, mut landing: Landing, why: &str) {
         let name = &self.name.clone();
         if landing.trouble.as_deref() != Some(why) {
-            cx.log(Level::Error, format!("share {name}: {why}; the share waits, and it is tried again"));
+            cx.log(Level::Error, format!("share {name}: {why}; the share waits, and owsync retries automatically"));
         }
         landing.wait(cx.now.mono, why);
         self.transaction.landing = Some(landing);
@@ -118,9 +118,8 @@ impl<F: Fs> Share<F> {
         }
         cx.history.commit()?;
         for path in kept {
-            let line = format!(
-                "share {name}: {path} could not be put back and is in history: `owsync restore` brings it back"
-            );
+            let line =
+                format!("share {name}: {path} could not be restored; it is in the history: run `owsync restore`");
             cx.log(Level::Error, line);
         }
         Ok(())

@@ -337,7 +337,9 @@ impl<F: Fs> Share<F> {
         }
         cx.log(
             Level::Warning,
-            format!("share {name}: {path}: what was picked is no longer there; pick again if both sides still differ"),
+            format!(
+                "share {name}: {path}: the chosen version no longer exists; choose again if the nodes still differ"
+            ),
         );
         cx.store.change(Change::Paid(name.clone(), node, path.clone()));
         cx.stirred = true;

@@ -2,7 +2,7 @@
 'require baseclass';
 
 /*
- * Times, durations and sizes as people read them.
+ * Formats times, durations and sizes.
  */
 
 const FORM = { dateStyle: 'medium', timeStyle: 'medium' };

@@ -40,7 +40,7 @@ const METHODS = {
 const STATUS = [
 	_('It was done.'),
 	_('The command is not known.'),
-	_('The arguments make no sense.'),
+	_('The arguments are not valid.'),
 	_('This version of owsync cannot do that.'),
 	_('It does not exist.'),
 	_('There is no answer.'),

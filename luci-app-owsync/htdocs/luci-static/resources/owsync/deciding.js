@@ -8,7 +8,7 @@
 /* global amounts, daemon, dialog, live, words */
 
 /*
- * What waits for a person: what would happen, and the decision.
+ * Decisions that wait for the user: a preview of each answer, and the answer.
  */
 
 /* Rows of a preview that are shown; there may be thousands. */
@@ -130,7 +130,7 @@ function summary(list) {
 	const waiting = list.length - moving.length;
 
 	if (list.length === 0)
-		return _('Nothing would change.');
+		return _('No changes.');
 
 	return [
 		deleted > 0 ? N_(deleted, '%d file would be deleted.', '%d files would be deleted.').format(deleted) : '',
@@ -145,7 +145,7 @@ function summary(list) {
 
 function choices(hold) {
 	if (hold.reason === 'emptied' || hold.reason === 'mass_deletion')
-		return { approve: _('Delete them everywhere'), reject: _('Bring them back'), first: 'reject' };
+		return { approve: _('Delete them everywhere'), reject: _('Restore them'), first: 'reject' };
 
 	return { approve: _('Keep what is here'), reject: _('Take the state of the other routers'), first: null };
 }
@@ -174,7 +174,7 @@ const GROUPS = {
 	],
 	flapping: [ { label: _('Let them continue'), method: 'approve' } ],
 	sections_lost: [
-		{ label: _('Bring the sections back'), method: 'reject' },
+		{ label: _('Restore the sections'), method: 'reject' },
 		{ label: _('Accept the shorter package'), method: 'approve', style: 'negative' }
 	],
 	refused: [ { label: _('Apply them all the same'), method: 'approve', style: 'negative' } ],
@@ -220,7 +220,7 @@ return baseclass.extend({
 				live.node('div', { 'class': 'owsync-sides' },
 					side(choice.reject, _('Takes what the other routers have.'), answers[1]),
 					side(choice.approve, _('Makes what is here count everywhere.'), answers[0])),
-				live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
+				live.node('p', {}, _('Replaced and deleted files can be restored from the history.')),
 				dialog.buttons(dialog.closing(_('Not now')),
 					dialog.button(choice.reject, choice.first === 'reject' ? 'positive' : 'action', function() {
 						return decide('reject');
@@ -247,7 +247,7 @@ return baseclass.extend({
 		}, this);
 
 		dialog.openWide.apply(dialog, [ _('Decide about files of %s').format(share) ].concat(parts, [
-			live.node('p', {}, _('Whatever is replaced or deleted can be brought back from the history.')),
+			live.node('p', {}, _('Replaced and deleted files can be restored from the history.')),
 			dialog.buttons(dialog.closing(_('Not now')))
 		]));
 	},
@@ -276,7 +276,7 @@ return baseclass.extend({
 			});
 
 			if (ticked.length === 0)
-				throw new Error(_('No file is ticked.'));
+				throw new Error(_('No file is selected.'));
 
 			return ticked.reduce(function(before, one) {
 				return before.then(function() {

@@ -29,7 +29,7 @@ function text(list) {
 	}));
 }
 
-/* Whether a character is in the set that begins at `at`, and where the pattern goes on; null, if the set never ends. */
+/* Whether a character is in the set that begins at `at`, and where the pattern continues; null if the set is not closed. */
 function set(pattern, at, character) {
 	const isNegated = pattern[at] === '!' || pattern[at] === '^';
 	const first = isNegated ? at + 1 : at;
@@ -58,7 +58,7 @@ function set(pattern, at, character) {
 	return next < pattern.length ? { isIn: isFound !== isNegated, next: next + 1 } : null;
 }
 
-/* Where the pattern goes on if its element at `at` takes this character; -1, if it does not. */
+/* Where the pattern continues if its element at `at` matches this character; -1 if it does not. */
 function step(pattern, at, character) {
 	if (pattern[at] === '?')
 		return at + 1;
@@ -207,7 +207,7 @@ function odd(sentence, meant) {
 	return { isWrong: false, meant: (meant || []).map(text), sentence: sentence };
 }
 
-/* What is wrong inside a pattern, from its start; whether it has a comma is told to `seen`. */
+/* Checks the inside of a pattern, from its start; `seen` gets whether it has a comma. */
 function inside(pattern, seen) {
 	let open = -1;
 	let hasComma = false;

@@ -7,7 +7,7 @@
 /* global amounts, daemon, dialog, live */
 
 /*
- * Letting others in: the join text to copy, and whoever knocked.
+ * Invitations: the join text to copy, and the routers that wait to be accepted.
  */
 
 /* Copies a text; where the page is not served safely, browsers leave only the old way. */
@@ -35,7 +35,7 @@ return baseclass.extend({
 			return null;
 
 		return live.node('p', { 'class': 'alert-message warning' },
-			_('This page is not encrypted (http): whoever listens on this network can read the join text, which holds the key. Open it over https, or do this only where you trust the network.'));
+			_('This page is not encrypted (http): anyone who listens on this network can read the join text, which contains the key. Open it over https, or do this only where you trust the network.'));
 	},
 
 	/* The join text that the daemon made, ready to be copied. */
@@ -102,14 +102,14 @@ return baseclass.extend({
 			})));
 	},
 
-	/* Lets somebody in who knocked. */
+	/* Accepts a router that waits. */
 	accept: function(waiting, done) {
 		const isChanged = waiting.reason === 'identity_changed';
 
 		dialog.open(_('Accept this router?'),
 			live.node('p', {}, isChanged
 				? _('A different identity was known under this name. If the router was reset or reinstalled, accept it. If not, someone else may have the key.')
-				: _('It knows the key but has never connected before. Accept it only if it is yours: it will be able to change what is synced here.')),
+				: _('It knows the key but has never connected before. Accept it only if it is yours: it will be able to change the synced files of this router.')),
 			live.node('table', { 'class': 'table' },
 				[ [ _('Name'), waiting.name ], [ _('Address'), waiting.address ],
 					[ _('Identity'), amounts.short(waiting.public_key || waiting.node) ] ].map(function(row) {

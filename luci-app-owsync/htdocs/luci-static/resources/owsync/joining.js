@@ -157,7 +157,7 @@ return baseclass.extend({
 			throw new Error(_('The address of the other router is needed.'));
 
 		if (told.chosen.length === 0)
-			throw new Error(_('Tick at least one package, so that there is something to sync.'));
+			throw new Error(_('Select at least one package to sync.'));
 
 		return this.enter(frame, [
 			steps.switchOn(),

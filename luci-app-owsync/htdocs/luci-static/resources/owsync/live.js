@@ -5,7 +5,7 @@
  * Nodes that are made once and then kept up to date.
  *
  * Pages here are polled. What has not changed is not touched, so scroll position, selection, focus and open details stay
- * as the reader left them. Texts become text nodes and never HTML, whoever wrote them: a file or a router may be called
+ * as the reader left them. Texts become text nodes and never HTML, whatever their source: a file or a router may be called
  * anything.
  */
 

@@ -11,7 +11,7 @@
  * The files that a share's patterns match at this moment, while they are being typed, and what is odd about a pattern.
  */
 
-/* Names that are looked at, names that are shown, depth of directories, and how often the form is looked at (ms). */
+/* Names that are read, names that are shown, depth of directories, and interval between checks of the form (ms). */
 const NAMES_MAX = 2000;
 const SHOWN = 100;
 const DEPTH_MAX = 5;
@@ -50,7 +50,7 @@ function walk(root) {
 	});
 }
 
-/* Names that never travel. */
+/* Names that are never synced. */
 function isReserved(root, path) {
 	return root === '/etc/config' && (path === 'owsync' || path.slice(-8) === '.apk-new' || path.slice(-5) === '-opkg');
 }
@@ -74,7 +74,7 @@ function hint(root, pattern) {
 
 	return absolute.meant === null
 		? _('The pattern looks like an absolute path that is not in this share: it only matches %s.').format(root + pattern)
-		: _('The pattern is an absolute path, and patterns are relative to the directory: it is taken as “%s”.')
+		: _('The pattern is an absolute path, and patterns are relative to the directory: “%s” is used.')
 			.format(absolute.meant);
 }
 

@@ -48,7 +48,7 @@ return baseclass.extend({
 			_('Bytes of previous versions that are kept, such as 1M. What must be kept for a day is kept in any case.'),
 			{ tab: 'general', check: values.size, standard: '1M' });
 
-		options.text(section, 'history_days', _('Days of history'), _('0 means for ever.'),
+		options.text(section, 'history_days', _('Days of history'), _('0 means unlimited.'),
 			{ tab: 'general', check: values.number(0, 4294967295), standard: '30' });
 
 		options.text(section, 'history_versions', _('Versions of one file'), null,
@@ -104,7 +104,7 @@ return baseclass.extend({
 			{ tab: 'advanced', check: values.duration(1, 30 * 86400, false), standard: '60' });
 
 		options.text(section, 'max_sessions', _('Sessions'),
-			_('How many other nodes may be connected at a time. Further ones are turned away.'),
+			_('How many other nodes may be connected at a time. Further ones are refused.'),
 			{ tab: 'advanced', check: values.number(1, 2048), standard: '256' });
 
 		const quiet = options.text(section, 'settle_ms', _('Settle time'),
@@ -139,7 +139,7 @@ return baseclass.extend({
 		options.text(section, 'hook_timeout', _('Time for that program'), _('In seconds, or such as 5m.'),
 			{ tab: 'advanced', check: values.duration(1, 3600, false), standard: '30' });
 
-		options.choice(section, 'log_level', _('What is logged'), null,
+		options.choice(section, 'log_level', _('Log level'), null,
 			{ tab: 'advanced', standard: '2', choices: [
 				[ '0', _('Errors') ],
 				[ '1', _('Errors and warnings') ],

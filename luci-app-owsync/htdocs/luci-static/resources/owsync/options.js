@@ -9,7 +9,7 @@
  * Options of a form, as owsync's package has them.
  *
  * A value that is the daemon's own default is not written, so that a later version may have another one. Names from
- * owsync 1.x are read, and give way to the present ones as soon as a value is written. The option `key` is not one of
+ * owsync 1.x are read, and replaced by the present ones as soon as a value is written. The option `key` is not one of
  * these: no page reads or writes it.
  */
 
@@ -60,7 +60,7 @@ function validate(check, isNeeded) {
 	};
 }
 
-/* Adds an option. Of `form`: `tab` where it stands, `check` of its values, `standard` what it is if nobody says. */
+/* Adds an option. Of `form`: `tab` where it is shown, `check` of its values, `standard` its default. */
 function add(section, type, name, title, description, about) {
 	const option = about.tab === undefined
 		? section.option(type, name, title, description)

@@ -12,7 +12,7 @@
  * The table of peers: who they are, whether they are in sync, since when, and if not why not.
  */
 
-/* Peers as a list, those that ask to be let in first. */
+/* Peers as a list, those that wait to be accepted first. */
 function rows(status) {
 	const waiting = L.toArray(status.waiting).map(function(one) {
 		return { key: 'waiting ' + one.node, name: one.name || one.address, peer: {
@@ -90,7 +90,7 @@ function facts(row) {
 	const list = [
 		[ _('Identity'), peer.public_key || peer.node ? amounts.short(peer.public_key || peer.node) : null ],
 		[ _('Identity check'), identity(row.name, peer) ],
-		[ _('Calls itself'), peer.name && peer.name !== row.name ? peer.name : null ],
+		[ _('Own name'), peer.name && peer.name !== row.name ? peer.name : null ],
 		[ _('Introduced by'), peer.introduced_by || null ],
 		[ _('Path'), way(peer) ],
 		[ _('Same router as'), peer.same_node_as || null ],

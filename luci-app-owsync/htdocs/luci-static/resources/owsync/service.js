@@ -9,7 +9,7 @@
  * Whether owsync runs at all: the option `enabled`, the init script, and the daemon's object on ubus.
  *
  * Both of the first two say whether it is to run, and both are switched together here. A change of the package is
- * committed by itself: what else the reader has not applied yet stays as it is.
+ * committed on its own: other changes that the reader has not applied yet stay as they are.
  */
 
 const callList = rpc.declare({ object: 'rc', method: 'list', params: [ 'name' ], expect: { '': {} } });
@@ -36,7 +36,7 @@ return baseclass.extend({
 		return sections.length ? sections[0]['.name'] : null;
 	},
 
-	/* What is known of the service where nobody answers: whether it was ever set up, whether it is to run. */
+	/* What is known of the service while no daemon responds: whether it was ever set up, whether it should run. */
 	look: function(mayRead) {
 		const script = L.resolveDefault(callList('owsync'), {});
 		const settings = mayRead ? L.resolveDefault(uci.load('owsync')) : null;

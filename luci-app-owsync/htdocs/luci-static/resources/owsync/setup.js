@@ -27,7 +27,7 @@ function choice(value, title, explanation, isChecked) {
 }
 
 return baseclass.extend({
-	/* Shows it in an element; `done` is called when the reader goes on to the overview. */
+	/* Shows it in an element; `done` is called when the reader continues to the overview. */
 	begin: function(parent, done) {
 		const self = this;
 
@@ -44,7 +44,7 @@ return baseclass.extend({
 		});
 	},
 
-	/* The whole form: a `frame` holds it, the progress of what it starts, and what is done when the reader goes on. */
+	/* The whole form: a `frame` has it, the progress of what it starts, and what is done when the reader continues. */
 	form: function(list, done) {
 		const frame = { form: live.node('div', {}), progress: live.node('div', {}), done: done };
 		const reference = this.reference(list, frame);
@@ -78,7 +78,7 @@ return baseclass.extend({
 
 		return live.node('div', {},
 			live.node('h3', {}, _('What to keep in sync')),
-			live.node('p', {}, _('These are the packages of settings on this router. Tick what is to be the same on all your routers. You can change this later, under Settings.')),
+			live.node('p', {}, _('These are the packages of settings on this router. Select what should be the same on all your routers. You can change this later, under Settings.')),
 			boxes.node,
 			addresses.node,
 			live.node('div', { 'class': 'cbi-page-actions' }, dialog.button(_('Make this router the reference'), 'apply', function() {
@@ -88,7 +88,7 @@ return baseclass.extend({
 
 	refer: function(frame, chosen, addresses) {
 		if (chosen.length === 0)
-			throw new Error(_('Tick at least one package, so that there is something to sync.'));
+			throw new Error(_('Select at least one package to sync.'));
 
 		return steps.take(frame, [
 			{

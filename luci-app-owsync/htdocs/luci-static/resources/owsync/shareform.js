@@ -179,7 +179,7 @@ return baseclass.extend({
 			{ tab: 'safety', isModal: true, standard: '1' });
 
 		options.text(grid, 'min_free', _('Keep free'),
-			_('What must stay free on the storage. Bytes, or such as 1M.'),
+			_('Space that must stay free on the storage. Bytes, or such as 1M.'),
 			{ tab: 'safety', check: values.size, isModal: true, standard: '1M' });
 
 		options.text(grid, 'soft_max_time', _('Warn after'),

@@ -9,7 +9,7 @@
 /* global amounts, deciding, dialog, live, verdict, words */
 
 /*
- * The table of shares: what is kept equal, how much it is, and what does not travel, with its reason.
+ * The table of shares: what is synced, its size, and what is not synced, with its reason.
  */
 
 function stateWord(share) {

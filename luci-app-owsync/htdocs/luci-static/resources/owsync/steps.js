@@ -47,7 +47,7 @@ return baseclass.extend({
 	/* The first step of every setting up. */
 	switchOn: function() {
 		return {
-			text: _('Switching owsync on, now and at every start of this router'),
+			text: _('Enabling owsync, now and at every start of this router'),
 			act: function() {
 				return service.enable();
 			}

@@ -12,7 +12,7 @@
  * Sync now with its progress and result, what it would do, pause and resume.
  */
 
-/* As long as the daemon itself gives an exchange that somebody waits for, and how soon it may be over, milliseconds. */
+/* The daemon's own limit for an exchange that is waited for, and how soon it may be over, in milliseconds. */
 const PATIENCE = 30000;
 const SETTLED = 1500;
 
@@ -68,7 +68,7 @@ function moved(before, after) {
 }
 
 return baseclass.extend({
-	/* Looks at everything again and exchanges it, with one peer, in one share, or altogether. */
+	/* Scans everything and exchanges it, with one peer, in one share, or altogether. */
 	sync: function(peer, share, done) {
 		const list = live.node('ul', { 'class': 'owsync-plain' });
 		const line = live.node('p', { 'class': 'spinning', 'role': 'status' }, _('Scanning the files and exchanging what changed …'));
@@ -97,7 +97,7 @@ return baseclass.extend({
 					concerned(after, peer).length === 0 ? _('There is no other router to exchange with.')
 						: isMoving(after, peer, share) ? _('It is still under way, and continues automatically.')
 							: lacking.length === 0 ? _('Done: everything is in sync.')
-								: _('Done, as far as it goes: not everything is in sync.'),
+								: _('Done, but not everything is in sync.'),
 					moved(before.counters || {}, after.counters || {})
 				].join(' '));
 
@@ -115,7 +115,7 @@ return baseclass.extend({
 		const self = this;
 
 		return daemon.call('sync', peer, share, true).then(function(answer) {
-			dialog.openWide(_('What Sync now would do'),
+			dialog.openWide(_('Preview of Sync now'),
 				deciding.preview(deciding.would(answer), _('Nothing: everything is exchanged.')),
 				dialog.buttons(dialog.closing(), dialog.button(_('Sync now'), 'action', function() {
 					return self.sync(peer, share, done);
@@ -123,7 +123,7 @@ return baseclass.extend({
 		});
 	},
 
-	/* Stops exchanging, with a reason for whoever finds it so. */
+	/* Stops the exchange, with a reason that is shown everywhere. */
 	pause: function(peer, share, done) {
 		const reason = live.node('input', {
 			'class': 'cbi-input-text', 'type': 'text', 'id': 'owsync-reason', 'maxlength': 100,

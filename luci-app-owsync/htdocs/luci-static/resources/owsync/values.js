@@ -227,7 +227,7 @@ return baseclass.extend({
 			|| _('A name of a share has letters, digits, “_”, “-” and “.”.');
 	},
 
-	/* Who is told what landed: a word, a program, or init scripts. */
+	/* What is notified of applied changes: a word, a program, or init scripts. */
 	reload: function(text) {
 		const words = text.split(new RegExp('\\s+')).filter(function(word) {
 			return word !== '';

@@ -5,11 +5,11 @@
 /* global amounts, words */
 
 /*
- * The one sentence on top: is everything in sync, and if not what is wrong and which button mends it.
+ * The sentence at the top: is everything in sync, and if not, what is wrong and which button fixes it.
  *
  * A verdict has a `tone` (success, notice, warning, danger), a `sentence`, perhaps `advice`, perhaps the daemon's own
  * `details`, and `actions`, the most useful first. An action is the name of one of the page, with its arguments. The
- * first case that applies is told: what blocks everything, what has a deadline, what waits for a person, what is amiss,
+ * first case that applies is shown: what blocks everything, what has a deadline, what waits for the user, what is wrong,
  * and at last what is well.
  */
 
@@ -37,7 +37,7 @@ function ofNode(status) {
 		return {
 			tone: 'danger',
 			sentence: _('owsync cannot write its database, so nothing is exchanged.'),
-			advice: _('Make room on its storage, or see why it is read-only.'),
+			advice: _('Make room on its storage, or check why it is read-only.'),
 			details: status.database_error,
 			actions: []
 		};
@@ -50,7 +50,7 @@ function ofNode(status) {
 	if (keyProblem(status))
 		return {
 			tone: 'danger',
-			sentence: _('This router has no usable key, so it can talk to no other router.'),
+			sentence: _('This router has no usable key, so it cannot connect to any other router.'),
 			advice: _('Put the key back where it was, or remove what is there and set owsync up again.'),
 			details: words.plain(keyProblem(status)),
 			actions: [ action('settings', _('Open the settings')) ]
@@ -74,7 +74,7 @@ function ofNode(status) {
 	};
 }
 
-/* What goes back by itself unless somebody keeps it; `passed` seconds ago the status was true. */
+/* An unconfirmed change, which is rolled back unless it is kept; `passed` seconds ago the status was true. */
 function ofTrial(status, passed) {
 	const share = names(status.shares).find(function(name) {
 		return status.shares[name].unconfirmed;
@@ -163,7 +163,7 @@ function isRefused(one) {
 	return one.reason === 'refused';
 }
 
-/* Paths that wait for a person, or that a check refused. */
+/* Paths that wait for the user, or that a check refused. */
 function ofPaths(status) {
 	const share = names(status.shares).find(function(name) {
 		return words.waiting(status.shares[name]).some(words.needsUser);
@@ -357,7 +357,7 @@ function clauses(status) {
 	});
 
 	if (turnedAway.length > 0)
-		list.push(_('Turned away, because too many connections are open: %s.').format(turnedAway.map(function(one) {
+		list.push(_('Refused, because too many connections are open: %s.').format(turnedAway.map(function(one) {
 			return one.name || one.address;
 		}).join(', ')));
 
@@ -438,7 +438,7 @@ return baseclass.extend({
 		};
 	},
 
-	/* What is said where nobody answers; `service` is what is known of the init script and the settings. */
+	/* The verdict while no daemon responds; `service` is what is known of the init script and the settings. */
 	ofSilence: function(error, service, mayAct) {
 		if (!error.isAway)
 			return { tone: 'danger', sentence: error.message, advice: _('It is retried automatically.'), actions: [] };
@@ -446,9 +446,9 @@ return baseclass.extend({
 		if (mayAct && !service.isEnabled)
 			return {
 				tone: 'notice',
-				sentence: _('owsync is switched off on this router.'),
+				sentence: _('owsync is disabled on this router.'),
 				advice: _('Its settings are kept. Nothing is synced while it is off.'),
-				actions: [ action('enable', _('Switch it on')) ]
+				actions: [ action('enable', _('Enable it')) ]
 			};
 
 		return {

@@ -9,7 +9,7 @@
 /* global amounts, daemon, dialog, difference, live, words */
 
 /*
- * Former versions: listed, compared, brought back.
+ * Previous versions: listed, compared, restored.
  */
 
 /* Below this width two versions have no room beside each other, in CSS pixels. */
@@ -86,7 +86,7 @@ return baseclass.extend({
 			dialog.button(_('Compare'), 'action', function() {
 				return self.compare(version, page);
 			}),
-			dialog.button(_('Bring back'), 'positive', function() {
+			dialog.button(_('Restore'), 'positive', function() {
 				return self.restore(version, page);
 			}),
 			dialog.button(_('Undo all of it'), 'neutral', function() {
@@ -101,7 +101,7 @@ return baseclass.extend({
 		live.shown(node.children[1], version.why !== 'created');
 	},
 
-	/* What changed between a version and what lies at its path now. */
+	/* Compares a version with the present file at its path. */
 	compare: function(version, page) {
 		const self = this;
 
@@ -123,24 +123,24 @@ return baseclass.extend({
 			}
 
 			show();
-			dialog.openWide(_('%s, as it was until %s').format(name(version), amounts.time(version.time)),
-				live.node('p', {}, _('Red lines were in this version, green ones are there now.')),
+			dialog.openWide(_('%s, version before %s').format(name(version), amounts.time(version.time)),
+				live.node('p', {}, _('Red lines are in this version, green ones in the present file.')),
 				said ? live.node('p', {}, said) : null,
 				place,
 				dialog.buttons(answer.diff ? toggle : null, dialog.closing(),
-					version.why === 'created' ? null : dialog.button(_('Bring this version back'), 'positive', function() {
+					version.why === 'created' ? null : dialog.button(_('Restore this version'), 'positive', function() {
 						return self.restore(version, page);
 					})));
 		});
 	},
 
 	restore: function(version, page) {
-		dialog.confirm(_('Bring %s back?').format(version.path),
-			_('It becomes what it was until %s, here and on the other routers. What is there now goes to the history.')
+		dialog.confirm(_('Restore %s?').format(version.path),
+			_('Restores the version from before %s on all routers. The present version is kept in the history.')
 				.format(amounts.time(version.time)),
-			_('Bring it back'), 'positive', function() {
+			_('Restore it'), 'positive', function() {
 				return daemon.call('restore', version.number).then(function() {
-					dialog.tell(_('%s is back as it was.').format(version.path));
+					dialog.tell(_('%s was restored.').format(version.path));
 
 					return page.refresh();
 				});
@@ -154,7 +154,7 @@ return baseclass.extend({
 		});
 
 		dialog.open(_('Undo what came from %s at %s?').format(version.node, amounts.time(version.time)),
-			live.node('p', {}, _('These files came together. They become what they were before, here and on the other routers; one that changed since stays as it is.')),
+			live.node('p', {}, _('These files were changed together. Their previous versions are restored on all routers, except where a file changed since.')),
 			live.node('ul', { 'class': 'owsync-scroll' }, others.map(function(one) {
 				return live.node('li', { 'class': 'owsync-path' }, name(one));
 			})),
@@ -164,7 +164,7 @@ return baseclass.extend({
 
 					dialog.close();
 					dialog.tell(left.length === 0 ? _('It was undone.')
-						: _('It was undone, except what changed since: %s.').format(left.join(', ')));
+						: _('It was undone, except for files that changed since: %s.').format(left.join(', ')));
 
 					return page.refresh();
 				});

@@ -2,7 +2,7 @@
 'require baseclass';
 
 /*
- * The daemon's reasons in the words of whoever owns the router: what it means, and what to do.
+ * The daemon's reasons in the words of a router's owner: what they mean, and what to do.
  *
  * The daemon's codes never change, its messages speak of commands. A code that is not known here is shown by the
  * daemon's own message.
@@ -12,7 +12,7 @@
 const BY_STATE = {
 	'forgotten': [
 		_('%s was forgotten by a user, so it is not connected.'),
-		_('Remove it from the peers in the settings, or invite it anew.')
+		_('Remove it from the peers in the settings, or invite it again.')
 	],
 	'relayed': [
 		_('%s is not connected directly: its changes pass through the router that introduced it.'),
@@ -25,7 +25,7 @@ const BY_STATE = {
 const PEER = {
 	unreachable: [
 		_('%s cannot be reached.'),
-		_('Is it switched on, is owsync running there, and does its firewall accept this router? It is retried automatically.')
+		_('Check that it is switched on, that owsync runs there, and that its firewall accepts this router. It is retried automatically.')
 	],
 	unresolved: [
 		_('The name under which %s is to be reached is not known to the name service.'),
@@ -33,7 +33,7 @@ const PEER = {
 	],
 	away: [
 		_('%s connects to this router on its own, and is not connected now.'),
-		_('See why it is down. If it is gone for good, forget it.')
+		_('Check why it is down. If it is gone for good, forget it.')
 	],
 	wrong_key: [
 		_('%s has a different key than this router.'),
@@ -61,7 +61,7 @@ const PEER = {
 	],
 	not_accepted: [
 		_('%s asks to be accepted.'),
-		_('Accept it if it is yours: it will be able to change what is synced here.')
+		_('Accept it if it is yours: it will be able to change the synced files of this router.')
 	],
 	identity_changed: [
 		_('%s shows a different identity than before.'),
@@ -89,9 +89,9 @@ const PEER = {
 	leaving: [ _('owsync on %s is stopping or restarting.'), _('Wait a moment.') ],
 	protocol: [ _('%s and this router do not understand each other.'), _('Update owsync on the older of the two.') ],
 	too_many_sessions: [ _('There are too many connections for %s.'), _('See which machines try to connect.') ],
-	disabled: [ _('The connection with %s is switched off.'), _('Switch it on in the settings, here or there.') ],
+	disabled: [ _('The connection with %s is disabled.'), _('Enable it in the settings, here or there.') ],
 	not_configured: [
-		_('%s was turned away: without encryption only the addresses of known peers may connect.'),
+		_('%s was refused: without encryption only the addresses of known peers may connect.'),
 		_('Add it to the peers.')
 	],
 	connecting: [ _('%s is being connected.'), null ],
@@ -116,7 +116,7 @@ const PEER = {
 	stopped: [ _('An exchange with %s took longer than the settings allow, and was stopped.'), _('It resumes automatically.') ],
 	held: [ _('A share waits for your decision before syncing with %s continues.'), _('See the share below, and decide.') ],
 	held_there: [ _('A share waits for a decision on %s.'), _('Open Services, owsync there, and decide.') ],
-	first_sync: [ _('The first sync was applied, and %s is being asked whether it can still be reached.'), null ],
+	first_sync: [ _('The first sync was applied; %s must still respond.'), null ],
 	unconfirmed: [ _('A change awaits confirmation here before syncing with %s continues.'), null ],
 	unconfirmed_there: [ _('%s has the change, awaiting confirmation there.'), null ],
 	pending: [ _('Something from %s could not be applied here.'), _('The share below shows what, and why.') ],
@@ -128,14 +128,14 @@ const PEER = {
 	],
 	blocked: [
 		_('The storage of this router refuses a change from %s.'),
-		_('Make room there, or see why it is read-only. It is retried automatically.')
+		_('Make room there, or check why it is read-only. It is retried automatically.')
 	],
 	no_include: [ _('Nothing is chosen to be synced with %s.'), _('Choose files or packages under Settings, Shares.') ],
 	no_include_there: [ _('Nothing is chosen to be synced on %s.'), _('Choose files or packages there.') ],
-	database: [ _('The database of owsync cannot be written.'), _('Make room on its storage, or see why it is read-only.') ]
+	database: [ _('The database of owsync cannot be written.'), _('Make room on its storage, or check why it is read-only.') ]
 };
 
-/* Why a share waits for a person. */
+/* Why a share waits for the user. */
 const HOLD = {
 	root_missing: [
 		_('the directory of %s cannot be opened'),
@@ -147,11 +147,11 @@ const HOLD = {
 	],
 	interrupted: [
 		_('a change of %s was interrupted and could not be completed'),
-		_('It is retried automatically. Make room on its storage, or see why it cannot be written.')
+		_('It is retried automatically. Make room on its storage, or check why it cannot be written.')
 	],
 	emptied: [
 		_('every file of %s is gone'),
-		_('Nothing was deleted elsewhere yet. Bring the files back, or delete them everywhere.')
+		_('Nothing was deleted elsewhere yet. Restore the files, or delete them everywhere.')
 	],
 	replaced: [
 		_('nearly every file of %s was changed while owsync was not running'),
@@ -163,28 +163,28 @@ const HOLD = {
 	],
 	mass_deletion: [
 		_('many files of %s were deleted at once'),
-		_('Nothing was deleted elsewhere yet. Bring the files back, or delete them everywhere.')
+		_('Nothing was deleted elsewhere yet. Restore the files, or delete them everywhere.')
 	]
 };
 
-/* Why a path does not travel or land. */
+/* Why a path is not synced or not applied. */
 const PATH = {
-	busy: _('Another program has it locked; it is retried automatically.'),
+	busy: _('Locked by another program; it is retried automatically.'),
 	deletion: _('It was deleted on another router and is kept here, because of the setting for deletions.'),
-	dir_not_empty: _('The directory that should go holds something that is not synced.'),
+	dir_not_empty: _('The directory to be deleted contains files that are not synced.'),
 	direction: _('It was changed here and is not sent, because this share only receives.'),
 	first_contact: _('Both routers have it, and they differ: choose which one counts.'),
 	filter: _('The file patterns of one of the routers leave it out.'),
 	flapping: _('It changes back and forth: two programs undo each other’s change.'),
-	history_full: _('What it replaces must be kept for a day, and there is no room for it.'),
-	in_the_way: _('Something that is not synced is in its place.'),
+	history_full: _('The replaced content must be kept for a day, and there is no room for it.'),
+	in_the_way: _('Something that is not synced is at this path.'),
 	kept_dir: _('The directory was deleted, but kept because it contains files that are not synced.'),
-	keeps_deleted: _('This router keeps what others delete, as its settings say.'),
-	long_away: _('It comes from a router that was away for so long that it may have been deleted meanwhile.'),
+	keeps_deleted: _('Not deleted: the settings of this router do not take over deletions.'),
+	long_away: _('The file comes from a router that was away for so long that it may have been deleted meanwhile.'),
 	manual: _('It waits until you press Sync now: this share is synced by hand.'),
 	mass_deletion: _('It is one of many files that a peer deletes at once.'),
 	no_room: _('There is not enough free space.'),
-	not_supplied: _('The peer could not supply it at that moment.'),
+	not_supplied: _('The peer could not send it.'),
 	only_observes: _('This share, or this peer, only compares.'),
 	only_sends: _('This share, or this peer, only sends.'),
 	other_filesystem: _('Another filesystem is mounted there.'),
@@ -192,7 +192,7 @@ const PATH = {
 	release_differs: _('The other router runs a different release of OpenWrt: it waits until both run the same release.'),
 	share_held: _('The share waits for a decision.'),
 	sections_lost: _('This UCI package lost most of its sections at once.'),
-	special: _('It is no regular file.'),
+	special: _('It is not a regular file.'),
 	symlink: _('It is a symlink.'),
 	symlink_ignored: _('Symlinks are not synced in this share.'),
 	symlink_outside: _('It is a symlink that leads out of the share.'),
@@ -208,7 +208,7 @@ const PATH = {
 const SHARE = {
 	blocked: [
 		_('The storage refuses a change of %s.'),
-		_('Make room there, or see why it is read-only. It is retried automatically.')
+		_('Make room there, or check why it is read-only. It is retried automatically.')
 	],
 	no_common_share: [
 		_('No connected router has the share %s.'),
@@ -242,8 +242,8 @@ const STATE = {
 	'forgotten': [ _('forgotten'), '' ],
 	'relayed': [ _('relayed'), 'notice' ],
 	'this node': [ _('this router'), '' ],
-	'turned away': [ _('turned away'), 'warning' ],
-	'disabled': [ _('switched off'), '' ],
+	'turned away': [ _('refused'), 'warning' ],
+	'disabled': [ _('disabled'), '' ],
 	'paused': [ _('paused'), 'warning' ],
 	'stopped': [ _('stopped'), BAD ],
 	'blocked': [ _('blocked'), BAD ],
@@ -258,7 +258,7 @@ const STATE = {
 	'failed': [ _('failed'), BAD ]
 };
 
-/* Why a former version is in history. */
+/* Why a previous version is in the history. */
 const WHY = {
 	'conflict': _('lost a conflict'),
 	'created': _('created'),
@@ -376,7 +376,7 @@ return baseclass.extend({
 		return hold.needs_user === true;
 	},
 
-	/* Why a path did not travel or land. */
+	/* Why a path was not synced or not applied. */
 	path: function(one) {
 		return PATH[one.reason] || this.plain(one.message) || one.reason || '';
 	},
@@ -413,7 +413,7 @@ return baseclass.extend({
 		}));
 	},
 
-	/* Whether the user must decide about a path; what a check refused is told apart. */
+	/* Whether the user must decide about a path; a refusal by a check is handled separately. */
 	needsUser: function(one) {
 		return one.needs_user === true && one.reason !== 'refused';
 	}

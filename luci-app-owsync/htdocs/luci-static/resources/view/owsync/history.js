@@ -9,7 +9,7 @@
 /* global daemon, live, verdict, versions, words */
 
 /*
- * Former versions of everything that was replaced here, the newest first.
+ * Previous versions of everything that was replaced here, the newest first.
  */
 
 /* As many as are asked for: the daemon gives 1000 at most. */
@@ -61,7 +61,7 @@ return view.extend({
 			live.style(),
 			live.node('h2', {}, _('owsync: history')),
 			live.node('div', { 'class': 'cbi-map-descr' },
-				_('Whatever was replaced or deleted on this router by another one, and what lost where two had changed the same file. It can be compared with what is there now, and brought back.')),
+				_('Files of this router that another one replaced or deleted, and versions that lost a conflict. Each can be compared with the present file, and restored.')),
 			this.trouble,
 			live.node('div', { 'class': 'owsync-filters' },
 				live.node('div', {}, live.node('label', { 'for': 'owsync-path' }, _('File')), this.text),
@@ -83,7 +83,7 @@ return view.extend({
 		live.text(this.trouble, found.error
 			? verdict.ofSilence(found.error, { isEnabled: true }, false).sentence : '');
 
-		/* What was there before is still true while nobody answers. */
+		/* The last versions stay valid while no daemon responds. */
 		if (!found.error)
 			this.versions = found.versions;
 

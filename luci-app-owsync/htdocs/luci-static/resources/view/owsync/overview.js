@@ -201,7 +201,7 @@ return view.extend({
 			dialog.button(_('Sync now'), 'action', function() {
 				return self.acts.sync(null, null);
 			}),
-			dialog.button(_('See what Sync now would do'), 'neutral', function() {
+			dialog.button(_('Preview Sync now'), 'neutral', function() {
 				return self.acts.preview(null, null);
 			}),
 			dialog.button(_('Pause'), 'neutral', function() {

@@ -25,7 +25,7 @@ return view.extend({
 		}
 
 		return Promise.all([ uci.load('owsync'), daemon.call('status').catch(function() {
-			/* Settings are there to be changed also while nobody answers. */
+			/* Settings can be changed also while no daemon responds. */
 			return null;
 		}) ]);
 	},
@@ -36,7 +36,7 @@ return view.extend({
 
 		const name = service.section() || uci.add('owsync', 'owsync', 'main');
 		const map = new form.Map('owsync', _('owsync: settings'),
-			_('What is saved and applied here is in force at once, without a restart.'));
+			_('Applied settings are in force at once, without a restart.'));
 		const section = map.section(form.NamedSection, name, 'owsync');
 
 		section.addremove = false;
