@@ -1,6 +1,11 @@
 //! Matches shell globs over bytes: `*` (also across `/`), `?`, sets in brackets; a backslash makes the next byte literal.
 //!
 //! Takes `O(pattern * text)` at worst, without recursion, so that no pattern can make a scan hang.
+//!
+//! Why not the crate `glob`? `Pattern` matches texts, so each byte would have to become a character, in pattern and path,
+//! for every path of a scan. It takes 4 KB in a stripped binary (x86-64, "z", version 0.3.4), this 0.1. And it has another
+//! syntax than shells and patterns of owsync 1.x: no `[^a]`, no backslash, `[` without an end never matches, and `**x` is
+//! an error.
 
 /// Whether `pattern` matches all of `text`.
 ///

@@ -1,6 +1,9 @@
 //! The index of a share: an entry per path, with the file's stat when it was recorded.
 
-use crate::model::{Entry, Kind, Life, Map, RelPath, Stamp, WallTime};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::model::{Entry, Kind, Life, RelPath, Stamp, WallTime};
 
 /// A file's stat: equal stats mean that nothing was written since.
 ///
@@ -163,8 +166,8 @@ impl Record {
 /// All records of one share, in byte order of their paths.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Index {
-    // Boxed, so that a path in the middle moves 24 bytes of each one behind it.
-    records: Map<RelPath, Box<Record>>,
+    // As many rows as files, in any order: see `map`.
+    records: BTreeMap<RelPath, Box<Record>>,
 }
 
 impl Index {
@@ -208,7 +211,9 @@ impl Index {
     /// All records below `dir`.
     pub fn below(&self, dir: &RelPath) -> impl Iterator<Item = (&RelPath, &Record)> + use<'_> {
         let (from, to) = dir.subtree();
-        self.records.range(&from, &to).map(|(path, record)| (path, &**record))
+        self.records
+            .range::<RelPath, _>((Bound::Included(&from), Bound::Excluded(&to)))
+            .map(|(path, record)| (path, &**record))
     }
 
     /// Whether a live path that does not sleep is below `dir`.

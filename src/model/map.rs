@@ -2,11 +2,11 @@
 //!
 //! They behave like the standard library's, with the same methods, and iterate in the order of the keys.
 //!
-//! Why not `BTreeMap`? Every pair of key and value types compiles its splitting, merging and stealing again, 7 KB a pair
-//! and the stable sort of `collect` on top: a sixth of the binary for tables that mostly hold a handful of rows. The
-//! price: a row put between others moves those behind it. So rows of tables that can grow with the number of files are
-//! small (a boxed value), and what arrives in order, as scans and exchanges bring it, moves nothing. A share of a
-//! million files would reopen this.
+//! Why not `BTreeMap` for all of them? Every pair of key and value types compiles its splitting, merging and stealing again,
+//! 7 KB a pair and the stable sort of `collect` on top: a sixth of the binary for tables that mostly hold a handful of rows.
+//! The price: a row put between others moves those behind it. Tables that grow with the number of files and are filled in
+//! any order are a `BTreeMap` therefore (the index, pending changes, contents by digest): 100,000 rows in random order
+//! take 29 times as long here (12.3 s and 0.43 s on one loaded core), and 31 instead of 48 bytes a row filled in order.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -3,8 +3,10 @@
 //! Only [`approve`] creates an [`ApprovedPlan`], and nothing else can be applied. The other functions judge the result of
 //! a scan before any of it is recorded or offered. All of them are arithmetic over counts.
 
+use std::collections::BTreeMap;
+
 use crate::model::reason::{Hold, Reason};
-use crate::model::{Digest, Entry, Map, RelPath, limits};
+use crate::model::{Digest, Entry, RelPath, limits};
 use crate::reconcile::{Loser, Source};
 
 /// One path of a batch, decided: an [`Agree`](crate::reconcile::Verdict::Agree) with its path.
@@ -95,14 +97,14 @@ pub fn loses_sections(had: u32, has: u32) -> bool {
 /// Contents that were removed from their paths, and how many of them are at other paths: each explains one.
 #[derive(Debug, Default)]
 pub struct Missing {
-    unexplained: Map<Digest, u64>,
+    unexplained: BTreeMap<Digest, u64>,
     explained: u64,
 }
 
 impl Missing {
     /// A path with this content was removed.
     pub fn add(&mut self, digest: Digest) {
-        *self.unexplained.get_or_insert(digest, 0) += 1;
+        *self.unexplained.entry(digest).or_default() += 1;
     }
 
     /// The content is at another path.

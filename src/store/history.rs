@@ -18,6 +18,8 @@
 
 mod prune;
 
+use std::collections::BTreeMap;
+
 use crate::fs::form::Content;
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
@@ -108,7 +110,7 @@ impl<R: Root> History<R> {
 
     /// Bytes of all contents together.
     pub fn size(&self) -> u64 {
-        let contents: Map<Digest, u64> = self.items.values().map(|item| (item.digest, item.size)).collect();
+        let contents: BTreeMap<Digest, u64> = self.items.values().map(|item| (item.digest, item.size)).collect();
         contents.values().fold(0, |sum, size| sum.saturating_add(*size))
     }
 

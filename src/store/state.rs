@@ -8,6 +8,7 @@ mod pause;
 
 mod why;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -65,7 +66,7 @@ pub struct ShareState {
     /// How far it and each other node have received and applied each other's changes.
     pub ledgers: Map<NodeId, Ledger>,
     /// Received changes that are pending.
-    pub owed: Map<(NodeId, RelPath), Box<Owed>>,
+    pub owed: BTreeMap<(NodeId, RelPath), Box<Owed>>,
     /// The transaction in progress.
     pub landing: Option<LandingRecord>,
     /// The applied batch that is not confirmed yet.

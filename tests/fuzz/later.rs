@@ -4,10 +4,11 @@
 //! Fields are added to tables. What a later version may not do is named by what is left out here: add to a list of fields
 //! anywhere but at its end (tests/wire.rs), or write a new kind of line or a new word where one of a few is expected.
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use owsync::daemon::control;
-use owsync::daemon::joining::{base64, text::JoinText};
+use owsync::daemon::joining::text::JoinText;
 use owsync::model::Digest;
 use owsync::proto::Message;
 
@@ -155,7 +156,7 @@ fn fields_of_a_later_message_are_passed_over() {
 fn fields_of_a_later_join_text_are_passed_over() {
     let framed = |bytes: &[u8]| {
         let sum = Digest::of(bytes).to_hex();
-        format!("[owsync-join-1]\n{}\n[owsync-join-end {}]", base64::encode(bytes), &sum[..8])
+        format!("[owsync-join-1]\n{}\n[owsync-join-end {}]", Base64UrlUnpadded::encode_string(bytes), &sum[..8])
     };
     each("join", |bytes, dice| {
         if bytes[0] == 0 {

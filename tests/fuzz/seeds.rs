@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use owsync::daemon::joining::base64;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use owsync::daemon::joining::text::{JoinText, Secret};
 use owsync::daemon::ubus::blobmsg;
 use owsync::daemon::ubus::message::Outbox;
@@ -129,7 +129,7 @@ fn join() -> Seeds {
     let bare = |text: &JoinText| {
         let text = text.encode();
         let digits: String = text.lines().filter(|line| !line.starts_with('[')).collect();
-        [&[0], &base64::decode(&digits).unwrap()[..]].concat()
+        [&[0], &Base64UrlUnpadded::decode_vec(&digits).unwrap()[..]].concat()
     };
     let secret = bare(&text);
     text.secret = None;

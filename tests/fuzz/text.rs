@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use owsync::cli::conf_text::ConfText;
 use owsync::cli::zone::Zone;
 use owsync::config::{Flavour, Problem, Section, Told, conf as config_file, options, uci as config_package};
-use owsync::daemon::joining::base64;
 use owsync::daemon::joining::text::JoinText;
 use owsync::daemon::{control as control_socket, json};
 use owsync::model::settings::ShareSettings;
@@ -180,8 +180,8 @@ pub fn join(data: &[u8]) -> bool {
 }
 
 fn framed(bytes: &[u8]) -> String {
-    let digits = base64::encode(bytes);
-    assert_eq!(base64::decode(&digits).as_deref(), Some(bytes));
+    let digits = Base64UrlUnpadded::encode_string(bytes);
+    assert_eq!(Base64UrlUnpadded::decode_vec(&digits).as_deref(), Ok(bytes));
     format!("[owsync-join-1]\n{digits}\n[owsync-join-end {}]", &Digest::of(bytes).to_hex()[..8])
 }
 

@@ -4,7 +4,6 @@
 //! overwritten, except the token of an earlier text.
 
 pub mod addresses;
-pub mod base64;
 pub mod keys;
 pub mod package;
 pub mod text;

@@ -16,13 +16,13 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::values;
-use crate::daemon::joining::base64;
 use crate::model::settings::{Address, ShareSettings, Symlinks};
 use crate::model::{Key, Set, ShareName, WallTime, escape, limits};
 use crate::reconcile::filter;
@@ -163,7 +163,7 @@ impl JoinText {
         let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
         let encoded = minicbor::encode(self.to_wire(), &mut *bytes);
         assert!(encoded.is_ok(), "writing to memory cannot fail");
-        let digits = Zeroizing::new(base64::encode(&bytes));
+        let digits = Zeroizing::new(Base64UrlUnpadded::encode_string(&bytes));
         let mut text = Zeroizing::new(format!("{BEGIN}\n"));
         for line in digits.as_bytes().chunks(LINE) {
             text.extend(line.iter().map(|&b| char::from(b)));
@@ -190,13 +190,13 @@ impl JoinText {
         let mut bare = Zeroizing::new(String::with_capacity(digits.len()));
         for (number, line) in digits.lines().enumerate() {
             for c in line.chars().filter(|c| !c.is_whitespace()) {
-                if u8::try_from(c).ok().and_then(base64::value).is_none() {
+                if !matches!(c, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_') {
                     return Err(Broken::Character(number));
                 }
                 bare.push(c);
             }
         }
-        let bytes = Zeroizing::new(base64::decode(&bare).ok_or(Broken::Damaged)?);
+        let bytes = Zeroizing::new(Base64UrlUnpadded::decode_vec(&bare).map_err(|_| Broken::Damaged)?);
         if checksum(&bytes) != sum.trim() {
             return Err(Broken::Damaged);
         }

@@ -4,8 +4,9 @@
 //! space form, so memory is a few numbers per line. Its time grows with the number of differences; a budget bounds it, and
 //! what it leaves open is shown as replaced as a whole, which is longer than it could be and still true.
 //!
-//! Why not the crate `similar`? It does the same and more in about 60 KB of source; here 150 lines do, and the bound on
-//! work comes in as a number, not as a clock.
+//! Why not a crate? In a stripped binary (x86-64, "z") this takes 12 KB, `imara-diff` 0.2 takes 27 and `similar` 2.7 takes 46,
+//! and both compare texts; the bound on work comes in as a number here, not as a clock (`similar`) or not at all
+//! (`imara-diff`'s Myers gives up by a heuristic of its own). A second use of a diff would reopen this.
 
 use std::fmt::Write as _;
 use std::ops::Range;
