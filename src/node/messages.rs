@@ -104,7 +104,7 @@ impl<F: Fs> Node<F> {
         match self.shares.get_mut(name) {
             Some(share) => share.handle_want(&mut self.cx, &mut self.peers, id, since, round),
             None => {
-                self.cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it does not take part"))
+                self.cx.log(Level::Debug, format!("a peer asks for the share {name}, in which it does not take part"));
             }
         }
     }
