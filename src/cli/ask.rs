@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::cli::request::Request;
 use crate::daemon::place::{self, Place};
+use crate::fs::local;
 use crate::fs::owners::Owners;
+use crate::model::limits;
 
 /// Longest answer that is read, in bytes: a status with every list full is far below.
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
@@ -92,7 +94,7 @@ pub fn forbidden(path: &Path) -> Vec<String> {
     // In a directory that is closed to this user only the directory is seen.
     let about = path.ancestors().find_map(|path| path.metadata().ok());
     let owner = about.map_or(0, |about| about.uid());
-    let passwd = std::fs::read("/etc/passwd").unwrap_or_default();
+    let passwd = local::read(Path::new("/etc/passwd"), limits::UCI_FILE_MAX).unwrap_or_default();
     let owner = Owners::parse(&passwd, b"").name(owner, 0).user.clone();
     let sudo = if &*owner == "root" { "sudo".into() } else { format!("sudo -u {owner}") };
     vec![

@@ -272,7 +272,8 @@ pub fn database(invocation: &Invocation) -> Result<PathBuf, NoDatabase> {
                 return Ok(usual);
             }
             let denied = |file: &PathBuf| {
-                std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+                local::read(file, limits::CONF_FILE_MAX)
+                    .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
             };
             return Err(match source.path().filter(denied) {
                 Some(file) => NoDatabase::Forbidden(file),

@@ -407,7 +407,8 @@ mod tests {
 
     #[test]
     fn equal_files_without_a_past_keep_the_later_stamp_on_both_sides() {
-        let (early, late) = (file("x", &[], 0, 3), file("x", &[], 0, 5));
+        let early = file("x", &[], 0, 3);
+        let late = Entry { stamp: Stamp { rank: 0, ms: 5 }, ..early.clone() };
         let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&early), &late, NEWEST) else {
             panic!("the stamp is new")
         };

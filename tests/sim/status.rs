@@ -460,9 +460,9 @@ fn what_a_peer_says_and_does_not_say_is_a_reason() {
 
     let state = peer.state;
     peer.say(&mut world, &Message::Want { share: main(), state, since: 0, round: 1 });
-    world.run_ms(100);
-    let records = world.node(0).state().shares[&main()].index.iter();
-    let offered = records.map(|(_, record)| record.seq).max().unwrap();
+    let last = |message: &Message| matches!(message, Message::Index(part) if part.last);
+    let Message::Index(part) = peer.until(&mut world, "the end of its index", last) else { panic!("an Index") };
+    let offered = part.upto;
     let progress = |settled: u64| Progress {
         share: main(),
         heard: offered,

@@ -92,7 +92,7 @@ fn what_changed_while_procd_was_away_is_told_when_it_is_back() {
         json!(["reload of dhcp: procd was not notified: no such object on ubus"])
     );
     let summary = on_bus.a().status()["summary"].as_str().unwrap().to_string();
-    assert!(summary.starts_with("not in sync: reload of dhcp: procd was not told: "), "{summary}");
+    assert!(summary.starts_with("not in sync: reload of dhcp: procd was not notified: "), "{summary}");
 
     told_at_last(&on_bus, &StandIn::service(&on_bus.bus));
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use owsync::model::WallTime;
 use owsync::model::settings::FirstSync;
-use owsync::node::api::Command;
 
 use super::{couple, tree, trio};
 use crate::world::{World, main, path};
@@ -224,40 +223,6 @@ fn a_clock_that_jumps_makes_no_deletion_expire() {
     world.machines[0].skew_ms += 40 * DAY_MS;
     world.run(Duration::from_secs(3 * 3_600));
     assert_eq!(tombstones(&world, 0), 1);
-}
-
-/// F19: nor does a node that was away for so long that nobody waited for it any more.
-#[test]
-fn a_node_that_was_away_for_half_a_year_asks_before_it_brings_anything_back() {
-    for approves in [false, true] {
-        let mut world = couple(29);
-        world.put(0, &tree! { "gone" => "1", "kept" => "2" });
-        world.settle();
-        world.stop(1);
-        world.remove(0, "gone");
-        world.run_ms(5_000);
-        world.sleep_through(190);
-        world.start(0);
-        // Another peer confirms the clock.
-        let confirmed = world.meet(0, |_| ());
-        world.run(Duration::from_secs(2 * 3_600));
-        confirmed.hang_up(&mut world);
-        assert_eq!(tombstones(&world, 0), 0);
-
-        world.start(1);
-        world.run(Duration::from_secs(60));
-
-        assert_eq!(world.read(0, "gone"), None);
-        assert_eq!(world.owed(0), std::collections::BTreeMap::from([("gone".to_string(), "long_away")]));
-        let answer = match approves {
-            true => Command::Approve { share: None, path: None, pick: None, dry_run: false },
-            false => Command::Reject { share: None, path: None, dry_run: false },
-        };
-        world.done(0, answer);
-        world.settle();
-        assert_eq!(world.read(1, "gone").is_some(), approves);
-        world.assert_equal();
-    }
 }
 
 fn tombstones(world: &World, id: usize) -> usize {

@@ -71,14 +71,15 @@ impl<F: Fs> Share<F> {
             let (label, taken) = (peers.peer_label(cx, id), time::short(taken));
             let next = time::short(cx.settings.poll_interval);
             let text = format!(
-                "share {}: what comes from {label} was stopped after {taken} (hard_max_time); it goes on in {next}, stop {stops}",
+                "share {}: the exchange with {label} was stopped after {taken} (hard_max_time); it resumes in {next}; stop {stops}",
                 self.name
             );
             cx.log(Level::Warning, text);
         } else if soft.is_some_and(|soft| taken >= soft) && !exchange.pace.warned {
             exchange.pace.warned = true;
             let (label, taken) = (peers.peer_label(cx, id), time::short(taken));
-            let text = format!("share {}: what comes from {label} has taken {taken} (soft_max_time)", self.name);
+            let text =
+                format!("share {}: the exchange with {label} takes longer than {taken} (soft_max_time)", self.name);
             cx.log(Level::Warning, text);
         }
     }
