@@ -11,8 +11,9 @@ use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::peers::link::Link;
 use crate::node::peers::mesh::seen_at;
+#[cfg(feature = "encryption")]
+use crate::proto;
 use crate::proto::message::Hello;
-use crate::proto::{self};
 use crate::store::state::{Change, KnownPeer, Ledger};
 
 /// A node that holds the key and is not known here.
