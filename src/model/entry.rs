@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::model::{Digest, Stamp, Version, WallTime};
+use crate::model::{Digest, Stamp, StateId, Version, WallTime, limits};
 
 /// What is, or was, at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,25 +59,29 @@ pub struct Entry {
     pub mode: u32,
     /// Owner and group; `None` when the writer did not run as root, and for tombstones.
     pub owner: Option<Rc<Owner>>,
-    /// Which edits this entry includes.
+    /// The edits that were decided about: whoever wrote the entry, or decided the conflict that it won, knew of them.
     pub version: Version,
+    /// The edits that its bytes include, where those are fewer; `None` where they are the same. Always included in
+    /// `version`. See [`Entry::content`].
+    pub content: Option<Box<Version>>,
     /// When it was written, for ordering entries that have not seen each other.
     pub stamp: Stamp,
-    /// The edits that this entry's version includes although its author did not replace their content knowingly. A node that
-    /// still has one of them keeps its content as a loser. See [`Entry::has_lost`].
-    pub lost: Option<Box<Lost>>,
+    /// Edits that its bytes include, or whose place they took, and that a user rejected or rolled back elsewhere. A node
+    /// that still has one of them keeps its content, and its user is notified. See [`Entry::loses`].
+    pub given_up: Option<Box<GivenUp>>,
 }
 
-/// Edits that lost, and what the latest of them lost to.
+/// Edits that were rejected or rolled back, and which of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct GivenUp {
     /// The edits.
     pub edits: Version,
-    /// What the latest of them lost to.
+    /// How the latest of them was given up: [`LostBy::Rollback`] or [`LostBy::Rejection`].
     pub by: LostBy,
 }
 
-/// What an edit lost to. The order is the one in which two of them are merged: the greater one is kept.
+/// Why the bytes of an edit are no longer in force. The order is the one in which two of them are merged: the greater
+/// stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LostBy {
     /// It was not confirmed where it was applied, or the user rolled it back there.
@@ -114,7 +118,8 @@ impl Entry {
             owner: None,
             version,
             stamp,
-            lost: None,
+            content: None,
+            given_up: None,
         }
     }
 
@@ -153,24 +158,57 @@ impl Entry {
             && self.owner == other.owner
     }
 
-    /// Whether `other` lost on the way to this entry, so that its content was not replaced knowingly; and to what.
+    /// The edits that the bytes include: what decides whether another content would be lost.
     ///
-    /// A version alone cannot tell: after a conflict it includes both edits, and so does every later one, although the
-    /// loser's content may be stored only on a node that was away meanwhile.
-    pub fn has_lost(&self, other: &Entry) -> Option<LostBy> {
-        // A node that knows of the loss has the content that won, not the one that lost.
-        let known = |id, number| other.lost.as_ref().is_some_and(|lost| lost.edits.number(id) == number);
-        let lost = self.lost.as_ref()?;
-        let gave_way = |&(id, number): &(_, u64)| other.version.number(id) == number && !known(id, number);
-        lost.edits.pairs().iter().any(gave_way).then_some(lost.by)
+    /// `version` cannot: after a conflict it includes both edits, and so does every later one, although the bytes of one of
+    /// them may exist on a single node that was away meanwhile.
+    pub fn content(&self) -> &Version {
+        self.content.as_deref().unwrap_or(&self.version)
     }
 
-    /// Whether this entry lists edits that lost and that `known` does not list; and what they lost to.
-    pub fn tells_more_than(&self, known: Option<&Entry>) -> Option<LostBy> {
-        let known = known.and_then(|entry| entry.lost.as_ref());
-        let lost = self.lost.as_ref()?;
+    /// The same entry, whose bytes include the edits `content`, as far as its version does.
+    pub fn with_content(self, content: &Version) -> Entry {
+        let content = content.within(&self.version);
+        Entry { content: (content != self.version).then(|| Box::new(content)), ..self }
+    }
+
+    /// The same bytes as edit `number` of the life `author`, made by somebody who had `replaced` before them.
+    pub fn edited(self, replaced: Option<&Entry>, author: StateId, number: u64) -> Entry {
+        let edit = |of: &Version| of.edited(author, number, limits::VERSION_IDS);
+        let Some(replaced) = replaced else { return Entry { version: edit(&Version::UNVERSIONED), ..self } };
+        let entry = Entry { version: edit(&replaced.version), given_up: replaced.given_up.clone(), ..self };
+        match &replaced.content {
+            None => Entry { content: None, ..entry },
+            Some(content) => entry.with_content(&content.join(&Version::from_pairs([(author, number)]))),
+        }
+    }
+
+    /// Whether this entry in the place of `other` loses bytes that nobody replaced knowingly; and why.
+    pub fn loses(&self, other: &Entry) -> Option<LostBy> {
+        if !self.content().includes(other.content()) {
+            return Some(LostBy::Conflict);
+        }
+        // Whoever knows of it holds what came in its place.
+        let known = |id, number| other.given_up.as_ref().is_some_and(|known| known.edits.number(id) == number);
+        let given_up = self.given_up.as_ref()?;
+        let is_here = |&(id, number): &(_, u64)| other.version.number(id) == number && !known(id, number);
+        given_up.edits.pairs().iter().any(is_here).then_some(given_up.by)
+    }
+
+    /// Whether this entry in the place of `known` is news of edits that are no longer in force; and why they are not.
+    pub fn news_of_losses(&self, known: Option<&Entry>) -> Option<LostBy> {
+        if let (Some(content), Some(known)) = (&self.content, known) {
+            let left_out =
+                |entry: &Entry, id, number| entry.version.number(id) >= number && entry.content().number(id) < number;
+            let is_news = |&(id, number): &(_, u64)| content.number(id) < number && !left_out(known, id, number);
+            if self.version.pairs().iter().any(is_news) {
+                return Some(LostBy::Conflict);
+            }
+        }
+        let known = known.and_then(|entry| entry.given_up.as_ref());
+        let given_up = self.given_up.as_ref()?;
         let is_news = |&(id, number): &(_, u64)| known.is_none_or(|known| known.edits.number(id) < number);
-        lost.edits.pairs().iter().any(is_news).then_some(lost.by)
+        given_up.edits.pairs().iter().any(is_news).then_some(given_up.by)
     }
 
     /// The total order by which a conflict is decided: stamp, digest, then every remaining field.

@@ -22,7 +22,7 @@ pub mod time;
 pub mod version;
 
 pub use digest::{Digest, Hasher};
-pub use entry::{Entry, Kind, Lost, LostBy, Owner};
+pub use entry::{Entry, GivenUp, Kind, LostBy, Owner};
 pub use index::{DiskStat, Index, Record, Sleep};
 pub use map::{Map, Set};
 pub use path::{PathError, RelPath};

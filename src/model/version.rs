@@ -129,7 +129,18 @@ impl Version {
         self.pairs().iter().any(|&(id, _)| other.number(id) > 0)
     }
 
-    /// The order of `self` and `other`: `None` when each has seen something that the other has not.
+    /// Whether every edit that `other` includes is included here.
+    pub fn includes(&self, other: &Version) -> bool {
+        other.pairs().iter().all(|&(id, number)| number <= self.number(id))
+    }
+
+    /// The edits that both include: per id the smaller number.
+    pub fn within(&self, other: &Version) -> Version {
+        let both = self.pairs().iter().map(|&(id, number)| (id, number.min(other.number(id))));
+        Version::from_pairs(both.filter(|&(_, number)| number > 0))
+    }
+
+    /// How `self` stands to `other`: `None` when each has seen something that the other has not.
     pub fn compare(&self, other: &Version) -> Option<Ordering> {
         let ahead = |a: &Version, b: &Version| a.pairs().iter().any(|&(id, number)| number > b.number(id));
         match (ahead(self, other), ahead(other, self)) {
@@ -232,6 +243,15 @@ mod tests {
         let (a, b) = (v(&[(1, 2), (2, 1)]), v(&[(1, 1), (3, 4)]));
         assert_eq!(a.join(&b), v(&[(1, 2), (2, 1), (3, 4)]));
         assert_eq!(a.join(&b), b.join(&a));
+    }
+
+    #[test]
+    fn what_both_include_is_included_by_either() {
+        let (a, b) = (v(&[(1, 2), (2, 1)]), v(&[(1, 1), (3, 4)]));
+        assert_eq!(a.within(&b), v(&[(1, 1)]));
+        assert_eq!(a.within(&b), b.within(&a));
+        assert!(a.includes(&a.within(&b)) && b.includes(&a.within(&b)));
+        assert!(!a.includes(&b) && a.includes(&v(&[])) && !v(&[]).includes(&a));
     }
 
     #[test]

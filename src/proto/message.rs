@@ -408,7 +408,9 @@ impl Message {
 /// About how many bytes an offer takes on the wire, never less than it does: for filling messages.
 pub fn offer_size(path: &RelPath, entry: &Entry) -> usize {
     let owner = entry.owner.as_ref().map_or(0, |owner| owner.user.len() + owner.group.len());
-    let pairs = entry.version.pairs().len() + entry.lost.as_ref().map_or(0, |lost| lost.edits.pairs().len());
+    let given_up = entry.given_up.as_ref().map_or(0, |given_up| given_up.edits.pairs().len());
+    let content = entry.content.as_ref().map_or(0, |content| content.pairs().len());
+    let pairs = entry.version.pairs().len() + given_up + content;
     160 + path.as_bytes().len() + owner + pairs * 18
 }
 

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 
 use crate::model::settings::FirstSync;
 
-use crate::model::{Entry, Lost, LostBy, Stamp, StateId, Version, WallTime, limits};
+use crate::model::{Entry, GivenUp, LostBy, Stamp, StateId, Version, WallTime, limits};
 pub use verdict::{FirstContact, Loser, Source, Verdict};
 
 /// Decides which entry this node must have after it has `local` and a peer offers `remote`.
@@ -31,27 +31,30 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
     };
     let same_content = local.same_content(remote);
     match local.version.compare(&remote.version) {
+        Some(Ordering::Greater) if same_content && !local.content().includes(remote.content()) => {
+            // The same bytes include what either side says that they include.
+            agree_here(local.clone().with_content(&local.content().join(remote.content())))
+        }
         Some(Ordering::Greater) => Verdict::Known,
         Some(Ordering::Equal) if local.same_fields(remote) => {
             // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
-            if remote.stamp > local.stamp || remote.tells_more_than(Some(local)).is_some() {
-                agree_here(joined(local, remote))
-            } else {
-                Verdict::Known
-            }
+            let news = remote.news_of_losses(Some(local)).is_some() || !local.content().includes(remote.content());
+            if remote.stamp > local.stamp || news { agree_here(joined(local, remote)) } else { Verdict::Known }
         }
         Some(Ordering::Less) if same_content => {
-            // The peer's entry includes this node's; only times, mode, owner or the version itself may be new.
-            agree_here(remote.clone())
+            // The peer's entry was decided with ours in view; only times, mode, owner or the vectors may be new. The same
+            // bytes include what either side says that they include.
+            let content = remote.content().join(local.content());
+            agree_here(if content == *remote.content() {
+                remote.clone()
+            } else {
+                remote.clone().with_content(&content)
+            })
         }
         Some(Ordering::Less) => {
-            // The peer's entry includes this node's, and the content differs. An unversioned file had no claim, and what
-            // lost a conflict on the way was not seen by the author of the peer's entry.
-            let loser = if local.version.is_unversioned() {
-                Loser::FirstContact
-            } else {
-                remote.has_lost(local).map_or(Loser::Seen, Loser::Unseen)
-            };
+            // The peer's entry was decided with ours in view, and its content differs. An unversioned file had no claim;
+            // and edits that the peer's bytes do not include were not seen by whoever wrote those bytes.
+            let loser = if local.version.is_unversioned() { Loser::FirstContact } else { loser(remote, local) };
             Verdict::Agree {
                 entry: remote.clone(),
                 source: Source::There,
@@ -71,7 +74,8 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
 
 /// Decides between two contents whose versions do not include each other.
 fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Verdict {
-    let set_back = !local.version.is_unversioned() && local.version == remote.version;
+    let one_version = !local.version.is_unversioned() && local.version == remote.version;
+    let set_back = one_version && local.content() == remote.content();
     let unversioned = local.version.is_unversioned() && remote.version.is_unversioned();
     let no_claim = local.stamp.rank == 0 && remote.stamp.rank == 0 && !local.version.shares_an_id_with(&remote.version);
     // Rank decides before anything else, so a first contact is one only where neither side descends from a reference.
@@ -79,25 +83,32 @@ fn decide_difference(local: &Entry, remote: &Entry, contact: FirstContact) -> Ve
     if first_contact && contact.rule == FirstSync::Ask {
         return Verdict::Ask;
     }
+    // Bytes that include all edits of the others replace them, although neither version includes the other.
+    let includes = remote.content().compare(local.content());
     let remote_wins = match (unversioned, contact.settled_here, contact.settled_there) {
         // A node that has just started may carry factory defaults with new times.
         (true, true, false) => false,
         (true, false, true) => true,
-        _ => remote.conflict_order(local) == Ordering::Greater,
+        _ => match includes {
+            Some(Ordering::Greater) => true,
+            Some(Ordering::Less) => false,
+            Some(Ordering::Equal) | None => remote.conflict_order(local) == Ordering::Greater,
+        },
     };
     if unversioned && !remote_wins {
         // The peer decides alike and takes this node's entry.
         return Verdict::Known;
     }
     let (winner, other) = if remote_wins { (remote, local) } else { (local, remote) };
-    // No increment: every node that receives both gets this same entry, in any order.
-    let mut entry = joined(winner, other);
-    let unseen = other.version.pairs().iter().copied().filter(|&(id, number)| number > winner.version.number(id));
-    let told = entry.lost.iter().flat_map(|lost| lost.edits.pairs().iter().copied());
-    entry.lost = lost(told.chain(unseen), LostBy::Conflict);
-    let loser = if first_contact { Loser::FirstContact } else { Loser::Unseen(LostBy::Conflict) };
+    let loser = match includes {
+        _ if first_contact => Loser::FirstContact,
+        Some(Ordering::Greater | Ordering::Less) => loser(winner, other),
+        // Neither bytes include the other's edits, or they claim to be the same edits and are not.
+        Some(Ordering::Equal) | None => Loser::Unseen(LostBy::Conflict),
+    };
+    // No increment: every node that receives both comes to this same entry, in whatever order.
     Verdict::Agree {
-        entry,
+        entry: joined(winner, other),
         source: if remote_wins { Source::There } else { Source::Here },
         loser: other.is_live().then_some(loser),
         set_back,
@@ -108,33 +119,45 @@ fn agree_here(entry: Entry) -> Verdict {
     Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
 }
 
-/// The kept entry, under a version that includes both, with a stamp not earlier than either, and with every edit of
-/// either that lost.
+/// Why the content of `other` gives way where `stays` replaces it.
+fn loser(stays: &Entry, other: &Entry) -> Loser {
+    stays.loses(other).map_or(Loser::Seen, Loser::Unseen)
+}
+
+/// The entry that stays, under a version that includes both, stamped no earlier than either, with every edit that either
+/// names as given up. Its bytes include what they included before; the same bytes include what either side says.
 fn joined(stays: &Entry, other: &Entry) -> Entry {
-    let both = || [stays, other].into_iter().filter_map(|entry| entry.lost.as_ref());
-    let by = both().map(|lost| lost.by).max().unwrap_or(LostBy::Conflict);
     let equals = stays.conflict_order(other) == Ordering::Equal;
-    Entry {
-        version: stays.version.joined(&other.version, equals, limits::VERSION_IDS_JOINED),
-        stamp: stays.stamp.max(other.stamp),
-        lost: lost(both().flat_map(|lost| lost.edits.pairs().iter().copied()), by),
-        ..stays.clone()
+    let version = stays.version.joined(&other.version, equals, limits::VERSION_IDS_JOINED);
+    let given_up = given_up_by_all([stays, other].into_iter());
+    let entry = Entry { version, stamp: stays.stamp.max(other.stamp), given_up, content: None, ..stays.clone() };
+    if stays.same_content(other) {
+        entry.with_content(&stays.content().join(other.content()))
+    } else {
+        entry.with_content(stays.content())
     }
 }
 
-/// The lost edits that an entry lists: the latest [`limits::LOST_IDS`] of `pairs`.
-fn lost(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<Box<Lost>> {
+/// The edits that any of the entries names as given up.
+fn given_up_by_all<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Option<Box<GivenUp>> {
+    let all = entries.filter_map(|entry| entry.given_up.as_ref());
+    let by = all.clone().map(|given_up| given_up.by).max()?;
+    given_up(all.flat_map(|given_up| given_up.edits.pairs().iter().copied()), by)
+}
+
+/// The edits that an entry names as given up: the latest [`limits::LOST_IDS`] of `pairs`.
+fn given_up(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<Box<GivenUp>> {
     let mut pairs = Version::from_pairs(pairs).pairs().to_vec();
     pairs.sort_unstable_by_key(|&(id, number)| std::cmp::Reverse((number, id)));
     pairs.truncate(limits::LOST_IDS);
-    (!pairs.is_empty()).then(|| Box::new(Lost { edits: Version::from_pairs(pairs), by }))
+    (!pairs.is_empty()).then(|| Box::new(GivenUp { edits: Version::from_pairs(pairs), by }))
 }
 
-/// The lost edits of an entry that rolls `entry` back: also its latest edit, whose author did not give it up.
-pub fn rolled_back(entry: &Entry) -> Option<Box<Lost>> {
-    let told = entry.lost.as_ref().map(|lost| lost.edits.pairs().to_vec()).unwrap_or_default();
+/// What an entry that rolls `entry` back names as given up: its latest edit, too, whose author did not give it up.
+pub fn rolled_back(entry: &Entry) -> Option<Box<GivenUp>> {
+    let named = entry.given_up.as_ref().map(|given_up| given_up.edits.pairs().to_vec()).unwrap_or_default();
     let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
-    lost(told.into_iter().chain(latest), LostBy::Rollback)
+    given_up(named.into_iter().chain(latest), LostBy::Rollback)
 }
 
 /// The stamp of an edit made at `written`, noticed at `now`, by a node of `rank`, over an entry stamped `replaced`.
@@ -152,23 +175,27 @@ pub fn edit_stamp(rank: u8, written: WallTime, now: WallTime, replaced: Option<S
 /// The user's decision: `chosen`, as an edit above everything that `seen` contains of the path, so that no node that saw
 /// any of it disagrees. `author` and `number` identify the edit, `rank` is its rank.
 ///
-/// The edits that were not chosen are listed as lost: a node that has one of them keeps its content, which was not
-/// replaced knowingly.
+/// The content of the edits that were not chosen counts as replaced knowingly. They are named as given up: a node that has
+/// one of them keeps its content, and its user is notified.
 pub fn decided(chosen: &Entry, seen: &[&Entry], author: StateId, number: u64, rank: u8) -> Entry {
     let all = || seen.iter().copied().chain([chosen]);
-    let told = all().filter_map(|entry| entry.lost.as_ref()).flat_map(|lost| lost.edits.pairs().iter().copied());
+    let named =
+        all().filter_map(|entry| entry.given_up.as_ref()).flat_map(|given_up| given_up.edits.pairs().iter().copied());
     let other = seen.iter().filter(|entry| !entry.same_content(chosen));
     let unseen = other
         .flat_map(|entry| entry.version.pairs().iter().copied())
         .filter(|&(id, number)| number > chosen.version.number(id));
     let version = all().fold(Version::UNVERSIONED, |above, entry| above.join(&entry.version));
+    let content = all().fold(Version::UNVERSIONED, |above, entry| above.join(entry.content()));
     let latest = all().map(|entry| entry.stamp.ms).max().unwrap_or(0);
-    Entry {
+    let entry = Entry {
         version: version.edited(author, number, limits::VERSION_IDS),
         stamp: Stamp { rank, ms: latest.saturating_add(1) },
-        lost: lost(told.chain(unseen), LostBy::Rejection),
+        given_up: given_up(named.chain(unseen), LostBy::Rejection),
+        content: None,
         ..chosen.clone()
-    }
+    };
+    entry.with_content(&content.join(&Version::from_pairs([(author, number)])))
 }
 
 #[cfg(test)]
@@ -189,7 +216,8 @@ mod tests {
             owner: None,
             version: Version::from_pairs(version.iter().map(|&(id, n)| (StateId(id), n))),
             stamp: Stamp { rank, ms },
-            lost: None,
+            content: None,
+            given_up: None,
         }
     }
 
@@ -361,19 +389,21 @@ mod tests {
         let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else {
             panic!("conflict")
         };
-        assert_eq!(entry.tells_more_than(Some(&winner)), Some(LostBy::Conflict));
-        // The winner is edited before the loser's node receives anything: it must not treat "y" as seen.
-        let edit = Entry { version: entry.version.edited(StateId(1), 6, 32), ..file("z", &[], 1, 12) };
-        let edit = Entry { lost: entry.lost.clone(), ..edit };
+        assert_eq!(entry.news_of_losses(Some(&winner)), Some(LostBy::Conflict));
+        // The winner is edited before the loser's node hears of anything: it must not take "y" for seen.
+        let edit = file("z", &[], 1, 12).edited(Some(&entry), StateId(1), 6);
         assert!(matches!(
             reconcile(Some(&loser), &edit, NEWEST),
             Verdict::Agree { loser: Some(Loser::Unseen(LostBy::Conflict)), .. }
         ));
-        // The version that the loser itself replaced was seen by its author.
+        // Nor what the loser had replaced: the bytes in force include neither edit.
         assert!(matches!(
             reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST),
-            Verdict::Agree { loser: Some(Loser::Seen), .. }
+            Verdict::Agree { loser: Some(Loser::Unseen(LostBy::Conflict)), .. }
         ));
+        // Whoever edits the loser's file after taking the winner has replaced it.
+        let above = file("v", &[], 1, 13).edited(Some(&edit), StateId(2), 7);
+        assert!(matches!(reconcile(Some(&loser), &above, NEWEST), Verdict::Agree { loser: Some(Loser::Seen), .. }));
     }
 
     #[test]
@@ -391,7 +421,7 @@ mod tests {
         for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             assert_eq!(merge(order), first);
         }
-        assert_eq!(first.unwrap().lost.unwrap().edits.pairs(), [(StateId(1), 5), (StateId(3), 5)]);
+        assert_eq!(first.unwrap().content().pairs(), [(StateId(2), 5)]);
     }
 
     #[test]
@@ -432,29 +462,30 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_is_above_all_that_was_seen_and_tells_of_what_was_not_chosen() {
-        let told = lost([(StateId(9), 1)].into_iter(), LostBy::Conflict);
+    fn a_decision_is_above_all_that_was_seen_and_names_what_was_not_chosen() {
+        let named = given_up([(StateId(9), 1)].into_iter(), LostBy::Rollback);
         let mine = file("x", &[(1, 5), (3, 2)], 0, 10);
-        let theirs = Entry { lost: told, ..file("y", &[(1, 4), (2, 5)], 0, 30) };
+        let theirs = Entry { given_up: named, ..file("y", &[(1, 4), (2, 5)], 0, 30) };
 
         let decision = decided(&mine, &[&theirs], StateId(1), 9, 1);
 
         assert!(decision.same_content(&mine));
         assert_eq!(decision.version.pairs(), [(StateId(1), 9), (StateId(2), 5), (StateId(3), 2)]);
         assert_eq!(decision.stamp, Stamp { rank: 1, ms: 31 });
-        let told = decision.lost.unwrap();
+        assert_eq!(decision.content, None, "what was shown counts as replaced knowingly");
+        let named = decision.given_up.unwrap();
         // The edit (1, 4) was seen by the author of the chosen version.
-        assert_eq!((told.edits.pairs(), told.by), (&[(StateId(2), 5), (StateId(9), 1)][..], LostBy::Rejection));
-        // Of equal contents none is lost.
-        assert_eq!(decided(&mine, &[&file("x", &[(2, 5)], 0, 30)], StateId(1), 9, 1).lost, None);
+        assert_eq!((named.edits.pairs(), named.by), (&[(StateId(2), 5), (StateId(9), 1)][..], LostBy::Rejection));
+        // Of equal contents none is given up.
+        assert_eq!(decided(&mine, &[&file("x", &[(2, 5)], 0, 30)], StateId(1), 9, 1).given_up, None);
     }
 
     #[test]
-    fn a_rollback_tells_of_the_latest_edit_besides_those_that_were_told_of() {
-        let told = lost([(StateId(9), 1)].into_iter(), LostBy::Conflict);
-        let entry = Entry { lost: told, ..file("x", &[(1, 5), (2, 7)], 0, 10) };
-        let told = rolled_back(&entry).unwrap();
-        assert_eq!((told.edits.pairs(), told.by), (&[(StateId(2), 7), (StateId(9), 1)][..], LostBy::Rollback));
+    fn a_rollback_names_the_latest_edit_besides_those_already_named() {
+        let named = given_up([(StateId(9), 1)].into_iter(), LostBy::Rollback);
+        let entry = Entry { given_up: named, ..file("x", &[(1, 5), (2, 7)], 0, 10) };
+        let named = rolled_back(&entry).unwrap();
+        assert_eq!((named.edits.pairs(), named.by), (&[(StateId(2), 7), (StateId(9), 1)][..], LostBy::Rollback));
         assert_eq!(rolled_back(&file("x", &[], 0, 10)), None);
     }
 }

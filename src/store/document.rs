@@ -52,6 +52,7 @@ impl<'de> Visitor<'de> for DocumentVisitor {
         match format {
             Some(FORMAT) if has_state => Ok(Document::Ours(loaded)),
             Some(other) if other > FORMAT => Err(de::Error::custom(format!("format {other} is of a newer owsync"))),
+            Some(older) if older < FORMAT => Err(de::Error::custom(format!("format {older} is of an older owsync"))),
             _ => Err(de::Error::custom("not a database of owsync")),
         }
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, Kind, NodeId, Owner, RelPath, ShareName, WallTime};
+use crate::model::{Digest, Kind, NodeId, Owner, RelPath, ShareName, Version, WallTime};
 use crate::store::lines::{self, BadLine};
 use crate::store::state::Why;
 
@@ -41,6 +41,12 @@ pub struct Item {
     pub run: u64,
     /// The content that replaced it, [`Digest::NONE`] for none: the undo of the run must find it there.
     pub after: Option<Digest>,
+    /// The version of its entry; unversioned where that is not known, as of bytes that no scan had recorded.
+    pub version: Version,
+    /// The edits that the bytes include: see [`crate::model::Entry::content`].
+    pub content: Version,
+    /// The sequence number under which its entry was recorded; 0 where that is not known.
+    pub seq: u64,
 }
 
 impl Item {
@@ -73,6 +79,13 @@ pub(super) struct LineItem {
     run: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     after: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    version: String,
+    /// Where it is not `version`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    content: Option<String>,
+    #[serde(skip_serializing_if = "lines::is_default", default)]
+    seq: u64,
 }
 
 impl From<&Item> for LineItem {
@@ -94,6 +107,9 @@ impl From<&Item> for LineItem {
             by: item.by.map(NodeId::to_hex),
             run: item.run,
             after: item.after.map(Digest::to_hex),
+            version: lines::version_text(&item.version),
+            content: (item.content != item.version).then(|| lines::version_text(&item.content)),
+            seq: item.seq,
         }
     }
 }
@@ -106,6 +122,14 @@ impl TryFrom<LineItem> for Item {
             (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
             _ => None,
         };
+        let version = lines::version_from(&line.version)?;
+        let content = match &line.content {
+            Some(content) => lines::version_from(content)?,
+            None => version.clone(),
+        };
+        if !version.includes(&content) {
+            return Err(BadLine("content"));
+        }
         Ok(Item {
             number: lines::counted(line.number)?,
             share: lines::share_name(&line.share)?,
@@ -122,6 +146,9 @@ impl TryFrom<LineItem> for Item {
             by: line.by.as_deref().and_then(NodeId::from_hex),
             run: lines::counted(line.run)?,
             after: line.after.as_deref().and_then(Digest::from_hex),
+            version,
+            content,
+            seq: line.seq,
         })
     }
 }

@@ -31,7 +31,7 @@ use reason::{LineHold, LineReason, hold_from, line_hold};
 use trial::{LineOpen, LineTrial};
 
 pub(crate) use checked::{push_bare, push_change, push_line, push_mark, read_checked};
-pub(crate) use entry::{kind_from, why_from};
+pub(crate) use entry::{kind_from, version_from, version_text, why_from};
 
 /// A line that this program does not understand.
 #[derive(Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ pub(crate) struct LineToken {
     used: bool,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -26,7 +26,7 @@ use state::{Change, ShareState, State};
 pub use state::{Ledger, Why};
 
 /// The format that this program writes, and reads.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// The result of loading, for the log and for what must be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -82,7 +82,8 @@ fn record(finding: &Finding) -> Record {
         owner: None,
         version: Version::UNVERSIONED,
         stamp: Stamp { rank: 0, ms: stat.mtime().0 },
-        lost: None,
+        content: None,
+        given_up: None,
     };
     Record { young: finding.young, ..Record::new(entry, Some(stat)) }
 }

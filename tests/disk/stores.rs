@@ -2,7 +2,7 @@
 
 use owsync::fs::{Fs, Root};
 use owsync::model::settings::HistoryBounds;
-use owsync::model::{Digest, Kind, Rng, ShareName, WallTime};
+use owsync::model::{Digest, Kind, Rng, ShareName, Version, WallTime};
 use owsync::store::history::{History, Item, Room};
 use owsync::store::state::{Change, Me, ShareMeta, Why};
 use owsync::store::{News, Place, Store};
@@ -86,7 +86,13 @@ fn a_database_that_cannot_be_written_is_the_one_before_f22<M: Small>(m: &M) {
 }
 
 fn a_damaged_database_is_set_aside_and_begun_anew_f14<M: Machine>(m: &M) {
-    for damage in ["{\"owsync\":2,\"mark\":\"00", "not a database", "{\"owsync\":99,\"state\":[]}", "[]"] {
+    for damage in [
+        "{\"owsync\":3,\"mark\":\"00",
+        "{\"owsync\":2,\"mark\":\"0000000000000000\",\"state\":[]}",
+        "not a database",
+        "{\"owsync\":99,\"state\":[]}",
+        "[]",
+    ] {
         m.write(&p("owsync.db"), damage.as_bytes());
         m.write(&p("owsync.db-journal"), b"of the damaged one");
         let (mut store, news) = load(m, None);
@@ -175,6 +181,9 @@ pub fn item(path: &str, content: &[u8], why: Why) -> Item {
         by: None,
         run: 1,
         after: None,
+        version: Version::UNVERSIONED,
+        content: Version::UNVERSIONED,
+        seq: 0,
     }
 }
 

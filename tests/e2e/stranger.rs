@@ -203,7 +203,8 @@ pub fn offer(name: &str, content: &[u8], mode: u32, seq: u64) -> Offer {
         owner: None,
         version: Version::from_pairs([(StateId(0xaa), seq)]),
         stamp: Stamp { rank: 1, ms: now().0 },
-        lost: None,
+        content: None,
+        given_up: None,
     };
     Offer { path: path(name), entry, seq, batch: seq, approved: false }
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use owsync::model::reason::LeftOut;
 use owsync::model::settings::FirstSync;
 use owsync::model::{
-    Digest, Direction, Entry, Kind, Lost, LostBy, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId, Version,
-    WallTime, limits,
+    Digest, Direction, Entry, GivenUp, Kind, LostBy, NodeId, Owner, Reason, Release, ShareName, Stamp, StateId,
+    Version, WallTime, limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
@@ -142,10 +142,10 @@ fn offers() -> Vec<Offer> {
         mtime: WallTime(-2),
         mode: 0o4755,
         owner: Some(Rc::new(Owner { user: "root".into(), group: "wheel".into() })),
-        lost: Some(Box::new(Lost { edits: Version::from_pairs([(StateId(2), 8)]), by: LostBy::Conflict })),
+        given_up: Some(Box::new(GivenUp { edits: Version::from_pairs([(StateId(2), 8)]), by: LostBy::Rejection })),
         ..gone.clone()
     };
-    let plain = Entry { owner: None, lost: None, version: Version::UNVERSIONED, ..file.clone() };
+    let plain = Entry { owner: None, given_up: None, version: Version::UNVERSIONED, ..file.clone() };
     let dir = Entry { kind: Kind::Dir, mode: 0o755, ..gone.clone() };
     let link = Entry { kind: Kind::Symlink, digest: Digest([1; 32]), size: 4096, ..gone.clone() };
     let all = [("a", file), ("b", plain), ("d", dir), ("d/l", link), ("g", gone)];

@@ -82,7 +82,7 @@ fn texts(message: &Message) -> Vec<String> {
 /// Whether this node would ever have made it: a peer may send longer versions than an edit leaves.
 fn fits(offer: &owsync::proto::message::Offer) -> bool {
     let pairs =
-        offer.entry.version.pairs().len() + offer.entry.lost.as_ref().map_or(0, |lost| lost.edits.pairs().len());
+        offer.entry.version.pairs().len() + offer.entry.given_up.as_ref().map_or(0, |it| it.edits.pairs().len());
     pairs <= 2 * limits::VERSION_IDS_JOINED
 }
 

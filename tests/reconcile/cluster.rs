@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use owsync::model::settings::FirstSync;
-use owsync::model::{Digest, Entry, Kind, RelPath, Stamp, StateId, Version, WallTime, limits};
+use owsync::model::{Digest, Entry, Kind, RelPath, Stamp, StateId, Version, WallTime};
 use owsync::reconcile::{FirstContact, Loser, Source, Verdict, edit_stamp, reconcile};
 
 /// Paths and contents, as users see a share.
@@ -45,9 +45,15 @@ pub fn file(content: &str, version: Version, rank: u8, ms: i64) -> Entry {
 
 /// An entry on one line.
 pub fn short(entry: &Entry) -> String {
-    let lost = entry.lost.as_ref().map(|lost| format!(" lost {:?}", numbers(&lost.edits))).unwrap_or_default();
+    let content = entry.content.as_ref().map(|content| format!(" content {:?}", numbers(content))).unwrap_or_default();
+    let given_up = entry.given_up.as_ref().map(|it| format!(" given up {:?}", numbers(&it.edits))).unwrap_or_default();
     let (kind, rank, ms) = (entry.kind.word(), entry.stamp.rank, entry.stamp.ms);
-    format!("{kind} {:?} {:o} {:?} rank {rank} at {ms}{lost}", entry.digest, entry.mode, numbers(&entry.version))
+    format!(
+        "{kind} {:?} {:o} {:?} rank {rank} at {ms}{content}{given_up}",
+        entry.digest,
+        entry.mode,
+        numbers(&entry.version)
+    )
 }
 
 fn numbers(version: &Version) -> Vec<(u64, u64)> {
@@ -178,9 +184,7 @@ impl Cluster {
         entry.version = Version::UNVERSIONED;
         if versioned {
             node.number = (node.number + 1).max(now.0.max(0) as u64);
-            let base = old.as_ref().map_or(Version::UNVERSIONED, |old| old.version.clone());
-            entry.version = base.edited(node.id, node.number, limits::VERSION_IDS);
-            entry.lost = old.as_ref().and_then(|old| old.lost.clone());
+            entry = entry.edited(old.as_ref(), node.id, node.number);
         }
         self.put(at, path(name), entry);
     }

@@ -84,7 +84,7 @@ fn come_to(cluster: &Cluster) -> Vec<(RelPath, Entry)> {
 /// Which edits an entry lists as lost depends on the order of exchanges: a node that receives only a winner never learns
 /// what that had beaten before. All nodes of a cluster converge to one list; two orders need not.
 fn without_lost(entry: Entry) -> Entry {
-    Entry { lost: None, ..entry }
+    Entry { content: None, given_up: None, ..entry }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use owsync::model::reason::{Choice, LeftOut};
 use owsync::model::{
-    Digest, Direction, Entry, Kind, Lost, LostBy, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp, StateId,
-    Version, WallTime, limits,
+    Digest, Direction, Entry, GivenUp, Kind, LostBy, NodeId, Owner, Reason, RelPath, Release, ShareName, Stamp,
+    StateId, Version, WallTime, limits,
 };
 use owsync::proto::Message;
 use owsync::proto::message::{
@@ -254,9 +254,17 @@ fn index_with_every_kind_of_entry() {
         owner: Some(owner),
         version: version.clone(),
         stamp: stamp(1000),
-        lost: Some(Box::new(Lost { edits: Version::from_pairs([(StateId(2), 9)]), by: LostBy::Conflict })),
+        content: Some(Box::new(Version::from_pairs([(StateId(1), 5)]))),
+        given_up: Some(Box::new(GivenUp { edits: Version::from_pairs([(StateId(2), 9)]), by: LostBy::Rejection })),
     };
-    let plain = Entry { owner: None, lost: None, mode: 0o600, version: Version::UNVERSIONED, ..file.clone() };
+    let plain = Entry {
+        owner: None,
+        content: None,
+        given_up: None,
+        mode: 0o600,
+        version: Version::UNVERSIONED,
+        ..file.clone()
+    };
     let dir = Entry { kind: Kind::Dir, mode: 0o755, ..Entry::tombstone(version.clone(), stamp(0)) };
     let link = Entry {
         kind: Kind::Symlink,
@@ -288,7 +296,7 @@ fn index_with_every_kind_of_entry() {
          02 19 012c              # received up to 300
          03 f5                   # nothing more for now
          04 85                   # five entries
-           ae                    # a file with everything
+           b0                    # a file with everything
              00 41 61            # path, as bytes
              01 19 0100          # sequence 256
              02 00               # file
@@ -301,9 +309,11 @@ fn index_with_every_kind_of_entry() {
              09 19 09ed          # mode 4755
              0a 64 726f6f74      # user
              0b 65 776865656c    # group
-             0c 82 02 09         # lost {2: 9}
+             0c 82 02 09         # given up {2: 9}
              0d 06               # its batch lies 6 below
-           aa                    # a plain file without conflicts
+             0e 01               # by a rejection
+             10 82 01 05         # its bytes include {1: 5}
+           aa                    # a plain file that nobody quarrelled about
              00 41 62 01 19 0101 02 00 03 80 04 01 05 19 03e8
              06 58 20 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
              07 01 08 21 09 19 0180
@@ -621,6 +631,11 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     // What is filled by its size: the size is never less than what it takes.
     let wide =
         || Version::from_pairs((1..=limits::VERSION_IDS_JOINED as u64).map(|n| (StateId(u64::MAX - n), u64::MAX)));
+    // The greatest content that is not the version itself.
+    let narrow = || {
+        let smaller = |&(id, number): &(StateId, u64)| (id, number - u64::from(id.0 % 2));
+        Version::from_pairs(wide().pairs().iter().map(smaller))
+    };
     let owner = Owner { user: "u".repeat(limits::OWNER_MAX).into(), group: "g".repeat(limits::OWNER_MAX).into() };
     let entry = Entry {
         kind: Kind::File,
@@ -629,7 +644,8 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         mtime: WallTime(i64::MIN),
         mode: 0o7777,
         owner: Some(Rc::new(owner)),
-        lost: Some(Box::new(Lost { edits: wide(), by: LostBy::Rollback })),
+        content: Some(Box::new(narrow())),
+        given_up: Some(Box::new(GivenUp { edits: wide(), by: LostBy::Rollback })),
         ..Entry::tombstone(wide(), Stamp { rank: 1, ms: i64::MIN })
     };
     let offer = Offer { path: longest(0), entry, seq: u64::MAX, batch: 1, approved: true };

@@ -8,7 +8,7 @@ mod counterpart;
 mod list;
 
 use crate::fs::Fs;
-use crate::model::{Direction, Entry, LostBy, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep, limits};
+use crate::model::{Direction, Entry, LostBy, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep};
 use crate::node::Node;
 use crate::node::api::{Fault, Pick, Reply};
 use crate::node::context::Context;
@@ -174,11 +174,10 @@ impl<F: Fs> Node<F> {
         let me = &self.cx.store.state().me;
         let before = noticed.before.as_ref();
         let mut entry = noticed.after.clone();
-        let known = before.map(|before| before.version.clone()).unwrap_or_default();
         entry.stamp = edit_stamp(me.rank, entry.mtime, entry.mtime, before.map(|before| before.stamp));
         let receives = self.shares.get(name).is_some_and(|share| share.settings.direction == Direction::Receive);
         if !receives {
-            entry.version = known.edited(me.state, me.number + 1, limits::VERSION_IDS);
+            entry = entry.edited(before, me.state, me.number + 1);
         }
         Some(entry)
     }

@@ -95,7 +95,8 @@ fn offer(state: u64, number: u64) -> Entry {
         owner: None,
         version: Version::from_pairs([(StateId(state), number)]),
         stamp: Stamp { rank: 0, ms: 1 },
-        lost: None,
+        content: None,
+        given_up: None,
     }
 }
 

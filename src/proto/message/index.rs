@@ -5,7 +5,7 @@ use std::rc::Rc;
 use minicbor::{Decode, Encode};
 
 use crate::model::{
-    Digest, Entry, Kind, Lost, LostBy, Owner, Stamp, StateId, Version, WallTime, entry::MODE_BITS, limits,
+    Digest, Entry, GivenUp, Kind, LostBy, Owner, Stamp, StateId, Version, WallTime, entry::MODE_BITS, limits,
 };
 use crate::proto::message::{BadMessage, IndexPart, Offer, rel_path, share_name};
 
@@ -55,17 +55,21 @@ pub(super) struct WireOffer {
     user: Option<String>,
     #[n(11)]
     group: Option<String>,
+    /// Edits that were rejected or rolled back, as in `version`.
     #[n(12)]
-    lost: Option<Vec<u64>>,
-    /// Distance of the batch's number below `seq`.
+    given_up: Option<Vec<u64>>,
+    /// How far the batch's number lies below `seq`.
     #[n(13)]
     batch_back: Option<u64>,
-    /// What the lost edits lost to, if not a conflict: 1 a rejection, 2 a rollback.
+    /// How they were given up: 1 a rejection, 2 a rollback.
     #[n(14)]
-    lost_by: Option<u8>,
+    given_up_by: Option<u8>,
     /// 1: a user approved this very version where a guard held it.
     #[n(15)]
     approved: Option<u8>,
+    /// The edits that the bytes include, as in `version`, where those are fewer.
+    #[n(16)]
+    content: Option<Vec<u64>>,
 }
 
 impl From<&IndexPart> for WireIndex {
@@ -126,13 +130,13 @@ impl From<&Offer> for WireOffer {
             mode: matches!(entry.kind, Kind::File | Kind::Dir).then_some(entry.mode),
             user: entry.owner.as_ref().map(|owner| owner.user.to_string()),
             group: entry.owner.as_ref().map(|owner| owner.group.to_string()),
-            lost: entry.lost.as_ref().map(|lost| flat(&lost.edits)),
-            lost_by: entry.lost.as_ref().and_then(|lost| match lost.by {
-                LostBy::Conflict => None,
-                LostBy::Rejection => Some(1),
-                LostBy::Rollback => Some(2),
+            given_up: entry.given_up.as_ref().map(|given_up| flat(&given_up.edits)),
+            given_up_by: entry.given_up.as_ref().map(|given_up| match given_up.by {
+                LostBy::Rejection | LostBy::Conflict => 1,
+                LostBy::Rollback => 2,
             }),
             approved: offer.approved.then_some(1),
+            content: entry.content.as_deref().map(flat),
             batch_back: Some(offer.seq - offer.batch.min(offer.seq)).filter(|&back| back > 0),
         }
     }
@@ -178,15 +182,25 @@ impl TryFrom<WireOffer> for Offer {
             (None, None) => None,
             _ => return Err(bad("half an owner")),
         };
-        let lost = match wire.lost {
+        let given_up = match wire.given_up {
             Some(numbers) => {
-                let by = match wire.lost_by {
-                    Some(1) => LostBy::Rejection,
+                let by = match wire.given_up_by {
                     Some(2) => LostBy::Rollback,
                     // A later version may know more causes.
-                    None | Some(_) => LostBy::Conflict,
+                    None | Some(_) => LostBy::Rejection,
                 };
-                Some(Box::new(Lost { edits: unflat(&numbers)?, by })).filter(|lost| !lost.edits.is_unversioned())
+                Some(Box::new(GivenUp { edits: unflat(&numbers)?, by })).filter(|it| !it.edits.is_unversioned())
+            }
+            None => None,
+        };
+        let version = unflat(&wire.version)?;
+        let content = match wire.content {
+            Some(numbers) => {
+                let content = unflat(&numbers)?;
+                if !version.includes(&content) {
+                    return Err(bad("the content includes an edit that the version does not"));
+                }
+                Some(Box::new(content)).filter(|content| **content != version)
             }
             None => None,
         };
@@ -197,9 +211,10 @@ impl TryFrom<WireOffer> for Offer {
             mtime: WallTime(wire.mtime.unwrap_or(0)),
             mode: wire.mode.unwrap_or(0),
             owner,
-            version: unflat(&wire.version)?,
+            version,
+            content,
             stamp: Stamp { rank: wire.rank, ms: wire.stamp },
-            lost,
+            given_up,
         };
         let batch = wire.seq.checked_sub(wire.batch_back.unwrap_or(0)).ok_or_else(|| bad("a batch number below 0"))?;
         Ok(Offer { path, entry, seq: wire.seq, batch, approved: wire.approved == Some(1) })

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, DiskStat, Entry, Kind, Lost, LostBy, Owner, RelPath, Sleep, Stamp, Version, WallTime};
+use crate::model::{Digest, DiskStat, Entry, GivenUp, Kind, LostBy, Owner, RelPath, Sleep, Stamp, Version, WallTime};
 use crate::store::lines::{BadLine, is_default, rel_path, state_id};
 use crate::store::state::{LandingStep, Why};
 
@@ -29,11 +29,15 @@ pub(super) struct LineEntry {
     #[serde(skip_serializing_if = "is_default", default)]
     pub(super) rank: u8,
     pub(super) stamp: i64,
+    /// The edits that the bytes include, where those are fewer than in `version`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) content: Option<String>,
+    /// Edits that were rejected or rolled back.
     #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub(super) lost: String,
-    /// What those edits lost to.
+    pub(super) given_up: String,
+    /// How: the word of a [`LostBy`].
     #[serde(skip_serializing_if = "String::is_empty", default)]
-    pub(super) lost_by: String,
+    pub(super) given_up_by: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,8 +109,9 @@ impl From<&Entry> for LineEntry {
             version: version_text(&entry.version),
             rank: entry.stamp.rank,
             stamp: entry.stamp.ms,
-            lost: entry.lost.as_ref().map(|lost| version_text(&lost.edits)).unwrap_or_default(),
-            lost_by: entry.lost.as_ref().map(|lost| lost.by.word().into()).unwrap_or_default(),
+            content: entry.content.as_deref().map(version_text),
+            given_up: entry.given_up.as_ref().map(|given_up| version_text(&given_up.edits)).unwrap_or_default(),
+            given_up_by: entry.given_up.as_ref().map(|given_up| given_up.by.word().into()).unwrap_or_default(),
         }
     }
 }
@@ -117,12 +122,20 @@ impl LineEntry {
             (Some(user), Some(group)) => Some(Rc::new(Owner { user: user.into(), group: group.into() })),
             _ => None,
         };
-        let lost = if self.lost.is_empty() {
+        let given_up = if self.given_up.is_empty() {
             None
         } else {
-            let by = LostBy::ALL.into_iter().find(|by| by.word() == self.lost_by).unwrap_or(LostBy::Conflict);
-            Some(Box::new(Lost { edits: version_from(&self.lost)?, by }))
+            let by = LostBy::ALL.into_iter().find(|by| by.word() == self.given_up_by).ok_or(BadLine("given_up_by"))?;
+            Some(Box::new(GivenUp { edits: version_from(&self.given_up)?, by }))
         };
+        let version = version_from(&self.version)?;
+        let content = match &self.content {
+            Some(content) => Some(Box::new(version_from(content)?)),
+            None => None,
+        };
+        if content.as_ref().is_some_and(|content| !version.includes(content)) {
+            return Err(BadLine("content"));
+        }
         Ok(Entry {
             kind: kind_from(&self.kind)?,
             digest: if self.digest.is_empty() {
@@ -138,9 +151,10 @@ impl LineEntry {
                 u32::from_str_radix(&self.mode, 8).map_err(|_| BadLine("mode"))?
             },
             owner,
-            version: version_from(&self.version)?,
+            version,
+            content,
             stamp: Stamp { rank: self.rank.min(1), ms: self.stamp },
-            lost,
+            given_up,
         })
     }
 }
@@ -208,12 +222,12 @@ pub(super) fn sleep_from(word: &str) -> Result<Sleep, BadLine> {
         .ok_or(BadLine("sleep"))
 }
 
-pub(super) fn version_text(version: &Version) -> String {
+pub(crate) fn version_text(version: &Version) -> String {
     let pairs: Vec<String> = version.pairs().iter().map(|(id, number)| format!("{}:{number}", id.to_hex())).collect();
     pairs.join(" ")
 }
 
-pub(super) fn version_from(text: &str) -> Result<Version, BadLine> {
+pub(crate) fn version_from(text: &str) -> Result<Version, BadLine> {
     let pair = |text: &str| {
         let (id, number) = text.split_once(':').ok_or(BadLine("version"))?;
         Ok((state_id(id)?, number.parse().map_err(|_| BadLine("version"))?))

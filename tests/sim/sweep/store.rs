@@ -180,6 +180,9 @@ fn item(number: u64) -> Item {
         by: None,
         run: number,
         after: None,
+        version: Version::UNVERSIONED,
+        content: Version::UNVERSIONED,
+        seq: 0,
     }
 }
 

@@ -89,7 +89,8 @@ impl World {
             owner: None,
             version: Version::from_pairs([(StateId(0xaa), seq)]),
             stamp: Stamp { rank: 1, ms: wall.0 },
-            lost: None,
+            content: None,
+            given_up: None,
         };
         Offer { path: path(name), entry, seq, batch: seq, approved: false }
     }

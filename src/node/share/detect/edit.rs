@@ -178,10 +178,8 @@ impl<F: Fs> Share<F> {
         // Whoever edits what has a version has seen it, past or no past.
         if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up
         {
-            let version = replaced.map_or(Version::UNVERSIONED, |entry| entry.version.clone());
             let number = cx.store.next_number(cx.now.wall);
-            entry.version = version.edited(me.state, number, limits::VERSION_IDS);
-            entry.lost = replaced.and_then(|entry| entry.lost.clone());
+            entry = entry.edited(replaced, me.state, number);
         } else {
             entry.stamp.rank = 0;
         }
@@ -269,7 +267,8 @@ impl<F: Fs> Context<F> {
             owner,
             version: Version::UNVERSIONED,
             stamp: Stamp { rank: 0, ms: stat.mtime().0 },
-            lost: None,
+            content: None,
+            given_up: None,
         };
         if stat.kind == Kind::Dir {
             entry.digest = Digest::NONE;

@@ -97,7 +97,7 @@ impl<F: Fs> Share<F> {
         let (state_id, wall) = (cx.store.state().me.state, cx.now.wall);
         self.renumber(cx, paths, |store, record| {
             let number = store.next_number(wall);
-            record.entry.version = record.entry.version.edited(state_id, number, limits::VERSION_IDS);
+            record.entry = record.entry.clone().edited(Some(&record.entry), state_id, number);
             record.from = None;
         });
     }

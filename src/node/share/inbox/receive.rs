@@ -206,7 +206,8 @@ impl<F: Fs> Share<F> {
         let name = &self.name.clone();
         let smaller = life.node < cx.identity.id;
         let Some(record) = cx.store.index_mut(name).and_then(|index| index.get_mut(path)) else { return };
-        if record.entry.version != entry.version || !record.entry.same_fields(entry) {
+        let same = record.entry.version == entry.version && record.entry.content == entry.content;
+        if !same || !record.entry.same_fields(entry) {
             return;
         }
         if !entry.version.is_unversioned() || smaller {

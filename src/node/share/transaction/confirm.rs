@@ -252,7 +252,7 @@ impl<F: Fs> Share<F> {
         let (back, left) = self.still_on_trial(cx);
         let item = |step: &TrialStep| {
             let (path, entry, by) = (&step.path, &step.was, Some(trial.from));
-            let lost = Lost { share: name, path, entry, why: Why::OnTrial, by, run: trial.run, after: None };
+            let lost = Lost { share: name, path, entry, why: Why::OnTrial, by, run: trial.run, after: None, seq: 0 };
             item_of(cx.noted(cx.now), &lost)
         };
         let items: Vec<Item> = back.iter().map(item).collect();

@@ -2,7 +2,7 @@
 
 use crate::fs::apply;
 use crate::fs::{Attributes, Fs, FsError, Rename, Root};
-use crate::model::{Digest, DiskStat, Entry, Kind, NodeId, RelPath, ShareName, Stamp, Version, limits};
+use crate::model::{Digest, DiskStat, Entry, Kind, NodeId, Record, RelPath, ShareName, Stamp, Version, limits};
 use crate::node::Output;
 use crate::node::api::{Level, LogLine};
 use crate::node::context::{Context, NotKept, Noted};
@@ -80,6 +80,7 @@ impl<F: Fs> Share<F> {
             by: landing.from,
             run: landing.run,
             after: Some(op.step.entry.digest),
+            seq: record.map_or(0, |record| record.seq),
         };
         let (Some(aside), Some(old)) = (&op.step.staged, op.step.old) else {
             // A first exchange is nothing that anybody undoes.
@@ -111,7 +112,7 @@ impl<F: Fs> Share<F> {
                     // It was never at the path, so it is kept only where that is possible.
                     let entry = found(&stat, written);
                     let (by, run, after) = (landing.from, landing.run, Some(op.step.entry.digest));
-                    let of_late = Lost { share: name, path, entry: &entry, why: Why::Conflict, by, run, after };
+                    let of_late = Lost { share: name, path, entry: &entry, why: Why::Conflict, by, run, after, seq: 0 };
                     let item = item_of(cx.noted(cx.now), &of_late);
                     late = cx.history.keep(root, aside, item).is_ok();
                 }
@@ -127,8 +128,7 @@ impl<F: Fs> Share<F> {
         }
         let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
         let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
-        let owner = record.and_then(|record| record.entry.owner.clone());
-        let entry = Entry { owner, ..found(&stat, digest) };
+        let entry = recorded(record, found(&stat, digest));
         if cx.history.room(digest, stat.size, why, self.settings.min_free) == Room::LetGo {
             root.remove(aside)?;
             return Ok(Kept::Dropped(stat.size));
@@ -211,6 +211,17 @@ pub(crate) fn found(stat: &DiskStat, digest: Digest) -> Entry {
     Entry { kind: stat.kind, digest, size: stat.size, mtime: stat.mtime(), mode: stat.mode, ..bare }
 }
 
+/// Bytes found on disk, with the owner that is recorded; and where they are the recorded ones, with their version.
+fn recorded(record: Option<&Record>, found: Entry) -> Entry {
+    let Some(known) = record.map(|record| &record.entry) else { return found };
+    let owner = known.owner.clone();
+    if !known.same_content(&found) {
+        return Entry { owner, ..found };
+    }
+    let (version, content) = (known.version.clone(), known.content.clone());
+    Entry { owner, version, content, stamp: known.stamp, ..found }
+}
+
 /// Content that goes from its place, and into history.
 pub(crate) struct Lost<'a> {
     pub share: &'a ShareName,
@@ -224,10 +235,12 @@ pub(crate) struct Lost<'a> {
     pub run: u64,
     /// What came in its place, if that is known.
     pub after: Option<Digest>,
+    /// The sequence number under which its entry was recorded; 0 where that is not known.
+    pub seq: u64,
 }
 
 pub(crate) fn item_of(noted: Noted, lost: &Lost<'_>) -> Item {
-    let Lost { share, path, entry, why, by, run, after } = *lost;
+    let Lost { share, path, entry, why, by, run, after, seq } = *lost;
     Item {
         number: 0,
         share: share.clone(),
@@ -244,5 +257,8 @@ pub(crate) fn item_of(noted: Noted, lost: &Lost<'_>) -> Item {
         by,
         run,
         after,
+        version: entry.version.clone(),
+        content: entry.content().clone(),
+        seq,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fs::Fs;
 use crate::fs::apply;
-use crate::model::{DiskStat, Entry, Index, Kind, LostBy, Map, Reason, Record, RelPath, Set, limits};
+use crate::model::{DiskStat, Entry, Index, Kind, LostBy, Map, Reason, Record, RelPath, Set, Version, limits};
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
@@ -293,15 +293,17 @@ impl<F: Fs> Share<F> {
                 mtime: crate::model::WallTime(0),
                 mode: 0o755,
                 owner: None,
-                version: entry.version.edited(me.state, number, limits::VERSION_IDS),
+                version: Version::UNVERSIONED,
                 stamp: reconcile::edit_stamp(
                     me.rank,
                     crate::model::WallTime(entry.stamp.ms),
                     cx.now.wall,
                     Some(entry.stamp),
                 ),
-                lost: entry.lost.clone(),
+                content: None,
+                given_up: None,
             };
+            let dir = dir.edited(Some(&entry), me.state, number);
             cx.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, and the file is kept in the history"));
             let from = self.inbox.batches.get(&id).map(|batch| batch.from.node);
             let staged = match self.inbox.batches.get_mut(&id).and_then(|batch| batch.offers.get_mut(&path)) {
@@ -316,7 +318,7 @@ impl<F: Fs> Share<F> {
             };
             if let Some(staged) = staged {
                 let (path, entry, run) = (&path, &entry, cx.next_run);
-                let lost = Lost { share: name, path, entry, why: Why::Conflict, by: from, run, after: None };
+                let lost = Lost { share: name, path, entry, why: Why::Conflict, by: from, run, after: None, seq: 0 };
                 if !self.keep(cx, &staged, &lost) {
                     // The directory would dominate the file everywhere, and nobody would keep its content.
                     let batch = self.inbox.batches.get_mut(&id);

@@ -350,8 +350,8 @@ impl<F: Fs> Share<F> {
         if record.sleep == Some(Sleep::Flapping) {
             self.report_flapping(cx, path);
         }
-        let Some(by) = record.entry.tells_more_than(before.map(|before| &before.entry)) else { return };
-        let gave_way = before.filter(|before| record.entry.has_lost(&before.entry).is_some());
+        let Some(by) = record.entry.news_of_losses(before.map(|before| &before.entry)) else { return };
+        let gave_way = before.filter(|before| record.entry.loses(&before.entry).is_some());
         // A deletion that was rejected gave way as well.
         let lost_here = gave_way.is_some_and(|before| before.entry.is_live() || by == LostBy::Rejection);
         let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);

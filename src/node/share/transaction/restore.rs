@@ -121,7 +121,6 @@ impl<F: Fs> Share<F> {
         // As an edit: whoever edits what has a version has seen it, past or no past.
         let versioned = past || before.as_ref().is_some_and(|entry| !entry.version.is_unversioned());
         let versioned = versioned && settings.direction != Direction::Receive;
-        let known = before.as_ref().map_or(Version::UNVERSIONED, |entry| entry.version.clone());
         // What goes back unconfirmed is just later than what it replaces: any correction of that is newer still.
         let written = if cause == Cause::TakenBack { WallTime(0) } else { cx.now.wall };
         let stamp = edit_stamp(me.rank, written, cx.now.wall, replaced_stamp);
@@ -136,14 +135,18 @@ impl<F: Fs> Share<F> {
             },
             mode: if matches!(item.kind, Kind::File | Kind::Dir) { item.mode } else { 0 },
             owner: item.owner.clone(),
-            version: if versioned { known.edited(me.state, number, limits::VERSION_IDS) } else { Version::UNVERSIONED },
+            version: Version::UNVERSIONED,
             stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
-            lost: before.filter(|_| versioned).and_then(|entry| match cause {
-                // Whoever made it did not give it up, so it is kept there as well.
-                Cause::TakenBack => reconcile::rolled_back(&entry),
-                _ => entry.lost,
-            }),
+            content: None,
+            given_up: None,
         };
+        let entry = if versioned { entry.edited(before.as_ref(), me.state, number) } else { entry };
+        // Whoever made it did not give it up, so it is kept there as well.
+        let given_up = match (cause, &before) {
+            (Cause::TakenBack, Some(before)) if versioned => reconcile::rolled_back(before),
+            _ => entry.given_up.clone(),
+        };
+        let entry = Entry { given_up, ..entry };
         let mut staged = None;
         if (entry.has_content() && !lies_there) || replaced.is_some() {
             staged = Some(self.staging.name(root).map_err(|error| Reason::Unwritable(error.cause()))?);

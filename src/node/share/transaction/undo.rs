@@ -108,8 +108,16 @@ impl<F: Fs> Share<F> {
             let Some(Found::Synced(stat)) = root.stat(staged)? else { continue };
             let entry = found(&stat, apply::digest_of(root, staged, stat.kind)?);
             let (path, entry) = (&op.step.path, &entry);
-            let lost =
-                Lost { share: name, path, entry, why: Why::Conflict, by: landing.from, run: landing.run, after: None };
+            let lost = Lost {
+                share: name,
+                path,
+                entry,
+                why: Why::Conflict,
+                by: landing.from,
+                run: landing.run,
+                after: None,
+                seq: 0,
+            };
             cx.history.keep(root, staged, item_of(cx.noted(cx.now), &lost))?;
             kept.push(op.step.path.clone());
         }
