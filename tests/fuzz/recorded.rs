@@ -232,7 +232,7 @@ pub fn documents() -> Seeds {
         ("written".into(), written),
         ("predecessor".into(), predecessor.into_bytes()),
         ("not-whole".into(), torn),
-        ("not-ours".into(), br#"{"owsync":3,"state":[]}"#.to_vec()),
+        ("not-ours".into(), br#"{"owsync":4,"state":[]}"#.to_vec()),
     ]
 }
 
