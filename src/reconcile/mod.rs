@@ -31,10 +31,6 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
     };
     let same_content = local.same_content(remote);
     match local.version.compare(&remote.version) {
-        Some(Ordering::Greater) if same_content && !local.content().includes(remote.content()) => {
-            // The same bytes include what either side says that they include.
-            agree_here(local.clone().with_content(&local.content().join(remote.content())))
-        }
         Some(Ordering::Greater) => Verdict::Known,
         Some(Ordering::Equal) if local.same_fields(remote) => {
             // The same edits and the same result. Two unversioned files keep the later stamp on both sides.
@@ -42,14 +38,9 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
             if remote.stamp > local.stamp || news { agree_here(joined(local, remote)) } else { Verdict::Known }
         }
         Some(Ordering::Less) if same_content => {
-            // The peer's entry was decided with ours in view; only times, mode, owner or the vectors may be new. The same
-            // bytes include what either side says that they include.
-            let content = remote.content().join(local.content());
-            agree_here(if content == *remote.content() {
-                remote.clone()
-            } else {
-                remote.clone().with_content(&content)
-            })
+            // The peer's entry was decided with ours in view; only times, mode, owner or the vectors may be new. It is taken as
+            // it is: joining what the bytes include would make an entry that nobody offered, for no edit.
+            agree_here(remote.clone())
         }
         Some(Ordering::Less) => {
             // The peer's entry was decided with ours in view, and its content differs. An unversioned file had no claim;
