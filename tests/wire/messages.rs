@@ -633,7 +633,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
         || Version::from_pairs((1..=limits::VERSION_IDS_JOINED as u64).map(|n| (StateId(u64::MAX - n), u64::MAX)));
     // The greatest content that is not the version itself.
     let narrow = || {
-        let smaller = |&(id, number): &(StateId, u64)| (id, number - u64::from(id.0 % 2));
+        let smaller = |&(id, number): &(StateId, u64)| (id, number - id.0 % 2);
         Version::from_pairs(wide().pairs().iter().map(smaller))
     };
     let owner = Owner { user: "u".repeat(limits::OWNER_MAX).into(), group: "g".repeat(limits::OWNER_MAX).into() };
