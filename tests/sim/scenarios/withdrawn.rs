@@ -124,14 +124,20 @@ fn a_new_node_withdraws_what_it_showed_and_deleted_before_it_had_a_claim() {
     world.pair(0, 1);
     world.pair(1, 2);
     world.share_settings(0).mode = Mode::Manual;
+    world.user(1).write(&path("dhcp"), b"shown");
     world.start(0);
     world.start(1);
-    // Given a node that has shown a file to one peer, and lost it before it exchanged anything,
-    world.user(1).write(&path("dhcp"), b"shown");
-    world.run_ms(350);
+    // Given a node that has shown a file to one peer, and lost it before an exchange was complete,
+    let until = world.now_ms + 60_000;
+    while world.owed(0).is_empty() {
+        assert!(world.step(until), "it is shown");
+    }
     world.set_cut(0, 1, true);
+    world.reset_links(0);
     world.remove(1, "dhcp");
     world.run_ms(1_000);
+    assert_eq!(world.owed(0).get("dhcp"), Some(&"manual"));
+    assert!(!world.node(1).state().shares[&main()].meta.past);
     // when it completes its first exchange with another peer, and then meets the first one again,
     world.start(2);
     world.run(Duration::from_secs(20));
