@@ -59,7 +59,7 @@ pub struct Entry {
     pub mode: u32,
     /// Owner and group; `None` when the writer did not run as root, and for tombstones.
     pub owner: Option<Rc<Owner>>,
-    /// The edits that were decided about: whoever wrote the entry, or decided the conflict that it won, knew of them.
+    /// The edits that were decided about: the author of the entry, or of the conflict that it won, knew of them.
     pub version: Version,
     /// The edits that its bytes include, where those are fewer; `None` where they are the same. Always included in
     /// `version`. See [`Entry::content`].
@@ -172,7 +172,7 @@ impl Entry {
         Entry { content: (content != self.version).then(|| Box::new(content)), ..self }
     }
 
-    /// The same bytes as edit `number` of the life `author`, made by somebody who had `replaced` before them.
+    /// The same bytes as edit `number` of the life `author`, by an author who replaced `replaced`.
     pub fn edited(self, replaced: Option<&Entry>, author: StateId, number: u64) -> Entry {
         let edit = |of: &Version| of.edited(author, number, limits::VERSION_IDS);
         let Some(replaced) = replaced else { return Entry { version: edit(&Version::UNVERSIONED), ..self } };
@@ -183,12 +183,12 @@ impl Entry {
         }
     }
 
-    /// Whether this entry in the place of `other` loses bytes that nobody replaced knowingly; and why.
+    /// Whether this entry in the place of `other` loses bytes that were not replaced knowingly; and why.
     pub fn loses(&self, other: &Entry) -> Option<LostBy> {
         if !self.content().includes(other.content()) {
             return Some(LostBy::Conflict);
         }
-        // Whoever knows of it holds what came in its place.
+        // A node that knows of it has what came in its place.
         let known = |id, number| other.given_up.as_ref().is_some_and(|known| known.edits.number(id) == number);
         let given_up = self.given_up.as_ref()?;
         let is_here = |&(id, number): &(_, u64)| other.version.number(id) == number && !known(id, number);

@@ -38,13 +38,13 @@ pub fn reconcile(local: Option<&Entry>, remote: &Entry, contact: FirstContact) -
             if remote.stamp > local.stamp || news { agree_here(joined(local, remote)) } else { Verdict::Known }
         }
         Some(Ordering::Less) if same_content => {
-            // The peer's entry was decided with ours in view; only times, mode, owner or the vectors may be new. It is taken as
-            // it is: joining what the bytes include would make an entry that nobody offered, for no edit.
+            // The peer's entry was decided knowing this node's; only times, mode, owner or the vectors may be new. It is taken as
+            // it is: joining what the bytes include would make an entry that no node offered, without an edit.
             agree_here(remote.clone())
         }
         Some(Ordering::Less) => {
-            // The peer's entry was decided with ours in view, and its content differs. An unversioned file had no claim;
-            // and edits that the peer's bytes do not include were not seen by whoever wrote those bytes.
+            // The peer's entry was decided knowing this node's, and its content differs. An unversioned file had no claim;
+            // and edits that the peer's bytes do not include were not seen by their author.
             let loser = if local.version.is_unversioned() { Loser::FirstContact } else { loser(remote, local) };
             Verdict::Agree {
                 entry: remote.clone(),
@@ -110,7 +110,7 @@ fn agree_here(entry: Entry) -> Verdict {
     Verdict::Agree { entry, source: Source::Here, loser: None, set_back: false }
 }
 
-/// Why the content of `other` gives way where `stays` replaces it.
+/// Why the content of `other` is lost where `stays` replaces it.
 fn loser(stays: &Entry, other: &Entry) -> Loser {
     stays.loses(other).map_or(Loser::Seen, Loser::Unseen)
 }
@@ -392,7 +392,7 @@ mod tests {
             reconcile(Some(&file("w", &[(2, 4)], 1, 9)), &edit, NEWEST),
             Verdict::Agree { loser: Some(Loser::Unseen(LostBy::Conflict)), .. }
         ));
-        // Whoever edits the loser's file after taking the winner has replaced it.
+        // A node that edits the loser's file after taking the winner has replaced it.
         let above = file("v", &[], 1, 13).edited(Some(&edit), StateId(2), 7);
         assert!(matches!(reconcile(Some(&loser), &above, NEWEST), Verdict::Agree { loser: Some(Loser::Seen), .. }));
     }

@@ -313,7 +313,7 @@ fn index_with_every_kind_of_entry() {
              0d 06               # its batch lies 6 below
              0e 01               # by a rejection
              10 82 01 05         # its bytes include {1: 5}
-           aa                    # a plain file that nobody quarrelled about
+           aa                    # a plain file that had no conflict
              00 41 62 01 19 0101 02 00 03 80 04 01 05 19 03e8
              06 58 20 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb
              07 01 08 21 09 19 0180
