@@ -64,7 +64,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
 /// Rolls back what is unconfirmed in any share; returns the number of these shares.
 ///
 /// # Errors
-/// A daemon runs, the state cannot be used, or it cannot be done within [`PATIENCE`].
+/// A daemon runs, the state cannot be used, or it cannot be done within `PATIENCE`.
 pub fn take_back(config: &Config) -> Result<usize, Refusal> {
     let place = Place::new(&config.database);
     let _lock = place.lock(Holder::Setup).map_err(|taken| Refusal::Broken(keys::in_use(&taken)))?;

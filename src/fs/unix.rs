@@ -1,6 +1,6 @@
 //! Implements the disk on Linux.
 //!
-//! Keeps the promises of [`Root`] by `openat2` with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_XDEV (Linux
+//! Keeps the promises of `Root` by `openat2` with RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS and RESOLVE_NO_XDEV (Linux
 //! 5.6; openat2(2)); on older kernels by opening component for component with O_NOFOLLOW, where another filesystem below
 //! the root is then not noticed. One of the two files with `unsafe`: each block is one system call that neither std
 //! nor nix wraps on every C library that OpenWrt uses.

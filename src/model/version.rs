@@ -161,7 +161,7 @@ impl Version {
     ///
     /// If the result would be longer, only the version of the kept entry is used, or of `equals`, the larger one. So every node
     /// that receives both gets the same result, in any order: each result is `self`, or above it, in the order of
-    /// conflicts and then of [`Version::weight`]. The version of the kept entry stays whole, with the edit that made its
+    /// conflicts and then of `Version::weight`. The version of the kept entry stays whole, with the edit that made its
     /// content, so that no two contents ever have one version; what is lost is the record that the other one was replaced, which
     /// the order of conflicts decides again in the same way wherever the other one still exists.
     ///

@@ -6,9 +6,9 @@
 //! [`Node::transmit`] for every session. So ten of them run in one thread, on virtual time, from a seed: `tests/sim`.
 //!
 //! # Reading order
-//! `context` is all that a machine may touch. [`share`] is the machine that everything else serves: read its text first, then
+//! `context` is all that a machine may touch. `share` is the machine that everything else serves: read its text first, then
 //! `share/detect` (a change here becomes an entry), `share/exchange` (it is offered), `share/inbox` (a peer's offer is
-//! received and judged), `share/transfer` (its content comes), `share/transaction` (it is put in place). [`peers`] has the
+//! received and judged), `share/transfer` (its content comes), `share/transaction` (it is put in place). `peers` has the
 //! sessions and the dials. Neither knows a [`Node`]: `tests/layers.rs` checks that imports go downwards, from the node to
 //! `share` to `peers` to `context`.
 //!

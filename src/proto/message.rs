@@ -90,7 +90,7 @@ pub enum Message {
         id: u32,
         /// The share.
         share: ShareName,
-        /// The paths; at most [`limits::ASK_PATHS`](crate::model::limits::ASK_PATHS).
+        /// The paths; at most [`limits::ASK_PATHS`].
         paths: Vec<RelPath>,
     },
     /// The answer to Ask, or part of it. The sender does not have, or does not show, paths that it does not name.
@@ -140,7 +140,7 @@ pub struct Hello {
     /// Random for each start of the program: with it a node recognises itself, and distinguishes itself from a copy.
     pub instance: u64,
     /// Where it can be reached, best first; at most
-    /// [`limits::ADDRESSES_TOLD`](crate::model::limits::ADDRESSES_TOLD).
+    /// [`limits::ADDRESSES_TOLD`].
     pub addresses: Vec<SocketAddr>,
 }
 

@@ -6,7 +6,7 @@
 //! ...
 //! [owsync-join-end 3f9a1c2e]
 //! ```
-//! Between the marks: a CBOR map ([`Wire`]) as base64url in lines; at the end the first four bytes of its SHA-256. What
+//! Between the marks: a CBOR map (`Wire`) as base64url in lines; at the end the first four bytes of its SHA-256. What
 //! is before and after the block is for users and is not read; white space inside does not count, since terminals
 //! and mail programs wrap. Each way to damage a text has its own message ([`Broken`]). The text contains the
 //! cluster's key: it is a secret, never an argument, and no message repeats any of it.
