@@ -354,7 +354,7 @@ fn merge_file_prints_the_merge_and_says_what_was_lost() {
 
     let run = bench.run(&["merge-file", &base, &winner, &broken]);
     assert_eq!((run.code, run.out.as_str()), (3, ""));
-    assert!(run.err.contains("not merged: not a UCI package: EOF with unterminated '"), "{}", run.err);
+    assert!(run.err.contains("not merged: no UCI package: EOF with unterminated '"), "{}", run.err);
     assert!(run.err.contains(&format!("({broken}, line ")), "{}", run.err);
 
     let run = bench.run(&["merge-file", &base, &winner, &bench.path("missing")]);

@@ -119,7 +119,7 @@ impl fmt::Display for Loss {
             }
             Loss::Order { kind } => {
                 let kind = escape::escape(kind.as_bytes());
-                write!(f, "order of the {kind} sections: both sides changed it, one side's was kept")
+                write!(f, "order of the {kind} sections: kept one side's, both changed it")
             }
         }
     }
@@ -140,12 +140,12 @@ impl fmt::Display for Note {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoPackage(_, error) => write!(f, "not a UCI package: {}", error.reason),
+            Refusal::NoPackage(_, error) => write!(f, "no UCI package: {}", error.reason),
             Refusal::TooManySections => f.write_str("too many sections"),
             Refusal::PerhapsRewritten(section) => {
-                write!(f, "{section} was changed on one side and removed or replaced on the other")
+                write!(f, "{section} was changed on one side; on the other it was removed or replaced")
             }
-            Refusal::StillNamed(word) => write!(f, "{} is still referenced but would be removed", escape::escape(word)),
+            Refusal::StillNamed(word) => write!(f, "{} is still named, and would be gone", escape::escape(word)),
             Refusal::TwoOfOneName(name) => write!(f, "two sections would be named {}", escape::escape(name)),
             Refusal::Unreadable => f.write_str("the merged text would be read differently"),
         }
