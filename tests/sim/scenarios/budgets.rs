@@ -1,6 +1,6 @@
 //! What a small machine keeps of its peers, and with how little of its own it gets by.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use owsync::model::{Digest, Entry, Kind, StateId, Version, WallTime, limits};
@@ -44,9 +44,13 @@ fn pending_paths_of_any_length_are_reported_and_stop_nobody() {
 /// F78: with one descriptor per requested file, a first sync of more files than that never ends.
 #[test]
 fn a_first_sync_of_many_files_needs_a_handful_of_descriptors() {
-    let mut world = World::new(7800, 2);
+    sync_with_few_descriptors(7800, (0..2_500).map(|n| (format!("d{}/f{n}", n % 50), format!("{n}"))).collect());
+}
+
+/// A first sync of these files to a machine that can open eight, which is always enough.
+fn sync_with_few_descriptors(seed: u64, files: BTreeMap<String, String>) {
+    let mut world = World::new(seed, 2);
     world.pair(0, 1);
-    let files = (0..2_500).map(|n| (format!("d{}/f{n}", n % 50), format!("{n}"))).collect();
     world.put(0, &files);
     world.machines[1].disk.0.borrow_mut().descriptors = 8;
     world.start_all();
@@ -77,7 +81,7 @@ fn descriptors_that_are_used_up_for_a_while_lose_nothing_and_everything_goes_on(
         world.machines[1].disk.0.borrow_mut().descriptors = usize::MAX;
         // and afterwards all is well without anybody's help.
         world.settle();
-        let mut all: std::collections::BTreeMap<String, String> = files;
+        let mut all: BTreeMap<String, String> = files;
         all.extend(tree! { "kept" => "k", "d/deep" => "2" });
         assert_eq!((world.tree(0), world.tree(1)), (all.clone(), all), "with {few}");
     }
@@ -404,8 +408,7 @@ fn a_peer_makes_a_limited_number_of_lines() {
 /// F78: a first sync on a machine that has just been switched on ends, or says why not.
 #[test]
 fn a_first_sync_with_a_clock_of_1970_or_a_full_disk_ends_or_says_why() {
-    let files: std::collections::BTreeMap<String, String> =
-        (0..300).map(|n| (format!("d{}/f{n}", n % 7), "x".repeat(1_000))).collect();
+    let files: BTreeMap<String, String> = (0..300).map(|n| (format!("d{}/f{n}", n % 7), "x".repeat(1_000))).collect();
     // Its clock starts in 1970: both say so, and it ends when the clock is right.
     let mut world = World::new(7_810, 2);
     world.pair(0, 1);
@@ -493,16 +496,7 @@ fn entries_of_any_size_are_told_in_parts() {
 /// F78: the same of large files, which arrive in many pieces.
 #[test]
 fn a_first_sync_of_large_files_needs_a_handful_of_descriptors() {
-    let mut world = World::new(7805, 2);
-    world.pair(0, 1);
-    let files = (0..40).map(|n| (format!("f{n}"), format!("{n:06}").repeat(30_000))).collect();
-    world.put(0, &files);
-    world.machines[1].disk.0.borrow_mut().descriptors = 8;
-    world.start_all();
-    world.settle();
-    assert_eq!(world.tree(1), files);
-    let disk = world.machines[1].disk.0.borrow();
-    assert_eq!(disk.exhausted.get(), 0, "{} at once", disk.most_open.get());
+    sync_with_few_descriptors(7805, (0..40).map(|n| (format!("f{n}"), format!("{n:06}").repeat(30_000))).collect());
 }
 
 /// F101: few changes can be as large as many.
