@@ -66,10 +66,14 @@ pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure>
 fn absent(code: &str, exit: u8, lines: Vec<String>, as_json: bool) -> Result<Done, Failure> {
     if as_json {
         let message = lines.first().cloned().unwrap_or_default();
-        let text = format!("{:#}\n", json!({ "error": { "code": code, "message": message } }));
-        return Ok(Done { text: text.into(), notes: lines, code: exit });
+        return Ok(Done { text: as_json_error(code, &message).into(), notes: lines, code: exit });
     }
     Err(if exit == NO_DAEMON { Failure::NoDaemon(lines) } else { Failure::Usage(lines) })
+}
+
+/// An error as scripts read it.
+fn as_json_error(code: &str, message: &str) -> String {
+    format!("{:#}\n", json!({ "error": { "code": code, "message": message } }))
 }
 
 /// The shares in an answer.
@@ -89,9 +93,8 @@ pub fn refused(refusal: Refusal, as_json: bool) -> Result<Done, Failure> {
         Refusal::Broken(message) => ("system".into(), message),
     };
     if as_json {
-        let text = format!("{:#}\n", json!({ "error": { "code": code, "message": message } }));
         let exit = if code == "argument" { 2 } else { 1 };
-        return Ok(Done { text: text.into(), notes: vec![message], code: exit });
+        return Ok(Done { text: as_json_error(&code, &message).into(), notes: vec![message], code: exit });
     }
     Err(if code == "argument" { Failure::usage(message) } else { Failure::failed(message) })
 }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::model::{PeerName, RelPath, Settings, ShareName, escape};
+use crate::node::api::record::Field;
 use crate::node::api::{Command, DiffWith, Fault, Former, Pick, Reply, Tree};
 use crate::store::state::Why;
 
@@ -40,9 +41,7 @@ impl<'a> Arguments<'a> {
     pub(crate) fn flag(&self, key: &str) -> Result<bool, Reply> {
         match self.params.get(key) {
             None => Ok(false),
-            Some(Tree::Bool(value)) => Ok(*value),
-            Some(Tree::Int(value @ (0 | 1))) => Ok(*value == 1),
-            Some(_) => Err(wrong(key, "true or false")),
+            Some(value) => bool::from_tree(value).ok_or_else(|| wrong(key, "true or false")),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::fs::Fs;
 use crate::fs::apply;
-use crate::model::{DiskStat, Entry, Index, Kind, LostBy, Map, Reason, Record, RelPath, Set, Version, limits};
+use crate::model::{
+    DiskStat, Entry, Index, Kind, LostBy, Map, Reason, Record, RelPath, Set, Version, WallTime, limits,
+};
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
@@ -191,7 +193,7 @@ impl<F: Fs> Share<F> {
 
     /// The steps of a batch as things stand now; `None` when something of it must be fetched first.
     fn plan(&mut self, cx: &mut Context<F>, id: u64) -> Option<Vec<Step>> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let offered: Vec<RelPath> = self.inbox.batches.get(&id)?.offers.keys().cloned().collect();
         cx.finish_stamps(name, &offered);
         let batch = self.inbox.batches.get(&id)?;
@@ -286,23 +288,8 @@ impl<F: Fs> Share<F> {
             let record = cx.store.share(name).index.get(&path).cloned();
             let number = cx.store.next_number(cx.now.wall);
             let me = &cx.store.state().me;
-            let dir = Entry {
-                kind: Kind::Dir,
-                digest: crate::model::Digest::NONE,
-                size: 0,
-                mtime: crate::model::WallTime(0),
-                mode: 0o755,
-                owner: None,
-                version: Version::UNVERSIONED,
-                stamp: reconcile::edit_stamp(
-                    me.rank,
-                    crate::model::WallTime(entry.stamp.ms),
-                    cx.now.wall,
-                    Some(entry.stamp),
-                ),
-                content: None,
-                given_up: None,
-            };
+            let stamp = reconcile::edit_stamp(me.rank, WallTime(entry.stamp.ms), cx.now.wall, Some(entry.stamp));
+            let dir = Entry { kind: Kind::Dir, mode: 0o755, ..Entry::tombstone(Version::UNVERSIONED, stamp) };
             let dir = dir.edited(Some(&entry), me.state, number);
             cx.log(Level::Warning, format!("share {name}: {path} is a file on one node and a directory on another: it becomes a directory, and the file is kept in the history"));
             let from = self.inbox.batches.get(&id).map(|batch| batch.from.node);

@@ -32,7 +32,7 @@ impl<F: Fs> Share<F> {
         items: &[Item],
         left: Vec<RelPath>,
     ) -> Result<(), Reply> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let state = |text: String| Reply::failed(Fault::State, text);
         if cx.hold_of(name).is_some() && cause != Cause::TakenBack {
             return Err(state(format!("the share {name} is held: `owsync status` says what to do")));
@@ -87,7 +87,7 @@ impl<F: Fs> Share<F> {
         cause: Cause,
         item: &Item,
     ) -> Result<(LandingStep, Option<Seen>), Reason> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let other = |text: &str| Reason::Other(text.into());
         let state = cx.store.share(name);
         let before = state.index.get(&item.path);
@@ -124,6 +124,7 @@ impl<F: Fs> Share<F> {
         // What goes back unconfirmed is just later than what it replaces: any correction of that is newer still.
         let written = if cause == Cause::TakenBack { WallTime(0) } else { cx.now.wall };
         let stamp = edit_stamp(me.rank, written, cx.now.wall, replaced_stamp);
+        let stamp = if versioned { stamp } else { Stamp { rank: 0, ..stamp } };
         let entry = Entry {
             kind: item.kind,
             digest: item.digest,
@@ -135,18 +136,13 @@ impl<F: Fs> Share<F> {
             },
             mode: if matches!(item.kind, Kind::File | Kind::Dir) { item.mode } else { 0 },
             owner: item.owner.clone(),
-            version: Version::UNVERSIONED,
-            stamp: if versioned { stamp } else { Stamp { rank: 0, ..stamp } },
-            content: None,
-            given_up: None,
+            ..Entry::tombstone(Version::UNVERSIONED, stamp)
         };
-        let entry = if versioned { entry.edited(before.as_ref(), me.state, number) } else { entry };
-        // Whoever made it did not give it up, so it is kept there as well.
-        let given_up = match (cause, &before) {
-            (Cause::TakenBack, Some(before)) if versioned => reconcile::rolled_back(before),
-            _ => entry.given_up.clone(),
-        };
-        let entry = Entry { given_up, ..entry };
+        let mut entry = if versioned { entry.edited(before.as_ref(), me.state, number) } else { entry };
+        if let (Cause::TakenBack, Some(before), true) = (cause, &before, versioned) {
+            // The author did not give it up, so it is kept there as well.
+            entry.given_up = reconcile::rolled_back(before);
+        }
         let mut staged = None;
         if (entry.has_content() && !lies_there) || replaced.is_some() {
             staged = Some(self.staging.name(root).map_err(|error| Reason::Unwritable(error.cause()))?);
@@ -165,7 +161,7 @@ impl<F: Fs> Share<F> {
 
     /// A landing of this node's own is over: whoever asked for it hears what came of it.
     pub(crate) fn answer_request(&mut self, cx: &mut Context<F>, landing: &Landing) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(id) = landing.command else { return };
         let list = |done: bool| -> Vec<Tree> {
             let of = |op: &&crate::node::share::transaction::step::Op| {
