@@ -2,14 +2,14 @@
 
 use crate::model::RelPath;
 
-/// Names that never travel, whatever the patterns say.
+/// Names that are never synced, whatever the patterns are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reserved {
     /// This file, and what is below it: a config file, a key file, a history directory.
     Path(RelPath),
     /// A database of owsync, with the files that lie beside it under names made from its own.
     Database(RelPath),
-    /// The directory where this is `/etc/config` itself (`None`) or lies below it.
+    /// The directory where this is `/etc/config` itself (`None`) or is below it.
     UciDir(Option<RelPath>),
 }
 

@@ -72,7 +72,7 @@ impl<F: Fs> Node<F> {
         }
         self.cx.report_held(now);
         if self.cx.store.is_dirty() && !self.write_down(now) {
-            // Nobody is told anything that a crash could take back.
+            // No peer is sent anything that a crash could undo.
             return;
         }
         self.again = self.cx.stirred;

@@ -28,7 +28,7 @@ impl<F: Fs> Node<F> {
         }
         let accepted = link.node.is_some() && !matches!(message, Message::Bye(_) | Message::Unknown(_));
         if accepted && std::mem::take(&mut link.token_shown) {
-            // Whoever goes on after our Hello has let us in: the token was used, and is valid once.
+            // A peer that continues after this node's Hello has accepted it: the token was used, and is valid once.
             self.peers.token = None;
         }
         match (message, link.node.is_some()) {

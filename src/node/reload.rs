@@ -56,7 +56,7 @@ impl<F: Fs> Share<F> {
     /// A filter, size limit, symlink rule or direction that changed means that everything must be heard again: what was
     /// left out before may be wanted now.
     fn note_rules(&mut self, cx: &mut Context<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         if self.is_leaving() {
             return;
         }

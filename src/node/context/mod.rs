@@ -164,12 +164,12 @@ impl<F: Fs> Context<F> {
 
     /// What is recorded of a path.
     pub fn record_of(&self, name: &ShareName, path: &RelPath) -> Option<Record> {
-        self.store.state().shares.get(name).and_then(|state| state.index.get(path)).cloned()
+        self.store.share(name).index.get(path).cloned()
     }
 
     /// Why a share is held, if it is.
     pub fn hold_of(&self, name: &ShareName) -> Option<&Hold> {
-        self.store.state().shares.get(name).and_then(|state| state.meta.hold.as_ref()).map(|(hold, _)| hold)
+        self.store.share(name).meta.hold.as_ref().map(|(hold, _)| hold)
     }
 
     /// Why nothing of a share is exchanged, held or paused, as the text that peers are told.
@@ -180,7 +180,7 @@ impl<F: Fs> Context<F> {
 
     /// The changes of a share that await confirmation, if there are any.
     pub fn trial_of(&self, name: &ShareName) -> Option<&Trial> {
-        self.store.state().shares.get(name)?.trial.as_deref()
+        self.store.share(name).trial.as_deref()
     }
 
     /// Checks that `min_free` bytes remain in a share's root after `need` more: the bytes that are free.
@@ -193,8 +193,8 @@ impl<F: Fs> Context<F> {
     }
 
     /// What history says of this moment.
-    pub fn noted(&self, now: Now) -> Noted {
-        Noted { at: now.wall, doubtful: self.clock.is_doubtful() }
+    pub fn noted(&self) -> Noted {
+        Noted { at: self.now.wall, doubtful: self.clock.is_doubtful() }
     }
 
     /// The pause of a node that has no section: it is paused by its id.
@@ -214,21 +214,21 @@ impl<F: Fs> Context<F> {
     }
 }
 
-/// A `sync` that somebody waits for.
+/// A `sync` whose caller waits for the answer.
 pub(crate) struct Run {
     pub id: u64,
     pub command: CommandId,
     pub share: Option<ShareName>,
     pub peer: Option<PeerName>,
     pub deadline: Monotonic,
-    /// Shares that were not looked at since it began.
+    /// Shares that were not scanned since it began.
     pub unseen: Vec<ShareName>,
 }
 
-/// What a look at a share came to.
+/// The result of a scan that records nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// What lies there and is not recorded.
+    /// What is on disk and not recorded.
     pub noticed: Vec<Noticed>,
     /// The guard that would hold the share.
     pub guard: Option<Hold>,
@@ -240,7 +240,7 @@ pub(crate) struct Noticed {
     pub path: RelPath,
     /// What is recorded of it.
     pub before: Option<Entry>,
-    /// What lies there; without version.
+    /// What is on disk; without version.
     pub after: Entry,
 }
 

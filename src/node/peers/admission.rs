@@ -36,8 +36,8 @@ impl<F: Fs> Peers<F> {
             .map(|(other, _)| *other)
     }
 
-    /// A node has taken the place of another in its section: it was reinstalled. What was heard from the other, and never
-    /// landed, can come from nobody any more.
+    /// A node has taken the place of a different one in its section: it was reinstalled. What was received from the former
+    /// node and never applied will not come again.
     pub(crate) fn replace_predecessors(&mut self, cx: &mut Context<F>, node: NodeId, section: Option<&PeerName>) {
         let Some(section) = section else { return };
         let before: Vec<(NodeId, KnownPeer)> = cx

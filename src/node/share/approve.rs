@@ -65,7 +65,7 @@ impl<F: Fs> Share<F> {
     /// # Errors
     /// The reply, where no answer would change anything.
     fn answer_hold(&mut self, cx: &mut Context<F>, rejects: bool) -> Result<(), Reply> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let hold = cx.hold_of(name).cloned();
         match hold {
             None => return Err(Reply::failed(Fault::State, format!("the share {name} is not held"))),
@@ -123,7 +123,7 @@ impl<F: Fs> Share<F> {
         path: Option<&RelPath>,
         pick: Pick,
     ) -> Map<RelPath, Vec<(NodeId, Owed)>> {
-        let name = &self.name;
+        let name = &self.name.clone();
         let mut held: Map<RelPath, Vec<(NodeId, Owed)>> = Default::default();
         let state = cx.store.share(name);
         let covers = |other: &RelPath| path.is_none_or(|path| path == other || other.is_below(path));

@@ -88,7 +88,7 @@ impl<F: Fs> Share<F> {
 
     /// A path is held because it changed back and forth.
     pub(crate) fn report_flapping(&mut self, cx: &mut Context<F>, path: &RelPath) {
-        let name = &self.name.clone();
+        let name = &self.name;
         self.detect.guards.held_paths.insert(path.clone());
         cx.note_held(name, path, &Reason::Flapping, None);
     }

@@ -267,7 +267,7 @@ impl<F: Fs> Share<F> {
 
     /// A digest of which paths a hold of what a scan found concerns, and what was found there.
     fn held_content(&self, cx: &Context<F>, scanned: &Scanned) -> Digest {
-        let name = &self.name;
+        let name = &self.name.clone();
         let index = Some(&cx.store.share(name).index);
         let mut hasher = Hasher::new();
         let mut add = |path: &RelPath, digest: Digest| {

@@ -48,7 +48,7 @@ impl<F: Fs> Share<F> {
         old: &Record,
         finding: &Finding,
     ) -> Passage {
-        let name = &self.name.clone();
+        let name = &self.name;
         let awake = old.sleep.is_none();
         if !(awake || old.sleep == Some(Sleep::SectionsLost))
             || (old.entry.kind, finding.stat.kind) != (Kind::File, Kind::File)

@@ -53,7 +53,7 @@ impl<F: Fs> Share<F> {
     }
 
     pub(crate) fn call_before_send(&mut self, cx: &mut Context<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let sending = &mut self.outgoing.sending;
         if sending.asked || sending.untold.1 == 0 {
             return;

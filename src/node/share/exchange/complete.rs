@@ -54,7 +54,7 @@ impl<F: Fs> Share<F> {
 
     /// The first exchange of a share has completed: what is still unversioned, and nobody else's to version, gets one.
     fn give_versions(&mut self, cx: &mut Context<F>, life: Life) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let state = cx.store.share(name);
         if state.meta.past {
             return;

@@ -89,7 +89,7 @@ impl<F: Fs> Share<F> {
         if self.outgoing.deliveries.is_empty() {
             return;
         }
-        let name = &self.name.clone();
+        let name = &self.name;
         let mut deliveries = std::mem::take(&mut self.outgoing.deliveries);
         let mut sent = Vec::new();
         deliveries.retain_mut(|delivery| {

@@ -31,7 +31,7 @@ impl<F: Fs> Share<F> {
 
     /// What changed here may travel: it gets new numbers, under which everybody hears it.
     pub(crate) fn let_go(&mut self, cx: &mut Context<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let state = cx.store.share(name);
         let pending = state.index.iter().filter(|(_, record)| record.pending);
         let mut waiting: Vec<(u64, RelPath)> = pending.map(|(path, record)| (record.seq, path.clone())).collect();
@@ -49,7 +49,7 @@ impl<F: Fs> Share<F> {
         paths: impl Iterator<Item = RelPath>,
         change: impl Fn(&mut Store<F::Root>, &mut Record),
     ) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let mut batches: Option<(u64, u64)> = None;
         for path in paths {
             let Some(mut record) = cx.record_of(name, &path) else { continue };

@@ -114,7 +114,7 @@ impl<F: Fs> Share<F> {
     /// A direction kept from a peer what it counts as heard, and does so no more: what it may have missed gets new
     /// numbers, under which everybody hears it, most of them for the second time.
     fn offer_anew(&mut self, cx: &mut Context<F>, upto: u64) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let state = cx.store.share(name);
         let mut missed: Vec<(u64, RelPath)> = state
             .index
@@ -128,7 +128,7 @@ impl<F: Fs> Share<F> {
 
     /// Asks a peer for everything that was not heard of a share.
     pub(crate) fn listen(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>, id: LinkId) {
-        let name = &self.name.clone();
+        let name = &self.name;
         if self.paused {
             return;
         }
@@ -278,7 +278,7 @@ impl<F: Fs> Share<F> {
     }
 
     fn push_offers_to(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>, id: LinkId) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(link) = peers.links.get_mut(&id) else { return };
         let Some(life) = link.life() else { return };
         let Some(exchange) = link.exchanges.get_mut(name) else { return };

@@ -14,7 +14,7 @@ use crate::store::state::{Change, Ledger, Owed};
 impl<F: Fs> Share<F> {
     /// What this node has of a path is new: what is owed for it may be known by now.
     pub(crate) fn reconsider(&mut self, cx: &mut Context<F>, path: &RelPath) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let owed = cx.store.share(name).owed.keys().any(|(_, owed)| owed == path);
         if owed {
             self.inbox.reconsider.insert(path.clone());
@@ -144,7 +144,7 @@ impl<F: Fs> Share<F> {
 
     /// Counts what is left out by choice towards each peer, where that may be another number than before.
     fn count_left_out(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let state = cx.store.share(name);
         let mut owed = Hasher::new();
         for ((_, path), _) in state.owed.iter().filter(|(_, owed)| owed.reason.is_choice()) {

@@ -40,7 +40,7 @@ impl<F: Fs> Share<F> {
     /// An exchange begins: a gap is logged once, and not for each path. (What waited is sorted again once the exchange
     /// has completed.)
     pub(crate) fn log_release_gap(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>, id: LinkId) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(link) = peers.links.get(&id) else { return };
         if let Some(Reason::ReleaseDiffers { from, to }) = self.release_gap(cx, link) {
             let peer = peers.peer_label(cx, id);

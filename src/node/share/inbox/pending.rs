@@ -131,7 +131,7 @@ impl<F: Fs> Share<F> {
     /// Not if the peer's database began anew meanwhile, or another node took its place: nobody has the change any more,
     /// and it would be owed for ever.
     pub(crate) fn note_pending(&mut self, cx: &mut Context<F>, life: Life, path: RelPath, owed: Owed) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let node = life.node;
         if !cx.is_current(name, life) {
             cx.log(Level::Debug, format!("share {name}: {path}: the peer no longer has the version that it offered"));

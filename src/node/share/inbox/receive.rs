@@ -203,7 +203,7 @@ impl<F: Fs> Share<F> {
 
     /// Both sides have the same. Of two unversioned entries, the node with the smaller id will give the version.
     fn note_equal(&mut self, cx: &mut Context<F>, life: Life, path: &RelPath, entry: &Entry) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let smaller = life.node < cx.identity.id;
         let Some(record) = cx.store.index_mut(name).and_then(|index| index.get_mut(path)) else { return };
         let same = record.entry.version == entry.version && record.entry.content == entry.content;
@@ -226,7 +226,7 @@ impl<F: Fs> Share<F> {
         entry: &Entry,
         number: u64,
     ) -> Option<Content<F::Root>> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let mut handed_over = None;
         let landing = self.transaction.landing.as_ref().and_then(|landing| landing.batch);
         let mut emptied = false;

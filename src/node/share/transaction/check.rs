@@ -67,7 +67,7 @@ impl<F: Fs> Share<F> {
 
     /// Has a batch looked at; whether it cannot land now for that reason.
     pub(crate) fn must_wait_for_checks(&mut self, cx: &mut Context<F>, id: u64, steps: &[Step]) -> bool {
-        let name = &self.name.clone();
+        let name = &self.name;
         let (Some(batch), Some(root)) = (self.inbox.batches.get(&id), &self.root) else { return true };
         let parses = self.settings.reload() == Reload::Uci;
         let asks = self.settings.validate.is_some() || self.has_hook(cx);
@@ -126,7 +126,7 @@ impl<F: Fs> Share<F> {
 
     /// Other programs check what lands from here on: what was refused is looked at again.
     pub(crate) fn check_again(&mut self, cx: &mut Context<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let landing = self.transaction.landing.as_ref().and_then(|landing| landing.batch);
         // Whatever is being looked at is no answer any more.
         for (_, batch) in self.inbox.batches.iter_mut().filter(|(id, _)| landing != Some(**id)) {

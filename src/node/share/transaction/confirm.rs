@@ -79,7 +79,7 @@ const GRACE_PART: u32 = 6;
 impl<F: Fs> Share<F> {
     /// What landed is on trial. One that a crash interrupted is over when it is complete.
     pub(crate) fn begin_confirmation(&mut self, cx: &mut Context<F>, trial: Trial, interrupted: bool) {
-        let name = &self.name.clone();
+        let name = &self.name;
         if trial.steps.is_empty() {
             return;
         }
@@ -102,7 +102,7 @@ impl<F: Fs> Share<F> {
     }
 
     fn end_trial(&mut self, cx: &mut Context<F>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         cx.store.change(Change::Trial(name.clone(), None));
         self.transaction.unconfirmed = None;
     }
@@ -190,7 +190,7 @@ impl<F: Fs> Share<F> {
 
     /// Has this machine's own program look whether all is well, if there is one; why it is not, as far as is known.
     fn probe(&mut self, cx: &mut Context<F>, may_ask: bool) -> Option<String> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let trial = cx.trial_of(name).map(|trial| (trial.run, trial.secs));
         self.settings.probe.as_ref()?;
         let ((run, secs), unconfirmed) = (trial?, self.transaction.unconfirmed.as_mut()?);
@@ -225,7 +225,7 @@ impl<F: Fs> Share<F> {
 
     /// The disk refused a path on its way back: after some attempts the others go back without it.
     pub(crate) fn note_refused(&mut self, cx: &mut Context<F>, path: &RelPath, reason: &Reason) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(unconfirmed) = self.transaction.unconfirmed.as_mut() else { return };
         unconfirmed.refused += 1;
         if unconfirmed.refused == 1 {
@@ -253,7 +253,7 @@ impl<F: Fs> Share<F> {
         let item = |step: &TrialStep| {
             let (path, entry, by) = (&step.path, &step.was, Some(trial.from));
             let lost = Lost { share: name, path, entry, why: Why::OnTrial, by, run: trial.run, after: None, seq: 0 };
-            item_of(cx.noted(cx.now), &lost)
+            item_of(cx.noted(), &lost)
         };
         let items: Vec<Item> = back.iter().map(item).collect();
         if items.is_empty() {

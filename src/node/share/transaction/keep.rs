@@ -67,7 +67,7 @@ impl<F: Fs> Share<F> {
     }
 
     fn keep_step(&mut self, cx: &mut Context<F>, landing: &Landing, op: &Op) -> Result<Kept, FsError> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(root) = &self.root else { return Ok(Kept::Nothing) };
         let index = Some(&cx.store.share(name).index);
         let path = &op.step.path;
@@ -87,7 +87,7 @@ impl<F: Fs> Share<F> {
             let small = landing.ops.len() <= limits::UNDO_CREATED;
             if small && op.has_created(record.map(|record| &record.entry)) {
                 let nothing = Entry::tombstone(Version::UNVERSIONED, Stamp::default());
-                cx.history.note_created(item_of(cx.noted(cx.now), &lost(&nothing, Why::Created)));
+                cx.history.note_created(item_of(cx.noted(), &lost(&nothing, Why::Created)));
             }
             return Ok(Kept::Nothing);
         };
@@ -97,7 +97,7 @@ impl<F: Fs> Share<F> {
             _ => {
                 if let Some(record) = record.filter(|_| op.outcome == Outcome::Done) {
                     let lost = lost(&record.entry, op.step.why.unwrap_or(Why::Replaced));
-                    cx.history.adopt_object(item_of(cx.noted(cx.now), &lost))?;
+                    cx.history.adopt_object(item_of(cx.noted(), &lost))?;
                     return Ok(Kept::Moved);
                 }
                 return Ok(Kept::Nothing);
@@ -113,7 +113,7 @@ impl<F: Fs> Share<F> {
                     let entry = found(&stat, written);
                     let (by, run, after) = (landing.from, landing.run, Some(op.step.entry.digest));
                     let of_late = Lost { share: name, path, entry: &entry, why: Why::Conflict, by, run, after, seq: 0 };
-                    let item = item_of(cx.noted(cx.now), &of_late);
+                    let item = item_of(cx.noted(), &of_late);
                     late = cx.history.keep(root, aside, item).is_ok();
                 }
                 root.rename(&copy, aside, Rename::Replace)?;
@@ -133,7 +133,7 @@ impl<F: Fs> Share<F> {
             root.remove(aside)?;
             return Ok(Kept::Dropped(stat.size));
         }
-        match cx.history.keep(root, aside, item_of(cx.noted(cx.now), &lost(&entry, why))) {
+        match cx.history.keep(root, aside, item_of(cx.noted(), &lost(&entry, why))) {
             // As where there is no room to begin with: whoever replaced it had seen it.
             Err(error) if error.is_full() && !why.must_be_kept() => {
                 root.remove(aside)?;
@@ -150,7 +150,7 @@ impl<F: Fs> Share<F> {
     /// A transaction goes back: what history took of it already lies aside again, as far as that is possible. What is not
     /// is in place for good, with its former content in history.
     pub(crate) fn give_back(&mut self, cx: &mut Context<F>, landing: &Landing) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(root) = self.root.as_ref() else { return };
         for op in landing.ops.iter().filter(|op| op.outcome == Outcome::Done) {
             let (Some(aside), Some(old), Some(seen)) = (&op.step.staged, op.step.old, op.seen) else { continue };
@@ -176,7 +176,7 @@ impl<F: Fs> Share<F> {
     /// Keeps one staged content in history; whether it is there for good.
     pub(crate) fn keep(&mut self, cx: &mut Context<F>, staged: &RelPath, lost: &Lost<'_>) -> bool {
         let Some(root) = &self.root else { return false };
-        let item = item_of(cx.noted(cx.now), lost);
+        let item = item_of(cx.noted(), lost);
         let kept = cx.history.keep(root, staged, item).and_then(|_| cx.history.commit());
         if let Err(error) = &kept {
             cx.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));

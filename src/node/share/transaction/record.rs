@@ -308,7 +308,7 @@ impl<F: Fs> Share<F> {
     }
 
     fn report_applied(&mut self, cx: &mut Context<F>, from: Option<NodeId>, cause: Cause, landed: &[RelPath]) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let peer = from.map(|node| cx.node_label(node));
         let changes = if landed.len() == 1 { "1 change".to_string() } else { format!("{} changes", landed.len()) };
         let what = match (cause, &peer) {
@@ -387,7 +387,7 @@ impl<F: Fs> Share<F> {
 
     /// Other peers' offers of what has just landed are known by now.
     fn drop_known_offers(&mut self, cx: &mut Context<F>, landed: &[RelPath]) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let index = &cx.store.share(name).index;
         let mut paid = Vec::new();
         for (id, batch) in self.inbox.batches.iter_mut() {

@@ -72,7 +72,7 @@ impl<F: Fs> Share<F> {
 
     /// The disk refused the end of a transaction: it is tried again, less and less often, and status says why.
     pub(crate) fn retry_end(&mut self, cx: &mut Context<F>, mut landing: Landing, why: &str) {
-        let name = &self.name.clone();
+        let name = &self.name;
         if landing.trouble.as_deref() != Some(why) {
             cx.log(Level::Error, format!("share {name}: {why}; the share waits, and owsync retries automatically"));
         }
@@ -96,7 +96,7 @@ impl<F: Fs> Share<F> {
 
     /// Keeps what could not be put back. It can be tried again: what is kept no longer lies aside.
     fn keep_strays(&mut self, cx: &mut Context<F>, landing: &Landing) -> Result<(), FsError> {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(root) = self.root.as_ref() else { return Ok(()) };
         let mut kept = Vec::new();
         for op in &landing.ops {
@@ -118,7 +118,7 @@ impl<F: Fs> Share<F> {
                 after: None,
                 seq: 0,
             };
-            cx.history.keep(root, staged, item_of(cx.noted(cx.now), &lost))?;
+            cx.history.keep(root, staged, item_of(cx.noted(), &lost))?;
             kept.push(op.step.path.clone());
         }
         if kept.is_empty() {

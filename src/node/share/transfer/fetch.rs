@@ -81,7 +81,7 @@ impl<F: Fs> Share<F> {
     }
 
     fn send_request(&mut self, peers: &mut Peers<F>, link_id: LinkId, pieces: Vec<Piece>) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(link) = peers.links.get_mut(&link_id) else { return };
         let mut pieces = pieces.into_iter().peekable();
         while pieces.peek().is_some() {
@@ -192,7 +192,7 @@ impl<F: Fs> Share<F> {
         path: &RelPath,
         pieces: &mut Vec<Piece>,
     ) -> bool {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(link) = peers.links.get_mut(&link_id) else { return false };
         let Some(pending) = self.inbox.batches.get_mut(&batch_id).and_then(|batch| batch.offers.get_mut(path)) else {
             return true;
@@ -324,7 +324,7 @@ impl<F: Fs> Share<F> {
     }
 
     pub(crate) fn void_decision(&mut self, cx: &mut Context<F>, batch_id: u64, path: &RelPath) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(batch) = self.inbox.batches.get_mut(&batch_id) else { return };
         let node = batch.from.node;
         let Some(pending) = batch.offers.remove(path) else { return };

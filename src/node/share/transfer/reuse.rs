@@ -41,7 +41,7 @@ impl<R: Root> Copying<R> {
 impl<F: Fs> Share<F> {
     /// Looks for what a batch wants on this machine, once.
     pub(crate) fn seek_locally(&mut self, cx: &mut Context<F>, batch_id: u64) {
-        let name = &self.name.clone();
+        let name = &self.name;
         let Some(batch) = self.inbox.batches.get_mut(&batch_id).filter(|batch| !batch.sought) else { return };
         batch.sought = true;
         let index = &cx.store.share(name).index;
