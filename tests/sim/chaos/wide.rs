@@ -402,7 +402,9 @@ impl Story {
             self.announce(id, &at);
             self.open.insert(id, (file, at, boot));
         } else {
-            // Its name is another file's by now, so nobody counts on what is written here.
+            // Its name is another file's by now, so nobody counts on what is written here. Where the file was renamed or is
+            // hidden by a mount, the program destroys what it held; what owsync set aside is owsync's to keep.
+            self.excused.extend(file.named_content("/share"));
             file.save(&content);
             self.say(id, &format!("writes to what was {at}"));
         }

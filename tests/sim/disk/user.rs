@@ -1,7 +1,7 @@
 //! A disk as its users see it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use owsync::fs::{Attributes, Found};
 use owsync::model::{RelPath, WallTime};
@@ -19,6 +19,28 @@ impl Writer {
     pub fn is_at(&self, user: &User, path: &RelPath) -> bool {
         let s = self.disk.0.borrow();
         s.walk(user.ino(&s), path) == Ok(self.ino)
+    }
+
+    /// What the file holds, if it has a name in a root other than one that owsync stages it under: also where something
+    /// hides it, a mount or another directory in the root's place.
+    #[allow(dead_code)]
+    pub fn named_content(&self, root: &str) -> Option<Vec<u8>> {
+        let s = self.disk.0.borrow();
+        let root = Path::new(root);
+        let mut todo: Vec<Ino> = [s.roots.get(root), s.hidden.get(root)].into_iter().flatten().map(|at| at.0).collect();
+        let mut is_named = false;
+        while let Some(dir) = todo.pop() {
+            let names = s.names.get(&dir).into_iter().flatten();
+            for (_, child) in names.filter(|(name, _)| !name.starts_with(b".owsync-")) {
+                is_named |= *child == self.ino;
+                todo.push(*child);
+                todo.extend(s.mounts.get(child).and_then(|(.., below)| *below));
+            }
+        }
+        match &s.inodes.get(&self.ino)?.body {
+            Body::File(bytes) if is_named => Some(bytes.clone()),
+            _ => None,
+        }
     }
 
     /// It saves in place, as it always does.
