@@ -78,8 +78,11 @@ impl<F: Fs> Node<F> {
         }
         self.note_scans(None);
         let folded = if self.cx.store.has_unfolded() { self.cx.store.fold() } else { Ok(()) };
-        if let Err(error) = folded.and_then(|()| self.cx.history.commit()) {
-            self.cx.log(Level::Error, format!("the database could not be written at shutdown: {error}"));
+        // The history is a file of its own, perhaps on another filesystem: it is written although the database cannot be.
+        for (what, written) in [("database", folded), ("history", self.cx.history.commit())] {
+            if let Err(error) = written {
+                self.cx.log(Level::Error, format!("the {what} could not be written at shutdown: {error}"));
+            }
         }
     }
 }
