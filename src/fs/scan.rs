@@ -8,11 +8,12 @@
 mod finding;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use crate::fs::form::{self, Content};
 use crate::fs::{Found, FsError, Root};
 use crate::model::settings::Symlinks;
-use crate::model::{Digest, Hasher, Index, Kind, Map, Now, Reason, Record, RelPath, Set, Sleep, WallTime, limits};
+use crate::model::{Hasher, Index, Kind, Map, Now, Reason, Record, RelPath, Set, Sleep, WallTime, limits};
 
 use crate::uci::{PackageName, SectionCounter};
 
@@ -34,6 +35,8 @@ pub struct Scan<R: Root> {
     /// Directories that were checked without what is below them.
     shallow: Set<RelPath>,
     outcome: Scanned,
+    /// Bytes of packages in `outcome`.
+    kept: usize,
     buffer: Vec<u8>,
 }
 
@@ -48,6 +51,8 @@ struct Hashing<R: Root> {
     hasher: Hasher,
     /// Of a UCI package.
     sections: Option<SectionCounter>,
+    /// The bytes of a UCI package so far, while it is small enough to be kept in memory.
+    package: Option<Vec<u8>>,
 }
 
 /// The rest of a step's allowance, in bytes; every checked name costs something.
@@ -80,6 +85,7 @@ impl<R: Root> Scan<R> {
             blocked: Vec::new(),
             shallow: Set::new(),
             outcome: Scanned::default(),
+            kept: 0,
             buffer: Vec::new(),
         }
     }
@@ -270,14 +276,16 @@ impl<R: Root> Scan<R> {
             None => {}
         }
         if stat.kind == Kind::Dir {
-            self.outcome.found.insert(path, Finding { stat, digest: Digest::NONE, young: false, sections: 0 });
+            self.outcome.found.insert(path, Finding::dir(stat));
             return;
         }
         match Content::open(root, &path, stat.kind) {
             Ok(content) => {
                 let package = rules.packages && stat.kind == Kind::File && PackageName::at(&path).is_some();
                 let sections = package.then(SectionCounter::default);
-                self.hashing = Some(Hashing { path, content, hasher: Hasher::new(), sections });
+                let fits = stat.size <= limits::PACKAGE_KEPT as u64 && self.kept < limits::PACKAGES_KEPT;
+                let package = (package && fits).then(Vec::new);
+                self.hashing = Some(Hashing { path, content, hasher: Hasher::new(), sections, package });
             }
             Err(error) => self.could_not_read(index, path, &error),
         }
@@ -294,6 +302,9 @@ impl<R: Root> Scan<R> {
                     hashing.hasher.update(&self.buffer[..count]);
                     if let Some(counter) = &mut hashing.sections {
                         counter.feed(&self.buffer[..count]);
+                    }
+                    if let Some(bytes) = &mut hashing.package {
+                        bytes.extend_from_slice(&self.buffer[..count]);
                     }
                     allowance.spend(count);
                     // A short read is the end, or the file shrinks.
@@ -313,7 +324,9 @@ impl<R: Root> Scan<R> {
                 let young = is_young(&stat, now.wall);
                 let sections = hashing.sections.map_or(0, |counter| counter.count());
                 let digest = hashing.hasher.finish();
-                self.outcome.found.insert(hashing.path, Finding { stat, digest, young, sections });
+                let package: Option<Rc<[u8]>> = hashing.package.map(Into::into);
+                self.kept += package.as_ref().map_or(0, |bytes| bytes.len());
+                self.outcome.found.insert(hashing.path, Finding { stat, digest, young, sections, package });
             }
             Ok(_) => self.outcome.restless.push(hashing.path),
             Err(error) => self.could_not_read(index, hashing.path, &error),

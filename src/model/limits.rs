@@ -222,6 +222,10 @@ pub const BROKEN_OPEN: usize = 16;
 pub const BROKEN_PATHS: usize = 4096;
 /// Bytes of a UCI package that is parsed before it is applied; the largest that OpenWrt ships has 20 KiB.
 pub const PACKAGE_MAX: usize = 1 << 20;
+/// Bytes of a UCI package whose current content is kept in memory, so that a local edit can be undone and merged.
+pub const PACKAGE_KEPT: usize = 64 * 1024;
+/// Bytes of all these packages together.
+pub const PACKAGES_KEPT: usize = 512 * 1024;
 /// Bytes of a check's output that are kept as the reason of a refusal: what a peer shows of a reason.
 pub const REFUSAL_TEXT: usize = 300;
 /// Longest time within which an applied change must be confirmed: until then no other change is applied.

@@ -335,6 +335,7 @@ impl<F: Fs> Node<F> {
         for name in over {
             let Some(mut share) = self.shares.remove(&name) else { continue };
             share.drop_partial(Monotonic::NEVER);
+            self.cx.packages.forget_share(&name);
             let again = enabled(&self.cx.settings.shares).find(|settings| settings.name == name).cloned();
             let begun = self.cx.store.state().shares.get(&name).is_some_and(|state| state.landing.is_some());
             if let Some(root) = share.root.as_ref().filter(|_| !begun) {

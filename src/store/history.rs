@@ -188,6 +188,32 @@ impl<R: Root> History<R> {
         Ok((self.list(item), digest))
     }
 
+    /// Takes in a content from memory. It counts once [`History::commit`] has flushed it. Returns the number of the version.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn keep_bytes(&mut self, bytes: &[u8], item: Item) -> Result<u64, FsError> {
+        self.make_dirs()?;
+        self.write_in(bytes, item).inspect_err(|error| self.made &= !error.is_missing())
+    }
+
+    fn write_in(&mut self, bytes: &[u8], item: Item) -> Result<u64, FsError> {
+        let listed = self.items.values().any(|known| known.digest == item.digest);
+        if !listed || !self.is_intact(item.digest)? {
+            let beside = self.file("objects/incoming")?;
+            self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
+            let object = self.object(item.digest)?;
+            let write = || -> Result<(), FsError> {
+                let file = self.root.create(&beside)?;
+                self.root.write(&file, 0, bytes)?;
+                self.root.rename(&beside, &object, Rename::Replace)
+            };
+            write().inspect_err(|_| drop(self.root.remove(&beside)))?;
+            self.fresh.push(object);
+        }
+        Ok(self.list(item))
+    }
+
     /// Whether a content is here, byte for byte.
     ///
     /// # Errors

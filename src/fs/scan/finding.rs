@@ -1,5 +1,7 @@
 //! Rules and results of a scan.
 
+use std::rc::Rc;
+
 use crate::model::settings::Symlinks;
 use crate::model::{Digest, DiskStat, Map, Reason, RelPath, Set, Sleep, WallTime, limits};
 use crate::reconcile::filter::Filter;
@@ -30,6 +32,15 @@ pub struct Finding {
     pub young: bool,
     /// Sections of a UCI package; 0 for everything else.
     pub sections: u32,
+    /// The content of a UCI package of at most [`limits::PACKAGE_KEPT`] bytes.
+    pub package: Option<Rc<[u8]>>,
+}
+
+impl Finding {
+    /// A directory.
+    pub fn dir(stat: DiskStat) -> Finding {
+        Finding { stat, digest: Digest::NONE, young: false, sections: 0, package: None }
+    }
 }
 
 /// The result of a finished scan. Paths that are as recorded do not appear.

@@ -6,6 +6,7 @@
 pub(crate) mod clock;
 pub(crate) mod log;
 pub(crate) mod notices;
+pub(crate) mod packages;
 
 use std::collections::VecDeque;
 
@@ -29,6 +30,8 @@ pub(crate) struct Context<F: Fs> {
     pub settings: Settings,
     pub store: Store<F::Root>,
     pub history: History<F::Root>,
+    /// The current content of UCI packages.
+    pub packages: packages::Packages,
     pub identity: Identity,
     pub rng: Rng,
     /// The clock as far as it can be believed.
@@ -77,6 +80,7 @@ impl<F: Fs> Context<F> {
             settings: parts.settings,
             store: parts.store,
             history: parts.history,
+            packages: packages::Packages::default(),
             identity: parts.identity,
             rng: parts.rng,
             clock: clock::Clock::new(now),

@@ -4,10 +4,10 @@ use crate::fs::Fs;
 use crate::fs::local::Scratch;
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Hold;
-use crate::model::settings::{HistoryBounds, ShareSettings};
+use crate::model::settings::{HistoryBounds, Reload, ShareSettings};
 use crate::model::{
     Digest, Direction, Entry, Kind, Monotonic, Now, Reason, Record, RelPath, Rng, Settings, ShareName, Sleep, Stamp,
-    StateId, Version, WallTime,
+    StateId, Version, WallTime, limits,
 };
 use crate::node::context::Context;
 use crate::node::peers::Peers;
@@ -17,7 +17,7 @@ use crate::node::{Identity, Parts};
 use crate::proto::session::Mode;
 use crate::reconcile::FirstContact;
 use crate::store::history::History;
-use crate::store::state::Change;
+use crate::store::state::{Change, Why};
 use crate::store::{Place, Store};
 
 struct Bench {
@@ -192,4 +192,86 @@ fn what_the_filter_leaves_out_is_no_offer() {
     let judged = bench.share.judge(&bench.cx, &p("hosts"), &offer(5, 1), CONTACT, Some(&admission(Direction::Both)));
 
     assert!(matches!(judged, Judgement::LeftOut));
+}
+
+/// A share of UCI packages with one of them, `dhcp`, and a look at what its history has.
+fn packages(name: &str) -> Bench {
+    let mut bench = Bench::new(name, |settings| settings.reload = Some(Reload::Uci));
+    bench.scratch.dir("share");
+    bench.scratch.write("share/dhcp", "config host\n");
+    bench.run(1);
+    bench
+}
+
+impl Bench {
+    /// Writes a file, and lets the share notice it.
+    fn edit(&mut self, path: &str, content: &str) {
+        self.scratch.write(&format!("share/{path}"), content);
+        self.look();
+    }
+
+    fn look(&mut self) {
+        self.share.detect.hints.add_all(self.cx.now.mono);
+        self.run(10);
+    }
+
+    /// What history has, oldest first: path, why, and digest.
+    fn kept(&self) -> Vec<(String, Why, Digest)> {
+        self.cx.history.items().map(|item| (item.path.to_text(), item.why, item.digest)).collect()
+    }
+}
+
+#[test]
+fn a_local_edit_of_a_package_keeps_what_was_there_with_its_version() {
+    let mut bench = packages("edited");
+    let before = bench.record("dhcp").unwrap().clone();
+
+    bench.edit("dhcp", "config host\n\toption name 'nas'\n");
+
+    assert_eq!(bench.kept(), [("dhcp".into(), Why::Edited, Digest::of(b"config host\n"))]);
+    let item = bench.cx.history.items().next().unwrap();
+    assert_eq!((&item.version, &item.content, item.seq), (&before.entry.version, before.entry.content(), before.seq));
+    assert_eq!(item.after, Some(bench.record("dhcp").unwrap().entry.digest));
+    assert!(bench.cx.history.is_intact(item.digest).unwrap());
+}
+
+#[test]
+fn the_edits_of_one_scan_are_one_run_and_a_new_package_can_be_undone() {
+    let mut bench = packages("run");
+
+    bench.scratch.write("share/network", "config interface 'lan'\n");
+    bench.edit("dhcp", "config host 'nas'\n");
+    std::fs::remove_file(bench.share.settings.dir.join("dhcp")).unwrap();
+    bench.look();
+
+    let runs: Vec<(u64, Why)> = bench.cx.history.items().map(|item| (item.run, item.why)).collect();
+    let first = runs[0].0;
+    assert_eq!(runs, [(first, Why::Edited), (first, Why::Created), (first + 1, Why::Edited)]);
+}
+
+#[test]
+fn what_no_package_is_and_what_is_too_large_leaves_no_version() {
+    let mut bench = packages("large");
+    let large = format!("config x\n\toption y '{}'\n", "z".repeat(limits::PACKAGE_KEPT));
+    bench.scratch.dir("share/dir");
+    bench.scratch.write("share/dir/dhcp", "one");
+    bench.edit("large", &large);
+    bench.cx.history.forget(&bench.share.name, &p("large")).unwrap();
+
+    bench.scratch.write("share/dir/dhcp", "two");
+    bench.edit("large", &format!("{large}\n"));
+
+    assert_eq!(bench.kept(), []);
+}
+
+#[test]
+fn an_edit_before_a_restart_leaves_no_version_and_the_next_one_does() {
+    let mut bench = packages("restart");
+    bench.cx.packages = Default::default();
+
+    bench.edit("dhcp", "config host 'one'\n");
+    assert_eq!(bench.kept(), []);
+    bench.edit("dhcp", "config host 'two'\n");
+
+    assert_eq!(bench.kept(), [("dhcp".into(), Why::Edited, Digest::of(b"config host 'one'\n"))]);
 }

@@ -5,6 +5,8 @@
 pub enum Why {
     /// The author of its successor had seen it.
     Replaced,
+    /// Somebody edited or deleted it on this node.
+    Edited,
     /// A peer deleted it.
     Deleted,
     /// It lost a conflict.
@@ -13,7 +15,7 @@ pub enum Why {
     FirstContact,
     /// The user gave it up: a reject, a restore.
     Given,
-    /// The path did not exist: the file that a peer created can be removed again.
+    /// The path did not exist: the file that was created can be removed again.
     Created,
     /// Its successor must be confirmed first.
     OnTrial,
@@ -25,8 +27,9 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 9] = [
+    pub const ALL: [Why; 10] = [
         Why::Replaced,
+        Why::Edited,
         Why::Deleted,
         Why::Conflict,
         Why::FirstContact,
@@ -41,6 +44,7 @@ impl Why {
     pub fn word(self) -> &'static str {
         match self {
             Why::Replaced => "replaced",
+            Why::Edited => "edited",
             Why::Deleted => "deleted",
             Why::Conflict => "conflict",
             Why::FirstContact => "first contact",
@@ -61,7 +65,7 @@ impl Why {
     /// Whether it was not replaced knowingly, so that it must be kept for a day at least.
     pub fn must_be_kept(self) -> bool {
         match self {
-            Why::Replaced | Why::Created => false,
+            Why::Replaced | Why::Edited | Why::Created => false,
             Why::Deleted
             | Why::Conflict
             | Why::FirstContact

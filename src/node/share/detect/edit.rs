@@ -1,5 +1,7 @@
 //! Makes entries of what a scan found: the only place where edits of this node begin.
 
+use std::rc::Rc;
+
 use crate::fs::scan::Finding;
 use crate::fs::{Fs, Root};
 use crate::model::{
@@ -8,6 +10,7 @@ use crate::model::{
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
+use crate::node::share::detect::packages::Former;
 use crate::node::share::detect::sections::Passage;
 use crate::proto::message::offer_size;
 use crate::store::state::Change;
@@ -23,6 +26,7 @@ struct Noticed {
     young: bool,
     /// Of a UCI package.
     sections: u32,
+    package: Option<Rc<[u8]>>,
     /// The user approved it.
     approved: bool,
 }
@@ -42,6 +46,8 @@ pub(crate) struct Edit {
     pub giving_up: bool,
     /// A guard held what went, and the user approved it.
     pub approved: bool,
+    /// What its edits of UCI packages replaced.
+    pub former: Vec<Former>,
 }
 
 impl Edit {
@@ -56,6 +62,7 @@ impl Edit {
             to_send: (Vec::new(), 0),
             giving_up: false,
             approved: false,
+            former: Vec::new(),
         }
     }
 }
@@ -79,7 +86,15 @@ impl<F: Fs> Share<F> {
         self.record_edit(
             cx,
             path,
-            Noticed { old: Some(old), entry, disk: None, young: false, sections: 0, approved: edit.approved },
+            Noticed {
+                old: Some(old),
+                entry,
+                disk: None,
+                young: false,
+                sections: 0,
+                package: None,
+                approved: edit.approved,
+            },
             edit,
         );
     }
@@ -110,7 +125,7 @@ impl<F: Fs> Share<F> {
         }
         let mut edit = Edit::new(past);
         for (path, stat) in alive.into_iter().filter(|(_, stat)| stat.kind == Kind::Dir) {
-            self.record_found(cx, path, Finding { stat, digest: Digest::NONE, young: false, sections: 0 }, &mut edit);
+            self.record_found(cx, path, Finding::dir(stat), &mut edit);
             cx.stirred = true;
         }
     }
@@ -129,9 +144,9 @@ impl<F: Fs> Share<F> {
     /// Something on disk is new, or not as recorded.
     pub(crate) fn record_found(&mut self, cx: &mut Context<F>, path: RelPath, finding: Finding, edit: &mut Edit) {
         let name = &self.name.clone();
-        let Finding { stat, young, sections, .. } = finding;
         let old = cx.record_of(name, &path);
         let (entry, same) = cx.entry_of(old.as_ref(), &finding);
+        let Finding { stat, young, sections, .. } = finding;
         if let Some(record) = old.as_ref().filter(|_| same) {
             let awake = record.sleep.is_some();
             if !awake && record.disk == Some(stat) {
@@ -159,16 +174,21 @@ impl<F: Fs> Share<F> {
             return;
         }
         let approved = passage == Passage::Approved;
-        self.record_edit(cx, path, Noticed { old, entry, disk: Some(stat), young, sections, approved }, edit);
+        let package = finding.package;
+        self.record_edit(cx, path, Noticed { old, entry, disk: Some(stat), young, sections, package, approved }, edit);
     }
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.
     fn record_edit(&mut self, cx: &mut Context<F>, path: RelPath, noticed: Noticed, edit: &mut Edit) {
         let name = &self.name.clone();
-        let Noticed { old, mut entry, disk, young, sections, approved } = noticed;
+        let Noticed { old, mut entry, disk, young, sections, package, approved } = noticed;
         let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
         let flapping = content && self.detect.guards.flaps.note(cx.now.mono, &path, true);
         let receives = self.settings.direction == Direction::Receive;
+        if !edit.giving_up && !flapping {
+            self.put_aside(cx, &path, old.as_ref(), &entry, edit);
+        }
+        self.remember_package(cx, &path, entry.digest, package);
         let me = cx.store.state().me.clone();
         let replaced = old.as_ref().map(|old| &old.entry);
         let written = WallTime(entry.stamp.ms);

@@ -401,6 +401,7 @@ impl<F: Fs> Share<F> {
             changed.extend(told.filter(|_| edit.count > before));
         }
         edit.giving_up = all || !given_up.is_empty();
+        self.keep_former(cx, std::mem::take(&mut edit.former));
         self.tell_before_send(cx, changed);
         if full {
             // Only now: what is gone went since the scan before this one.
@@ -461,6 +462,7 @@ impl<F: Fs> Share<F> {
         if before == Lifecycle::Ready {
             return;
         }
+        self.load_packages(cx, None);
         cx.stirred = true;
         // What checks here may be another program than before, or find other things in place.
         self.check_again(cx);

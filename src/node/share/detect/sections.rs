@@ -36,7 +36,7 @@ pub(crate) enum Passage {
 
 impl<F: Fs> Share<F> {
     /// Whether a path of a share is a UCI package.
-    fn is_package(&self, path: &RelPath) -> bool {
+    pub(crate) fn is_package(&self, path: &RelPath) -> bool {
         self.settings.reload() == Reload::Uci && PackageName::at(path).is_some()
     }
 

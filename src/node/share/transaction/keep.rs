@@ -50,18 +50,7 @@ impl<F: Fs> Share<F> {
             cx.log(Level::Warning, line);
         }
         for (path, size) in dropped {
-            cx.log(
-                Level::Warning,
-                format!(
-                    "share {name}: the previous version of {path} ({size} bytes) was not kept: the history has no room for it \
-                     (history_size, and min_free of its disk)"
-                ),
-            );
-            cx.not_kept_count += 1;
-            if cx.not_kept.len() >= limits::NOT_KEPT_TOLD {
-                cx.not_kept.pop_front();
-            }
-            cx.not_kept.push_back(NotKept { share: name.clone(), path, size, at: cx.now.wall });
+            cx.note_not_kept(name, path, size);
         }
         Ok(())
     }
@@ -182,6 +171,22 @@ impl<F: Fs> Share<F> {
             cx.log(Level::Error, format!("share {}: {} cannot be kept in history: {error}", lost.share, lost.path));
         }
         kept.is_ok()
+    }
+}
+
+impl<F: Fs> Context<F> {
+    /// Reports a previous version that the history has no room for.
+    pub(crate) fn note_not_kept(&mut self, name: &ShareName, path: RelPath, size: u64) {
+        let text = format!(
+            "share {name}: the previous version of {path} ({size} bytes) was not kept: the history has no room for it \
+             (history_size, and min_free of its disk)"
+        );
+        self.log(Level::Warning, text);
+        self.not_kept_count += 1;
+        if self.not_kept.len() >= limits::NOT_KEPT_TOLD {
+            self.not_kept.pop_front();
+        }
+        self.not_kept.push_back(NotKept { share: name.clone(), path, size, at: self.now.wall });
     }
 }
 

@@ -295,6 +295,7 @@ impl<F: Fs> Share<F> {
         }
         self.drop_known_offers(cx, &landed);
         if !landed.is_empty() {
+            self.load_packages(cx, Some(&landed));
             self.settle_kept_dirs(cx);
         }
         cx.counters.landed += landed.len() as u64;

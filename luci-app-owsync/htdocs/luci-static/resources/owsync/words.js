@@ -267,6 +267,7 @@ const WHY = {
 	'given up': _('given up'),
 	'rejected': _('rejected'),
 	'replaced': _('replaced'),
+	'edited': _('edited'),
 	'rolled back': _('rolled back'),
 	'unconfirmed': _('replaced, not confirmed yet')
 };
