@@ -272,6 +272,7 @@ mod tests {
             ("diff dhcp 5AC1F00D", "diff", json!({"path": "dhcp", "peer": "5AC1F00D"})),
             ("diff r2", "diff", json!({"peer": "r2"})),
             ("diff 10.0.0.9:4321 --share vpn", "diff", json!({"peer": "10.0.0.9:4321", "share": "vpn"})),
+            ("diff dhcp@4 --options", "diff", json!({"path": "dhcp@4", "options": true})),
             ("diff r2 dhcp@3", "diff", json!({"path": "r2", "with": "dhcp@3"})),
             ("restore main:dhcp@4", "restore", json!({"path": "main:dhcp@4"})),
             ("forget dhcp", "forget", json!({"path": "dhcp"})),

@@ -267,6 +267,14 @@ pub const DESCRIPTORS: u64 = 4096;
 pub const SYNC_TIME: Duration = Duration::from_secs(30);
 /// Previews that are computed at a time: each reads the files of its shares.
 pub const PREVIEWS_MAX: usize = 16;
+/// Bytes of UCI packages, together, that a preview reads here and asks peers for, to compare them by option.
+pub const PREVIEW_CONTENT: u64 = 512 * 1024;
+/// Time in which peers supply that content: with [`PREVIEW_TIME`] and [`ASK_TIME`] below the 20 s of callers over ubus.
+pub const PREVIEW_CONTENT_TIME: Duration = Duration::from_secs(2);
+/// Changed options that a preview lists for one path; more are counted.
+pub const PREVIEW_OPTIONS: usize = 20;
+/// Bytes of one such line.
+pub const PREVIEW_OPTION: usize = 200;
 /// Time in which a preview must be complete: callers over ubus wait for 20 s at least.
 pub const PREVIEW_TIME: Duration = Duration::from_secs(12);
 /// Part of that time in which peers report their entries, and supply content to compare.
@@ -362,6 +370,9 @@ pub const MERGE_SECTIONS: usize = 4096;
 /// Unnamed sections of a type, not recognised otherwise, above which a merge does not search for similar ones: each is
 /// compared with each.
 pub const MERGE_CANDIDATES: usize = 64;
+/// Largest UCI package that is compared by option, in bytes: the same bound as for merging, because the work can grow with
+/// the square of the size.
+pub const OPTIONS_FILE: u64 = 64 * 1024;
 /// Largest file that `merge-file` reads, in bytes.
 pub const MERGE_FILE_MAX: u64 = 1024 * 1024;
 /// Longest pattern of a local option, in bytes.

@@ -98,6 +98,8 @@ pub enum Command {
         version: Former,
         /// Compared with what; `None`: with what lies at its path now.
         with: Option<DiffWith>,
+        /// As UCI packages, option by option.
+        options: bool,
     },
     /// What changed from what a peer has to what is here.
     DiffPeer {
@@ -109,6 +111,8 @@ pub enum Command {
         path: RelPath,
         /// A former version of it; `None`: what lies there now.
         number: Option<u64>,
+        /// As UCI packages, option by option.
+        options: bool,
     },
     /// Bring a former version back.
     Restore {

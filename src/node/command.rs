@@ -32,8 +32,8 @@ impl<F: Fs> Node<F> {
             Command::Sync { peer, share, dry_run, wait } => {
                 Command::Sync { peer: self.peer_meant(peer)?, share, dry_run, wait }
             }
-            Command::DiffPeer { peer, share, path, number } => {
-                Command::DiffPeer { peer: PeerName(self.who(&peer.0)?.label.into()), share, path, number }
+            Command::DiffPeer { peer, share, path, number, options } => {
+                Command::DiffPeer { peer: PeerName(self.who(&peer.0)?.label.into()), share, path, number, options }
             }
             other => other,
         })
@@ -63,12 +63,12 @@ impl<F: Fs> Node<F> {
                 self.log_tree(&wanted, limit)
             }
             Command::Show { version } => self.with_former(&version, |node, item| node.show(&item)),
-            Command::Diff { version, with } => {
-                self.with_former(&version, |node, item| node.compare(&item, with.as_ref()))
+            Command::Diff { version, with, options } => {
+                self.with_former(&version, |node, item| node.compare(&item, with.as_ref(), options))
             }
-            Command::DiffPeer { peer, share, path, number } => {
+            Command::DiffPeer { peer, share, path, number, options } => {
                 let begun = match self.named_or_only(share.as_ref()) {
-                    Ok(share) => self.compare_with_peer(now, id, Ours { share, path, number }, &peer),
+                    Ok(share) => self.compare_with_peer(now, id, Ours { share, path, number, options }, &peer),
                     Err(reply) => Some(reply),
                 };
                 begun?

@@ -125,7 +125,8 @@ impl<'a> Arguments<'a> {
         match self.resolve(self.share()?.as_ref(), path)? {
             (share, Some(path)) => {
                 let number = number.or(self.number("number")?);
-                Ok(Command::DiffPeer { peer, share: Some(share), path, number })
+                let options = self.flag("options")?;
+                Ok(Command::DiffPeer { peer, share: Some(share), path, number, options })
             }
             (_, None) => Err(missing()),
         }

@@ -346,7 +346,7 @@ unconfirmed, rolled-back or rejected",
         command: Some("diff"),
         help: "compare a previous version with the file, with another version, or with a peer's file",
         detail: "Without @N and with a PEER, the file here is compared with the peer's. A PEER alone previews path by path what \
-differs and what would change, as `owsync sync PEER --dry-run` does. PEER is a name that `owsync peers` prints; for a file \
+differs and what would change, as `owsync sync PEER --dry-run` does, with the options of UCI packages. PEER is a name that `owsync peers` prints; for a file \
 of the same name write ./NAME or SHARE:NAME.",
         access: Access::User,
         arguments: &[
@@ -366,6 +366,13 @@ of the same name write ./NAME or SHARE:NAME.",
                 on_ubus: true,
             },
             plain("peer", Kind::Text, "the peer whose file to compare with"),
+            Argument {
+                name: "options",
+                kind: Kind::Flag,
+                form: Form::Option { short: None, long: "options", value: "", default: "compare lines" },
+                help: "compare UCI packages by option; comments, quotes and the order of options are no difference",
+                on_ubus: true,
+            },
             Argument { on_ubus: false, ..SHARE },
         ],
         takes: limits::SYNC_TIME,
@@ -375,7 +382,11 @@ of the same name write ./NAME or SHARE:NAME.",
                     Command::Sync { peer: Some(peer), share: given.share()?, dry_run: true, wait: false }
                 }
                 (Some(peer), _) => given.peer_comparison(peer)?,
-                (None, _) => Command::Diff { version: given.version()?, with: given.compared_with()? },
+                (None, _) => Command::Diff {
+                    version: given.version()?,
+                    with: given.compared_with()?,
+                    options: given.flag("options")?,
+                },
             }))
         },
     },

@@ -2,8 +2,9 @@
 //!
 //! [`parse`] reads a package as `uci` does in its strict mode: the whole file, or the first error with its place.
 //! [`write`](mod@write) gives the three forms there are: what `uci commit` leaves on disk, what `uci export` prints, what
-//! `uci show` prints. [`merge`](mod@merge) combines what two sides made of one package. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is the package between reading and writing: look
-//! up a section, change it, write it back.
+//! `uci show` prints. [`merge`](mod@merge) combines what two sides made of one package. [`changes`](mod@changes) lists what
+//! differs between two texts. [`delta`] reads the changes that `uci set` keeps until a commit. [`model`] is the package
+//! between reading and writing: look up a section, change it, write it back.
 //!
 //! What holds for every input: values are bytes, reading takes time in proportion to the text (times the logarithm of the
 //! number of names), and nothing panics. What was written reads as the model it was written from; comments do not survive,
@@ -16,6 +17,7 @@
 //! Facts about the format are from openwrt/uci: file.c (`parse_str`, `uci_parse_line`, `uci_export_package`), list.c
 //! (`uci_set`, `uci_add_list`, `uci_fixup_section`), util.c (`uci_validate_str`), delta.c; and from running `uci`.
 
+pub mod changes;
 pub mod delta;
 pub mod form;
 mod lexer;

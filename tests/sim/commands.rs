@@ -81,7 +81,7 @@ fn oldest(world: &mut World, id: usize, name: &str) -> Former {
 }
 
 fn diff(world: &mut World, version: Former, with: Option<DiffWith>) -> String {
-    match world.done(1, Command::Diff { version, with }).get("diff") {
+    match world.done(1, Command::Diff { version, with, options: false }).get("diff") {
         Some(Tree::Text(text)) => text.clone(),
         other => panic!("{other:?}"),
     }
@@ -125,7 +125,7 @@ fn what_is_not_synced_is_not_shown() {
     world.settle();
     assert!(world.user(1).write(&path("secret"), b"key"));
     let with = Some(DiffWith::Current { share: None, path: path("secret") });
-    let reply = world.command(1, Command::Diff { version: newest("dhcp"), with });
+    let reply = world.command(1, Command::Diff { version: newest("dhcp"), with, options: false });
     assert!(matches!(reply, Reply::Failed { fault: Fault::State, .. }), "{reply:?}");
     let reply = world.command(1, Command::Show { version: newest("never") });
     assert!(matches!(reply, Reply::Failed { fault: Fault::NotFound, .. }), "{reply:?}");

@@ -46,7 +46,8 @@ fn a_peer_that_dialled_in_has_a_name_and_namesakes_have_ids() {
     assert_eq!(shown, expected);
 
     let sync = Command::Sync { peer: Some(peer("OpenWrt")), share: None, dry_run: false, wait: false };
-    let diff = Command::DiffPeer { peer: peer("OpenWrt"), share: None, path: path("dhcp"), number: None };
+    let diff =
+        Command::DiffPeer { peer: peer("OpenWrt"), share: None, path: path("dhcp"), number: None, options: false };
     let log = Command::Log { share: None, path: None, why: None, node: Some("OpenWrt".into()), limit: 9 };
     let forget = Command::ForgetPeer { peer: "OpenWrt".into() };
     for command in [pause("OpenWrt"), sync, diff, log, forget] {
@@ -104,9 +105,9 @@ fn a_version_of_another_path_is_refused_by_every_command() {
     for command in [
         Command::Restore { version: at("passwd") },
         Command::Show { version: at("passwd") },
-        Command::Diff { version: at("passwd"), with: None },
-        Command::Diff { version: right, with: Some(DiffWith::Former(at("passwd"))) },
-        Command::DiffPeer { peer: peer("m0"), share: None, path: path("passwd"), number: Some(number) },
+        Command::Diff { version: at("passwd"), with: None, options: false },
+        Command::Diff { version: right, with: Some(DiffWith::Former(at("passwd"))), options: false },
+        Command::DiffPeer { peer: peer("m0"), share: None, path: path("passwd"), number: Some(number), options: false },
     ] {
         match world.command(1, command.clone()) {
             Reply::Failed { fault: Fault::Argument, message } => {

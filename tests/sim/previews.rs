@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use owsync::model::settings::Mode;
+use owsync::model::settings::{Mode, Reload};
 use owsync::model::{Direction, Entry, PeerName, RelPath, Sleep};
-use owsync::node::api::{Command, Fault, Pick, Reply, Tree};
+use owsync::node::api::{Command, Fault, Former, Pick, Reply, Tree};
 
 use super::world::{MachineId, World, main, path};
 
@@ -255,7 +255,7 @@ fn whoever_observes_is_told_what_differs_and_who_would_win() {
 /// What `diff PATH m1` says on the first machine.
 fn diff(world: &mut World, name: &str, number: Option<u64>) -> Reply {
     let peer = PeerName("m1".into());
-    world.command(0, Command::DiffPeer { peer, share: None, path: path(name), number })
+    world.command(0, Command::DiffPeer { peer, share: None, path: path(name), number, options: false })
 }
 
 fn hunk(reply: &Reply) -> String {
@@ -299,7 +299,8 @@ fn what_a_peer_has_is_asked_for_and_compared_with_what_lies_here() {
 fn what_cannot_be_compared_says_why() {
     let mut world = in_sync(108, &["dhcp"]);
     let unknown = PeerName("m7".into());
-    let reply = world.command(0, Command::DiffPeer { peer: unknown, share: None, path: path("dhcp"), number: None });
+    let reply = world
+        .command(0, Command::DiffPeer { peer: unknown, share: None, path: path("dhcp"), number: None, options: false });
     assert!(matches!(reply, Reply::Failed { fault: Fault::NotFound, .. }), "{reply:?}");
 
     // It was written there since it was last looked at.
@@ -349,4 +350,120 @@ fn a_manual_share_is_told_what_its_sync_lets_go_both_ways() {
     world.done(0, sync(false));
     world.settle();
     assert_eq!(world.assert_equal().len(), 1);
+}
+
+/// What a preview says of the options of a path, at this place.
+fn options(reply: &Tree, place: &str, name: &str) -> Option<Vec<String>> {
+    let row = list(reply, "preview").iter().find(|row| field(row, "where") == place && field(row, "path") == name)?;
+    assert_eq!(row.get("options_unknown"), None, "{row:?}");
+    let text = |one: &Tree| match one {
+        Tree::Text(text) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    row.get("options").map(|_| list(row, "options").iter().map(text).collect())
+}
+
+/// As [`in_sync`], in a share of UCI packages.
+fn packages(seed: u64) -> World {
+    let mut world = in_sync(seed, &[]);
+    for id in [0, 1] {
+        world.share_settings(id).reload = Some(Reload::Uci);
+        world.reload(id);
+    }
+    for (name, text) in [
+        ("dhcp", "config dnsmasq\n\toption domain 'lan'\n\tlist server '1.1.1.1'\n\nconfig host\n\toption name 'a'\n"),
+        ("network", "config interface 'lan'\n\toption mtu '1400'\n"),
+        ("system", "config system\n\toption hostname 'r1'\n"),
+    ] {
+        world.write(0, name, text);
+    }
+    world.run_ms(70_000);
+    world.settle();
+    world
+}
+
+#[test]
+fn the_options_that_would_change_are_named_wherever_their_contents_are() {
+    let mut world = packages(113);
+    // Neither node has the content of the other side: it is requested, and not kept.
+    world.write(
+        0,
+        "dhcp",
+        "config host\n\toption name 'a'\n\nconfig dnsmasq\n\toption domain 'home'\n\tlist server '1.1.1.1'\n\tlist server '9.9.9.9'\n",
+    );
+    world.write(0, "system", "# a comment\nconfig system\n\toption hostname r1\n");
+    world.share_settings(0).mode = Mode::Manual;
+    world.reload(0);
+    world.run_ms(2_000);
+    world.write(1, "network", "config interface 'lan'\n\toption mtu '1300'\n");
+    world.done(1, sync(false));
+    world.run_ms(70_000);
+
+    let told = asked(&mut world, 0, sync(true));
+    let dhcp = ["dhcp.@dnsmasq[0].domain: 'lan' -> 'home'", "dhcp.@dnsmasq[0].server: added item '9.9.9.9'"];
+    let moved = options(&told, "there", "dhcp").unwrap();
+    assert!(dhcp.iter().all(|line| moved.iter().any(|known| known == line)), "{moved:?}");
+    assert!(moved.len() == 3 && moved.iter().any(|line| line.ends_with(": moved")), "{moved:?}");
+    assert_eq!(options(&told, "here", "network").unwrap(), ["network.lan.mtu: '1400' -> '1300'"]);
+    assert_eq!(options(&told, "there", "system").unwrap(), [""; 0], "a comment and quotes are no difference");
+    assert!(world.is_swept(0));
+
+    world.done(0, sync(false));
+    world.settle();
+    world.assert_equal();
+}
+
+#[test]
+fn options_of_what_a_peer_does_not_send_are_not_guessed() {
+    let mut world = packages(114);
+    world.write(0, "dhcp", "config dnsmasq\n\toption domain 'home'\n");
+    // The peer's file is not what it said any more; being asked for it, the peer reads it again.
+    world.write(1, "dhcp", "config dnsmasq\n\toption domain 'other'\n");
+    let told = world.done(0, sync(true));
+    let row = list(&told, "preview").iter().find(|row| field(row, "path") == "dhcp").unwrap();
+    assert_eq!(row.get("options"), None);
+    assert!(field(row, "options_unknown").contains("not received"), "{row:?}");
+}
+
+/// What `diff` says of the options, each as a text.
+fn option_texts(reply: Reply) -> Vec<String> {
+    match reply {
+        Reply::Done(tree) => list(&tree, "options").iter().map(|one| field(one, "text")).collect(),
+        Reply::Failed { message, .. } => panic!("{message}"),
+    }
+}
+
+#[test]
+fn a_package_is_compared_by_option_with_a_peer_and_with_a_previous_version() {
+    let mut world = packages(115);
+    world.write(0, "network", "config interface 'lan'\n\toption mtu '1300'\n\toption proto 'static'\n");
+    let with_peer = |world: &mut World, name: &str| {
+        let peer = PeerName("m1".into());
+        world.command(0, Command::DiffPeer { peer, share: None, path: path(name), number: None, options: true })
+    };
+    let expected = ["network.lan.mtu: '1400' -> '1300'", "network.lan.proto: added 'static'"];
+    assert_eq!(option_texts(with_peer(&mut world, "network")), expected);
+    assert_eq!(option_texts(with_peer(&mut world, "system")), [""; 0]);
+
+    world.write(0, "system", "\nconfig system # other text\n\toption hostname r1\n");
+    match with_peer(&mut world, "system") {
+        Reply::Done(tree) => {
+            assert_eq!((list(&tree, "options").len(), tree.get("same_text")), (0, Some(&Tree::Bool(false))));
+        }
+        other => panic!("{other:?}"),
+    }
+    world.done(0, sync(false));
+    world.settle();
+    let newest = Former::Newest { share: None, path: path("network") };
+    let reply = world.command(1, Command::Diff { version: newest, with: None, options: true });
+    assert_eq!(option_texts(reply), expected);
+
+    world.write(0, "network", "config interface 'lan'\n\toption\n");
+    let reply = with_peer(&mut world, "network");
+    assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("no UCI package: ")), "{reply:?}");
+    world.share_settings(0).reload = Some(Reload::Nobody);
+    world.reload(0);
+    world.run_ms(10_000);
+    let reply = with_peer(&mut world, "system");
+    assert!(matches!(&reply, Reply::Failed { fault: Fault::Argument, .. }), "{reply:?}");
 }

@@ -62,8 +62,26 @@ fn name(version: &Tree) -> String {
     format!("{}:{}@{}", version.text("share"), version.text("path"), version.number("number").unwrap_or(0))
 }
 
+/// The options that differ, a line each.
+fn options(answer: &Tree) -> String {
+    let list = answer.list("options");
+    let mut text: String = list.iter().map(|one| format!("{}\n", one.text("text"))).collect();
+    if list.is_empty() && answer.flag("same_text") {
+        text.push_str("no difference\n");
+    } else if list.is_empty() {
+        text.push_str("no option differs: only comments, quotes or the order of options\n");
+    }
+    if answer.flag("truncated") {
+        text.push_str("and more, which the answer has no room for\n");
+    }
+    text
+}
+
 /// A diff; on a terminal in colours, and without anything that moves its cursor.
 pub fn diff(answer: &Tree, look: &Look) -> String {
+    if answer.get("options").is_some() {
+        return options(answer);
+    }
     let text = answer.text("diff");
     if text.is_empty() {
         return "no difference\n".into();
@@ -133,6 +151,21 @@ mod tests {
         let created = Tree::map().with("why", "created").with("kind", "deleted").with("mode", "0000");
         let text = log(&Tree::map().with("versions", vec![created]), &look);
         assert!(text.contains("created  -     -     "), "{text}");
+    }
+
+    #[test]
+    fn options_that_differ_are_lines_and_a_text_that_says_the_same_is_named() {
+        let one = |text: &str| Tree::map().with("section", "lan").with("text", text);
+        let answer = |list: Vec<Tree>| Tree::map().with("options", list);
+        let look = Look { colour: true, ..Look::default() };
+        let some = answer(vec![one("dhcp.lan.limit: '1' -> '2'"), one("dhcp.@host[name=a]: moved")]);
+        assert_eq!(diff(&some, &look), "dhcp.lan.limit: '1' -> '2'\ndhcp.@host[name=a]: moved\n");
+        assert!(diff(&some.with("truncated", true), &look).ends_with("\nand more, which the answer has no room for\n"));
+        assert_eq!(diff(&answer(Vec::new()).with("same_text", true), &look), "no difference\n");
+        assert_eq!(
+            diff(&answer(Vec::new()).with("same_text", false), &look),
+            "no option differs: only comments, quotes or the order of options\n"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Renders a preview: what would change, path by path.
 
-use crate::cli::render::{Fields, Row, size, table};
+use crate::cli::render::{Fields, Row, said, size, table};
 use crate::node::api::Tree;
 
 /// What would change, here and on peers; below it what is pending, and what is not known.
@@ -45,18 +45,38 @@ pub fn preview(answer: &Tree) -> String {
 fn rows(list: &[&Tree]) -> String {
     let rows: Vec<Row> = list
         .iter()
-        .map(|one| {
-            Row::Cells(vec![
+        .flat_map(|one| {
+            let cells = Row::Cells(vec![
                 one.text("where").into(),
                 one.text("what").into(),
                 size(one.number("size").unwrap_or(0).unsigned_abs()),
                 one.text("peer").into(),
                 format!("{}:{}", one.text("share"), one.text("path")),
                 one.text("why").into(),
-            ])
+            ]);
+            std::iter::once(cells).chain(options(one).into_iter().map(Row::Note))
         })
         .collect();
     table(&["WHERE", "WHAT", "SIZE", "PEER", "PATH", "WHY"], &rows)
+}
+
+/// The options that would change in a package, a line each.
+fn options(one: &Tree) -> Vec<String> {
+    let list = one.list("options");
+    let mut lines: Vec<String> = list.iter().filter_map(said).map(str::to_string).collect();
+    if lines.is_empty() && one.get("options").is_some() {
+        lines.push("no option changes: only comments, quotes or the order of options".into());
+    }
+    let listed = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    let rest = one.number("options_count").unwrap_or(0).saturating_sub(listed);
+    if rest > 0 {
+        lines.push(format!("and {rest} more options"));
+    }
+    match one.text("options_unknown") {
+        "" => {}
+        why => lines.push(format!("options not compared: {why}")),
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -72,6 +92,30 @@ mod tests {
             .with("what", what)
             .with("size", 900u64)
             .with("why", why)
+    }
+
+    #[test]
+    fn options_that_would_change_are_listed_below_their_package() {
+        let options = |texts: &[&str]| texts.iter().map(|text| Tree::from(*text)).collect::<Vec<_>>();
+        let list = vec![
+            one("dhcp", "there", "changed", "changed here")
+                .with("options", options(&["dhcp.lan.limit: '150' -> '200'", "dhcp.lan.start: added '9'"]))
+                .with("options_count", 5u64),
+            one("system", "here", "changed", "changed there").with("options", options(&[])),
+            one("network", "here", "changed", "changed there").with("options_unknown", "too many packages differ"),
+        ];
+        assert_eq!(
+            preview(&Tree::map().with("preview", list).with("count", 3u64)),
+            "WHERE  WHAT     SIZE   PEER  PATH          WHY\n\
+             there  changed  900 B  r2    main:dhcp     changed here\n    \
+             dhcp.lan.limit: '150' -> '200'\n    \
+             dhcp.lan.start: added '9'\n    \
+             and 3 more options\n\
+             here   changed  900 B  r2    main:system   changed there\n    \
+             no option changes: only comments, quotes or the order of options\n\
+             here   changed  900 B  r2    main:network  changed there\n    \
+             options not compared: too many packages differ\n"
+        );
     }
 
     #[test]

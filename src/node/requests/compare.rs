@@ -13,6 +13,7 @@ use crate::node::peers::link::{Link, Sample};
 use crate::node::requests::versions::{Named, Text};
 use crate::node::{CommandId, LinkId, Node, Output};
 use crate::proto::message::{Chunk, Message, Piece};
+use crate::uci::PackageName;
 
 /// A comparison that waits for a peer.
 pub(crate) struct Comparison {
@@ -23,6 +24,8 @@ pub(crate) struct Comparison {
     share: ShareName,
     path: RelPath,
     ours: Named,
+    /// The package, where it is compared option by option.
+    package: Option<PackageName>,
     /// What the peer said it has, once it did.
     theirs: Option<Entry>,
     deadline: Monotonic,
@@ -34,6 +37,8 @@ pub(crate) struct Ours {
     pub path: RelPath,
     /// A former version of it; `None`: what lies there now.
     pub number: Option<u64>,
+    /// Compared as UCI packages, option by option.
+    pub options: bool,
 }
 
 impl<F: Fs> Peers<F> {
@@ -43,7 +48,7 @@ impl<F: Fs> Peers<F> {
         let theirs = Named { name: format!("{label}/{}:{}", one.share, one.path), digest, text };
         let tree =
             Tree::map().with("share", one.share.to_string()).with("path", one.path.to_text()).with("peer", label);
-        let reply = Reply::Done(Node::<F>::differences(tree, &theirs, &one.ours));
+        let reply = Node::<F>::differences(tree, one.package.as_ref(), &theirs, &one.ours);
         cx.answer(one.command, reply);
     }
 }
@@ -83,7 +88,7 @@ impl<F: Fs> Node<F> {
         &mut self,
         now: Now,
         command: CommandId,
-        Ours { share, path, number }: Ours,
+        Ours { share, path, number, options }: Ours,
         peer: &PeerName,
     ) -> Result<(), Reply> {
         if !self.knows_peer(peer) {
@@ -100,6 +105,7 @@ impl<F: Fs> Node<F> {
             return Err(Reply::failed(Fault::State, format!("{peer} does not take part in the share {share}")));
         }
         let id = *id;
+        let package = if options { Some(self.package_to_compare(&share, &path)?) } else { None };
         let ours = match number {
             Some(number) => {
                 let (share, path) = (Some(share.clone()), path.clone());
@@ -113,7 +119,8 @@ impl<F: Fs> Node<F> {
         }
         let waits_for = self.peers.ask_for(id, &share, vec![path.clone()]).ok_or_else(busy)?;
         let deadline = now.mono.plus(limits::ASK_TIME);
-        self.comparisons.push(Comparison { command, link: id, waits_for, share, path, ours, theirs: None, deadline });
+        let one = Comparison { command, link: id, waits_for, share, path, ours, package, theirs: None, deadline };
+        self.comparisons.push(one);
         Ok(())
     }
 
@@ -176,6 +183,10 @@ impl<F: Fs> Node<F> {
 
     /// A content that is to be compared is here, or will not come.
     fn end_sample(&mut self, link: LinkId, number: u32, sample: Result<Vec<u8>, String>) {
+        let content = sample.as_deref().ok();
+        if self.previews.iter_mut().any(|preview| preview.contents.receive(link, number, content)) {
+            return;
+        }
         let Some(one) = self.take_comparison(link, number) else { return };
         let expected = one.theirs.as_ref().map_or(Digest::NONE, |entry| entry.digest);
         let label = self.peers.peer_label(&self.cx, link);

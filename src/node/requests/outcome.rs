@@ -10,11 +10,12 @@ mod list;
 use crate::fs::Fs;
 use crate::model::{Direction, Entry, LostBy, Map, PeerName, Reason, Record, RelPath, Set, ShareName, Sleep};
 use crate::node::Node;
-use crate::node::api::{Fault, Pick, Reply};
+use crate::node::api::{Fault, Pick, Reply, Tree};
 use crate::node::context::Context;
 use crate::node::context::{Noticed, Seen};
 use crate::node::peers::Peers;
 use crate::node::peers::exchange::Offers;
+use crate::node::requests::options::Compared;
 use crate::node::requests::preview::{Of, Preview};
 use crate::node::share::Share;
 use crate::node::share::approve::{Choice, goes_on, is_refused_by_reject};
@@ -60,6 +61,19 @@ impl<F: Fs> Context<F> {
 impl<F: Fs> Node<F> {
     /// The answer to a question what would happen.
     pub(crate) fn would(&self, preview: &Preview) -> Reply {
+        let list = self.would_list(preview);
+        if !list.waits && !matches!(preview.of, Of::Sync { .. }) {
+            return Reply::failed(Fault::State, "nothing is waiting for approval");
+        }
+        let describe = |row: Tree, one: &Compared| match self.package_at(&one.share, &one.path) {
+            Some(package) => preview.contents.describe(row, &package, one),
+            None => row,
+        };
+        Reply::Done(list.tree(describe))
+    }
+
+    /// What would happen, path by path.
+    pub(super) fn would_list(&self, preview: &Preview) -> List {
         let mut list = List::default();
         for name in &preview.shares {
             match &preview.of {
@@ -72,10 +86,7 @@ impl<F: Fs> Node<F> {
                 Of::Reject { path } => self.would_reject(preview, name, path.as_ref(), &mut list),
             }
         }
-        if !list.waits && !matches!(preview.of, Of::Sync { .. }) {
-            return Reply::failed(Fault::State, "nothing is waiting for approval");
-        }
-        Reply::Done(list.tree())
+        list
     }
 
     /// What a peer must be asked about, to know what would become of it there.

@@ -11,6 +11,7 @@ use crate::model::{Entry, Map, Monotonic, NodeId, Now, PeerName, RelPath, Set, S
 use crate::node::api::{Fault, Pick, Reply};
 use crate::node::context::{Context, Noticed, Seen};
 use crate::node::peers::link::Link;
+use crate::node::requests::options::Contents;
 use crate::node::share::Share;
 use crate::node::{CommandId, LinkId, Node, Output};
 use crate::reconcile::safety::ScanCounts;
@@ -29,7 +30,9 @@ pub(crate) struct Preview {
     pub seen: Map<ShareName, Seen>,
     /// What peers said they have at paths, where they were asked.
     pub told: Map<(NodeId, ShareName, RelPath), Option<Entry>>,
-    deadline: Monotonic,
+    pub deadline: Monotonic,
+    /// What it compares by option.
+    pub contents: Contents,
 }
 
 /// Of what.
@@ -112,6 +115,7 @@ impl<F: Fs> Node<F> {
             seen: Map::new(),
             told: Map::new(),
             deadline,
+            contents: Contents::default(),
         });
         None
     }
@@ -151,6 +155,16 @@ impl<F: Fs> Node<F> {
             let links = &self.peers.links;
             preview.asked.retain(|(link, _)| links.get(link).is_some_and(Link::is_admitted));
             if !preview.asked.is_empty() && now.mono < preview.deadline {
+                index += 1;
+                continue;
+            }
+            if !preview.contents.collected && preview.unseen.is_empty() {
+                self.collect_contents(index, now.mono);
+                continue;
+            }
+            let links = &self.peers.links;
+            preview.contents.asked.retain(|(link, _)| links.get(link).is_some_and(Link::is_admitted));
+            if !preview.contents.asked.is_empty() && now.mono < preview.deadline {
                 index += 1;
                 continue;
             }

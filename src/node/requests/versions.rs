@@ -6,9 +6,11 @@ use crate::model::{Digest, Kind, RelPath, ShareName, limits};
 use crate::node::api::{DiffWith, Fault, Former, Level, Reply, Tree};
 use crate::node::context::Context;
 use crate::node::requests::diff::{self, Side};
+use crate::node::requests::options;
 use crate::node::{CommandId, Node};
 use crate::store::history::Item;
 use crate::store::state::Cause;
+use crate::uci::PackageName;
 
 impl<F: Fs> Context<F> {
     /// The content of a former version.
@@ -99,14 +101,12 @@ impl<F: Fs> Node<F> {
     }
 
     /// What changed since a former version, or from one to another.
-    pub(crate) fn compare(&self, item: &Item, with: Option<&DiffWith>) -> Reply {
-        match self.compared(item, with) {
-            Ok(tree) => Reply::Done(tree),
-            Err(reply) => reply,
-        }
+    pub(crate) fn compare(&self, item: &Item, with: Option<&DiffWith>, options: bool) -> Reply {
+        self.compared(item, with, options).unwrap_or_else(|reply| reply)
     }
 
-    fn compared(&self, item: &Item, with: Option<&DiffWith>) -> Result<Tree, Reply> {
+    fn compared(&self, item: &Item, with: Option<&DiffWith>, options: bool) -> Result<Reply, Reply> {
+        let package = if options { Some(self.package_to_compare(&item.share, &item.path)?) } else { None };
         let old = self.cx.text_of(item)?;
         let (new, number) = match with {
             Some(DiffWith::Former(former)) => {
@@ -123,11 +123,18 @@ impl<F: Fs> Node<F> {
             .with("path", item.path.to_text())
             .with("from", item.number)
             .with_some("to", number);
-        Ok(Self::differences(tree, &old, &new))
+        Ok(Self::differences(tree, package.as_ref(), &old, &new))
     }
 
-    /// What differs between two contents, beside what is said already.
-    pub(crate) fn differences(tree: Tree, old: &Named, new: &Named) -> Tree {
+    /// What differs between two contents, beside what is said already: option by option, if they are of a package.
+    pub(crate) fn differences(tree: Tree, package: Option<&PackageName>, old: &Named, new: &Named) -> Reply {
+        match package {
+            Some(package) => options::differences(tree, package, old, new),
+            None => Reply::Done(Self::lines_that_differ(tree, old, new)),
+        }
+    }
+
+    fn lines_that_differ(tree: Tree, old: &Named, new: &Named) -> Tree {
         if let (Text::Large(_), _) | (_, Text::Large(_)) = (&old.text, &new.text) {
             let same = old.text.size() == new.text.size() && old.digest == new.digest;
             let text = format!(

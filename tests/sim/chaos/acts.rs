@@ -162,7 +162,7 @@ impl Story {
             2 => Command::Reject { share, path, dry_run: true },
             _ => {
                 let peer = PeerName(format!("m{}", self.dice.below(self.machines() as u64)).into());
-                Command::DiffPeer { peer, share, path: self.name(), number: None }
+                Command::DiffPeer { peer, share, path: self.name(), number: None, options: false }
             }
         };
         self.command(id, what);

@@ -1,13 +1,16 @@
 //! The rows of a preview.
 
-use crate::model::{Entry, RelPath, ShareName, limits};
+use crate::model::{Entry, Kind, RelPath, ShareName, limits};
 use crate::node::api::Tree;
+use crate::node::requests::options::Compared;
 use crate::node::status::deviation_status;
 
 /// The answer, as it grows.
 #[derive(Default)]
-pub(super) struct List {
+pub(in crate::node::requests) struct List {
     pub(super) rows: Vec<Tree>,
+    /// Of each row that changes a file, the contents before and after.
+    pub(in crate::node::requests) compared: Vec<Option<Compared>>,
     pub(super) count: u64,
     pub(super) unknown: Vec<Tree>,
     /// Changes made here in shares that only receive: a sync does not end these differences.
@@ -59,6 +62,19 @@ impl List {
             .with("what", what)
             .with("size", size)
             .with("why", row.why);
+        let file = |entry: &Entry| (entry.kind == Kind::File).then_some((entry.digest, entry.size));
+        let contents = match row.before {
+            Before::Known(Some(before)) if what == "changed" => file(before).zip(file(row.after)),
+            _ => None,
+        };
+        self.compared.push(contents.map(|(before, after)| Compared {
+            share: row.share.clone(),
+            path: row.path.clone(),
+            peer: row.peer.to_string(),
+            before,
+            after,
+            there: row.there,
+        }));
         self.rows.push(if row.waits { tree.with("waits", true) } else { tree });
     }
 
@@ -74,9 +90,15 @@ impl List {
         }
     }
 
-    pub(super) fn tree(self) -> Tree {
+    /// The answer; `describe` adds to a row what its contents differ in.
+    pub(super) fn tree(self, describe: impl Fn(Tree, &Compared) -> Tree) -> Tree {
         let truncated = self.count > self.rows.len() as u64;
-        let mut tree = Tree::map().with("preview", self.rows).with("count", self.count).with("truncated", truncated);
+        let rows = self.rows.into_iter().zip(&self.compared).map(|(row, compared)| match compared {
+            Some(compared) => describe(row, compared),
+            None => row,
+        });
+        let rows: Vec<Tree> = rows.collect();
+        let mut tree = Tree::map().with("preview", rows).with("count", self.count).with("truncated", truncated);
         if !self.deviations.is_empty() {
             tree = tree.with("deviations", self.deviations).with("deviations_count", self.deviations_count);
         }

@@ -53,14 +53,36 @@ function unknown(list) {
 	});
 }
 
+/* The options of a package that would change, one below the other; null where that was not compared. */
+function options(one) {
+	const lines = L.toArray(one.options).slice();
+	const more = (one.options_count || 0) - lines.length;
+
+	if (one.options !== undefined && lines.length === 0)
+		lines.push(_('No option changes: only comments, quotes or the order of options.'));
+
+	if (more > 0)
+		lines.push(N_(more, 'And %d more option.', 'And %d more options.').format(more));
+
+	if (one.options_unknown)
+		lines.push(_('The options were not compared: %s').format(words.plain(one.options_unknown)));
+
+	if (lines.length === 0)
+		return null;
+
+	return live.node('ul', { 'class': 'owsync-plain owsync-remark' }, lines.map(function(line) {
+		return live.node('li', {}, live.node('small', {}, line));
+	}));
+}
+
 function preview(list, nothing) {
 	const shares = new Set(list.map(function(one) {
 		return one.share;
 	}));
 	const table = live.table([
-		{ title: _('File'), classes: 'owsync-path', update: function(cell, one) {
-			live.text(cell, shares.size > 1 ? _('%s: %s').format(one.share, one.path) : one.path);
-		} },
+		{ title: _('File'), classes: 'owsync-path', make: function(one) {
+			return live.node('div', {}, shares.size > 1 ? _('%s: %s').format(one.share, one.path) : one.path, options(one));
+		}, update: function() {} },
 		{ title: _('Would be'), update: function(cell, one) {
 			live.text(cell, what(one));
 		} },
@@ -99,20 +121,20 @@ function compact(list) {
 		});
 
 		if (known)
-			known.paths.push(one.path);
+			known.rows.push(one);
 		else
-			groups.push({ title: title, paths: [ one.path ] });
+			groups.push({ title: title, rows: [ one ] });
 	});
 
 	return live.node('div', {}, groups.map(function(group) {
-		const more = group.paths.length - SHOWN;
+		const more = group.rows.length - SHOWN;
 
 		return live.node('details', { 'open': groups.length === 1 ? '' : null },
-			live.node('summary', {}, N_(group.paths.length, '%d file: %s', '%d files: %s')
-				.format(group.paths.length, group.title)),
+			live.node('summary', {}, N_(group.rows.length, '%d file: %s', '%d files: %s')
+				.format(group.rows.length, group.title)),
 			live.node('ul', { 'class': 'owsync-plain owsync-scroll owsync-path' },
-				group.paths.slice(0, SHOWN).map(function(path) {
-					return live.node('li', {}, path);
+				group.rows.slice(0, SHOWN).map(function(one) {
+					return live.node('li', {}, one.path, options(one));
 				}),
 				more > 0 ? live.node('li', {}, N_(more, 'And %d more.', 'And %d more.').format(more)) : null));
 	}), unknown(list));
