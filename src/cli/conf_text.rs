@@ -69,6 +69,7 @@ impl ConfText {
         unless_standard("allow_setuid", bit(share.allow_setuid), !share.allow_setuid);
         let approvals = share.propagate_approvals;
         unless_standard("propagate_approvals", bit(approvals), approvals);
+        unless_standard("merge", bit(share.merge), share.merge);
         let guard = share.delete_guard;
         unless_standard("delete_guard", guard.to_string(), guard == standard.delete_guard);
         unless_standard("min_free", share.min_free.to_string(), share.min_free == standard.min_free);

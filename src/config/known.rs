@@ -77,6 +77,11 @@ pub const KNOWN: &[Known] = &[
         places: MAIN | SHARE,
         meaning: "whether an approval is valid on other nodes too",
     },
+    Known {
+        names: &["merge"],
+        places: MAIN | SHARE,
+        meaning: "whether changes that two nodes made to one UCI package are merged",
+    },
     Known { names: &["propagate_deletions"], places: MAIN | SHARE, meaning: "both, send, receive, none" },
     Known { names: &["soft_max_time"], places: MAIN | SHARE, meaning: "time after which a long exchange is reported" },
     Known { names: &["hard_max_time"], places: MAIN | SHARE, meaning: "time after which a long exchange is stopped" },

@@ -71,6 +71,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 | "probe"
                 | "propagate_deletions"
                 | "propagate_approvals"
+                | "merge"
                 | "soft_max_time"
                 | "hard_max_time"
                 | "release_guard"),

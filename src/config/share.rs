@@ -97,6 +97,11 @@ impl Reader {
                     share.propagate_approvals = value;
                 }
             }
+            "merge" => {
+                if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
+                    share.merge = value;
+                }
+            }
             "allow_setuid" => {
                 if let Some(value) = self.one(raw, "0 or 1", values::boolean) {
                     share.allow_setuid = value;

@@ -307,7 +307,7 @@ mod tests {
     }
 
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 53] = [
+    const OTHER: [(&str, &str); 54] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -348,6 +348,7 @@ mod tests {
         ("probe", "/p"),
         ("propagate_deletions", "none"),
         ("propagate_approvals", "0"),
+        ("merge", "0"),
         ("soft_max_time", "5m"),
         ("hard_max_time", "1h"),
         ("allow_setuid", "1"),

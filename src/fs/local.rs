@@ -61,6 +61,11 @@ impl Scratch {
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.join(name), text).unwrap();
     }
+
+    /// Removes a file in it.
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.0.join(name)).unwrap();
+    }
 }
 
 #[cfg(test)]

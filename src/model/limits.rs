@@ -226,6 +226,8 @@ pub const PACKAGE_MAX: usize = 1 << 20;
 pub const PACKAGE_KEPT: usize = 64 * 1024;
 /// Bytes of all these packages together.
 pub const PACKAGES_KEPT: usize = 512 * 1024;
+/// Paths of a share whose contents could not be merged, so that they are not merged again.
+pub const NOT_MERGED: usize = 64;
 /// Bytes of a check's output that are kept as the reason of a refusal: what a peer shows of a reason.
 pub const REFUSAL_TEXT: usize = 300;
 /// Longest time within which an applied change must be confirmed: until then no other change is applied.

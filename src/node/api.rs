@@ -317,6 +317,8 @@ pub struct Counters {
     pub supplied_files: u64,
     /// Conflicts seen.
     pub conflicts: u64,
+    /// UCI packages merged.
+    pub merges: u64,
     /// Shares and paths that began to wait.
     pub holds: u64,
     /// Changes rolled back, here or at a peer that had them from here.

@@ -52,6 +52,7 @@ impl<F: Fs> Node<F> {
                 "Paths changed on two nodes that had not received each other's change.",
                 c.conflicts,
             ),
+            ("owsync_merges_total", "UCI packages merged that two nodes had changed.", c.merges),
             ("owsync_holds_total", "Times that a share or a path was held.", c.holds),
             ("owsync_rollbacks_total", "Changes rolled back because they were not confirmed.", c.rollbacks),
             ("owsync_rejections_total", "Changes of this node that the user rejected elsewhere.", c.rejections),

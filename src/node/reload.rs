@@ -340,7 +340,7 @@ impl<F: Fs> Node<F> {
             let begun = self.cx.store.state().shares.get(&name).is_some_and(|state| state.landing.is_some());
             if let Some(root) = share.root.as_ref().filter(|_| !begun) {
                 for batch in std::mem::take(&mut share.inbox.batches).into_values() {
-                    batch.offers.into_values().for_each(|pending| pending.content.discard(root));
+                    batch.offers.into_values().for_each(|pending| pending.discard(root));
                 }
                 share.staging.close(root);
             }

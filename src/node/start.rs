@@ -69,7 +69,7 @@ impl<F: Fs> Node<F> {
             let landing = share.transaction.landing.as_ref().and_then(|landing| landing.batch);
             for (id, batch) in batches {
                 if landing != Some(id) {
-                    batch.offers.into_values().for_each(|pending| pending.content.discard(root));
+                    batch.offers.into_values().for_each(|pending| pending.discard(root));
                 }
             }
             if self.cx.store.state().shares.get(name).is_some_and(|state| state.landing.is_none()) {

@@ -79,6 +79,7 @@ impl<F: Fs> Node<F> {
                 edited: c.edited,
                 applied: c.landed,
                 conflicts: c.conflicts,
+                merges: c.merges,
                 received_bytes: c.received,
                 reused_bytes: c.reused,
                 reused_files: c.reused_files,

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 
 use crate::model::settings::FirstSync;
 
-use crate::model::{Entry, GivenUp, LostBy, Stamp, StateId, Version, WallTime, limits};
+use crate::model::{Digest, Entry, GivenUp, LostBy, Stamp, StateId, Version, WallTime, limits};
 pub use verdict::{FirstContact, Loser, Source, Verdict};
 
 /// Decides which entry this node must have after it has `local` and a peer offers `remote`.
@@ -149,6 +149,28 @@ pub fn rolled_back(entry: &Entry) -> Option<Box<GivenUp>> {
     let named = entry.given_up.as_ref().map(|given_up| given_up.edits.pairs().to_vec()).unwrap_or_default();
     let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
     given_up(named.into_iter().chain(latest), LostBy::Rollback)
+}
+
+/// The merge of the entry here with a peer's, as an edit of this node that includes both: `bytes` are the digest and size of
+/// the merged text, `author` and `number` identify the edit.
+///
+/// Everything but the bytes follows from the two entries, so that two nodes that merge the same come to the same.
+pub fn merged(
+    local: &Entry,
+    remote: &Entry,
+    given_up: Option<Box<GivenUp>>,
+    (digest, size): (Digest, u64),
+    author: StateId,
+    number: u64,
+) -> Entry {
+    let version = local.version.join(&remote.version).edited(author, number, limits::VERSION_IDS);
+    let stamp = Stamp {
+        rank: local.stamp.rank.max(remote.stamp.rank),
+        ms: local.stamp.ms.max(remote.stamp.ms).saturating_add(1),
+    };
+    let content = local.content().join(remote.content()).join(&Version::from_pairs([(author, number)]));
+    let mtime = local.mtime.max(remote.mtime);
+    Entry { digest, size, mtime, version, stamp, given_up, content: None, ..remote.clone() }.with_content(&content)
 }
 
 /// The stamp of an edit made at `written`, noticed at `now`, by a node of `rank`, over an entry stamped `replaced`.

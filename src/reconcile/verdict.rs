@@ -32,6 +32,8 @@ pub enum Loser {
     Unseen(LostBy),
     /// Neither side had a claim, or this side had none.
     FirstContact,
+    /// Its changes are part of the content that replaces it.
+    Merged,
 }
 
 /// The result of reconciling one path.

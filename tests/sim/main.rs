@@ -17,6 +17,7 @@ mod disk;
 mod guards;
 mod holds;
 mod manual;
+mod merging;
 #[cfg(feature = "encryption")]
 mod mesh;
 mod metrics;

@@ -48,6 +48,8 @@ pub struct ShareSettings {
     /// Whether an approval of the user is sent: other nodes then do not ask again, and this one does not ask again for
     /// what was approved at a peer whose identity was accepted.
     pub propagate_approvals: bool,
+    /// Whether changes that two nodes made to one UCI package are merged; otherwise the newer file is taken whole.
+    pub merge: bool,
     /// Time after which an exchange that has not ended is reported.
     pub soft_max_time: Option<Duration>,
     /// Time after which an exchange that has not ended is stopped, to resume later.
@@ -80,6 +82,7 @@ impl ShareSettings {
             probe: None,
             deletions: Direction::Both,
             propagate_approvals: true,
+            merge: true,
             soft_max_time: None,
             hard_max_time: None,
             release_guard: true,

@@ -434,6 +434,8 @@ record! {
         applied: u64 = always,
         /// Conflicts seen.
         conflicts: u64 = always,
+        /// UCI packages merged.
+        merges: u64 = always,
         /// Content received.
         received_bytes: u64 = always,
         /// Content found on this machine instead of being received.

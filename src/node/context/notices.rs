@@ -5,7 +5,7 @@
 
 use crate::fs::Fs;
 use crate::model::entry::LostBy;
-use crate::model::{Map, NodeId, Now, Reason, RelPath, ShareName, limits};
+use crate::model::{Map, NodeId, Now, Reason, RelPath, ShareName, StateId, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::context::Context;
 
@@ -44,8 +44,20 @@ impl Paths {
     }
 }
 
-/// Changes of a landing that gave way, by what they gave way to and whether they were this node's.
-pub(crate) type LostNews = Map<(LostBy, bool, bool), Paths>;
+/// Changes that were replaced in one transaction.
+pub(crate) type LostNews = Map<LostKind, Paths>;
+
+/// What is reported together of changes that were replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LostKind {
+    pub by: LostBy,
+    /// They were in force on this node.
+    pub here: bool,
+    /// A reference's change won.
+    pub by_rank: bool,
+    /// Whose edits they are, where that node merges them into what won.
+    pub merged_by: Option<StateId>,
+}
 
 impl<F: Fs> Context<F> {
     /// A path is held, here (`peer` is `None`) or as a change of a peer: it is told of at the end of this input.
@@ -78,7 +90,7 @@ impl<F: Fs> Context<F> {
     /// Tells of the changes that gave way in one landing.
     pub fn report_lost(&mut self, now: Now, name: &ShareName, from: Option<NodeId>, news: LostNews) {
         let peer = from.map_or_else(|| "a peer".into(), |node| self.node_label(node));
-        for ((by, lost_here, by_rank), paths) in news {
+        for (LostKind { by, here: lost_here, by_rank, merged_by }, paths) in news {
             let which = paths.text();
             let here = "this node's version is in the history: `owsync log` lists it, `owsync restore` restores it";
             let (event, text) = match by {
@@ -96,6 +108,15 @@ impl<F: Fs> Context<F> {
                     );
                     self.counters.rejections += 1;
                     ("owsync.rejected", text)
+                }
+                LostBy::Conflict if merged_by.is_some() => {
+                    let author = merged_by.and_then(|state| self.author_label(name, state));
+                    let author = author.unwrap_or_else(|| "its author".into());
+                    let text = format!(
+                        "share {name}: {which} was changed on two nodes before they saw each other; the newer version is in \
+                         force until {author} has merged its change into it"
+                    );
+                    ("owsync.conflict", text)
                 }
                 LostBy::Conflict => {
                     self.counters.conflicts += paths.count;
@@ -116,5 +137,12 @@ impl<F: Fs> Context<F> {
             let details = details.with("reason", by.word());
             self.tell(Event { name: event, at: now.wall, text, details: paths.tell(details) });
         }
+    }
+
+    /// The name of the node whose life of a database this is.
+    fn author_label(&self, name: &ShareName, state: StateId) -> Option<String> {
+        let ledgers = &self.store.share(name).ledgers;
+        let (node, _) = ledgers.iter().find(|(_, ledger)| ledger.their_state == Some(state))?;
+        Some(self.node_label(*node))
     }
 }

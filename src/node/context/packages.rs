@@ -1,6 +1,6 @@
 //! The current content of the UCI packages of all shares, in memory.
 //!
-//! A local edit replaces a file before owsync sees it, and whoever undoes or merges that edit needs what was there before.
+//! A local edit replaces a file before owsync sees it, and an undo or a merge of that edit needs what was there before.
 
 use std::rc::Rc;
 
@@ -68,7 +68,10 @@ mod tests {
             assert!(packages.put(&share, &path(name), Digest::NONE, large.clone()), "{name} of {fit}");
         }
         assert!(!packages.put(&share, &path(fit), Digest::NONE, large.clone()));
-        assert!(packages.put(&share, &path(0), Digest::of(b"other"), large.clone()), "it replaces its former content");
+        assert!(
+            packages.put(&share, &path(0), Digest::of(b"other"), large.clone()),
+            "it replaces its previous content"
+        );
         assert_eq!(packages.get(&share, &path(0), Digest::NONE), None);
         packages.forget_share(&share);
         assert!(packages.put(&share, &path(fit), Digest::NONE, large));

@@ -410,6 +410,7 @@ fn why_here(source: Source, loser: Option<Loser>, theirs: &Entry) -> &'static st
         (Source::There, Some(Loser::Unseen(LostBy::Conflict))) => {
             "changed on both nodes, the peer's version is newer: the version here goes to the history"
         }
+        (Source::There, Some(Loser::Merged)) => "changed on both nodes: both changes are merged",
         (Source::There, Some(Loser::FirstContact)) => "the peer is established: the version here goes to the history",
         (Source::There, _) if !theirs.is_live() => "deleted there",
         (Source::There | Source::Here, _) => "changed there",

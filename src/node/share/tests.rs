@@ -194,7 +194,7 @@ fn what_the_filter_leaves_out_is_no_offer() {
     assert!(matches!(judged, Judgement::LeftOut));
 }
 
-/// A share of UCI packages with one of them, `dhcp`, and a look at what its history has.
+/// A share of UCI packages with one of them, `dhcp`, and what its history has.
 fn packages(name: &str) -> Bench {
     let mut bench = Bench::new(name, |settings| settings.reload = Some(Reload::Uci));
     bench.scratch.dir("share");
@@ -241,7 +241,7 @@ fn the_edits_of_one_scan_are_one_run_and_a_new_package_can_be_undone() {
 
     bench.scratch.write("share/network", "config interface 'lan'\n");
     bench.edit("dhcp", "config host 'nas'\n");
-    std::fs::remove_file(bench.share.settings.dir.join("dhcp")).unwrap();
+    bench.scratch.remove("share/dhcp");
     bench.look();
 
     let runs: Vec<(u64, Why)> = bench.cx.history.items().map(|item| (item.run, item.why)).collect();

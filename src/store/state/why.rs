@@ -5,10 +5,12 @@
 pub enum Why {
     /// The author of its successor had seen it.
     Replaced,
-    /// Somebody edited or deleted it on this node.
+    /// It was edited or deleted on this node.
     Edited,
     /// A peer deleted it.
     Deleted,
+    /// Two nodes changed it, and both changes were merged: one of the two versions.
+    Merged,
     /// It lost a conflict.
     Conflict,
     /// It lost a first contact.
@@ -27,10 +29,11 @@ pub enum Why {
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 10] = [
+    pub const ALL: [Why; 11] = [
         Why::Replaced,
         Why::Edited,
         Why::Deleted,
+        Why::Merged,
         Why::Conflict,
         Why::FirstContact,
         Why::Given,
@@ -46,6 +49,7 @@ impl Why {
             Why::Replaced => "replaced",
             Why::Edited => "edited",
             Why::Deleted => "deleted",
+            Why::Merged => "merged",
             Why::Conflict => "conflict",
             Why::FirstContact => "first contact",
             Why::Given => "given up",
@@ -67,6 +71,7 @@ impl Why {
         match self {
             Why::Replaced | Why::Edited | Why::Created => false,
             Why::Deleted
+            | Why::Merged
             | Why::Conflict
             | Why::FirstContact
             | Why::Given

@@ -33,7 +33,7 @@ const SHARE = {
 	delete_guard: ['25'], min_free: ['3M', 'min_free=3145728'], reload: ['none'], mode: ['manual'], propagate_deletions: ['send'],
 	confirm: ['45'], validate: [SCRIPT], probe: [SCRIPT], soft_max_time: ['2m', 'soft_max_time=120'], hard_max_time: ['300'],
 	hook: [SCRIPT], hook_timeout: ['45'], release_guard: [false, 'release_guard=0'],
-	propagate_approvals: [false, 'propagate_approvals=0'],
+	propagate_approvals: [false, 'propagate_approvals=0'], merge: [false, 'merge=0'],
 };
 const VALUES = {
 	main: {

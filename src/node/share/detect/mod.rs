@@ -1,7 +1,7 @@
 //! Detects what changes on disk, from the first hint to an entry of the index.
 //!
 //! `hints` collects changed paths until they are quiet, `scan` reads the directory and passes what it finds through the
-//! `guards`, and `edit` makes entries of it: the only place where edits of this node begin. `packages` keeps the former
+//! `guards`, and `edit` makes entries of it: the only place where edits of this node begin. `packages` keeps the previous
 //! content of UCI packages that are edited, `sections` guards those that lose most of their content, `renames` tells a rename
 //! from a deletion.
 

@@ -1,4 +1,4 @@
-//! Keeps what a local edit of a UCI package replaces: its former content goes into history, as that of a peer's change does.
+//! Keeps what a local edit of a UCI package replaces: its previous content goes into history, as that of a peer's change does.
 
 use std::rc::Rc;
 

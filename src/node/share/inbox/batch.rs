@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use crate::fs::Root;
 use crate::fs::stage::Incoming;
-use crate::model::{Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
+use crate::model::{Digest, Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
 use crate::node::LinkId;
 use crate::node::share::transaction::check::Checks;
+use crate::node::share::transaction::merge::Merging;
 use crate::node::share::transfer::reuse::Copying;
 use crate::proto::message::offer_size;
 use crate::reconcile::FirstContact;
@@ -52,6 +53,8 @@ pub(crate) struct Pending<R: Root> {
     pub batch: u64,
     /// Where its content is.
     pub content: Content<R>,
+    /// What is applied instead of it, because this node changed the path as well.
+    pub merging: Option<Box<Merging>>,
     /// It is recorded as owed, and stays so until it lands.
     pub owed: bool,
     /// The entry is this node's decision, made by the user, and not what the peer has.
@@ -63,18 +66,35 @@ pub(crate) struct Pending<R: Root> {
 impl<R: Root> Pending<R> {
     /// As it is written down when it cannot land; what was staged for it is removed.
     pub fn give_up(self, root: Option<&R>, reason: Reason, since: WallTime) -> Owed {
+        let (entry, seq, batch) = (self.entry.clone(), self.seq, self.batch);
+        let (decided, approved) = (self.decided, self.approved);
         if let Some(root) = root {
-            self.content.discard(root);
+            self.discard(root);
         }
-        Owed {
-            entry: self.entry,
-            seq: self.seq,
-            batch: self.batch,
-            reason,
-            since,
-            decided: self.decided,
-            approved: self.approved,
+        Owed { entry, seq, batch, reason, since, decided, approved }
+    }
+
+    /// Removes what is on disk of it.
+    pub fn discard(self, root: &R) {
+        self.content.discard(root);
+        // What cannot be removed now is removed at the next start.
+        if let Some(staged) = self.merging.and_then(|merging| merging.staged) {
+            let _ = root.remove(&staged);
         }
+    }
+
+    /// Where the content that would be applied is staged.
+    pub fn staged(&self) -> Option<&RelPath> {
+        let merged = self.merging.as_ref().and_then(|merging| merging.staged.as_ref());
+        merged.or(match &self.content {
+            Content::Staged(staged) => Some(staged),
+            _ => None,
+        })
+    }
+
+    /// The digest of the content that would be applied.
+    pub fn digest(&self) -> Digest {
+        self.merging.as_ref().map_or(self.entry.digest, |merging| merging.entry.digest)
     }
 }
 

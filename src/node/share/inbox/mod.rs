@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::fs::Root;
 use crate::model::{Map, Monotonic, NodeId, RelPath, Set, limits};
+use crate::node::share::transaction::merge::NotMerged;
 use batch::Batch;
 
 /// What peers offer, until it is applied or written down as pending.
@@ -23,6 +24,8 @@ pub(crate) struct Inbox<R: Root> {
     pub waits_over: Vec<(NodeId, u64, RelPath)>,
     /// Paths that changed here and for which something is pending.
     pub reconsider: Set<RelPath>,
+    /// Contents that could not be merged.
+    pub not_merged: NotMerged,
     /// When pending changes are tried again.
     pub retry_at: Monotonic,
     /// How long the next wait for that is.
@@ -36,6 +39,7 @@ impl<R: Root> Inbox<R> {
             last_from: None,
             waits_over: Vec::new(),
             reconsider: Set::new(),
+            not_merged: NotMerged::new(),
             retry_at: Monotonic::NEVER,
             retry_pause: limits::RETRY_OWED,
         }

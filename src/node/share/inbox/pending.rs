@@ -99,6 +99,7 @@ impl<F: Fs> Share<F> {
                                 seq: owed.seq,
                                 batch: owed.batch,
                                 content: Content::Unneeded,
+                                merging: None,
                                 owed: true,
                                 decided: owed.decided,
                                 approved: owed.approved,

@@ -160,6 +160,7 @@ impl<F: Fs> Share<F> {
                         seq,
                         batch: their_batch,
                         content: Content::Unneeded,
+                        merging: None,
                         owed: false,
                         decided: false,
                         approved,
@@ -233,7 +234,10 @@ impl<F: Fs> Share<F> {
         for (id, batch) in
             self.inbox.batches.iter_mut().filter(|(id, batch)| batch.from == life && landing != Some(**id))
         {
-            let Some(pending) = batch.offers.remove(path) else { continue };
+            let Some(mut pending) = batch.offers.remove(path) else { continue };
+            if let (Some(merging), Some(root)) = (pending.merging.take(), &self.root) {
+                merging.staged.iter().for_each(|staged| drop(root.remove(staged)));
+            }
             emptied |= batch.offers.is_empty();
             let key = (path.clone(), pending.entry.digest);
             let mine = self.transfer.fetching.get(&key) == Some(id);
@@ -290,7 +294,7 @@ impl<F: Fs> Share<F> {
     pub(crate) fn drop_batches(&mut self, which: impl Fn(&Batch<F::Root>) -> bool) {
         let dropped = self.take_batches(which);
         if let Some(root) = &self.root {
-            dropped.into_iter().flat_map(|batch| batch.offers).for_each(|(_, pending)| pending.content.discard(root));
+            dropped.into_iter().flat_map(|batch| batch.offers).for_each(|(_, pending)| pending.discard(root));
         }
     }
 }

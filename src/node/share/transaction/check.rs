@@ -13,7 +13,7 @@ use crate::node::Output;
 use crate::node::context::Context;
 use crate::node::parts::Candidate;
 use crate::node::share::Share;
-use crate::node::share::inbox::batch::{self, Batch};
+use crate::node::share::inbox::batch::{Batch, Pending};
 use crate::reconcile::Source;
 use crate::reconcile::safety::Step;
 use crate::store::state::{Change, Owed};
@@ -53,7 +53,7 @@ impl<F: Fs> Share<F> {
             let asked = std::mem::take(&mut batch.checks.asked);
             // What was replaced meanwhile was not what they looked at.
             let same = |path: &RelPath| {
-                let digest = batch.offers.get(path).map(|pending| pending.entry.digest);
+                let digest = batch.offers.get(path).map(Pending::digest);
                 digest.is_some() && asked.get(path) == digest.as_ref()
             };
             let good = asked.iter().filter(|(path, _)| !refused.iter().any(|(refused, _)| refused == *path));
@@ -117,6 +117,7 @@ impl<F: Fs> Share<F> {
 
     /// A batch does not land: some paths are refused, the others wait for them.
     fn refuse_paths(&mut self, cx: &mut Context<F>, id: u64, refused: &Map<RelPath, String>) {
+        let refused = &self.drop_refused_merges(cx, id, refused);
         let Some((first, _)) = refused.iter().next() else { return };
         self.note_batch_pending(cx, id, |path| match refused.get(path) {
             Some(why) => Reason::Refused(short(why)),
@@ -150,10 +151,7 @@ impl<F: Fs> Share<F> {
 
 /// Where the content of a path of a batch is staged.
 fn staged<'a, R: Root>(batch: &'a Batch<R>, path: &RelPath) -> Option<&'a RelPath> {
-    match &batch.offers.get(path)?.content {
-        batch::Content::Staged(staged) => Some(staged),
-        _ => None,
-    }
+    batch.offers.get(path)?.staged()
 }
 
 /// Why a staged file is no UCI package, where its path says that it is one. What is too large for a package, or cannot be

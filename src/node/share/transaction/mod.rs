@@ -10,6 +10,7 @@ pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod confirm;
 pub(crate) mod keep;
+pub(crate) mod merge;
 pub(crate) mod plan;
 pub(crate) mod prepared;
 pub(crate) mod record;

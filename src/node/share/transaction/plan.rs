@@ -9,7 +9,7 @@ use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
 use crate::node::share::detect::renames::moved;
-use crate::node::share::inbox::batch::Content;
+use crate::node::share::inbox::batch::{Content, Pending};
 use crate::node::share::inbox::judge::Judgement;
 use crate::node::share::transaction::apply::{attributes_of, seen_in};
 use crate::node::share::transaction::keep::Lost;
@@ -76,6 +76,7 @@ impl<F: Fs> Share<F> {
             });
             return true;
         }
+        self.merge_steps(cx, id, &mut steps);
         let shrinking = if by_person { Map::new() } else { self.shrinking(cx, id, &steps) };
         if let Some((first, _)) = shrinking.iter().next() {
             self.note_batch_pending(cx, id, |path| {
@@ -139,16 +140,9 @@ impl<F: Fs> Share<F> {
             }
             let changes = step.source == Source::There
                 || attributes_differ(&cx.fs, state.index.get(&step.path), &step.entry, self.settings.allow_setuid);
-            let staged = match self
-                .inbox
-                .batches
-                .get(&id)
-                .and_then(|batch| batch.offers.get(&step.path))
-                .map(|pending| &pending.content)
-            {
-                Some(Content::Staged(staged)) if step.source == Source::There && step.entry.has_content() => {
-                    Some(staged.clone())
-                }
+            let pending = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(&step.path));
+            let staged = match pending.and_then(Pending::staged) {
+                Some(staged) if step.source == Source::There && step.entry.has_content() => Some(staged.clone()),
                 _ if replaces.is_some() => match self.staging.name(root) {
                     Ok(aside) => Some(aside),
                     Err(error) => {
@@ -224,11 +218,11 @@ impl<F: Fs> Share<F> {
         for path in known {
             if let Some(pending) = batch.offers.remove(&path) {
                 self.transfer.fetching.retain(|(fetched, _), by| *by != id || *fetched != path);
-                if let Some(root) = &self.root {
-                    pending.content.discard(root);
-                }
                 if pending.owed {
                     paid.push((path, pending.seq));
+                }
+                if let Some(root) = &self.root {
+                    pending.discard(root);
                 }
             }
         }
@@ -373,6 +367,7 @@ fn why_of(step: &Step) -> Why {
         Some(Loser::Unseen(LostBy::Rejection)) => Why::Rejected,
         Some(Loser::Unseen(LostBy::Rollback)) => Why::RolledBack,
         Some(Loser::FirstContact) => Why::FirstContact,
+        Some(Loser::Merged) => Why::Merged,
         Some(Loser::Seen) | None if !step.entry.is_live() => Why::Deleted,
         Some(Loser::Seen) | None => Why::Replaced,
     }

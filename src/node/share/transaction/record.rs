@@ -5,11 +5,12 @@ use crate::model::{Entry, Kind, LostBy, Map, NodeId, Reason, Record, RelPath, Sl
 use crate::node::Output;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::context::Context;
-use crate::node::context::notices::LostNews;
+use crate::node::context::notices::{LostKind, LostNews};
 use crate::node::share::Share;
 use crate::node::share::inbox::batch::Content;
 use crate::node::share::transaction::apply::{Landing, Phase, reason_of};
 use crate::node::share::transaction::keep::Unkept;
+use crate::node::share::transaction::merge::Report;
 use crate::node::share::transaction::step::{Op, Outcome};
 use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep, Why};
 
@@ -184,6 +185,14 @@ impl<F: Fs> Share<F> {
                     .collect(),
                 None => Map::new(),
             };
+        let mut merges: Map<RelPath, Report> = match batch_id.and_then(|id| self.inbox.batches.get(&id)) {
+            Some(batch) => batch
+                .offers
+                .iter()
+                .filter_map(|(path, pending)| Some((path.clone(), pending.merging.as_ref()?.report.clone())))
+                .collect(),
+            None => Map::new(),
+        };
         let mut number = None;
         let mut landed = Vec::new();
         let mut deleted = 0;
@@ -204,6 +213,7 @@ impl<F: Fs> Share<F> {
                     // No batch knows of what a landing that a crash interrupted leaves staged; its peer offers it again.
                     None => self.leftovers(step.staged.as_ref()),
                 }
+                merges.remove(&step.path);
                 again.push(step.path);
                 continue;
             }
@@ -270,6 +280,7 @@ impl<F: Fs> Share<F> {
         }
         cx.store.change(Change::Landed(name.clone()));
         cx.report_lost(cx.now, name, from, news);
+        self.report_merges(cx, from, merges);
         if let Some(from) = from {
             self.begin_confirmation(
                 cx,
@@ -356,7 +367,9 @@ impl<F: Fs> Share<F> {
         // A deletion that was rejected gave way as well.
         let lost_here = gave_way.is_some_and(|before| before.entry.is_live() || by == LostBy::Rejection);
         let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);
-        news.get_or_default((by, lost_here, by_rank)).add(path);
+        let merges = by == LostBy::Conflict && record.entry.kind == Kind::File && self.merges(path);
+        let merged_by = if merges { cx.merged_by(&record.entry) } else { None };
+        news.get_or_default(LostKind { by, here: lost_here, by_rank, merged_by }).add(path);
     }
 
     /// A path is decided again; if its content is no longer staged, it must come again.
@@ -380,9 +393,10 @@ impl<F: Fs> Share<F> {
         if self.transfer.fetching.get(&key) == Some(&id) {
             self.transfer.fetching.remove(&key);
         }
-        // A conflict that this side won leaves the other's content staged: the other side keeps it.
-        if let (Content::Staged(staged), Some(root)) = (&pending.content, &self.root) {
-            let _ = root.remove(staged);
+        // A conflict that this side won leaves the other's content staged: the other side keeps it. So does a merge, and
+        // history has it.
+        if let Some(root) = &self.root {
+            pending.discard(root);
         }
     }
 
@@ -402,11 +416,11 @@ impl<F: Fs> Share<F> {
                 }
                 let Some(pending) = batch.offers.remove(path) else { continue };
                 self.transfer.fetching.retain(|(fetched, _), by| by != id || fetched != path);
-                if let Some(root) = &self.root {
-                    pending.content.discard(root);
-                }
                 if pending.owed {
                     paid.push((batch.from.node, path.clone(), pending.seq));
+                }
+                if let Some(root) = &self.root {
+                    pending.discard(root);
                 }
             }
         }

@@ -58,6 +58,8 @@ impl<F: Fs> Share<F> {
         let reason = if matches!(reason, Reason::NoRoom { .. }) { Reason::NoRoom { need: 0, free } } else { reason };
         let offers = self.inbox.batches.get_mut(&id).into_iter().flat_map(|batch| batch.offers.iter_mut());
         for (_, pending) in offers.filter(|(other, _)| reason.delays_batch() || *other == path) {
+            let merged = pending.merging.take().and_then(|merging| merging.staged);
+            self.transaction.leftovers.extend(merged);
             if let Content::Staged(staged) = &pending.content {
                 self.transaction.leftovers.push(staged.clone());
                 pending.content = Content::Wanted;

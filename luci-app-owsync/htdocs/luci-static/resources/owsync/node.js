@@ -14,6 +14,7 @@ const EVENTS = {
 	'owsync.synced': _('synced'),
 	'owsync.sent': _('sent'),
 	'owsync.conflict': _('conflict'),
+	'owsync.merged': _('merged'),
 	'owsync.hold': _('stopped'),
 	'owsync.rollback': _('rolled back'),
 	'owsync.rejected': _('rejected'),
@@ -22,6 +23,7 @@ const EVENTS = {
 
 const TONES = {
 	'owsync.conflict': 'warning',
+	'owsync.merged': 'success',
 	'owsync.hold': 'important owsync-bad',
 	'owsync.rollback': 'warning',
 	'owsync.sent': 'success',

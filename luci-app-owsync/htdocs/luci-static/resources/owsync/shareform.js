@@ -178,6 +178,10 @@ return baseclass.extend({
 			_('Whether what is approved on one router needs no approval on the others. Only routers whose identity is known are believed.'),
 			{ tab: 'safety', isModal: true, standard: '1' });
 
+		options.flag(grid, 'merge', _('Merge changes'),
+			_('Whether changes that two routers made to one configuration file at the same time are merged option by option. If not, the newer file replaces the other one.'),
+			{ tab: 'safety', isModal: true, standard: '1' });
+
 		options.text(grid, 'min_free', _('Keep free'),
 			_('Space that must stay free on the storage. Bytes, or such as 1M.'),
 			{ tab: 'safety', check: values.size, isModal: true, standard: '1M' });

@@ -268,6 +268,7 @@ const WHY = {
 	'rejected': _('rejected'),
 	'replaced': _('replaced'),
 	'edited': _('edited'),
+	'merged': _('merged'),
 	'rolled back': _('rolled back'),
 	'unconfirmed': _('replaced, not confirmed yet')
 };

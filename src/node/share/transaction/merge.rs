@@ -1,0 +1,311 @@
+//! Merges a UCI package that was changed on two nodes, so that neither change is given up.
+//!
+//! # Who merges?
+//! The node that made an edit which the losing bytes include and the winning ones do not, in the moment in which they would
+//! be replaced on its disk. Every other node takes the winner and waits for the merge. If every node that has the bytes
+//! merged, fifty access points would put fifty ids into a version; if only the latest author did, edits would be lost.
+//!
+//! # Which base?
+//! The stored content whose edits are exactly those that both sides include, and no other: with an older one, an option that
+//! was set back to its previous value would look unchanged, and be overwritten.
+//!
+//! A merged text is an edit of this node that has seen both sides. It is checked, applied and confirmed in the place of the
+//! winner, with the rest of its batch. Where something refuses it the winner is applied, and the two contents are not
+//! merged again.
+
+use crate::fs::form::Content;
+use crate::fs::{Attributes, Fs, FsError, Root};
+use crate::model::{Digest, Entry, Kind, LostBy, Map, NodeId, RelPath, ShareName, StateId, Version, limits};
+use crate::node::api::{Event, Level, Tree};
+use crate::node::context::Context;
+use crate::node::share::Share;
+use crate::node::share::transaction::apply::attributes_of;
+use crate::node::share::transaction::keep::{Lost, item_of};
+use crate::reconcile::safety::Step;
+use crate::reconcile::{self, Loser, Source};
+use crate::store::history::{Item, Room};
+use crate::store::state::Why;
+use crate::uci::merge::{Merged, merge};
+use crate::uci::{PackageName, merge as uci_merge};
+
+/// A merged text that waits to be applied in the place of what a peer offered.
+pub(crate) struct Merging {
+    /// What was here and what the peer has: both must still be so.
+    of: (Entry, Entry),
+    /// Where the text is staged; `None` where it is what the peer has, or what is here.
+    pub staged: Option<RelPath>,
+    /// The edit of this node that it will be.
+    pub entry: Entry,
+    pub report: Report,
+}
+
+/// What a merge did.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    /// Changes of this node that did not make it into the text.
+    pub lost: Vec<String>,
+    /// What a user may want to read again.
+    pub notes: Vec<String>,
+}
+
+/// Pairs of contents that are not merged (again), by their paths.
+pub(crate) type NotMerged = Map<RelPath, (Digest, Digest)>;
+
+impl<F: Fs> Share<F> {
+    /// Whether two changes of a path are merged in this share.
+    pub(crate) fn merges(&self, path: &RelPath) -> bool {
+        self.settings.merge && self.is_package(path)
+    }
+
+    /// Where a batch would replace an edit of this node that its author had not seen, both are merged instead, if that is
+    /// possible.
+    pub(crate) fn merge_steps(&mut self, cx: &mut Context<F>, id: u64, steps: &mut [Step]) {
+        for step in steps {
+            let conflict = step.source == Source::There && step.loser == Some(Loser::Unseen(LostBy::Conflict));
+            if !conflict || step.entry.kind != Kind::File || !self.merges(&step.path) {
+                continue;
+            }
+            let Some(local) = cx.store.share(&self.name).index.get(&step.path).map(|record| record.entry.clone())
+            else {
+                continue;
+            };
+            let batch = self.inbox.batches.get(&id);
+            let Some(pending) = batch.and_then(|batch| batch.offers.get(&step.path)) else { continue };
+            let (theirs, from) = (pending.entry.clone(), batch.map(|batch| batch.from.node));
+            let pair = (local.digest, theirs.digest);
+            if local.kind != Kind::File
+                || self.inbox.not_merged.get(&step.path) == Some(&pair)
+                || !cx.is_author(&local, &theirs)
+            {
+                continue;
+            }
+            let known = pending.merging.as_ref().filter(|merging| merging.of == (local.clone(), theirs.clone()));
+            if known.is_none() {
+                match self.merge_path(cx, id, step, local, theirs) {
+                    Ok(merging) => self.set_merging(id, &step.path, merging),
+                    Err(why) => {
+                        self.note_not_merged(cx, from, &step.path, pair, &why);
+                        continue;
+                    }
+                }
+            }
+            let merging = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(&step.path)?.merging.as_ref());
+            let Some(merging) = merging else { continue };
+            step.loser = Some(Loser::Merged);
+            step.entry = merging.entry.clone();
+            step.set_back = false;
+            if merging.entry.digest == merging.of.0.digest {
+                step.source = Source::Here;
+            }
+        }
+    }
+
+    /// Merges one path, and stages the text.
+    fn merge_path(
+        &mut self,
+        cx: &mut Context<F>,
+        id: u64,
+        step: &Step,
+        local: Entry,
+        theirs: Entry,
+    ) -> Result<Merging, String> {
+        let path = &step.path;
+        let root = self.root.as_ref().ok_or("the directory of the share cannot be opened")?;
+        let name = PackageName::at(path).ok_or("it is no UCI package")?;
+        let staged = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(path)?.staged().cloned());
+        let read = |root: &F::Root, path: &RelPath, digest: Digest| {
+            let bytes = read_small(root, path).map_err(|error| error.to_string())?;
+            let bytes = bytes.ok_or_else(|| format!("it is larger than {} KiB", limits::PACKAGE_KEPT / 1024))?;
+            if Digest::of(&bytes) == digest { Ok(bytes) } else { Err("it changed at this moment".to_string()) }
+        };
+        let (ours, base) = (read(root, path, local.digest)?, cx.base_of(&self.name, path, &local, &theirs)?);
+        let winner = match &staged {
+            Some(staged) => read(root, staged, theirs.digest)?,
+            None => return Err("the peer's version is not here".into()),
+        };
+        let Merged { text, lost, notes } =
+            merge(&name, &base, &winner, &ours).map_err(|refusal| refusal.to_string())?;
+        let report = Report {
+            lost: lost.iter().map(uci_merge::Loss::to_string).collect(),
+            notes: notes.iter().map(uci_merge::Note::to_string).collect(),
+        };
+        let number = cx.store.next_number(cx.now.wall);
+        let me = cx.store.state().me.state;
+        let bytes = (Digest::of(&text), text.len() as u64);
+        let entry = reconcile::merged(&local, &theirs, step.entry.given_up.clone(), bytes, me, number);
+        let staged = if entry.digest == local.digest || entry.digest == theirs.digest {
+            None
+        } else {
+            let staged = self.staging.name(root).map_err(|error| error.to_string())?;
+            let attributes = attributes_of(&cx.fs, &entry, self.settings.allow_setuid);
+            if let Err(error) = write_staged(root, &staged, &text, attributes) {
+                let _ = root.remove(&staged);
+                return Err(error.to_string());
+            }
+            Some(staged)
+        };
+        cx.keep_winner(&self.name, path, &theirs, &winner, self.settings.min_free);
+        Ok(Merging { of: (local, theirs), staged, entry, report })
+    }
+
+    fn set_merging(&mut self, id: u64, path: &RelPath, merging: Merging) {
+        let pending = self.inbox.batches.get_mut(&id).and_then(|batch| batch.offers.get_mut(path));
+        if let Some(pending) = pending {
+            let before = pending.merging.replace(Box::new(merging));
+            self.transaction.leftovers.extend(before.and_then(|before| before.staged));
+        }
+    }
+
+    /// Checks refused merged texts: those paths get the peer's content; what else was refused.
+    pub(crate) fn drop_refused_merges(
+        &mut self,
+        cx: &mut Context<F>,
+        id: u64,
+        refused: &Map<RelPath, String>,
+    ) -> Map<RelPath, String> {
+        let mut others = Map::new();
+        for (path, why) in refused.iter() {
+            let batch = self.inbox.batches.get_mut(&id);
+            let from = batch.as_ref().map(|batch| batch.from.node);
+            let merging = batch.and_then(|batch| batch.offers.get_mut(path)?.merging.take());
+            let Some(Merging { of: (local, theirs), staged, .. }) = merging.map(|merging| *merging) else {
+                others.insert(path.clone(), why.clone());
+                continue;
+            };
+            self.transaction.leftovers.extend(staged);
+            let why = format!("the merged text was refused: {why}");
+            self.note_not_merged(cx, from, path, (local.digest, theirs.digest), &why);
+            cx.stirred = true;
+        }
+        others
+    }
+
+    fn note_not_merged(
+        &mut self,
+        cx: &mut Context<F>,
+        from: Option<NodeId>,
+        path: &RelPath,
+        pair: (Digest, Digest),
+        why: &str,
+    ) {
+        let peer = from.map_or_else(|| "the peer".into(), |node| cx.node_label(node));
+        let text = format!("share {}: {path}: not merged, the version of {peer} is applied: {why}", self.name);
+        cx.log(Level::Warning, text);
+        if self.inbox.not_merged.len() >= limits::NOT_MERGED {
+            self.inbox.not_merged = NotMerged::new();
+        }
+        self.inbox.not_merged.insert(path.clone(), pair);
+    }
+
+    /// Reports merges that were applied.
+    pub(crate) fn report_merges(&self, cx: &mut Context<F>, from: Option<NodeId>, merges: Map<RelPath, Report>) {
+        let peer = from.map_or_else(|| "a peer".into(), |node| cx.node_label(node));
+        for (path, Report { lost, notes }) in merges {
+            let what = format!("share {}: {path}: merged the change of {peer} with this node's", self.name);
+            let text = match (lost.len(), notes.len()) {
+                (0, 0) => what,
+                (0, _) => format!("{what}; {}", notes.join("; ")),
+                _ => format!("{what}; not in force from here: {}", lost.join("; ")),
+            };
+            cx.log(if lost.is_empty() { Level::Notice } else { Level::Warning }, text.clone());
+            cx.counters.merges += 1;
+            let list = |lines: Vec<String>| lines.into_iter().map(Tree::Text).collect::<Vec<_>>();
+            let details = Tree::map()
+                .with("share", self.name.to_string())
+                .with("peer", peer.clone())
+                .with("path", path.to_text())
+                .with("lost", list(lost))
+                .with("notes", list(notes));
+            cx.tell(Event { name: "owsync.merged", at: cx.now.wall, text, details });
+        }
+    }
+}
+
+impl<F: Fs> Context<F> {
+    /// Whether this node made an edit that the bytes of `loser` include and those of `winner` do not.
+    fn is_author(&self, loser: &Entry, winner: &Entry) -> bool {
+        let me = self.store.state().me.state;
+        unseen(loser, winner).any(|id| id == me)
+    }
+
+    /// The author of an edit that an entry's bytes do not include, if that node merges it: another one than this.
+    pub(crate) fn merged_by(&self, entry: &Entry) -> Option<StateId> {
+        let me = self.store.state().me.state;
+        let left_out = |&(id, number): &(StateId, u64)| (entry.content().number(id) < number).then_some(id);
+        let mut authors = entry.version.pairs().iter().filter_map(left_out);
+        let first = authors.next()?;
+        (first != me && authors.all(|id| id != me)).then_some(first)
+    }
+
+    /// The base of a merge: the content with exactly the edits that both sides include.
+    fn base_of(&self, share: &ShareName, path: &RelPath, local: &Entry, theirs: &Entry) -> Result<Vec<u8>, String> {
+        let both = local.content().within(theirs.content());
+        if both.is_unversioned() {
+            return Err("the two versions have no common base".into());
+        }
+        let most = limits::VERSION_IDS;
+        let joined = local.content().join(theirs.content());
+        if joined.pairs().len() >= most {
+            return Err(format!("too many nodes have changed it: {most}"));
+        }
+        let is_base = |item: &&Item| {
+            item.share == *share && item.path == *path && item.kind == Kind::File && item.content == both
+        };
+        let missing = || "the common base is no longer stored here".to_string();
+        let item = self.history.items().rev().find(is_base).ok_or_else(missing)?;
+        let object = self.history.object(item.digest).map_err(|error| error.to_string())?;
+        let bytes = read_small(self.history.root(), &object).map_err(|error| error.to_string())?;
+        bytes.filter(|bytes| Digest::of(bytes) == item.digest).ok_or_else(missing)
+    }
+
+    /// Keeps the bytes of a merge's winner, which never lie on this disk: they may be the base of the next merge.
+    fn keep_winner(&mut self, share: &ShareName, path: &RelPath, winner: &Entry, bytes: &[u8], min_free: u64) {
+        let known = |item: &Item| {
+            item.share == *share
+                && item.path == *path
+                && item.digest == winner.digest
+                && item.content == *winner.content()
+        };
+        let room = self.history.room(winner.digest, winner.size, Why::Merged, min_free);
+        if self.history.items().any(known) || room != Room::Keep {
+            return;
+        }
+        let run = self.next_run;
+        self.next_run += 1;
+        let lost = Lost { share, path, entry: winner, why: Why::Merged, by: None, run, after: None, seq: 0 };
+        let item = item_of(self.noted(), &lost);
+        if let Err(error) = self.history.keep_bytes(bytes, item).and_then(|_| self.history.commit()) {
+            self.log(Level::Warning, format!("the history cannot be written: {error}"));
+        }
+    }
+}
+
+/// The authors of edits that the bytes of `loser` include and those of `winner` do not.
+pub(crate) fn unseen(loser: &Entry, winner: &Entry) -> impl Iterator<Item = StateId> {
+    let content: &Version = winner.content();
+    loser.content().pairs().iter().filter(|(id, number)| content.number(*id) < *number).map(|(id, _)| *id)
+}
+
+/// A file of at most [`limits::PACKAGE_KEPT`] bytes.
+fn read_small<R: Root>(root: &R, path: &RelPath) -> Result<Option<Vec<u8>>, FsError> {
+    let content = Content::open(root, path, Kind::File)?;
+    let Some(size) = usize::try_from(content.stat().size).ok().filter(|size| *size <= limits::PACKAGE_KEPT) else {
+        return Ok(None);
+    };
+    let mut bytes = vec![0; size];
+    let mut read = 0;
+    while read < size {
+        match content.read(root, read as u64, &mut bytes[read..])? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
+fn write_staged<R: Root>(root: &R, staged: &RelPath, text: &[u8], attributes: Attributes) -> Result<(), FsError> {
+    let file = root.create(staged)?;
+    root.write(&file, 0, text)?;
+    root.set_file(&file, attributes)
+}

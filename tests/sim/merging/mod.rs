@@ -1,0 +1,215 @@
+//! Two nodes change one UCI package before they see each other's change: both changes are in force everywhere.
+
+mod histories;
+
+use std::time::Duration;
+
+use owsync::model::settings::Reload;
+
+use crate::world::World;
+
+const BASE: &str = "\nconfig interface 'lan'\n\toption mtu '1500'\n\toption proto 'static'\n\nconfig interface 'wan'\n\toption mtu '1500'\n\n";
+
+/// The package `network` with these values of `mtu`.
+fn network(lan: &str, wan: &str) -> String {
+    BASE.replacen("'1500'", &format!("'{lan}'"), 1).replacen(
+        "'wan'\n\toption mtu '1500'",
+        &format!("'wan'\n\toption mtu '{wan}'"),
+        1,
+    )
+}
+
+/// Machines in sync, all connected to each other, whose share holds UCI packages.
+fn routers(seed: u64, count: usize) -> World {
+    let mut world = World::new(seed, count);
+    for a in 0..count {
+        for b in a + 1..count {
+            world.pair(a, b);
+        }
+        world.share_settings(a).reload = Some(Reload::Uci);
+    }
+    world.start_all();
+    world.settle();
+    world.write(0, "network", BASE);
+    world.settle();
+    // An edit on each node gives it a claim to the path, and the base a version.
+    world.write(0, "network", &network("1500", "1492"));
+    world.settle();
+    world
+}
+
+fn apart(world: &mut World, cut: bool) {
+    let count = world.machines.len();
+    for a in 0..count {
+        for b in a + 1..count {
+            world.set_cut(a, b, cut);
+        }
+    }
+    if cut {
+        world.run(Duration::from_secs(60));
+    }
+}
+
+/// Contents and reasons of history, of one path.
+fn kept(world: &World, id: usize, name: &str) -> Vec<(String, &'static str)> {
+    let of = |(path, content, why): (_, Vec<u8>, _)| -> Option<(String, &'static str)> {
+        let path: owsync::model::RelPath = path;
+        (path.to_text() == name).then(|| (String::from_utf8(content).unwrap(), why))
+    };
+    world.history(id).into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn different_options_of_one_package_are_both_in_force_on_all_nodes() {
+    for count in [2, 3] {
+        let mut world = routers(801, count);
+        apart(&mut world, true);
+        world.write(0, "network", &network("1400", "1492"));
+        world.run_ms(5_000);
+        world.write(1, "network", &network("1500", "1480"));
+        world.run_ms(5_000);
+
+        apart(&mut world, false);
+        world.settle();
+
+        for id in 0..count {
+            assert_eq!(world.read(id, "network").unwrap(), network("1400", "1480"), "machine {id} of {count}");
+        }
+        // The older change was replaced, and its author merged.
+        assert!(world.log_has(0, "network: merged the change of m1 with this node's"));
+        assert_eq!(world.counters(0).merges, 1);
+        let merged: Vec<_> = kept(&world, 0, "network").into_iter().filter(|(_, why)| *why == "merged").collect();
+        let (theirs, mine) = (network("1500", "1480"), network("1400", "1492"));
+        assert_eq!(merged, [(theirs, "merged"), (mine, "merged")]);
+    }
+}
+
+#[test]
+fn of_two_values_of_one_option_the_newer_is_in_force_and_the_other_is_named() {
+    let mut world = routers(802, 2);
+    apart(&mut world, true);
+    world.write(0, "network", &network("1400", "1491"));
+    world.run_ms(5_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(5_000);
+
+    apart(&mut world, false);
+    world.settle();
+
+    assert_eq!(world.read(0, "network"), world.read(1, "network"));
+    assert_eq!(world.read(0, "network").unwrap(), network("1400", "1480"));
+    assert!(world.log_has(0, "network: merged the change of m1 with this node's; not in force from here: wan.mtu: kept '1480', not '1491'"), "{:?}", world.machines[0].log);
+    assert!(world.history_holds(0, &network("1400", "1491")));
+}
+
+#[test]
+fn an_author_who_was_away_merges_on_return() {
+    let mut world = routers(803, 3);
+    world.stop(2);
+    world.run_ms(2_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(10_000);
+    world.start(2);
+    world.set_cut(2, 0, true);
+    world.set_cut(2, 1, true);
+    world.run_ms(5_000);
+    world.write(2, "network", &network("1400", "1492"));
+    world.run_ms(5_000);
+    world.write(0, "network", &network("1500", "1470"));
+    world.run_ms(5_000);
+
+    world.heal_all();
+    world.settle();
+
+    for id in 0..3 {
+        assert_eq!(world.read(id, "network").unwrap(), network("1400", "1470"), "machine {id}");
+    }
+}
+
+#[test]
+fn a_merged_text_that_a_check_refuses_leaves_the_newer_version_in_force() {
+    let mut world = routers(804, 2);
+    world.share_settings(0).validate = Some("/usr/libexec/validate".into());
+    world.machines[0].programs.dislikes = Some(("bad", "no such mtu"));
+    world.reload(0);
+    world.run_ms(2_000);
+    apart(&mut world, true);
+    world.write(0, "network", &network("bad", "1492"));
+    world.run_ms(5_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(5_000);
+
+    apart(&mut world, false);
+    world.settle();
+
+    assert_eq!(world.read(0, "network"), world.read(1, "network"));
+    assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
+    assert!(
+        world.log_has(0, "network: not merged, the version of m1 is applied: the merged text was refused: no such mtu")
+    );
+    assert!(world.history_holds(0, &network("bad", "1492")));
+}
+
+#[test]
+fn without_the_common_base_the_newer_version_is_taken_whole_with_the_reason() {
+    let mut world = routers(805, 2);
+    apart(&mut world, true);
+    // What was there before is not known after a restart: the edit came while owsync did not run.
+    world.stop(0);
+    world.run_ms(1_000);
+    world.write(0, "network", &network("1400", "1492"));
+    world.run_ms(1_000);
+    world.start(0);
+    world.run_ms(5_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(5_000);
+
+    apart(&mut world, false);
+    world.settle();
+
+    assert_eq!(world.read(0, "network"), world.read(1, "network"));
+    assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
+    assert!(world.log_has(0, "not merged, the version of m1 is applied: the common base is no longer stored here"));
+}
+
+#[test]
+fn a_share_that_does_not_merge_takes_the_newer_version_whole() {
+    let mut world = routers(806, 2);
+    world.set_all(|settings| settings.shares.iter_mut().for_each(|share| share.merge = false));
+    (0..2).for_each(|id| world.reload(id));
+    world.run_ms(2_000);
+    apart(&mut world, true);
+    world.write(0, "network", &network("1400", "1492"));
+    world.run_ms(5_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(5_000);
+
+    apart(&mut world, false);
+    world.settle();
+
+    assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
+    assert_eq!(world.counters(0).merges, 0);
+}
+
+#[test]
+fn a_merge_and_the_edit_before_it_can_be_undone() {
+    let mut world = routers(807, 2);
+    apart(&mut world, true);
+    world.write(0, "network", &network("1400", "1492"));
+    world.run_ms(5_000);
+    world.write(1, "network", &network("1500", "1480"));
+    world.run_ms(5_000);
+    apart(&mut world, false);
+    world.settle();
+    let run = {
+        let node = world.node(0);
+        let items: Vec<_> = node.history().items().filter(|item| item.after.is_some()).cloned().collect();
+        items.last().unwrap().run
+    };
+
+    world.done(0, owsync::node::api::Command::Undo { run });
+    world.settle();
+
+    assert_eq!(world.read(0, "network").unwrap(), network("1400", "1492"), "what the merge replaced here is back");
+    assert_eq!(world.read(1, "network").unwrap(), network("1400", "1492"));
+}
