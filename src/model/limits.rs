@@ -197,7 +197,8 @@ pub const FLAP_PATHS: usize = 1024;
 pub const RETRY_OWED: Duration = Duration::from_secs(60);
 /// The longest of these waits.
 pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
-/// The longest wait before a transaction that the disk refused to complete is tried again; the first is [`LOCK_TIME`].
+/// The longest wait before a transaction that the disk refused to complete, or the database, is tried again; the first is
+/// [`LOCK_TIME`].
 pub const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A file that changed during this many consecutive reads is read less and less often, and status reports it.
 pub const RESTLESS_READS: u32 = 5;

@@ -16,7 +16,11 @@ impl<F: Fs> Context<F> {
         if self.store_trouble.is_none() {
             self.log(Level::Error, format!("the database cannot be written, so nothing is exchanged: {error}"));
         }
-        self.store_trouble = Some(StoreTrouble { error, retry_at: self.now.mono.plus(limits::LOCK_TIME) });
+        // Each attempt may write to a flash memory that fails, so the pauses grow.
+        let attempts = self.store_trouble.as_ref().map_or(0, |trouble| trouble.attempts);
+        let pause = limits::LOCK_TIME.saturating_mul(1 << attempts.min(8)).min(limits::RETRY_MAX);
+        let retry_at = self.now.mono.plus(pause);
+        self.store_trouble = Some(StoreTrouble { error, attempts: attempts.saturating_add(1), retry_at });
     }
 }
 

@@ -267,6 +267,8 @@ pub(crate) struct Noted {
 /// The database cannot be written.
 pub(crate) struct StoreTrouble {
     pub error: FsError,
+    /// How often that was tried.
+    pub attempts: u32,
     /// When the next attempt is made.
     pub retry_at: Monotonic,
 }
