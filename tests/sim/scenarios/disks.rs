@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use owsync::node::api::{Command, Fault as ApiFault, Reply};
+
 use super::{couple, tree};
 use crate::disk::{Fault, Intrusion};
 use crate::world::{MachineId, World, path};
@@ -420,6 +422,100 @@ fn a_deletion_waits_until_history_has_room_for_what_goes() {
     world.machines[1].disk.0.borrow_mut().capacity = 64 * 1024 * 1024;
     world.settle();
     assert!(world.read(1, "large").is_none() && world.history_holds(1, &content));
+}
+
+/// Each step of shutting down is done although an earlier one failed.
+#[test]
+fn a_database_that_cannot_be_written_at_shutdown_does_not_keep_the_history_from_being_written() {
+    let mut world = couple(40);
+    world.write(0, "key", "secret");
+    world.settle();
+    world.write(0, "key", "new");
+    world.settle();
+    assert!(world.history_holds(1, "secret"));
+    let fail_next = |world: &World| {
+        let disk = world.machines[1].disk.clone();
+        let next = disk.0.borrow().operations;
+        disk.0.borrow_mut().faults.insert(next, Fault::Errno(libc::EIO));
+    };
+    // Given a history whose list could not be written when the user removed a version,
+    fail_next(&world);
+    let reply = world.command(1, Command::Forget { share: None, path: path("key") });
+    assert!(matches!(reply, Reply::Failed { fault: ApiFault::System, .. }), "{reply:?}");
+    // when the first thing that is written at shutdown, the database, cannot be written,
+    fail_next(&world);
+    world.stop(1);
+    assert!(world.log_has(1, "the database could not be written at shutdown"));
+    // then the list of the history is written.
+    world.start(1);
+    assert!(!world.history_holds(1, "secret"));
+}
+
+/// What a transaction replaced is in the history also if a crash interrupted it and the disk fails while it is completed.
+#[test]
+fn a_transaction_that_fails_when_it_is_completed_after_a_crash_loses_nothing_that_it_replaced() {
+    let begin = || {
+        let mut world = couple(42);
+        world.write(0, "z", "old");
+        world.settle();
+        world.write(0, "a/first", "1");
+        world.write(0, "z", "new");
+        world
+    };
+    let mut world = begin();
+    let first = operations(&world, 1);
+    world.settle();
+    let count = operations(&world, 1) - first;
+    let mut completed = [0, 0];
+    // Given a daemon that is killed at each of the operations of a transaction,
+    for (k, failing, is_edited) in
+        (0..count).flat_map(|k| (0..4).flat_map(move |failing| [false, true].map(|is_edited| (k, failing, is_edited))))
+    {
+        let mut world = begin();
+        world.machines[1].disk.0.borrow_mut().faults.insert(first + k, Fault::Kill);
+        world.run_ms(3_000);
+        if world.machines[1].node.is_some() || world.read(1, "z").as_deref() != Some("new") {
+            continue;
+        }
+        // and perhaps a user who changes what it applied,
+        let edited = is_edited && world.read(1, "a/first").is_some();
+        if edited {
+            world.write(1, "a/first", "edited");
+        }
+        // when an operation fails at its next start,
+        world.start(1);
+        let next = operations(&world, 1) + failing;
+        world.machines[1].disk.0.borrow_mut().faults.insert(next, Fault::Errno(libc::EIO));
+        world.settle();
+        // then the transaction is completed all the same, and what it replaced is kept.
+        let first = if edited { "edited" } else { "1" };
+        assert_eq!(world.tree(1), tree! { "a/first" => first, "z" => "new" }, "{k}, {failing}");
+        assert!(world.history_holds(1, "old"), "killed at operation {k}, operation {failing} after the start failed");
+        completed[usize::from(edited)] += 1;
+    }
+    assert!(completed.iter().all(|count| *count > 0), "{completed:?}");
+}
+
+/// Each attempt may write to a flash memory that fails.
+#[test]
+fn a_database_that_cannot_be_written_is_tried_less_and_less_often() {
+    let mut world = couple(43);
+    world.settle();
+    let first = operations(&world, 1);
+    let disk = world.machines[1].disk.clone();
+    disk.0.borrow_mut().faults.extend((first..first + 1_000).map(|at| (at, Fault::Errno(libc::EIO))));
+
+    world.write(1, "key", "new");
+    world.run(Duration::from_secs(600));
+
+    // With 5 s between attempts they would be ten times as many.
+    let failed = operations(&world, 1) - first;
+    assert!((8..=40).contains(&failed), "{failed} operations failed in ten minutes");
+    assert_eq!(world.read(0, "key"), None);
+    // Once it can be written, everything is exchanged within a minute.
+    disk.0.borrow_mut().faults.clear();
+    world.run(Duration::from_secs(65));
+    assert_eq!(world.read(0, "key").as_deref(), Some("new"));
 }
 
 /// F73: what cannot be read any more is not replaced either, also where that begins while its new content is on its way.

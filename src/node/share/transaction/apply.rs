@@ -184,7 +184,7 @@ impl Landing {
         self.retry_at = now.plus(time);
     }
 
-    /// All paths are in place, and yet it cannot end, because of this one: everything goes back.
+    /// It cannot end, because of this path: everything goes back.
     pub fn undo_all(&mut self, path: RelPath, reason: Reason) {
         self.next = self.ops.len();
         self.phase = Phase::Undoing(path, reason);
@@ -287,8 +287,9 @@ impl Landing {
                         }
                         Err(Refusal::Changed) => op.outcome = Outcome::Changed,
                         Err(refusal) => {
-                            let reason = reason_of(refusal);
-                            self.phase = Phase::Undoing(op.step.path.clone(), reason);
+                            // After a crash, paths behind this one are in place as well.
+                            let path = op.step.path.clone();
+                            self.undo_all(path, reason_of(refusal));
                         }
                     }
                 }

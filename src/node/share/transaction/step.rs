@@ -165,6 +165,18 @@ impl Op {
         }
     }
 
+    /// Moves what was put where nothing was to its staging name again.
+    fn take_back<R: Root>(&self, root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
+        root.rename(path, staged, Rename::New)?;
+        let out = synced(root, staged)?;
+        if out.is_some_and(|out| self.is_new(root, staged, &out).unwrap_or(false)) {
+            return Ok(());
+        }
+        // Another process edited the new file since: that edit stays.
+        root.rename(staged, path, Rename::New)?;
+        Err(FsError::new("undo", Some(path), libc::EBUSY))
+    }
+
     fn exchange_back<R: Root>(&self, root: &R, staged: &RelPath, path: &RelPath) -> Result<(), FsError> {
         match root.rename(staged, path, Rename::Exchange) {
             Err(error) if error.is_unsupported() => return root.rename(staged, path, Rename::Replace),
@@ -243,7 +255,7 @@ impl Op {
                 self.exchange_back(root, staged, path)
             }
             (Kind::File | Kind::Symlink, seen, Some(staged)) => {
-                root.rename(path, staged, Rename::New).and_then(|()| match seen {
+                self.take_back(root, staged, path).and_then(|()| match seen {
                     Some(seen) => remake_dir(root, path, seen.stat),
                     None => Ok(()),
                 })

@@ -91,7 +91,9 @@ impl<F: Fs> Share<F> {
     fn look_at_stuck(&self, landing: &mut Landing) -> Result<(), FsError> {
         let Some(root) = self.root.as_ref() else { return Ok(()) };
         for op in landing.ops.iter_mut().filter(|op| op.outcome == Outcome::Stuck) {
-            op.outcome = if op.is_in_place(root)? { Outcome::Done } else { Outcome::Changed };
+            // It was in place, so a user who removed it since has seen it: recorded as applied, it is a deletion.
+            let is_removed = op.step.entry.has_content() && root.stat(&op.step.path)?.is_none();
+            op.outcome = if is_removed || op.is_in_place(root)? { Outcome::Done } else { Outcome::Changed };
         }
         Ok(())
     }
@@ -101,9 +103,30 @@ impl<F: Fs> Share<F> {
         let name = &self.name;
         let Some(root) = self.root.as_ref() else { return Ok(()) };
         let mut kept = Vec::new();
+        let mut is_committed = true;
         for op in &landing.ops {
             let Some(staged) = &op.step.staged else { continue };
             apply::finish_exchange(root, staged, &op.step.path)?;
+            let was_replaced = op.outcome == Outcome::Stuck && op.step.old.is_some();
+            if was_replaced && root.stat(staged)?.is_none() {
+                // History took it before a crash, or before its list could not be written.
+                is_committed = false;
+                let Some(record) = cx.store.share(name).index.get(&op.step.path) else { continue };
+                let lost = Lost {
+                    share: name,
+                    path: &op.step.path,
+                    entry: &record.entry,
+                    why: op.step.why.unwrap_or(Why::Replaced),
+                    by: landing.from,
+                    run: landing.run,
+                    after: Some(op.step.entry.digest),
+                    seq: record.seq,
+                };
+                if cx.history.adopt_object(item_of(cx.noted(), &lost))? {
+                    kept.push(op.step.path.clone());
+                }
+                continue;
+            }
             if !op.holds_a_stray(root)? {
                 continue;
             }
@@ -123,7 +146,7 @@ impl<F: Fs> Share<F> {
             cx.history.keep(root, staged, item_of(cx.noted(), &lost))?;
             kept.push(op.step.path.clone());
         }
-        if kept.is_empty() {
+        if kept.is_empty() && is_committed {
             return Ok(());
         }
         cx.history.commit()?;
