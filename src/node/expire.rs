@@ -103,7 +103,7 @@ impl<F: Fs> Context<F> {
             self.store.change(Change::Drop(name.clone(), path));
         }
         for (node, ledger) in behind {
-            self.store.change(Change::Ledger(name.clone(), node, Ledger { away: true, ..ledger }));
+            self.store.change(Change::Ledger(name.clone(), node, Ledger { away: true, heard: 0, ..ledger }));
         }
     }
 
@@ -123,7 +123,8 @@ impl<F: Fs> Context<F> {
             })
             .collect();
         for (name, ledger) in shares {
-            self.store.change(Change::Ledger(name, node, Ledger { away: true, ..ledger }));
+            // Also what it had before: this node may have forgotten since that it was deleted.
+            self.store.change(Change::Ledger(name, node, Ledger { away: true, heard: 0, ..ledger }));
         }
     }
 }

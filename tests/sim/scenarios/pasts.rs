@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use owsync::model::WallTime;
 use owsync::model::settings::FirstSync;
+use owsync::node::api::Command;
 
 use super::{couple, tree, trio};
 use crate::world::{World, main, path};
@@ -208,6 +209,34 @@ fn a_node_that_was_away_for_31_days_resurrects_nothing_and_loses_nothing() {
     world.start(2);
     world.settle();
     (0..3).for_each(|id| assert_eq!(world.tree(id), tree! { "kept" => "2", "made" => "meanwhile" }, "m{id}"));
+}
+
+/// F19: deletions do not wait for a node that is away for half a year, so what only that node has waits for the user.
+#[test]
+fn what_only_a_node_has_that_was_away_for_half_a_year_waits_for_the_user() {
+    let mut world = trio(29);
+    world.put(0, &tree! { "gone" => "1", "kept" => "2" });
+    world.settle();
+    world.stop(2);
+    world.remove(0, "gone");
+    world.run_ms(5_000);
+    world.sleep_through(181);
+    world.start(0);
+    world.start(1);
+    world.run(Duration::from_secs(2 * 86_400));
+    assert_eq!((tombstones(&world, 0), tombstones(&world, 1)), (0, 0), "nothing says any more that it was deleted");
+
+    world.start(2);
+    world.run(Duration::from_secs(60));
+
+    for id in 0..2 {
+        assert_eq!(world.owed(id).get("gone"), Some(&"long_away"), "m{id}");
+        assert_eq!(world.tree(id), tree! { "kept" => "2" }, "m{id}");
+    }
+    // The user of one decides for all.
+    world.command(0, Command::Approve { share: None, path: None, pick: None, dry_run: false });
+    world.settle();
+    (0..3).for_each(|id| assert_eq!(world.tree(id), tree! { "gone" => "1", "kept" => "2" }, "m{id}"));
 }
 
 /// F19: a clock that jumped by more than a day is not believed before a peer confirms it.
