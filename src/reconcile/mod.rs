@@ -397,6 +397,18 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_include_the_others_edits_replace_them_whatever_the_clocks_say() {
+        // Two conflicts about "x" were decided apart, and "x" won both; in one of the two places it was edited since.
+        let of = |entry: Entry, content: &[(u64, u64)]| {
+            entry.with_content(&Version::from_pairs(content.iter().map(|&(id, n)| (StateId(id), n))))
+        };
+        let edited = of(file("z", &[(1, 6), (2, 1)], 1, 10), &[(1, 6)]);
+        let older = of(file("x", &[(1, 5), (3, 1)], 1, 99), &[(1, 5)]);
+        assert_eq!(short(&reconcile(Some(&edited), &older, NEWEST)), "Here Some(Seen)");
+        assert_eq!(short(&reconcile(Some(&older), &edited, NEWEST)), "There Some(Seen)");
+    }
+
+    #[test]
     fn a_loser_is_kept_although_a_later_edit_includes_it() {
         let (winner, loser) = (file("x", &[(1, 5)], 1, 11), file("y", &[(2, 5)], 1, 10));
         let Verdict::Agree { entry, source: Source::Here, .. } = reconcile(Some(&winner), &loser, NEWEST) else {

@@ -152,3 +152,36 @@ impl TryFrom<LineItem> for Item {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::StateId;
+
+    #[test]
+    fn a_content_that_includes_an_edit_which_its_version_does_not_is_a_damaged_line() {
+        let version = |number| Version::from_pairs([(StateId(1), number)]);
+        let item = |content| Item {
+            number: 1,
+            share: ShareName::main(),
+            path: RelPath::parse(b"a").unwrap(),
+            kind: Kind::File,
+            digest: Digest::of(b"a"),
+            size: 1,
+            mtime: WallTime(0),
+            mode: 0o600,
+            owner: None,
+            at: WallTime(0),
+            doubtful: false,
+            why: Why::Conflict,
+            by: None,
+            run: 1,
+            after: None,
+            version: version(2),
+            content,
+            seq: 0,
+        };
+        assert!(Item::try_from(LineItem::from(&item(version(1)))).is_ok());
+        assert!(matches!(Item::try_from(LineItem::from(&item(version(3)))), Err(BadLine("content"))));
+    }
+}

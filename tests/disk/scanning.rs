@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use owsync::fs::Root;
 use owsync::fs::scan::Scanned;
 use owsync::model::settings::Symlinks;
-use owsync::model::{Digest, Kind, Now, Reason, RelPath, Sleep, limits};
+use owsync::model::{Digest, Entry, Kind, Now, Reason, Record, RelPath, Sleep, limits};
 
 use crate::ground::Ground;
 use crate::looker::Looker;
@@ -47,6 +47,25 @@ fn found(scanned: &Scanned) -> Vec<RelPath> {
 fn assert_quiet(scanned: &Scanned) {
     assert_eq!((found(scanned), scanned.asleep.len()), (vec![], 0));
     assert_eq!((&scanned.gone, &scanned.dropped, &scanned.restless), (&vec![], &vec![], &vec![]));
+}
+
+/// A share that grows without end does not take this machine's memory, nor its peers'.
+#[test]
+fn a_share_takes_in_as_many_paths_as_its_limit_and_says_what_it_leaves_out() {
+    let m = Simulated::new();
+    m.write(&p("one"), b"1");
+    m.write(&p("other"), b"2");
+    let root = m.open();
+    let mut looker = Looker::new();
+    for n in 1..limits::INDEX_MAX {
+        looker.index.insert(p(&format!("known/{n}")), Record::new(Entry::nothing(), None));
+    }
+
+    let scanned = looker.look_near(&m, &root, &[("one", false), ("other", false)]);
+
+    assert_eq!((scanned.found.len(), scanned.skipped.len()), (1, 1));
+    let reasons: Vec<String> = scanned.skipped.iter().map(|(_, reason)| reason.to_string()).collect();
+    assert_eq!(reasons, ["this share has more than 200000 paths"]);
 }
 
 fn everything_is_found_once_and_what_did_not_change_is_not_read<M: Machine>(m: &M) {

@@ -34,6 +34,22 @@ fn a_first_sync_of_ten_thousand_files_ends_with_few_descriptors() {
     assert!(!b.log().contains("oo many open files"), "{}", b.log());
 }
 
+/// A login shell's soft limit of 1024, or less, is not what the daemon gets by with.
+#[test]
+fn the_daemon_raises_its_limit_of_open_files() {
+    let cluster = Cluster::idle(&["a"]);
+    let a = &cluster["a"];
+    a.launch_by(["sh", "-c", "ulimit -S -n 64 && exec \"$@\"", "sh"].map(String::from).to_vec());
+    a.start();
+
+    let table = fs::read_to_string(format!("/proc/{}/limits", a.pid())).unwrap();
+
+    let line = table.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard] = [0, 1].map(|n| line.split_whitespace().nth(n).unwrap().parse().unwrap_or(u64::MAX));
+    assert_eq!(soft, limits::DESCRIPTORS.min(hard), "{line}");
+    assert!(soft > 64, "this machine's hard limit is too low to show anything: {line}");
+}
+
 /// Offers one-file batches as fast as it may, and supplies them, until it is stopped; how many.
 fn flood(address: SocketAddr, stop: &AtomicBool, sent: &AtomicUsize) {
     let mut stranger = Stranger::meet_at(address, |hello| hello.rank = 1);

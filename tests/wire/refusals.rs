@@ -98,6 +98,8 @@ fn every_refusal_of_a_hello() {
 fn every_refusal_of_an_entry() {
     let version = |numbers: &[u64]| file().with(3, C::A(numbers.iter().map(|n| C::U(*n)).collect()));
     let lost = |numbers: &[u64]| file().with(12, C::A(numbers.iter().map(|n| C::U(*n)).collect()));
+    let numbers = |numbers: &[u64]| C::A(numbers.iter().map(|n| C::U(*n)).collect());
+    let content = |version: &[u64], content: &[u64]| file().with(3, numbers(version)).with(16, numbers(content));
     let many: Vec<u64> = (1..=1 + limits::VERSION_IDS_JOINED as u64).flat_map(|id| [id, 1]).collect();
     let dir = || {
         C::M(vec![
@@ -121,6 +123,7 @@ fn every_refusal_of_an_entry() {
         owner("root", "1000"),
         version(&many[..2 * limits::VERSION_IDS_JOINED]),
         file().with(13, C::U(5)),
+        content(&[1, 2, 2, 1], &[1, 1]),
     ] {
         assert!(Message::decode(&index(vec![good.clone()]).message(4)).is_ok(), "{good:?}");
     }
@@ -159,6 +162,8 @@ fn every_refusal_of_an_entry() {
         (file().with(11, t("g")), "half an owner: a"),
         (gone().with(10, t("u")).with(11, t("g")), "half an owner: d"),
         (file().with(13, C::U(6)), "a batch number below 0: a"),
+        (content(&[1, 1], &[1, 2]), "the content includes an edit that the version does not: a"),
+        (content(&[1, 1], &[2, 1]), "the content includes an edit that the version does not: a"),
     ] {
         assert_eq!(why(&index(vec![entry]).message(4)), reason);
     }

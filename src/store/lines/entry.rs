@@ -258,3 +258,20 @@ pub(super) fn disk_stat(text: &str) -> Result<DiskStat, BadLine> {
     let gid = next()?.parse().map_err(|_| BAD)?;
     Ok(DiskStat { kind, size, mtime_ns, ctime_ns, inode, mode, uid, gid })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::StateId;
+
+    #[test]
+    fn a_content_that_includes_an_edit_which_its_version_does_not_is_a_damaged_line() {
+        let version = |number| Version::from_pairs([(StateId(1), number)]);
+        let entry = |content| Entry {
+            content: Some(Box::new(content)),
+            ..Entry::tombstone(version(2), Stamp { rank: 0, ms: 0 })
+        };
+        assert!(LineEntry::from(&entry(version(1))).into_entry().is_ok());
+        assert!(matches!(LineEntry::from(&entry(version(3))).into_entry(), Err(BadLine("content"))));
+    }
+}
