@@ -103,6 +103,8 @@ fn check_pair(a: &Entry, b: &Entry, contact: FirstContact) {
             Some(Loser::Seen) => winner.content().includes(other.content()) && !local.version.is_unversioned(),
             Some(Loser::FirstContact) => no_claim(local) && (local.version.is_unversioned() || no_claim(remote)),
             Some(Loser::Unseen(_)) => !local.version.is_unversioned() && !remote.version.is_unversioned(),
+            // Only a node merges, once this function has named the loser.
+            Some(Loser::Merged) => false,
         };
         assert!(fits, "{loser:?} says why: {}", story());
     }
