@@ -44,6 +44,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
             | Output::Watch { .. }
             | Output::Landed { .. }
             | Output::Check { .. }
+            | Output::Uncommitted { .. }
             | Output::Probe { .. }
             | Output::BeforeSend { .. }
             | Output::Dial { .. }

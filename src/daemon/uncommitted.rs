@@ -2,12 +2,13 @@
 //!
 //! `uci set` stores its changes below /tmp/.uci, and a session of LuCI below /var/run/rpcd, until they are
 //! committed. An administrator who wonders why a change is not on the other router finds the reason here; on a router that
-//! received a package meanwhile, such changes will be applied on top of it. They are searched when status is requested,
-//! and never otherwise: they cause no wake-up.
+//! received a package meanwhile, such changes will be applied on top of it. They are searched when status is requested, and
+//! when a package is about to be replaced, and never otherwise: they cause no wake-up.
 
 use crate::fs::uci_file::{Dirs, Pending, UciFileError};
 use crate::model::settings::ShareSettings;
-use crate::model::{RelPath, Set};
+use crate::model::{Map, RelPath, Set};
+use crate::node::References;
 use crate::reconcile::filter::Filter;
 use crate::uci::PackageName;
 
@@ -27,10 +28,35 @@ impl Holder {
     /// Whether a commit of the package changes a file of the share. It does not where another file counts in its place,
     /// as /var/run/uci may have one.
     fn holds(&self, dirs: &Dirs, package: &PackageName) -> bool {
+        self.path_of(dirs, package).is_some()
+    }
+
+    /// The path in the share of the file that a commit of the package changes.
+    fn path_of(&self, dirs: &Dirs, package: &PackageName) -> Option<RelPath> {
         let path = dirs.path(package).canonicalize().ok();
         let below = path.as_ref().and_then(|path| path.strip_prefix(&self.dir).ok());
         let below = below.and_then(|below| RelPath::parse(below.as_os_str().as_encoded_bytes()).ok());
-        below.is_some_and(|below| self.filter.holds(&below))
+        below.filter(|below| self.filter.holds(below))
+    }
+
+    /// The sections that uncommitted changes of these packages refer to by the names that libuci makes up.
+    ///
+    /// # Errors
+    /// The changes cannot be read.
+    pub fn references(&self, dirs: &Dirs, paths: &[RelPath]) -> Result<Map<RelPath, References>, UciFileError> {
+        let mut all: Map<RelPath, References> = Map::new();
+        let wanted = |package: &PackageName| self.path_of(dirs, package).is_some_and(|path| paths.contains(&path));
+        for Pending { package, dir, changes } in dirs.pending(wanted)? {
+            let Some(path) = self.path_of(dirs, &package) else { continue };
+            let names = changes.into_iter().map(|change| change.section).filter(|name| name.starts_with("cfg"));
+            let names: Set<String> = names.collect();
+            if !names.is_empty() {
+                let references = all.get_or_default(path);
+                references.in_luci |= dir != dirs.changes;
+                references.names.extend(names);
+            }
+        }
+        Ok(all)
     }
 
     /// The packages of the share that have such changes.
@@ -102,6 +128,36 @@ mod tests {
         assert_eq!(router.packages("etc", "config/firewall").unwrap(), ["firewall"]);
         assert_eq!(router.packages("etc/openvpn", "*").unwrap(), [""; 0]);
         assert_eq!(router.packages("tmp", "*").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn references_by_number_are_those_of_the_packages_that_are_asked_for() {
+        let router = Router::new("references");
+        router.put(
+            "tmp/.uci/firewall",
+            "firewall.cfg03dc81.input='DROP'\n+firewall.cfg0592bd='rule'\nfirewall.lan.x='1'\n",
+        );
+        router.put("var/run/rpcd/uci-0123/dhcp", "-dhcp.cfg03fe63\n");
+        router.put("tmp/.uci/network", "network.cfg01.a='1'\n");
+        router.put("tmp/.uci/dhcp", "dhcp.lan.limit='9'\n");
+        let dirs = Dirs::below(&router.0);
+        let share = ShareSettings::new(ShareName::main(), router.0.join("etc/config"));
+        let holder = Holder::new(&dirs, &share, Filter::new(&[b"*".to_vec()], &[], &[])).unwrap();
+        let path = |name: &str| RelPath::parse(name.as_bytes()).unwrap();
+
+        let found = holder.references(&dirs, &[path("firewall"), path("dhcp"), path("system")]).unwrap();
+        let found: Vec<(String, Vec<String>, bool)> = found
+            .iter()
+            .map(|(path, one)| (path.to_text(), one.names.iter().cloned().collect(), one.in_luci))
+            .collect();
+        let list = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            found,
+            [
+                ("dhcp".into(), list(&["cfg03fe63"]), true),
+                ("firewall".into(), list(&["cfg03dc81", "cfg0592bd"]), false)
+            ]
+        );
     }
 
     #[test]

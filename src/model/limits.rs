@@ -200,6 +200,8 @@ pub const RETRY_OWED_MAX: Duration = Duration::from_secs(240);
 /// The longest wait before a transaction that the disk refused to complete, or the database, is tried again; the first is
 /// [`LOCK_TIME`].
 pub const RETRY_MAX: Duration = Duration::from_secs(60);
+/// How often what waits for uncommitted changes of UCI packages is checked again: it reads two directories.
+pub const UNCOMMITTED_AGAIN: Duration = Duration::from_secs(60);
 /// A file that changed during this many consecutive reads is read less and less often, and status reports it.
 pub const RESTLESS_READS: u32 = 5;
 

@@ -261,6 +261,9 @@ pub enum Reason {
     Unconfirmed,
     /// A check of this node refused it; the text is the check's.
     Refused(String),
+    /// It would give numbers, by which uncommitted changes here refer to unnamed sections, to other sections; the text names
+    /// one of them.
+    Uncommitted(String),
     /// The share's mode is manual: changes are exchanged on `owsync sync`.
     Manual,
     /// The share does not take over deletions.
@@ -310,6 +313,7 @@ impl Reason {
             Reason::SectionsLost { .. } => "sections_lost",
             Reason::Unconfirmed => "unconfirmed",
             Reason::Refused(_) => "refused",
+            Reason::Uncommitted(_) => "uncommitted",
             Reason::Manual => "manual",
             Reason::KeepsDeleted => "keeps_deleted",
             Reason::OnlySends => "only_sends",
@@ -321,7 +325,8 @@ impl Reason {
         }
     }
 
-    /// Whether `approve` or `reject` would end it; everything else is retried automatically.
+    /// Whether `approve` or `reject` would end it; everything else, and what waits for uncommitted changes, is retried
+    /// automatically.
     pub fn needs_user(&self) -> bool {
         matches!(
             self,
@@ -331,7 +336,13 @@ impl Reason {
                 | Reason::Flapping
                 | Reason::SectionsLost { .. }
                 | Reason::Refused(_)
+                | Reason::Uncommitted(_)
         )
+    }
+
+    /// Whether a check of this node stopped it, so that only `approve` with its path applies it.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Reason::Refused(_) | Reason::Uncommitted(_))
     }
 
     /// The option for which the path differs, where one does and nothing is wrong.
@@ -362,6 +373,7 @@ impl Reason {
             | Reason::SectionsLost { .. }
             | Reason::Unconfirmed
             | Reason::Refused(_)
+            | Reason::Uncommitted(_)
             | Reason::Manual
             | Reason::ReleaseDiffers { .. }
             | Reason::Other(_) => return None,
@@ -433,6 +445,7 @@ impl fmt::Display for Reason {
                 f.write_str("changes made here in LuCI await confirmation; this one is applied when they are confirmed or rolled back")
             }
             Reason::Refused(why) => write!(f, "refused by a check: {why}"),
+            Reason::Uncommitted(section) => write!(f, "waits: uncommitted changes refer to {section} by number, and this change would give that number to a different section; commit or revert them, or apply this change with `owsync approve` and its path"),
             Reason::Manual => f.write_str("mode manual: waits for `owsync sync`"),
             Reason::KeepsDeleted => f.write_str("not deleted: this share does not take over deletions (propagate_deletions)"),
             Reason::OnlySends => f.write_str("this node only sends"),

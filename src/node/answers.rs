@@ -1,10 +1,10 @@
 //! Takes the answers of the programs and services that the node's owner ran for it.
 
 use crate::fs::Fs;
-use crate::model::{Monotonic, Now, RelPath, ShareName};
-use crate::node::Node;
+use crate::model::{Map, Monotonic, Now, RelPath, ShareName};
 #[cfg(doc)]
 use crate::node::Output;
+use crate::node::{Node, References};
 
 impl<F: Fs> Node<F> {
     /// The programs that [`Output::Check`] asked for have looked at a batch: what they refused, with their words.
@@ -12,6 +12,16 @@ impl<F: Fs> Node<F> {
         self.cx.now = now;
         if let Some(share) = self.shares.get_mut(name) {
             share.handle_checked(&mut self.cx, check, refused);
+        }
+        self.cx.stirred = true;
+        self.finish(now);
+    }
+
+    /// The answer to [`Output::Uncommitted`]: the packages whose uncommitted changes refer to sections by number.
+    pub fn handle_uncommitted(&mut self, now: Now, name: &ShareName, question: u64, answer: &Map<RelPath, References>) {
+        self.cx.now = now;
+        if let Some(share) = self.shares.get_mut(name) {
+            share.handle_uncommitted(&mut self.cx, question, answer);
         }
         self.cx.stirred = true;
         self.finish(now);

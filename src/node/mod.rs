@@ -64,6 +64,7 @@ use peers::link::Link;
 use share::Share;
 
 pub use parts::{Candidate, Identity, Output, Parts};
+pub use share::transaction::uncommitted::References;
 
 /// Names a session between the node and its owner.
 pub type LinkId = u64;

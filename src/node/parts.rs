@@ -61,6 +61,16 @@ pub enum Output {
         /// What would change.
         candidates: Vec<Candidate>,
     },
+    /// These UCI packages are about to be replaced: which sections do uncommitted changes of them refer to by number?
+    /// Answer with [`crate::node::Node::handle_uncommitted`].
+    Uncommitted {
+        /// The share.
+        share: ShareName,
+        /// The question, for the answer.
+        question: u64,
+        /// The packages.
+        paths: Vec<RelPath>,
+    },
     /// These paths changed here, and programs of this machine are told before anybody else; answer with
     /// [`crate::node::Node::handle_before_send`].
     BeforeSend {

@@ -25,6 +25,7 @@ pub mod local;
 pub mod merge;
 pub mod model;
 mod name;
+pub mod numbers;
 mod pairs;
 mod parse;
 mod part;

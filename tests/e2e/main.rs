@@ -41,3 +41,4 @@ mod races;
 mod signals;
 mod strangers;
 mod troubles;
+mod uncommitted;

@@ -29,6 +29,7 @@ mod scenarios;
 mod status;
 mod sweep;
 mod trials;
+mod uncommitted;
 mod undoing;
 mod withheld;
 mod world;

@@ -594,6 +594,7 @@ fn no_message_exceeds_a_record_whatever_is_in_it() {
     };
     let reasons = [
         Reason::Refused(text.clone()),
+        Reason::Uncommitted(text.clone()),
         Reason::Other(text.clone()),
         Reason::WaitsFor(longest(200)),
         Reason::MassDeletion { gone: u64::MAX, known: u64::MAX },

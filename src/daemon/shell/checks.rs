@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::daemon::checks::{Checks, Verdict};
+use crate::daemon::env;
 use crate::daemon::hooks::{Call, Whose};
 use crate::daemon::runner::Job;
 use crate::daemon::shell::Shell;
-use crate::model::{RelPath, ShareName, limits};
+use crate::daemon::uncommitted::Holder;
+use crate::model::{Map, RelPath, ShareName, limits};
 use crate::node::Candidate;
 use crate::node::api::{Level, Tree};
 
@@ -58,6 +60,23 @@ impl Shell {
         if self.checks.may_send(share) {
             self.tell_verdict(Verdict::Told { share: share.clone() });
         }
+    }
+
+    /// Packages are about to be replaced: uncommitted changes may refer to their sections by number.
+    pub(super) fn answer_uncommitted(&mut self, share: &ShareName, question: u64, paths: &[RelPath]) {
+        let dirs = env::uci_dirs();
+        let settings = self.p.node.settings().share(share).cloned();
+        let holder = settings.and_then(|settings| Holder::new(&dirs, &settings, self.p.config.filter(&settings)));
+        let answer = match holder.map(|holder| holder.references(&dirs, paths)) {
+            Some(Ok(answer)) => answer,
+            // Status reports that too. A user who may not read them could otherwise never apply anything.
+            Some(Err(error)) => {
+                self.p.log.say(Level::Debug, format!("cannot check for uncommitted changes: {error}"));
+                Map::new()
+            }
+            None => Map::new(),
+        };
+        self.p.node.handle_uncommitted(self.p.env.now(), share, question, &answer);
     }
 
     fn hook_jobs(&self, share: &ShareName, call: &Call) -> Vec<Job> {

@@ -349,6 +349,7 @@ impl Shell {
                 self.tell_scripts(&share, &paths);
             }
             Output::Check { share, check, candidates } => self.check(&share, check, &candidates),
+            Output::Uncommitted { share, question, paths } => self.answer_uncommitted(&share, question, &paths),
             Output::BeforeSend { share, paths, count } => self.tell_before_send(&share, &paths, count),
             Output::Probe { share, run, time } => self.probe(share, run, time),
             Output::Watch { share } => self.watch(&share),

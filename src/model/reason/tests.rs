@@ -86,6 +86,7 @@ fn reasons() -> Vec<Reason> {
         Reason::SectionsLost { had: 9, has: 1 },
         Reason::Unconfirmed,
         Reason::Refused(text()),
+        Reason::Uncommitted(text()),
         Reason::Manual,
         Reason::KeepsDeleted,
         Reason::OnlySends,

@@ -42,8 +42,7 @@ impl<F: Fs> Share<F> {
             .filter(|((_, other), owed)| covers(other) && waits(&owed.reason))
             .map(|(key, _)| key.clone())
             .collect();
-        let refused =
-            state.owed.iter().find(|((_, other), owed)| covers(other) && matches!(owed.reason, Reason::Refused(_)));
+        let refused = state.owed.iter().find(|((_, other), owed)| covers(other) && owed.reason.is_refusal());
         let refused = refused.map(|((_, path), owed)| format!("{path}: {}; name the path to apply it", owed.reason));
         self.retry_pending(cx, peers, true, |node, other, _| chosen.contains(&(node, other.clone())));
         let asks = pick.is_none()
@@ -323,13 +322,13 @@ pub(crate) struct Choice {
 /// Whether what is owed for this reason goes on when a person approves it, by its path or with everything else.
 pub(crate) fn goes_on(reason: &Reason, path: Option<&RelPath>, state: &ShareState) -> bool {
     let is_refused = |other: &RelPath| {
-        let stops = |reason: &Reason| matches!(reason, Reason::Refused(_) | Reason::SectionsLost { .. });
+        let stops = |reason: &Reason| reason.is_refusal() || matches!(reason, Reason::SectionsLost { .. });
         state.owed.iter().any(|((_, path), owed)| path == other && stops(&owed.reason))
     };
     match reason {
         Reason::FirstContact => false,
         // What a check refused lands only for somebody who names it; what waits for it may go on without.
-        Reason::Refused(_) => path.is_some(),
+        reason if reason.is_refusal() => path.is_some(),
         Reason::WaitsFor(other) => path.is_some() || is_refused(other),
         reason => reason.needs_user(),
     }

@@ -56,6 +56,7 @@ impl From<&Reason> for WireReason {
             // A release contains no space.
             Reason::ReleaseDiffers { from, to } => text(27, &format!("{from} {to}")),
             Reason::SectionsLost { had, has } => numbers(28, *had, *has),
+            Reason::Uncommitted(section) => text(30, section),
             Reason::LeftOut(choice) => WireReason { a: Some(*choice as u64), ..plain(29) },
             Reason::Other(why) => text(255, why),
         }
@@ -105,6 +106,7 @@ impl From<WireReason> for Reason {
                 Some(choice) => Reason::LeftOut(*choice),
                 None => Reason::Other("it differs by choice".into()),
             },
+            30 => Reason::Uncommitted(text()),
             1 => match known_word(wire.text.as_deref()) {
                 Some(word) => Reason::Special(word),
                 None => Reason::Other(format!("skipped: it is a {}", text())),

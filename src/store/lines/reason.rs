@@ -43,6 +43,7 @@ impl From<&Reason> for LineReason {
             | Reason::NotSupplied(text)
             | Reason::UnknownOwner(text)
             | Reason::Refused(text)
+            | Reason::Uncommitted(text)
             | Reason::Other(text) => line(text, 0, 0),
             Reason::WaitsFor(path) => line(&path.to_text(), 0, 0),
             Reason::ReleaseDiffers { from, to } => line(&format!("{from} {to}"), 0, 0),
@@ -102,6 +103,7 @@ impl From<LineReason> for Reason {
             "flapping" => Reason::Flapping,
             "unconfirmed" => Reason::Unconfirmed,
             "refused" => Reason::Refused(text),
+            "uncommitted" => Reason::Uncommitted(text),
             "manual" => Reason::Manual,
             "keeps_deleted" => Reason::KeepsDeleted,
             "only_sends" => Reason::OnlySends,

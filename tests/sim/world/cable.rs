@@ -113,6 +113,7 @@ impl World {
                     node.handle_in_force(self.now(id), &share);
                 }
                 Output::Check { share, check, candidates } => self.validate(id, share, check, &candidates),
+                Output::Uncommitted { share, question, paths } => self.name_uncommitted(id, share, question, &paths),
                 Output::BeforeSend { share, paths, .. } => self.hear_before_send(id, share, &paths),
                 Output::Probe { share, run, .. } => self.probe(id, share, run),
                 Output::Watch { share } => {

@@ -1,7 +1,9 @@
 //! Programs of a machine's administrator, which the node asks what they think.
 
-use owsync::model::{RelPath, ShareName};
-use owsync::node::Candidate;
+use std::collections::BTreeMap;
+
+use owsync::model::{Map, RelPath, ShareName};
+use owsync::node::{Candidate, References};
 
 use super::{Happening, MachineId, World};
 
@@ -20,6 +22,10 @@ pub struct Programs {
     pub shown: Vec<String>,
     /// What a hook was told before it left.
     pub told: Vec<String>,
+    /// Sections that uncommitted changes of a package refer to by number.
+    pub uncommitted: BTreeMap<String, Vec<String>>,
+    /// How often that was asked.
+    pub asked: u32,
 }
 
 impl World {
@@ -38,6 +44,19 @@ impl World {
             }
         }
         self.answer(id, Answer::Checked(share, check, refused));
+    }
+
+    /// Answers which sections uncommitted changes refer to by number.
+    pub(super) fn name_uncommitted(&mut self, id: MachineId, share: ShareName, question: u64, paths: &[RelPath]) {
+        let programs = &mut self.machines[id].programs;
+        programs.asked += 1;
+        let of = |path: &RelPath| {
+            let names = programs.uncommitted.get(&path.to_text())?.iter().cloned().collect();
+            Some((path.clone(), References { names, in_luci: false }))
+        };
+        let answer = Answer::Uncommitted(share, question, paths.iter().filter_map(of).collect());
+        let (at, started) = (self.now_ms + 1, self.machines[id].started_ms);
+        self.schedule(at, Happening::Ended(id, started, answer));
     }
 
     /// A hook is told what is about to leave.
@@ -69,6 +88,7 @@ impl World {
         self.with(id, |node, now| match answer {
             Answer::Checked(share, check, refused) => node.handle_checked(now, &share, check, &refused),
             Answer::Told(share) => node.handle_before_send(now, &share),
+            Answer::Uncommitted(share, question, answer) => node.handle_uncommitted(now, &share, question, &answer),
             Answer::Probed(share, run, result) => node.handle_probed(now, &share, run, result),
         });
     }
@@ -80,4 +100,5 @@ pub(super) enum Answer {
     Checked(ShareName, u64, Vec<(RelPath, String)>),
     Probed(ShareName, u64, Result<(), String>),
     Told(ShareName),
+    Uncommitted(ShareName, u64, Map<RelPath, References>),
 }

@@ -38,6 +38,7 @@ impl<F: Fs> Share<F> {
             }
             self.retry_pending(cx, peers, false, |_, _, _| true);
         }
+        self.ask_uncommitted_again(cx);
         if self.partial_until() <= now.mono {
             // Of one moment: what is a little younger is about to go as well.
             self.drop_partial(now.mono);

@@ -35,7 +35,7 @@ impl<F: Fs> Share<F> {
         }
         // What a check refused holds up the rest of its batch, also where only a part of the batch is tried.
         let mut refused_of: Map<(NodeId, u64), RelPath> = Default::default();
-        for ((owner, path), owed) in state.owed.iter().filter(|(_, owed)| matches!(owed.reason, Reason::Refused(_))) {
+        for ((owner, path), owed) in state.owed.iter().filter(|(_, owed)| owed.reason.is_refusal()) {
             refused_of.get_or_insert_with((*owner, owed.batch), || path.clone());
         }
         for ((node, of), items) in groups {
@@ -71,7 +71,7 @@ impl<F: Fs> Share<F> {
             cx.next_batch += 1;
             let mut batch: Batch<F::Root> = Batch::new(life, link, contact, cx.now.mono);
             batch.by_person = by_person;
-            let refused = |owed: &Owed| matches!(owed.reason, Reason::Refused(_));
+            let refused = |owed: &Owed| owed.reason.is_refusal();
             let mut still = refused_of.get(&(node, of)).cloned();
             for (path, owed) in items {
                 // A person who lets a path pass knows where it comes from.
@@ -89,8 +89,10 @@ impl<F: Fs> Share<F> {
                         self.note_pending(cx, life, path, Owed { reason, ..owed });
                     }
                     Judgement::Apply { wanted, .. } => {
-                        if refused(&owed) {
-                            batch.checks.forced.insert(path.clone());
+                        match owed.reason {
+                            Reason::Refused(_) => drop(batch.checks.forced.insert(path.clone())),
+                            Reason::Uncommitted(_) => drop(batch.checks.despite_uncommitted.insert(path.clone())),
+                            _ => {}
                         }
                         batch.add(
                             path,

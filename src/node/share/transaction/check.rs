@@ -14,6 +14,7 @@ use crate::node::context::Context;
 use crate::node::parts::Candidate;
 use crate::node::share::Share;
 use crate::node::share::inbox::batch::{Batch, Pending};
+use crate::node::share::transaction::uncommitted::Known;
 use crate::reconcile::Source;
 use crate::reconcile::safety::Step;
 use crate::store::state::{Change, Owed};
@@ -30,12 +31,16 @@ pub(crate) struct Checks {
     asked: Map<RelPath, Digest>,
     /// Which question that is.
     number: u64,
+    /// Paths that the user applies although uncommitted changes refer to sections by number.
+    pub despite_uncommitted: Set<RelPath>,
+    /// What is known of uncommitted changes.
+    pub uncommitted: Known,
 }
 
 impl Checks {
     /// Whether the batch waits for an answer.
     pub fn are_under_way(&self) -> bool {
-        !self.asked.is_empty()
+        !self.asked.is_empty() || matches!(self.uncommitted, Known::Asked(_))
     }
 }
 
@@ -46,7 +51,7 @@ impl<F: Fs> Share<F> {
             .inbox
             .batches
             .iter_mut()
-            .find(|(_, batch)| batch.checks.are_under_way() && batch.checks.number == check);
+            .find(|(_, batch)| !batch.checks.asked.is_empty() && batch.checks.number == check);
         // It may be gone by now: its session ended, or everything in it was replaced by a later word.
         if let Some((id, batch)) = found {
             let id = *id;
@@ -132,13 +137,17 @@ impl<F: Fs> Share<F> {
         // Whatever is being looked at is no answer any more.
         for (_, batch) in self.inbox.batches.iter_mut().filter(|(id, _)| landing != Some(**id)) {
             cx.stirred = true;
-            batch.checks = Checks { forced: std::mem::take(&mut batch.checks.forced), ..Checks::default() };
+            batch.checks = Checks {
+                forced: std::mem::take(&mut batch.checks.forced),
+                despite_uncommitted: std::mem::take(&mut batch.checks.despite_uncommitted),
+                ..Checks::default()
+            };
         }
         let state = cx.store.share(name);
         let refused: Vec<_> = state
             .owed
             .iter()
-            .filter(|(_, owed)| matches!(owed.reason, Reason::Refused(_)))
+            .filter(|(_, owed)| owed.reason.is_refusal())
             .map(|((node, path), owed)| (*node, path.clone(), Owed::clone(owed)))
             .collect();
         for (node, path, owed) in refused {

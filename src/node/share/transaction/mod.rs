@@ -1,10 +1,10 @@
 //! Puts a batch in place, whole or not at all, and decides whether it stays.
 //!
-//! `plan` decides what becomes of each path, `check` has this machine's programs look at it,
-//! `prepared` is what passed all of that and is staged: restores and rollbacks (`restore`) begin there too. `apply` puts the paths in
-//! place (`step` is one of them), `keep` moves what they replaced into the history, and `record` writes down what was
-//! applied. `undo` cleans up after a transaction that was rolled back, `restore` brings previous versions back, and
-//! `confirm` rolls back what was not confirmed in time.
+//! `plan` decides what becomes of each path, `check` has this machine's programs check it, `uncommitted` keeps it waiting for
+//! uncommitted changes of UCI packages, `prepared` is what passed all of that and is staged: restores and rollbacks
+//! (`restore`) begin there too. `apply` puts the paths in place (`step` is one of them), `keep` moves what they replaced into
+//! the history, and `record` writes down what was applied. `undo` cleans up after a transaction that was rolled back,
+//! `restore` brings previous versions back, and `confirm` rolls back what was not confirmed in time.
 
 pub(crate) mod apply;
 pub(crate) mod check;
@@ -16,11 +16,13 @@ pub(crate) mod prepared;
 pub(crate) mod record;
 pub(crate) mod restore;
 pub(crate) mod step;
+pub(crate) mod uncommitted;
 pub(crate) mod undo;
 
 use crate::model::{Monotonic, RelPath};
 use apply::Landing;
 use confirm::Unconfirmed;
+use uncommitted::Uncommitted;
 
 /// A batch that is put in place, and whether it stays.
 #[derive(Default)]
@@ -32,11 +34,14 @@ pub(crate) struct Transaction {
     /// Staged files of a transaction that ended: they are removed once it is written down that it did, because until then
     /// a restart would take their absence for having been applied.
     pub leftovers: Vec<RelPath>,
+    /// What waits for uncommitted changes.
+    pub uncommitted: Uncommitted,
 }
 
 impl Transaction {
     pub fn poll_timeout(&self) -> Monotonic {
         let landing = self.landing.as_ref().map_or(Monotonic::NEVER, Landing::retry_at);
-        landing.min(self.unconfirmed.as_ref().map_or(Monotonic::NEVER, Unconfirmed::poll_timeout))
+        let unconfirmed = self.unconfirmed.as_ref().map_or(Monotonic::NEVER, Unconfirmed::poll_timeout);
+        landing.min(unconfirmed).min(self.uncommitted.poll_timeout())
     }
 }

@@ -96,7 +96,7 @@ impl<F: Fs> Share<F> {
                 return true;
             }
         };
-        if self.must_wait_for_checks(cx, id, plan.steps()) {
+        if self.must_wait_for_checks(cx, id, plan.steps()) || self.must_wait_for_commits(cx, id, plan.steps()) {
             return true;
         }
         let steps = apply::order(plan);

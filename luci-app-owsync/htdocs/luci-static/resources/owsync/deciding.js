@@ -200,6 +200,7 @@ const GROUPS = {
 		{ label: _('Accept the shorter package'), method: 'approve', style: 'negative' }
 	],
 	refused: [ { label: _('Apply them all the same'), method: 'approve', style: 'negative' } ],
+	uncommitted: [ { label: _('Apply them all the same'), method: 'approve', style: 'negative' } ],
 	waits_for: [ { label: _('Apply these without the others'), method: 'approve' } ]
 };
 

@@ -197,6 +197,7 @@ const PATH = {
 	symlink_ignored: _('Symlinks are not synced in this share.'),
 	symlink_outside: _('It is a symlink that leads out of the share.'),
 	too_large: _('It is larger than this share allows.'),
+	uncommitted: _('Uncommitted changes refer to its sections by number, and it would change these numbers. Apply or revert them first.'),
 	unconfirmed: _('A change made here in LuCI is not confirmed yet.'),
 	unknown_owner: _('Its owner does not exist on this router.'),
 	unreadable: _('It cannot be read.'),
@@ -386,7 +387,7 @@ return baseclass.extend({
 	/* Whether the daemon's message says more than the sentence for its code. */
 	hasDetails: function(one) {
 		return [ 'no_room', 'refused', 'too_large', 'unreadable', 'unwritable', 'waits_for', 'in_the_way',
-			'unknown_owner', 'not_supplied', 'mass_deletion', 'release_differs', 'sections_lost' ].indexOf(one.reason) >= 0;
+			'unknown_owner', 'not_supplied', 'mass_deletion', 'release_differs', 'sections_lost', 'uncommitted' ].indexOf(one.reason) >= 0;
 	},
 
 	isKnownState: function(word) {
