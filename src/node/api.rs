@@ -119,6 +119,13 @@ pub enum Command {
         /// Which.
         version: Former,
     },
+    /// Merge a previous version of a UCI package into the current one.
+    Merge {
+        /// Which.
+        version: Former,
+        /// Only show what would come of it.
+        dry_run: bool,
+    },
     /// Undo a landing: what it replaced comes back, what it made goes.
     Undo {
         /// Its number, as `log` has it.

@@ -80,6 +80,13 @@ impl<F: Fs> Node<F> {
                 };
                 begun?
             }
+            Command::Merge { version, dry_run } => {
+                let begun = match self.former(&version) {
+                    Ok(item) => self.merge_version(id, &item, dry_run),
+                    Err(reply) => Some(reply),
+                };
+                begun?
+            }
             Command::Confirm { share } => self.confirm(share.as_ref()),
             Command::Rollback { share } => self.roll_back(id, share.as_ref())?,
             Command::Undo { run } => self.undo_run(id, run)?,

@@ -401,6 +401,19 @@ of the same name write ./NAME or SHARE:NAME.",
         read: |given| Ok(Request::Command(Command::Restore { version: given.version()? })),
     },
     Op {
+        name: "merge",
+        command: Some("merge"),
+        help: "merge a previous version of a UCI package into the current one",
+        detail: "owsync merges changes of two nodes on its own where it can; this is for a version that was not merged. Where both \
+changed an option, the current value stays, and --dry-run names the other. Merging is a change that is synced like any other.",
+        access: Access::User,
+        arguments: &[operand("path", Kind::Path, "PATH@N", true, VERSION), NUMBER, DRY_RUN, IN_SHARE],
+        takes: AT_ONCE,
+        read: |given| {
+            Ok(Request::Command(Command::Merge { version: given.version()?, dry_run: given.flag("dry_run")? }))
+        },
+    },
+    Op {
         name: "undo",
         command: Some("undo"),
         help: "undo a run: restore what it replaced and delete what it created",

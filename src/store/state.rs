@@ -170,6 +170,8 @@ pub enum Cause {
     Restored,
     /// The user undoes a run.
     Undone,
+    /// The user merges a previous version into the current one.
+    Merged,
     /// A change that was not confirmed in time is rolled back.
     TakenBack,
 }
@@ -207,13 +209,14 @@ impl Cause {
             Cause::Offered => "offered",
             Cause::Restored => "restored",
             Cause::Undone => "undone",
+            Cause::Merged => "merged",
             Cause::TakenBack => "rolled back",
         }
     }
 
     /// The cause of a word.
     pub fn from_word(word: &str) -> Option<Cause> {
-        [Cause::Offered, Cause::Restored, Cause::Undone, Cause::TakenBack]
+        [Cause::Offered, Cause::Restored, Cause::Undone, Cause::Merged, Cause::TakenBack]
             .into_iter()
             .find(|cause| cause.word() == word)
     }

@@ -34,7 +34,8 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
         "forget_peer" => {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
-        "restore" | "undo" | "rollback" => restored(answer),
+        "merge" if answer.number("run").is_none() => merge_preview(answer),
+        "restore" | "merge" | "undo" | "rollback" => restored(answer),
         "confirm" => "confirmed\n".to_string(),
         "forget" => format!("forgot {}\n", count(number("forgotten").unsigned_abs(), "previous version")),
         _ => String::new(),
@@ -53,6 +54,21 @@ fn restored(answer: &Tree) -> String {
     let unchanged = texts(answer, "unchanged");
     if !unchanged.is_empty() {
         text.push_str(&format!("left unchanged, because they changed since: {}\n", unchanged.join(", ")));
+    }
+    text
+}
+
+/// What a merge would change in the file, and what it would leave out.
+fn merge_preview(answer: &Tree) -> String {
+    let mut text = answer.text("diff").to_string();
+    if text.is_empty() {
+        text.push_str("nothing would change\n");
+    }
+    for lost in texts(answer, "lost") {
+        text.push_str(&format!("not taken: {lost}\n"));
+    }
+    for note in texts(answer, "notes") {
+        text.push_str(&format!("note: {note}\n"));
     }
     text
 }

@@ -129,7 +129,7 @@ async function unreached(page) {
 	return page.page.evaluate(() => window.wanted.filter((node) => node.isConnected && !window.reached.has(node)).map((node) => node.outerHTML.slice(0, 160)));
 }
 
-// What `find` still finds when it looks again: a page that polls may replace a control while it is looked at.
+// What `find` still finds when it looks again: a page that polls may replace a control while it is checked.
 async function lasting(find, page, attempts = 4) {
 	let found;
 	for (let n = 0; n < attempts; n++) {

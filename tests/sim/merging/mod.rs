@@ -5,8 +5,9 @@ mod histories;
 use std::time::Duration;
 
 use owsync::model::settings::Reload;
+use owsync::node::api::{Command, Fault, Former, Reply, Tree};
 
-use crate::world::World;
+use crate::world::{World, path};
 
 const BASE: &str = "\nconfig interface 'lan'\n\toption mtu '1500'\n\toption proto 'static'\n\nconfig interface 'wan'\n\toption mtu '1500'\n\n";
 
@@ -189,6 +190,26 @@ fn a_share_that_does_not_merge_takes_the_newer_version_whole() {
 
     assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
     assert_eq!(world.counters(0).merges, 0);
+
+    // The user can do it by hand, and sees first what it would come to.
+    let merge = |world: &mut World, dry_run| {
+        let version = Former::Newest { share: None, path: path("network") };
+        world.command(0, Command::Merge { version, dry_run })
+    };
+    let Reply::Done(preview) = merge(&mut world, true) else { panic!("no preview") };
+    let diff = match preview.get("diff") {
+        Some(Tree::Text(diff)) => diff.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(diff.contains("-\toption mtu '1500'\n+\toption mtu '1400'"), "{preview:?}");
+    assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"), "a preview changes nothing");
+    merge(&mut world, false);
+    world.settle();
+    for id in [0, 1] {
+        assert_eq!(world.read(id, "network").unwrap(), network("1400", "1480"));
+    }
+    let again = merge(&mut world, false);
+    assert!(matches!(again, Reply::Failed { fault: Fault::State, .. }), "{again:?}");
 }
 
 #[test]
@@ -207,7 +228,7 @@ fn a_merge_and_the_edit_before_it_can_be_undone() {
         items.last().unwrap().run
     };
 
-    world.done(0, owsync::node::api::Command::Undo { run });
+    world.done(0, Command::Undo { run });
     world.settle();
 
     assert_eq!(world.read(0, "network").unwrap(), network("1400", "1492"), "what the merge replaced here is back");

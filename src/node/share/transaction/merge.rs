@@ -118,7 +118,8 @@ impl<F: Fs> Share<F> {
             let bytes = bytes.ok_or_else(|| format!("it is larger than {} KiB", limits::PACKAGE_KEPT / 1024))?;
             if Digest::of(&bytes) == digest { Ok(bytes) } else { Err("it changed at this moment".to_string()) }
         };
-        let (ours, base) = (read(root, path, local.digest)?, cx.base_of(&self.name, path, &local, &theirs)?);
+        let (ours, base) =
+            (read(root, path, local.digest)?, cx.base_of(&self.name, path, local.content(), theirs.content())?);
         let winner = match &staged {
             Some(staged) => read(root, staged, theirs.digest)?,
             None => return Err("the peer's version is not here".into()),
@@ -238,13 +239,19 @@ impl<F: Fs> Context<F> {
     }
 
     /// The base of a merge: the content with exactly the edits that both sides include.
-    fn base_of(&self, share: &ShareName, path: &RelPath, local: &Entry, theirs: &Entry) -> Result<Vec<u8>, String> {
-        let both = local.content().within(theirs.content());
+    pub(crate) fn base_of(
+        &self,
+        share: &ShareName,
+        path: &RelPath,
+        local: &Version,
+        theirs: &Version,
+    ) -> Result<Vec<u8>, String> {
+        let both = local.within(theirs);
         if both.is_unversioned() {
             return Err("the two versions have no common base".into());
         }
         let most = limits::VERSION_IDS;
-        let joined = local.content().join(theirs.content());
+        let joined = local.join(theirs);
         if joined.pairs().len() >= most {
             return Err(format!("too many nodes have changed it: {most}"));
         }

@@ -226,7 +226,7 @@ impl<F: Fs> Share<F> {
                 batch: first,
                 recorded: cx.now.wall,
                 from: life.filter(|_| as_offered),
-                pending: (matches!(cause, Cause::Restored | Cause::Undone) && !self.crosses(cx))
+                pending: (matches!(cause, Cause::Restored | Cause::Undone | Cause::Merged) && !self.crosses(cx))
                     || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
                 approved: offered.get(&step.path).is_some_and(|(_, _, approved)| *approved),
@@ -328,6 +328,7 @@ impl<F: Fs> Share<F> {
             (Cause::Offered, None) => format!("applied {changes} of an interrupted batch"),
             (Cause::Restored, _) => format!("restored {changes}"),
             (Cause::Undone, _) => format!("undid {changes}"),
+            (Cause::Merged, _) => "merged a previous version into".to_string(),
             (Cause::TakenBack, _) => format!("rolled back {changes}"),
         };
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();

@@ -139,6 +139,10 @@ impl<F: Fs> Share<F> {
             ..Entry::tombstone(Version::UNVERSIONED, stamp)
         };
         let mut entry = if versioned { entry.edited(before.as_ref(), me.state, number) } else { entry };
+        if cause == Cause::Merged {
+            let content = entry.content().join(&item.content);
+            entry = entry.with_content(&content);
+        }
         if let (Cause::TakenBack, Some(before), true) = (cause, &before, versioned) {
             // The author did not give it up, so it is kept there as well.
             entry.given_up = reconcile::rolled_back(before);
