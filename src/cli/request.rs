@@ -136,6 +136,11 @@ fn operand(
 fn option(argument: &Argument, invocation: &Invocation) -> Result<Option<Value>, String> {
     Ok(match (argument.form, argument.kind) {
         (Form::Option { long, .. }, Kind::Flag) => invocation.has(Opt::Ask(long)).then_some(Value::Bool(true)),
+        (Form::Option { long, .. }, Kind::Texts) => {
+            let given = invocation.all(Opt::Ask(long)).map(|text| escape::as_typed(text.as_bytes()).into());
+            let given: Vec<Value> = given.collect();
+            (!given.is_empty()).then_some(Value::Array(given))
+        }
         (Form::Option { long, .. }, kind) => match invocation.last(Opt::Ask(long)) {
             Some(text) => Some(value(kind, &format!("--{long}"), text)?),
             None => None,
@@ -275,6 +280,11 @@ mod tests {
             ("diff dhcp@4 --options", "diff", json!({"path": "dhcp@4", "options": true})),
             ("diff r2 dhcp@3", "diff", json!({"path": "r2", "with": "dhcp@3"})),
             ("restore main:dhcp@4", "restore", json!({"path": "main:dhcp@4"})),
+            (
+                "restore dhcp@4 --option lan.limit --option @host[name=a].ip",
+                "restore",
+                json!({"path": "dhcp@4", "option": ["lan.limit", "@host[name=a].ip"]}),
+            ),
             ("forget dhcp", "forget", json!({"path": "dhcp"})),
             ("undo 7", "undo", json!({"run": 7})),
             ("confirm vpn", "confirm", json!({"share": "vpn"})),

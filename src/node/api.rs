@@ -118,6 +118,8 @@ pub enum Command {
     Restore {
         /// Which.
         version: Former,
+        /// Of a UCI package, only these options, as `diff` with `options` names them; all of the file if there are none.
+        options: Vec<String>,
     },
     /// Merge a previous version of a UCI package into the current one.
     Merge {

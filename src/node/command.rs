@@ -73,9 +73,10 @@ impl<F: Fs> Node<F> {
                 };
                 begun?
             }
-            Command::Restore { version } => {
+            Command::Restore { version, options } => {
                 let begun = match self.former(&version) {
-                    Ok(item) => self.restore(id, &item),
+                    Ok(item) if options.is_empty() => self.restore(id, &item),
+                    Ok(item) => self.restore_options(id, &item, &options),
                     Err(reply) => Some(reply),
                 };
                 begun?

@@ -249,7 +249,7 @@ mod tests {
         for text in ["dhcp@4", "/etc/config/dhcp@4"] {
             assert_eq!(
                 ask("restore", "path", text),
-                Ok(Request::Command(Command::Restore { version: at() })),
+                Ok(Request::Command(Command::Restore { version: at(), options: Vec::new() })),
                 "{text}"
             );
             assert_eq!(ask("show", "path", text), Ok(Request::Command(Command::Show { version: at() })), "{text}");

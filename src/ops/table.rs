@@ -396,9 +396,23 @@ of the same name write ./NAME or SHARE:NAME.",
         help: "restore a previous version, as a change that is synced like any other",
         detail: "",
         access: Access::User,
-        arguments: &[operand("path", Kind::Path, "PATH@N", true, VERSION), NUMBER, IN_SHARE],
+        arguments: &[
+            operand("path", Kind::Path, "PATH@N", true, VERSION),
+            NUMBER,
+            option(
+                "option",
+                Kind::Texts,
+                "OPTION",
+                "the whole file",
+                "restore only this option of a UCI package, as `owsync diff PATH@N --options` names it, for example lan.mtu; \
+repeatable",
+            ),
+            IN_SHARE,
+        ],
         takes: AT_ONCE,
-        read: |given| Ok(Request::Command(Command::Restore { version: given.version()? })),
+        read: |given| {
+            Ok(Request::Command(Command::Restore { version: given.version()?, options: given.texts("option")? }))
+        },
     },
     Op {
         name: "merge",

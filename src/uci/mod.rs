@@ -29,6 +29,7 @@ pub mod numbers;
 mod pairs;
 mod parse;
 mod part;
+pub mod pick;
 mod sections;
 pub mod write;
 

@@ -278,7 +278,8 @@ impl Package {
         found.is_some()
     }
 
-    fn find(&self, reference: &str) -> Option<usize> {
+    /// The index of the section that [`Package::section`] finds.
+    pub(super) fn find(&self, reference: &str) -> Option<usize> {
         let Some(extended) = reference.strip_prefix('@') else {
             return self.sections.iter().position(|section| section.name == reference);
         };

@@ -134,8 +134,8 @@ fn what_is_not_synced_is_not_shown() {
 #[test]
 fn the_newest_former_version_comes_back_by_its_path() {
     let mut world = with_a_past(84);
-    world.done(1, Command::Restore { version: newest("gone") });
-    world.done(1, Command::Restore { version: newest("dhcp") });
+    world.done(1, Command::Restore { version: newest("gone"), options: Vec::new() });
+    world.done(1, Command::Restore { version: newest("dhcp"), options: Vec::new() });
     world.settle();
     assert_eq!(world.read(0, "gone").as_deref(), Some("it was here\n"));
     assert_eq!(world.read(0, "dhcp").as_deref(), Some("a\nB\nc\n"));
@@ -147,7 +147,7 @@ fn the_newest_former_version_comes_back_by_its_path() {
 fn a_restore_that_history_has_no_room_for_changes_nothing() {
     let mut world = with_a_past(85);
     world.machines[1].disk.0.borrow_mut().capacity = 1024;
-    let reply = world.command(1, Command::Restore { version: newest("dhcp") });
+    let reply = world.command(1, Command::Restore { version: newest("dhcp"), options: Vec::new() });
     assert!(matches!(&reply, Reply::Failed { message, .. } if message.contains("history full")), "{reply:?}");
     assert_eq!(world.read(1, "dhcp").as_deref(), Some("a\nB\nC\n"));
     let left = world.user(1).paths();
@@ -163,7 +163,7 @@ fn a_restore_that_fails_at_any_operation_loses_nothing() {
             let at = state.operations + operation;
             state.faults.insert(at, disk::Fault::Errno(5));
         }
-        let reply = world.command(1, Command::Restore { version: newest("dhcp") });
+        let reply = world.command(1, Command::Restore { version: newest("dhcp"), options: Vec::new() });
         let (now, former) = ("a\nB\nC\n", "a\nB\nc\n");
         let lies = world.read(1, "dhcp");
         assert!(
@@ -189,7 +189,7 @@ fn logged(world: &mut World, path: Option<&str>, why: Option<Why>, node: Option<
 #[test]
 fn the_log_is_searched_by_path_reason_and_node() {
     let mut world = with_a_past(87);
-    world.done(1, Command::Restore { version: newest("dhcp") });
+    world.done(1, Command::Restore { version: newest("dhcp"), options: Vec::new() });
     world.settle();
     let one = |path: &str, why: &str| (path.to_string(), why.to_string());
     assert_eq!(logged(&mut world, None, Some(Why::Deleted), None), [one("gone", "deleted")]);

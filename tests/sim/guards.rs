@@ -277,7 +277,7 @@ fn a_program_that_keeps_a_replaced_file_open_changes_neither_history_nor_what_is
         assert!(world.history_holds(1, "the only copy"), "{:?}", world.history(1));
 
         let of = owsync::node::api::Former::Newest { share: None, path: path("f") };
-        world.done(1, Command::Restore { version: of });
+        world.done(1, Command::Restore { version: of, options: Vec::new() });
         world.settle();
         assert_eq!(world.read(0, "f").as_deref(), Some("the only copy"));
         world.assert_equal();

@@ -103,7 +103,7 @@ fn a_version_of_another_path_is_refused_by_every_command() {
 
     let right = Former::Newest { share: None, path: path("dhcp") };
     for command in [
-        Command::Restore { version: at("passwd") },
+        Command::Restore { version: at("passwd"), options: Vec::new() },
         Command::Show { version: at("passwd") },
         Command::Diff { version: at("passwd"), with: None, options: false },
         Command::Diff { version: right, with: Some(DiffWith::Former(at("passwd"))), options: false },
@@ -118,7 +118,7 @@ fn a_version_of_another_path_is_refused_by_every_command() {
     }
     assert_eq!(world.tree(1), before);
 
-    world.done(1, Command::Restore { version: at("dhcp") });
+    world.done(1, Command::Restore { version: at("dhcp"), options: Vec::new() });
     world.settle();
     assert_eq!(world.read(0, "dhcp").as_deref(), Some("one"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use owsync::model::settings::{Mode, Reload};
-use owsync::model::{Direction, Entry, PeerName, RelPath, Sleep};
+use owsync::model::{Digest, Direction, Entry, PeerName, RelPath, Sleep};
 use owsync::node::api::{Command, Fault, Former, Pick, Reply, Tree};
 
 use super::world::{MachineId, World, main, path};
@@ -466,4 +466,54 @@ fn a_package_is_compared_by_option_with_a_peer_and_with_a_previous_version() {
     world.run_ms(10_000);
     let reply = with_peer(&mut world, "system");
     assert!(matches!(&reply, Reply::Failed { fault: Fault::Argument, .. }), "{reply:?}");
+}
+
+#[test]
+fn single_options_are_restored_from_a_previous_version_and_the_rest_stays() {
+    let mut world = packages(116);
+    let dhcp = |domain: &str, ip: &str| {
+        format!(
+            "\nconfig dnsmasq\n\toption domain '{domain}'\n\nconfig host\n\toption name 'a'\n\toption ip '{ip}'\n\n"
+        )
+    };
+    for (domain, ip) in [("lan", "1"), ("home", "2"), ("home", "3")] {
+        world.write(0, "dhcp", &dhcp(domain, ip));
+        world.done(0, sync(false));
+        world.settle();
+    }
+    let log = world.done(1, Command::Log { share: None, path: Some(path("dhcp")), why: None, node: None, limit: 10 });
+    let versions: Vec<u64> = list(&log, "versions")
+        .iter()
+        .filter_map(|one| match one.get("number") {
+            Some(Tree::Int(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        })
+        .collect();
+    let holds = |world: &World, number: u64, text: &str| {
+        let item = world.node(1).history().items().find(|item| item.number == number).cloned();
+        item.is_some_and(|item| item.digest == Digest::of(text.as_bytes()))
+    };
+    let first = versions.iter().copied().find(|number| holds(&world, *number, &dhcp("lan", "1"))).unwrap();
+    let restore = |world: &mut World, options: &[&str]| {
+        let options = options.iter().map(|option| option.to_string()).collect();
+        world.command(1, Command::Restore { version: Former::Number(first), options })
+    };
+    let refused = restore(&mut world, &["@dnsmasq[0].domain", "lan.limit"]);
+    assert!(matches!(&refused, Reply::Failed { fault: Fault::Argument, .. }), "{refused:?}");
+    assert_eq!(world.read(1, "dhcp"), Some(dhcp("home", "3")), "nothing of it was done");
+
+    assert!(matches!(restore(&mut world, &["@dnsmasq[0].domain"]), Reply::Done(_)));
+    world.settle();
+    assert_eq!(world.read(0, "dhcp"), Some(dhcp("lan", "3")));
+    assert!(world.history_holds(1, &dhcp("home", "3")), "what it replaced can be restored");
+    let again = restore(&mut world, &["dhcp.@dnsmasq[0].domain"]);
+    assert!(
+        matches!(&again, Reply::Failed { message, .. } if message.contains("has these values already")),
+        "{again:?}"
+    );
+
+    assert!(matches!(restore(&mut world, &["@host[name=a].ip"]), Reply::Done(_)));
+    world.settle();
+    assert_eq!(world.read(0, "dhcp"), Some(dhcp("lan", "1")));
+    world.assert_equal();
 }

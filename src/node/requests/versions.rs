@@ -10,7 +10,8 @@ use crate::node::requests::options;
 use crate::node::{CommandId, Node};
 use crate::store::history::Item;
 use crate::store::state::Cause;
-use crate::uci::PackageName;
+use crate::uci::pick::{self, NotTaken};
+use crate::uci::{PackageName, changes};
 
 impl<F: Fs> Context<F> {
     /// The content of a former version.
@@ -175,6 +176,52 @@ impl<F: Fs> Node<F> {
     /// Brings a former version back: a change of this node like any other.
     pub(crate) fn restore(&mut self, id: CommandId, item: &Item) -> Option<Reply> {
         self.restore_items(id, &item.share, Cause::Restored, std::slice::from_ref(item), Vec::new())
+    }
+
+    /// Takes single options of a previous version of a UCI package into the present file: a change of this node like any
+    /// other.
+    pub(crate) fn restore_options(&mut self, id: CommandId, item: &Item, options: &[String]) -> Option<Reply> {
+        match self.with_options_of(item, options) {
+            Ok((item, text)) => match self.shares.get_mut(&item.share) {
+                Some(share) => share.restore_text(&mut self.cx, id, &item, &text).err(),
+                None => Some(Reply::failed(Fault::NotFound, format!("there is no share {}", item.share))),
+            },
+            Err(reply) => Some(reply),
+        }
+    }
+
+    /// The present file with these options as a previous version has them, as a version to restore and its content.
+    fn with_options_of(&self, item: &Item, options: &[String]) -> Result<(Item, Vec<u8>), Reply> {
+        let state = |text: String| Reply::failed(Fault::State, format!("{}:{}: {text}", item.share, item.path));
+        let Some(package) = self.package_at(&item.share, &item.path) else {
+            let text = format!("{}:{} is not a UCI package: restore the whole file", item.share, item.path);
+            return Err(Reply::failed(Fault::Argument, text));
+        };
+        let (version, present) = (self.cx.text_of(item)?, self.current_text(&item.share, &item.path)?);
+        let (Text::Whole(version), Text::Whole(present)) = (&version.text, &present.text) else {
+            return Err(state(
+                "the file or that version does not exist, or is too large: restore the whole file".into(),
+            ));
+        };
+        let index = self.cx.store.state().shares.get(&item.share).map(|state| &state.index);
+        let record = index.and_then(|index| index.get(&item.path)).filter(|record| record.is_awake_and_live());
+        let Some(record) = record.filter(|record| record.entry.digest == Digest::of(present)) else {
+            return Err(state("the file is changing at this moment: try again".into()));
+        };
+        let text = pick::pick(&package, present, version, options).map_err(|why| match why {
+            NotTaken::Name(_) | NotTaken::NoSection(_) | NotTaken::NoOption(_) => {
+                Reply::failed(Fault::Argument, why.to_string())
+            }
+            _ => state(why.to_string()),
+        })?;
+        if changes::changes(&package, present, &text).is_ok_and(|changes| changes.is_empty()) {
+            return Err(state("the present file has these values already".into()));
+        }
+        let entry = &record.entry;
+        let (digest, size) = (Digest::of(&text), text.len() as u64);
+        let item =
+            Item { kind: Kind::File, digest, size, mode: entry.mode, owner: entry.owner.clone(), ..item.clone() };
+        Ok((item, text))
     }
 
     /// Undoes a landing: what it replaced comes back, what it made goes. What changed since stays, and is named.

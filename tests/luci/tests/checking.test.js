@@ -65,3 +65,19 @@ test('what was changed in a share that is synced by hand is listed, and crosses 
 	await page.press('Sync now', '.owsync-verdict');
 	await until('it is here', () => router1.read('etc/config/sqm') == domain('from there'));
 });
+
+test('the preview of Sync now names the options that would change', async () => {
+	const [router1] = await stage.pair();
+	router1.write('etc/config/owsync', router1.read('etc/config/owsync').replace('\toption dir', '\toption mode \'manual\'\n\toption dir'));
+	await router1.untilStatus('it is synced by hand', ({ shares }) => shares.main.mode == 'manual');
+	const page = await stage.open(router1);
+	router1.write('etc/config/dhcp', router1.read('etc/config/dhcp').replace('\'lan\'\n\nconfig', '\'home\'\n\nconfig'));
+	router1.write('etc/config/sqm', `# only a comment\n${router1.read('etc/config/sqm')}`);
+	await page.says('2 changes of main wait for Sync now.', '.owsync-verdict');
+
+	await page.press(/^\W?Preview Sync now\W?$/, '#view');
+
+	await page.says('dhcp.@dnsmasq[0].domain: \'lan\' -> \'home\'', '.modal');
+	await page.says('No option changes: only comments, quotes or the order of options.', '.modal');
+	await page.shot('preview-options');
+});

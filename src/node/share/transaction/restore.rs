@@ -32,6 +32,26 @@ impl<F: Fs> Share<F> {
         items: &[Item],
         left: Vec<RelPath>,
     ) -> Result<(), Reply> {
+        self.restore_all(cx, Wanted { command, cause, left, text: None }, items)
+    }
+
+    /// Begins to put a content in place that is not in the history, under the name of a version.
+    ///
+    /// # Errors
+    /// The answer, when it cannot begin: nothing has changed then.
+    pub(crate) fn restore_text(
+        &mut self,
+        cx: &mut Context<F>,
+        command: CommandId,
+        item: &Item,
+        text: &[u8],
+    ) -> Result<(), Reply> {
+        let wanted = Wanted { command: Some(command), cause: Cause::Restored, left: Vec::new(), text: Some(text) };
+        self.restore_all(cx, wanted, std::slice::from_ref(item))
+    }
+
+    fn restore_all(&mut self, cx: &mut Context<F>, wanted: Wanted<'_>, items: &[Item]) -> Result<(), Reply> {
+        let Wanted { command, cause, left, text } = wanted;
         let name = &self.name;
         let state = |text: String| Reply::failed(Fault::State, text);
         if cx.hold_of(name).is_some() && cause != Cause::TakenBack {
@@ -51,7 +71,7 @@ impl<F: Fs> Share<F> {
             .sort_unstable_by(|a, b| in_turn((a.kind, !a.had_content(), &a.path), (b.kind, !b.had_content(), &b.path)));
         let mut steps: Vec<PreparedStep> = Vec::with_capacity(items.len());
         for item in items {
-            match self.restore_step(cx, cause, item) {
+            match self.restore_step(cx, cause, item, text) {
                 Ok((step, seen)) => steps.push(PreparedStep { step, seen, noted: None }),
                 Err(reason) => {
                     steps.iter().for_each(|one| self.leftovers(one.step.staged.as_ref()));
@@ -86,6 +106,7 @@ impl<F: Fs> Share<F> {
         cx: &mut Context<F>,
         cause: Cause,
         item: &Item,
+        text: Option<&[u8]>,
     ) -> Result<(LandingStep, Option<Seen>), Reason> {
         let name = &self.name;
         let other = |text: &str| Reason::Other(text.into());
@@ -153,7 +174,11 @@ impl<F: Fs> Share<F> {
         }
         if let (Some(staged), true) = (&staged, entry.has_content()) {
             let attributes: Attributes = attributes_of(&cx.fs, &entry, settings.allow_setuid);
-            if let Err(refusal) = bring(&cx.history, item, root, staged, attributes) {
+            let brought = match text {
+                Some(text) => stage_text(text, root, staged, attributes),
+                None => bring(&cx.history, item, root, staged, attributes),
+            };
+            if let Err(refusal) = brought {
                 let _ = root.remove(staged);
                 return Err(reason_of(refusal.into()));
             }
@@ -199,6 +224,25 @@ impl<F: Fs> Context<F> {
         let error = &self.store_trouble.as_ref()?.error;
         Some(Reply::failed(Fault::System, format!("the database cannot be written: {error}")))
     }
+}
+
+/// What a restore is to do.
+struct Wanted<'a> {
+    /// Who asked for it and waits for the answer.
+    command: Option<CommandId>,
+    cause: Cause,
+    /// Paths that were asked for and changed since, so they are left alone.
+    left: Vec<RelPath>,
+    /// The content, where it is not in the history.
+    text: Option<&'a [u8]>,
+}
+
+/// Writes a content to a new file, flushed.
+fn stage_text<R: Root>(text: &[u8], root: &R, staged: &RelPath, attributes: Attributes) -> Result<(), FsError> {
+    let file = root.create(staged)?;
+    root.write(&file, 0, text)?;
+    root.set_file(&file, attributes)?;
+    root.sync(&file)
 }
 
 /// Copies a former version to a new file, flushed.
