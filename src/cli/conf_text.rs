@@ -56,6 +56,7 @@ impl ConfText {
         self.set("dir", share.dir.as_os_str().as_bytes());
         share.include.iter().for_each(|pattern| self.set("include", pattern));
         share.exclude.iter().for_each(|pattern| self.set("exclude", pattern));
+        share.local.iter().for_each(|pattern| self.set("local", pattern));
         let mut unless_standard = |key: &str, value: String, same: bool| {
             if whole || !same {
                 self.set(key, value);
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_as_the_same() {
         let config = config(
-            b"name=r1\nport=99\nsync_dir=/a b\ninclude=*\xff\nexclude=x=y\ndatabase=/d/b.db\npeer=10.0.0.2,10.0.0.1\nhook=/h 1\nhook_timeout=2m\n[share vpn]\ndir=/v\nsymlinks=copy\nmax_file_size=0\nmin_free=2M\nenabled=0\nhook=/h\n[peer r2]\naddress=[fd00::2]:7\nshare=vpn\ndirection=send\n",
+            b"name=r1\nport=99\nsync_dir=/a b\nreload=uci\ninclude=*\xff\nexclude=x=y\nlocal=!network.@rule[name=a b].x\ndatabase=/d/b.db\npeer=10.0.0.2,10.0.0.1\nhook=/h 1\nhook_timeout=2m\n[share vpn]\ndir=/v\nsymlinks=copy\nmax_file_size=0\nmin_free=2M\nenabled=0\nhook=/h\n[peer r2]\naddress=[fd00::2]:7\nshare=vpn\ndirection=send\n",
         );
 
         let text = effective(&config).unwrap();

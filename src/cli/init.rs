@@ -10,7 +10,7 @@ use crate::cli::conf_text::ConfText;
 use crate::cli::request::Request;
 use crate::cli::setup::{self, Source};
 use crate::cli::table::{Opt, Verb};
-use crate::cli::{Done, Failure, asking, offline, shares, start};
+use crate::cli::{Done, Failure, asking, offline, shares, start, suggest};
 use crate::config::{Config, finish};
 use crate::daemon::joining::{self, keys};
 use crate::daemon::{env, json as trees};
@@ -25,6 +25,17 @@ pub fn init(invocation: &Invocation) -> Result<Done, Failure> {
     let invocation = &with_configuration(invocation, &mut notes)?;
     let made = make_key(invocation, &mut notes)?;
     let config = usable(invocation, &mut notes)?;
+    for share in &config.settings.shares {
+        let patterns = suggest::patterns(share);
+        if !patterns.is_empty() {
+            notes.push(format!(
+                "share {}: these values usually belong to one router, and the nodes that join would take them over; add to \
+                 the share what must stay on each: list local {}",
+                share.name,
+                patterns.iter().map(|pattern| format!("'{pattern}'")).collect::<Vec<_>>().join(", list local ")
+            ));
+        }
+    }
     if made {
         // A daemon that idles for want of a key has to hear of it first.
         if let Ok(mut daemon) = ask::find(&config.database) {
@@ -137,6 +148,11 @@ fn configuration(invocation: &Invocation, file: &Path) -> Result<Vec<u8>, Failur
     for share in &shares {
         text.section("share", share.name.as_str());
         text.share(share, false);
+        let patterns = suggest::patterns(share);
+        if !patterns.is_empty() {
+            text.comment("Values that usually belong to one router. Those that must stay on each need no # in front:");
+            patterns.iter().for_each(|pattern| text.comment(&format!("local={pattern}")));
+        }
     }
     let text = text.finish().map_err(Failure::Usage)?;
     shares::check(&text).map_err(Failure::Usage)?;

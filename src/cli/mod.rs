@@ -26,6 +26,7 @@ pub mod scan;
 pub mod setup;
 pub mod shares;
 pub mod start;
+mod suggest;
 pub mod table;
 pub mod zone;
 

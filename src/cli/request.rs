@@ -287,6 +287,8 @@ mod tests {
             ),
             ("forget dhcp", "forget", json!({"path": "dhcp"})),
             ("undo 7", "undo", json!({"run": 7})),
+            ("local network", "local", json!({"path": "network"})),
+            ("local --share network.lan.* --yes", "local", json!({"pattern": "network.lan.*", "yes": true})),
             ("confirm vpn", "confirm", json!({"share": "vpn"})),
             ("accept", "accept", json!({})),
             ("peers forget r2", "forget_peer", json!({"peer": "r2"})),

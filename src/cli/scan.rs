@@ -10,6 +10,7 @@ use crate::cli::{Done, Failure, setup, start};
 use crate::config::finish;
 use crate::daemon::env::Env;
 use crate::fs::Fs;
+use crate::fs::form::LocalOptions;
 use crate::fs::scan::{Rules, Scan};
 use crate::fs::unix::UnixFs;
 use crate::model::{Direction, Index, Kind, Set, ShareName, limits};
@@ -46,6 +47,8 @@ pub fn scan(invocation: &Invocation) -> Result<Done, Failure> {
         max_file_size: share.max_file_size,
         withheld: &Set::new(),
         packages: false,
+        local: &LocalOptions::default(),
+        reread: false,
     };
 
     let failed = |error: crate::fs::FsError| Failure::failed(format!("{}: {error}", dir.display()));

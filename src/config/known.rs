@@ -46,6 +46,11 @@ pub const KNOWN: &[Known] = &[
     Known { names: &["dir", "sync_dir"], places: MAIN | SHARE, meaning: "root of the share" },
     Known { names: &["include"], places: MAIN | SHARE, meaning: "pattern of what is synced" },
     Known { names: &["exclude"], places: MAIN | SHARE, meaning: "pattern of what is not synced" },
+    Known {
+        names: &["local"],
+        places: MAIN | SHARE,
+        meaning: "pattern of UCI options and sections that stay on this node",
+    },
     Known { names: &["symlinks"], places: MAIN | SHARE, meaning: "ignore, copy" },
     Known { names: &["max_file_size"], places: MAIN | SHARE, meaning: "largest file; 0: any" },
     Known { names: &["allow_setuid"], places: MAIN | SHARE, meaning: "whether setuid and setgid bits are applied" },

@@ -59,6 +59,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
                 name @ ("direction"
                 | "include"
                 | "exclude"
+                | "local"
                 | "symlinks"
                 | "max_file_size"
                 | "allow_setuid"
@@ -128,6 +129,7 @@ pub fn read(sections: &[Section], flavour: Flavour, node_name: &str) -> (Told, V
     reader.check_settle(sections, &told);
     reader.check_patterns(sections, &mut told);
     reader.check_overlap(&told);
+    reader.check_local(sections, &told);
     let all_zones = told.firewall_zones.iter().flatten().any(|zone| zone == ALL_ZONES);
     if told.settings.plain_mode && told.firewall_rule && all_zones {
         let place =

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::config::options::Reader;
 use crate::config::{Place, Raw, Section, Told, values};
-use crate::model::settings::{Mode, ShareSettings, Symlinks};
+use crate::model::settings::{Mode, Reload, ShareSettings, Symlinks};
 use crate::model::{Direction, Hook, escape, limits};
 use crate::reconcile::filter::{self, Absolute, Doubt};
+use crate::uci::local::Pattern;
 
 /// What is wrong with the directories of enabled shares: two of one directory, or one inside the other. `place` makes
 /// different spellings of a directory one.
@@ -75,6 +76,7 @@ impl Reader {
                     self.error(&raw.place, &raw.key, format!("more than {} patterns", limits::PATTERNS_MAX));
                 }
             }
+            "local" => self.local(raw, share),
             "direction" => {
                 if let Some(value) = self.one(raw, "'both', 'send', 'receive' or 'observe'", Direction::parse) {
                     share.direction = value;
@@ -156,6 +158,42 @@ impl Reader {
             }
             "hook" | "hook_timeout" => self.hook(name, raw, &mut share.hook),
             other => unreachable!("{other} is in the table and read here"),
+        }
+    }
+
+    /// Patterns of what stays on this node.
+    fn local(&mut self, raw: &Raw, share: &mut ShareSettings) {
+        for value in &raw.values {
+            let text = String::from_utf8_lossy(value).trim().to_string();
+            match Pattern::parse(&text) {
+                Ok(_) => share.local.push(text),
+                Err(error) => {
+                    self.error(
+                        &raw.place,
+                        &raw.key,
+                        format!("the pattern '{}' is not valid: {error}", escape::escape(value)),
+                    );
+                }
+            }
+        }
+        if share.local.len() > limits::LOCAL_PATTERNS {
+            self.error(&raw.place, &raw.key, format!("more than {} patterns", limits::LOCAL_PATTERNS));
+        }
+    }
+
+    /// Options exist in UCI packages only: elsewhere, what was meant to stay would be sent.
+    pub(crate) fn check_local(&mut self, sections: &[Section], told: &Told) {
+        for share in told.settings.shares.iter().filter(|share| !share.local.is_empty()) {
+            if share.reload() == Reload::Uci {
+                continue;
+            }
+            let mut raws = sections.iter().flat_map(|section| &section.options);
+            let raw = raws.find(|raw| raw.key == "local");
+            let reason = format!(
+                "the share {} has no UCI packages: its directory must be below /etc/config, or `reload` must be 'uci'",
+                share.name
+            );
+            self.error(raw.map_or(&Place::Argument, |raw| &raw.place), "local", reason);
         }
     }
 

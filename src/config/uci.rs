@@ -306,8 +306,34 @@ mod tests {
         assert!(told.settings.shares.is_empty());
     }
 
+    #[test]
+    fn patterns_that_cannot_be_meant_are_errors_with_their_reason() {
+        let of = |option: &str| read(&format!("config owsync main\n option dir /etc/config\n{option}")).0;
+        assert_eq!(
+            of(" list local network.lan.ipaddr\n list local '!firewall.@rule[name=Allow-*]'\n")
+                .unwrap()
+                .settings
+                .shares[0]
+                .local
+                .len(),
+            2
+        );
+        for (pattern, why) in [
+            ("network", "expected PACKAGE.SECTION"),
+            ("owsync.main.name", "never synced"),
+            (&format!("network.{}", "x".repeat(128)), "longer than 128 bytes"),
+        ] {
+            let errors = of(&format!(" list local '{pattern}'\n")).unwrap_err();
+            assert!(errors[0].contains("owsync.main.local: the pattern '") && errors[0].contains(why), "{errors:?}");
+        }
+        let many: String = (0..65).map(|n| format!(" list local network.lan.o{n}\n")).collect();
+        assert!(of(&many).unwrap_err()[0].contains("more than 64 patterns"));
+        let errors = read("config owsync main\n option dir /srv\n list local network.lan.ipaddr\n").0.unwrap_err();
+        assert!(errors[0].contains("has no UCI packages"), "{errors:?}");
+    }
+
     /// A value of each option that is not its default, in sections that are complete without it.
-    const OTHER: [(&str, &str); 54] = [
+    const OTHER: [(&str, &str); 55] = [
         ("enabled", "1"),
         ("name", "other"),
         ("bind_host", "192.0.2.1"),
@@ -339,6 +365,7 @@ mod tests {
         ("dir", "/other"),
         ("include", "a"),
         ("exclude", "a"),
+        ("local", "network.lan.ipaddr"),
         ("symlinks", "copy"),
         ("max_file_size", "1"),
         ("reload", "none"),
@@ -368,9 +395,9 @@ mod tests {
     fn every_option_is_read_under_each_of_its_names_wherever_it_may_stand() {
         // Only a peer with a public key can be an introducer.
         let sections = [
-            "config owsync main\n option dir /m\n",
+            "config owsync main\n option dir /etc/config/m\n",
             "config peer p\n option address 10.0.0.1\n option public_key cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\n",
-            "config share s\n option dir /s\n",
+            "config share s\n option dir /etc/config/s\n",
         ];
         let with = |place: usize, option: &str| {
             let mut parts = sections.map(String::from);

@@ -1,11 +1,15 @@
 //! Converts content between disk and index: all content of a share passes through this module.
 //!
 //! A file of a share has a *shared form*, which is hashed, offered and kept in the history, and a *local form*, which is on
-//! disk. Today the two are identical. Nothing else in owsync reads the bytes of a synced file, so that a share whose files
-//! contain options of one router only can give them two forms here, and nowhere else.
+//! disk. The two differ in UCI packages that contain options of one router only; [`LocalOptions`] converts them in both
+//! directions. Nothing else in owsync reads the bytes of a synced file.
+
+mod local;
 
 use crate::fs::{FsError, Root};
 use crate::model::{DiskStat, Kind, RelPath, limits};
+
+pub use local::{Applied, LocalOptions, Offers, Shared, measured, names, too_large};
 
 /// The content of a file or symlink in its shared form, open for reading.
 pub struct Content<R: Root> {
@@ -39,6 +43,11 @@ impl<R: Root> Content<R> {
             }
             Kind::Dir | Kind::Tombstone => Err(FsError::new("open", Some(path), libc::ENOENT)),
         }
+    }
+
+    /// A shared form that is stored apart from its file, which has this stat.
+    pub fn of_form(text: Vec<u8>, stat: DiskStat) -> Content<R> {
+        Content { source: Source::Text(text), stat }
     }
 
     /// Its stat when it was opened.

@@ -254,10 +254,12 @@ impl<R: Root> Scan<R> {
             return;
         }
         let full = index.len() + self.outcome.found.len() >= limits::INDEX_MAX;
+        let formed = stat.kind == Kind::File && rules.local.package(&path, index.get(&path)).is_some();
         match index.get_mut(&path) {
             Some(record) => {
                 record.seen = self.generation;
-                let same = record.disk.is_some_and(|disk| disk.unchanged(&stat)) && !record.young;
+                let same =
+                    record.disk.is_some_and(|disk| disk.unchanged(&stat)) && !record.young && !(formed && rules.reread);
                 let kept_dir = stat.kind == Kind::Dir
                     && !record.entry.is_live()
                     && record.disk.is_some_and(|disk| disk.inode == stat.inode);
@@ -283,8 +285,8 @@ impl<R: Root> Scan<R> {
             Ok(content) => {
                 let package = rules.packages && stat.kind == Kind::File && PackageName::at(&path).is_some();
                 let sections = package.then(SectionCounter::default);
-                let fits = stat.size <= limits::PACKAGE_KEPT as u64 && self.kept < limits::PACKAGES_KEPT;
-                let package = (package && fits).then(Vec::new);
+                let fits = stat.size <= limits::PACKAGE_KEPT as u64;
+                let package = (fits && (formed || (package && self.kept < limits::PACKAGES_KEPT))).then(Vec::new);
                 self.hashing = Some(Hashing { path, content, hasher: Hasher::new(), sections, package });
             }
             Err(error) => self.could_not_read(index, path, &error),
@@ -326,7 +328,8 @@ impl<R: Root> Scan<R> {
                 let digest = hashing.hasher.finish();
                 let package: Option<Rc<[u8]>> = hashing.package.map(Into::into);
                 self.kept += package.as_ref().map_or(0, |bytes| bytes.len());
-                self.outcome.found.insert(hashing.path, Finding { stat, digest, young, sections, package });
+                let finding = Finding { stat, digest, size: stat.size, local: None, young, sections, package };
+                self.outcome.found.insert(hashing.path, finding);
             }
             Ok(_) => self.outcome.restless.push(hashing.path),
             Err(error) => self.could_not_read(index, hashing.path, &error),
@@ -444,12 +447,7 @@ impl<R: Root> Scan<R> {
         }
         outcome.gone = gone;
         outcome.counts.known = index.live_files().0 + slept;
-        for (path, finding) in outcome.found.iter() {
-            let changed = index.get(path).is_some_and(|record| {
-                record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest
-            });
-            outcome.counts.changed += u64::from(changed);
-        }
+        outcome.count_changes(index);
         outcome
     }
 }

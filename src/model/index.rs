@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use crate::model::{Entry, Kind, Life, RelPath, Stamp, WallTime};
+use crate::model::{Digest, Entry, Kind, Life, RelPath, Stamp, WallTime};
 
 /// A file's stat: equal stats mean that nothing was written since.
 ///
@@ -109,6 +109,9 @@ pub struct Record {
     pub seen: u32,
     /// Sections of a UCI package; 0 for everything else.
     pub sections: u32,
+    /// The digest of the file, where it is not `entry.digest`: the package contains values of this router only, and the
+    /// entry is its shared form, which the history stores.
+    pub local: Option<Digest>,
     /// The user approved this very version, here or at a peer that is trusted with it, where a guard held it: no other node
     /// needs to ask again.
     pub approved: bool,
@@ -133,9 +136,15 @@ impl Record {
             young: false,
             seen: 0,
             sections: 0,
+            local: None,
             approved: false,
             withdraws: false,
         }
+    }
+
+    /// The digest of the bytes on disk.
+    pub fn disk_digest(&self) -> Digest {
+        self.local.unwrap_or(self.entry.digest)
     }
 
     /// The entry's stamp, computed as if it became final at `now`: not later than that, and always later than the last

@@ -18,6 +18,20 @@ pub use tree::Tree;
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
+    /// What belongs to this node in UCI packages.
+    Local {
+        /// The share; all, if there is none.
+        share: Option<ShareName>,
+        /// Only in this package.
+        path: Option<RelPath>,
+    },
+    /// Give the local values that a pattern covers to all nodes.
+    ShareLocal {
+        /// The pattern.
+        pattern: String,
+        /// Do it; else only list them.
+        yes: bool,
+    },
     /// The paths of a share.
     Files {
         /// The share.

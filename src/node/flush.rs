@@ -80,6 +80,7 @@ impl<F: Fs> Node<F> {
             return;
         }
         self.again = self.cx.stirred;
+        self.drop_forms();
         for share in self.shares.values_mut() {
             for path in std::mem::take(&mut share.transaction.leftovers) {
                 // What cannot be removed now goes with the staging area.
@@ -106,6 +107,22 @@ impl<F: Fs> Node<F> {
             share.note_pace(&self.cx, &mut self.peers);
         }
         self.time_runs(now);
+    }
+
+    /// Removes shared forms that nothing needs any more, once that is written down.
+    fn drop_forms(&mut self) {
+        if !std::mem::take(&mut self.cx.forms_stirred) {
+            return;
+        }
+        let mut needed = self.cx.needed_forms();
+        for batch in self.shares.values().flat_map(|share| share.inbox.batches.values()) {
+            for formed in batch.forms.values().filter(|formed| formed.is_local) {
+                needed.insert(formed.form);
+            }
+        }
+        if let Err(error) = self.cx.history.keep_forms(needed) {
+            self.cx.log(Level::Warning, format!("a shared form that is no longer needed cannot be removed: {error}"));
+        }
     }
 
     /// Writes the state; `false` when that is not possible now.

@@ -32,6 +32,7 @@ use crate::model::{Direction, Map, Monotonic, Now, PeerName, Set, Settings, Shar
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::peers::Peers;
+use crate::node::share::forms::Forms;
 use crate::node::share::{Lifecycle, Share};
 use crate::node::{Identity, LinkId, Node, Output};
 use crate::proto::session::Mode;
@@ -291,10 +292,13 @@ impl<F: Fs> Node<F> {
         let told = !says_the_same(&share.settings, &settings);
         let checked_by = |share: &ShareSettings| (share.reload(), share.validate.clone());
         let other_checks = checked_by(&share.settings) != checked_by(&settings);
+        let other_local = share.settings.local != settings.local || share.settings.reload() != settings.reload();
         share.filter = Filter::new(&settings.include, &settings.exclude, &reserved);
         share.settings = settings;
+        // Whether it offers anything decides about forms, too.
+        share.forms = Forms::new(&share.settings);
         // What the new rules leave out or let in is known after the next scan, and until then nothing is offered.
-        if told && share.is_ready() {
+        if (told || other_local) && share.is_ready() {
             share.life = Lifecycle::Changed;
         }
         share.detect.scan = None;
@@ -302,7 +306,7 @@ impl<F: Fs> Node<F> {
         if share.filter.is_empty() {
             self.cx.log(Level::Warning, format!("share {name}: no include pattern, so nothing is synced"));
         }
-        if told {
+        if told || other_local {
             share.drop_batches(|_| true);
             share.note_rules(&mut self.cx);
         }

@@ -160,6 +160,40 @@ not needed if only one is waiting",
         },
     },
     Op {
+        name: "local",
+        command: Some("local"),
+        help: "list the options and sections that belong to this node, or share their values",
+        detail: "A local option is set by `list local PATTERN` of a share, here or on another node. --share gives the values of \
+this node to all others and ends that the options are local; without --yes it lists what would be shared.",
+        access: Access::User,
+        arguments: &[
+            operand("path", Kind::Path, "[PATH]", false, PATH),
+            Argument {
+                name: "pattern",
+                kind: Kind::Text,
+                form: Form::Option { short: None, long: "share", value: "PATTERN", default: "list only" },
+                help: "share what this pattern covers, as network.lan.ipaddr",
+                on_ubus: true,
+            },
+            Argument {
+                name: "yes",
+                kind: Kind::Flag,
+                form: Form::Option { short: None, long: "yes", value: "", default: "only list what would be shared" },
+                help: "share the values now",
+                on_ubus: true,
+            },
+            IN_SHARE,
+        ],
+        takes: AT_ONCE,
+        read: |given| {
+            let ((share, path), yes) = (given.place("path")?, given.flag("yes")?);
+            Ok(Request::Command(match given.text("pattern")? {
+                Some(pattern) => Command::ShareLocal { pattern: pattern.into(), yes },
+                None => Command::Local { share, path },
+            }))
+        },
+    },
+    Op {
         name: "metrics",
         command: Some("metrics"),
         help: "print counters in the text format of Prometheus",
@@ -300,8 +334,8 @@ not needed if only one is waiting",
                 Kind::Text,
                 "REASON",
                 "all reasons",
-                "only versions kept for this reason: replaced, deleted, conflict, first-contact, given-up, created, \
-unconfirmed, rolled-back or rejected",
+                "only versions kept for this reason: replaced, edited, deleted, conflict, first-contact, given-up, created, \
+unconfirmed, rolled-back, rejected or local",
             ),
             option(
                 "node",

@@ -16,6 +16,7 @@
 //! and compressing writes it to flash once more. A history kept on a small filesystem that packs files densely and does
 //! not compress would reopen this; LZ4 would then be the choice.
 
+mod forms;
 mod prune;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use crate::fs::form::Content;
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
-use crate::model::{Digest, Hasher, Kind, Map, RelPath, ShareName, limits};
+use crate::model::{Digest, Hasher, Kind, Map, RelPath, Set, ShareName, limits};
 use crate::store::item::LineItem;
 use crate::store::lines;
 use crate::store::state::Why;
@@ -47,6 +48,8 @@ pub struct History<R: Root> {
     dir: RelPath,
     bounds: HistoryBounds,
     items: Map<u64, Item>,
+    /// Contents that are current shared forms: they stay, listed or not.
+    forms: Set<Digest>,
     next: u64,
     /// Lines not written yet.
     pending: Vec<u8>,
@@ -70,6 +73,7 @@ impl<R: Root> History<R> {
             dir,
             bounds,
             items: Map::new(),
+            forms: Set::new(),
             next: 1,
             pending: Vec::new(),
             index_size: 0,
@@ -246,6 +250,7 @@ impl<R: Root> History<R> {
             return to.set_path(path, Attributes { owner: attributes.owner, ..Attributes::default() });
         }
         let users = self.items.values().filter(|item| item.digest == digest).count();
+        let users = users + usize::from(self.forms.contains(&digest));
         if users > 1 || !to.adopt(&self.root, &object, path)? {
             let content = Content::open(&self.root, &object, Kind::File)?;
             let file = to.create(path)?;

@@ -24,7 +24,7 @@ use crate::model::{Digest, Direction, NodeId, Record, RelPath, ShareName, StateI
 use crate::store::state::{
     Cause, Change, Forgotten, LandingRecord, LandingStep, Ledger, Me, Owed, Pause, ShareMeta, Token, Trial,
 };
-use entry::{LineEntry, LineLanding, LineRecord, LineStep, disk_stat, disk_text, sleep_from, sleep_word};
+use entry::{LineEntry, LineLanding, LineRecord, LineStep, digest_from, disk_stat, disk_text, sleep_from, sleep_word};
 use pause::LinePause;
 use peer::LinePeer;
 use reason::{LineHold, LineReason, hold_from, line_hold};
@@ -198,6 +198,7 @@ impl From<&Change> for Line {
                 draft: record.draft,
                 pending: record.pending,
                 sections: record.sections,
+                local: record.local.map(Digest::to_hex),
                 approved: record.approved,
                 withdraws: record.withdraws,
             })),
@@ -295,6 +296,7 @@ impl Line {
                     draft: record.draft,
                     pending: record.pending,
                     sections: record.sections,
+                    local: digest_from(record.local.as_deref(), "local")?,
                     approved: record.approved,
                     withdraws: record.withdraws,
                     ..Record::new(entry, disk)

@@ -235,6 +235,17 @@ pub struct LandingStep {
     pub old: Option<Digest>,
     /// Why it is replaced.
     pub why: Option<Why>,
+    /// The digest of the bytes on disk, where they are not the entry's; see [`Record::local`].
+    pub local: Option<Digest>,
+    /// Values of this router have no place in the new content: the former file must be kept.
+    pub drops_local: bool,
+}
+
+impl LandingStep {
+    /// The digest of the bytes that are put on disk.
+    pub fn disk_digest(&self) -> Digest {
+        self.local.unwrap_or(self.entry.digest)
+    }
 }
 
 /// A known node.

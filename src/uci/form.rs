@@ -204,8 +204,56 @@ pub fn shared(
     patterns: &[Pattern],
     current: Option<&[u8]>,
 ) -> Result<Shared, FormError> {
-    let locals = Locals::new(patterns, name);
     let parsed = parts(&parse(name, file).map_err(FormError::File)?);
+    shared_of(name, (file, parsed), patterns, current, Own::Marked)
+}
+
+/// Makes the shared form of a file in a share that offers nothing: what a pattern here covers takes what the current form
+/// says, so that a pattern of this router is no edit.
+///
+/// # Errors
+/// As [`shared`].
+pub fn followed(
+    name: &PackageName,
+    file: &[u8],
+    patterns: &[Pattern],
+    current: Option<&[u8]>,
+) -> Result<Shared, FormError> {
+    let parsed = parts(&parse(name, file).map_err(FormError::File)?);
+    shared_of(name, (file, parsed), patterns, current, Own::Followed)
+}
+
+/// Makes the shared form of a previous one that is to be in force again: the markers of the current form stay.
+///
+/// # Errors
+/// As [`shared`].
+pub fn restored(
+    name: &PackageName,
+    text: &[u8],
+    patterns: &[Pattern],
+    current: Option<&[u8]>,
+) -> Result<Shared, FormError> {
+    let parsed = parts(&parse_shared(name, text).map_err(FormError::Form)?);
+    shared_of(name, (text, parsed), patterns, current, Own::Marked)
+}
+
+/// What the shared form says of an option that a pattern here covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// That it is local.
+    Marked,
+    /// What it said before.
+    Followed,
+}
+
+fn shared_of(
+    name: &PackageName,
+    (file, parsed): (&[u8], Vec<Part>),
+    patterns: &[Pattern],
+    current: Option<&[u8]>,
+    own: Own,
+) -> Result<Shared, FormError> {
+    let locals = Locals::new(patterns, name);
     let form = current.map_or(Ok(Vec::new()), |text| parse_shared(name, text).map(|package| parts(&package)));
     let forms = Forms::new(locals, parsed, form.map_err(FormError::Form)?);
     let mut result: Vec<Part> = Vec::new();
@@ -217,18 +265,33 @@ pub fn shared(
             result.extend(forms.form_of(index).cloned());
             continue;
         }
+        let known = forms.form_of(index);
+        let follows = |option: &str| {
+            let covered = own == Own::Followed && locals.covers(&forms.file, index, option).is_some();
+            known.filter(|_| covered && !forms.has_marker(index, option))
+        };
         let mut shared = Part { kind: part.kind.clone(), name: part.name.clone(), options: Vec::new() };
         for (option, setting) in &part.options {
-            let local = forms.is_local(index, option);
+            if let Some(known) = follows(option) {
+                is_local = true;
+                shared.options.extend(known.option(option).map(|setting| (option.clone(), setting.clone())));
+                continue;
+            }
+            let local = *setting == Setting::Local || forms.is_local(index, option);
             is_local |= local;
             shared.options.push((option.clone(), if local { Setting::Local } else { setting.clone() }));
         }
-        // A marker outlives the value: what another router has there is still not this one's business.
-        if let Some(known) = forms.form_of(index) {
-            for option in markers(known).filter(|option| part.option(option).is_none()) {
-                is_local = true;
-                missing.push(format!("{}.{option}", part::place(&forms.file, index)));
-                shared.options.push((option.clone(), Setting::Local));
+        if let Some(known) = known {
+            for (option, setting) in known.options.iter().filter(|(option, _)| part.option(option).is_none()) {
+                if *setting == Setting::Local {
+                    // A marker outlives the value: what another router has there is still not this one's business.
+                    is_local = true;
+                    missing.push(format!("{}.{option}", part::place(&forms.file, index)));
+                    shared.options.push((option.clone(), Setting::Local));
+                } else if follows(option).is_some() {
+                    is_local = true;
+                    shared.options.push((option.clone(), setting.clone()));
+                }
             }
         }
         result.push(shared);
@@ -247,6 +310,62 @@ pub fn shared(
     let idle = locals.idle(&forms.file).map(ToString::to_string).collect();
     let unsteady = locals.unsteady(&forms.file).map(ToString::to_string).collect();
     Ok(Shared { text, is_local, missing, idle, unsteady })
+}
+
+/// Whether a text is a shared form with at least one marker.
+pub fn has_markers(name: &PackageName, text: &[u8]) -> bool {
+    // Few packages have a line like that, so few are parsed.
+    let begins = |line: &[u8]| line.trim_ascii_start().strip_prefix(b"local").is_some();
+    text.split(|&b| b == b'\n').any(begins)
+        && parse_shared(name, text).is_ok_and(|package| parts(&package).iter().any(|part| markers(part).count() > 0))
+}
+
+/// Carries the markers of `old` over to `new`, which replaces it without having seen it; `None` where `new` has them all.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn carried(name: &PackageName, old: &[u8], new: &[u8]) -> Result<Option<Vec<u8>>, FormError> {
+    let read = |text| parse_shared(name, text).map(|package| parts(&package)).map_err(FormError::Form);
+    let (old, mut new) = (read(old)?, read(new)?);
+    let none = Locals::new(&[], name);
+    let pairs = Pairs::find(&comparable(&old, &new, none), &comparable(&new, &old, none));
+    let mut carries = false;
+    for (index, part) in old.iter().enumerate() {
+        let Some((other, _)) = pairs.other(index) else { continue };
+        for marker in
+            markers(part).filter(|marker| new[other].option(marker) != Some(&Setting::Local)).collect::<Vec<_>>()
+        {
+            carries = true;
+            new[other].options.retain(|(option, _)| option != marker);
+            new[other].options.push((marker.clone(), Setting::Local));
+        }
+    }
+    Ok(carries.then(|| write::committed(&package(name, &new))))
+}
+
+/// The current shared form without the markers that `pattern` covers, so that the values of this router are shared again;
+/// and what these markers stood for, as `SECTION.OPTION`.
+///
+/// # Errors
+/// It cannot be read.
+pub fn unmarked(name: &PackageName, current: &[u8], pattern: &Pattern) -> Result<(Vec<u8>, Vec<String>), FormError> {
+    let mut form = parts(&parse_shared(name, current).map_err(FormError::Form)?);
+    let known = form.clone();
+    let one = std::slice::from_ref(pattern);
+    let locals = Locals::new(one, name);
+    let mut shared = Vec::new();
+    for (index, part) in form.iter_mut().enumerate() {
+        let whole = locals.owns(&known, index);
+        part.options.retain(|(option, setting)| {
+            let covered = whole || locals.covers(&known, index, option).is_some();
+            let goes = *setting == Setting::Local && covered;
+            if goes {
+                shared.push(format!("{}.{option}", part::place(&known, index)));
+            }
+            !goes
+        });
+    }
+    Ok((write::committed(&package(name, &form)), shared))
 }
 
 /// Whether two shared forms say the same.

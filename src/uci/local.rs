@@ -108,6 +108,11 @@ impl Pattern {
         &self.text
     }
 
+    /// Whether it makes whole sections local, and not single options.
+    pub fn is_of_sections(&self) -> bool {
+        self.option.is_none() && !self.takes_back
+    }
+
     /// The package it is about.
     pub fn package(&self) -> &PackageName {
         &self.package

@@ -1,6 +1,7 @@
 //! A share's scans, one after the other, with the index that a node would make of them.
 
 use owsync::fs::Root;
+use owsync::fs::form::LocalOptions;
 use owsync::fs::scan::{Finding, Hint, Rules, Scan, Scanned};
 use owsync::model::settings::Symlinks;
 use owsync::model::{Entry, Index, Kind, Now, Record, RelPath, Set, Sleep, Stamp, Version, WallTime, limits};
@@ -41,7 +42,15 @@ impl Looker {
         let mut scan = Scan::new(self.generation, hints, now);
         let withheld = Set::new();
         let (symlinks, max_file_size) = (self.symlinks, self.max_file_size);
-        let rules = Rules { filter: &self.filter, symlinks, max_file_size, withheld: &withheld, packages: false };
+        let rules = Rules {
+            filter: &self.filter,
+            symlinks,
+            max_file_size,
+            withheld: &withheld,
+            packages: false,
+            local: &LocalOptions::default(),
+            reread: false,
+        };
         let scanned = loop {
             // In small steps, so that every place where a scan may pause is one where this does.
             if let Some(scanned) = scan.step(root, &mut self.index, &rules, now, limits::STEP / 16).unwrap() {

@@ -30,6 +30,7 @@ mod dropin_daemon;
 mod edits;
 mod hooks;
 mod hostile;
+mod local;
 #[cfg(feature = "encryption")]
 mod mesh;
 mod metrics;

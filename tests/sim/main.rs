@@ -16,6 +16,7 @@ mod dice;
 mod disk;
 mod guards;
 mod holds;
+mod local;
 mod manual;
 mod merging;
 #[cfg(feature = "encryption")]

@@ -1,7 +1,7 @@
 //! Renders the result of a command that does something.
 
 use crate::cli::render::status::exceptions;
-use crate::cli::render::{Fields, Look, count, preview};
+use crate::cli::render::{Fields, Look, count, local, preview};
 use crate::model::WallTime;
 use crate::node::api::{Tree, record};
 use crate::ops::Op;
@@ -20,6 +20,7 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
         // Its text is made elsewhere.
         "status" => return (String::new(), u8::from(!answer.flag("in_sync"))),
         "sync" => return sync(answer, look),
+        "local" => return local::local(answer, look),
         "pause" => match answer.number("until") {
             Some(until) => {
                 format!("paused until {}; `owsync resume` ends the pause\n", WallTime(until.saturating_mul(1000)))

@@ -5,6 +5,7 @@
 
 pub mod acts;
 pub mod history;
+pub mod local;
 pub mod node;
 pub mod preview;
 pub mod status;

@@ -220,7 +220,8 @@ fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
         notes.push(format!("last sent {at}: {}{more} to {}", sent.paths.join(", "), sent.peers.join(", ")));
     }
     notes.extend(share.warning.clone());
-    notes.extend(idle_includes(&share.includes_without_match, look));
+    notes.extend(idle_patterns("no file matches include", &share.includes_without_match, look));
+    notes.extend(idle_patterns("nothing matches local", &share.local_without_match, look));
     if share.detector == "poll" {
         notes.push(format!("not watched by inotify: scanned every poll interval, next in {} s", share.next_scan));
     }
@@ -246,14 +247,14 @@ fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
     notes
 }
 
-fn idle_includes(patterns: &[String], look: &Look) -> Option<String> {
+fn idle_patterns(lead: &str, patterns: &[String], look: &Look) -> Option<String> {
     let quoted: Vec<String> = patterns.iter().map(|one| format!("'{one}'")).collect();
     let shown = if look.verbose { quoted.len() } else { SHOWN.min(quoted.len()) };
     let more = match quoted.len() - shown {
         0 => String::new(),
         rest => format!(" and {rest} more (-v shows them)"),
     };
-    (shown > 0).then(|| format!("no file matches include {}{more}", quoted[..shown].join(", ")))
+    (shown > 0).then(|| format!("{lead} {}{more}", quoted[..shown].join(", ")))
 }
 
 /// Paths with their reasons, the first few of them.

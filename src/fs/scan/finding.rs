@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use crate::fs::form::LocalOptions;
 use crate::model::settings::Symlinks;
-use crate::model::{Digest, DiskStat, Map, Reason, RelPath, Set, Sleep, WallTime, limits};
+use crate::model::{Digest, DiskStat, Index, Map, Reason, RelPath, Set, Sleep, WallTime, limits};
 use crate::reconcile::filter::Filter;
 use crate::reconcile::safety::ScanCounts;
 
@@ -19,6 +20,10 @@ pub struct Rules<'a> {
     pub withheld: &'a Set<RelPath>,
     /// Files at the top of the share are UCI packages: their sections are counted.
     pub packages: bool,
+    /// What belongs to this node in them.
+    pub local: &'a LocalOptions,
+    /// Packages whose forms may differ are read whatever their stat is: what is local in them may have changed.
+    pub reread: bool,
 }
 
 /// Something whose stat is not the recorded one, or that is new, or that is awake again.
@@ -28,6 +33,10 @@ pub struct Finding {
     pub stat: DiskStat,
     /// Its content's digest; [`Digest::NONE`] for a directory.
     pub digest: Digest,
+    /// Its content's size.
+    pub size: u64,
+    /// The digest of the file, where digest, size and package are those of its shared form.
+    pub local: Option<Digest>,
     /// It was written so recently that it may change again without a new time.
     pub young: bool,
     /// Sections of a UCI package; 0 for everything else.
@@ -39,7 +48,7 @@ pub struct Finding {
 impl Finding {
     /// A directory.
     pub fn dir(stat: DiskStat) -> Finding {
-        Finding { stat, digest: Digest::NONE, young: false, sections: 0, package: None }
+        Finding { stat, digest: Digest::NONE, size: 0, local: None, young: false, sections: 0, package: None }
     }
 }
 
@@ -66,6 +75,18 @@ pub struct Scanned {
     pub counts: ScanCounts,
     /// The whole share was scanned.
     pub full: bool,
+}
+
+impl Scanned {
+    /// Counts the recorded contents that are different now.
+    pub fn count_changes(&mut self, index: &Index) {
+        let changed = |(path, finding): (&RelPath, &Finding)| {
+            index.get(path).is_some_and(|record| {
+                record.is_awake_and_live() && record.entry.has_content() && record.entry.digest != finding.digest
+            })
+        };
+        self.counts.changed = self.found.iter().filter(|found| changed(*found)).count() as u64;
+    }
 }
 
 /// A path to check, and whether to check everything below it as well.

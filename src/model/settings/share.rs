@@ -56,6 +56,8 @@ pub struct ShareSettings {
     pub hard_max_time: Option<Duration>,
     /// Whether packages of another system release wait; see [`ShareSettings::guards_release`].
     pub release_guard: bool,
+    /// Patterns of UCI options and sections that belong to this node: their values are neither offered nor replaced.
+    pub local: Vec<String>,
     /// The hook for the events of this share.
     pub hook: Hook,
 }
@@ -86,6 +88,7 @@ impl ShareSettings {
             soft_max_time: None,
             hard_max_time: None,
             release_guard: true,
+            local: Vec::new(),
             hook: Hook::default(),
         }
     }

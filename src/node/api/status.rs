@@ -314,6 +314,8 @@ record! {
         warning: Option<String>,
         /// Include patterns that match nothing.
         includes_without_match: Vec<String>,
+        /// Patterns of local options that match nothing.
+        local_without_match: Vec<String>,
         /// What detects changes: `inotify` or `poll`.
         detector: String = always,
         /// Seconds until the next scan.

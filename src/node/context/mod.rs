@@ -64,6 +64,8 @@ pub(crate) struct Context<F: Fs> {
     pub stranger_lines: log::Lines,
     /// Set by everything that may have changed what peers must be told; cleared at the end of the input.
     pub stirred: bool,
+    /// Shared forms may be stored that nothing needs any more.
+    pub forms_stirred: bool,
     /// Each `sync` that is running.
     pub syncs: Vec<Run>,
     /// What scans found that record nothing: for the previews that wait for it.
@@ -74,7 +76,7 @@ impl<F: Fs> Context<F> {
     /// The context of a node that is made of these parts.
     pub fn new(parts: Parts<F>, now: Now) -> Context<F> {
         let next_run = parts.history.items().map(|item| item.run).max().unwrap_or(0) + 1;
-        Context {
+        let mut cx = Context {
             now,
             fs: parts.fs,
             settings: parts.settings,
@@ -102,9 +104,12 @@ impl<F: Fs> Context<F> {
             peer_lines: Map::new(),
             stranger_lines: Default::default(),
             stirred: true,
+            forms_stirred: false,
             syncs: Vec::new(),
             peeks: Vec::new(),
-        }
+        };
+        cx.find_forms();
+        cx
     }
 
     /// Writes a line to the log.

@@ -9,7 +9,7 @@ use crate::node::requests::diff::{self, Side};
 use crate::node::requests::options;
 use crate::node::{CommandId, Node};
 use crate::store::history::Item;
-use crate::store::state::Cause;
+use crate::store::state::{Cause, Why};
 use crate::uci::pick::{self, NotTaken};
 use crate::uci::{PackageName, changes};
 
@@ -76,12 +76,9 @@ impl<F: Fs> Node<F> {
             }
             Former::Newest { share, path } => {
                 let name = self.named_or_only(share.as_ref())?;
-                let newest = self
-                    .cx
-                    .history
-                    .items()
-                    .rev()
-                    .find(|item| item.share == name && item.path == *path && item.had_content());
+                let newest = self.cx.history.items().rev().find(|item| {
+                    item.share == name && item.path == *path && item.had_content() && item.why != Why::Local
+                });
                 (newest, format!("the history has no version of {path}"))
             }
         };
@@ -162,25 +159,40 @@ impl<F: Fs> Node<F> {
             return Err(not_here("the filter of this share leaves it out"));
         }
         let root = share.root.as_ref().ok_or_else(|| not_here("the directory of this share cannot be opened"))?;
+        let record = self.cx.store.state().shares.get(name).and_then(|state| state.index.get(path));
+        let record = record.filter(|record| record.is_awake_and_live());
+        let form =
+            record.filter(|record| record.local.is_some()).map(|record| share.stored_form(&self.cx, path, record));
         let text = match root.stat(path).map_err(failed)? {
+            // What is synced of a package with local options is its shared form.
+            Some(Found::Synced(stat)) if stat.kind == Kind::File && form.is_some() => match form {
+                Some(Ok(form)) => Text::Whole(form.to_vec()),
+                Some(Err(why)) => return Err(not_here(&why)),
+                None => Text::Nothing,
+            },
             None => Text::Nothing,
             Some(Found::Synced(stat)) if matches!(stat.kind, Kind::File | Kind::Symlink) => {
                 read_text(root, &FormContent::open(root, path, stat.kind).map_err(failed)?).map_err(failed)?
             }
             Some(_) => return Err(not_here("the path is neither a file nor a symlink")),
         };
-        let record = self.cx.store.state().shares.get(name).and_then(|state| state.index.get(path));
         Ok(Named { name: format!("{name}:{path}"), digest: record.map(|record| record.entry.digest), text })
     }
 
     /// Brings a former version back: a change of this node like any other.
     pub(crate) fn restore(&mut self, id: CommandId, item: &Item) -> Option<Reply> {
+        if let Some(reply) = refused_as_local(item) {
+            return Some(reply);
+        }
         self.restore_items(id, &item.share, Cause::Restored, std::slice::from_ref(item), Vec::new())
     }
 
     /// Takes single options of a previous version of a UCI package into the present file: a change of this node like any
     /// other.
     pub(crate) fn restore_options(&mut self, id: CommandId, item: &Item, options: &[String]) -> Option<Reply> {
+        if let Some(reply) = refused_as_local(item) {
+            return Some(reply);
+        }
         match self.with_options_of(item, options) {
             Ok((item, text)) => match self.shares.get_mut(&item.share) {
                 Some(share) => share.restore_text(&mut self.cx, id, &item, &text).err(),
@@ -226,7 +238,9 @@ impl<F: Fs> Node<F> {
 
     /// Undoes a landing: what it replaced comes back, what it made goes. What changed since stays, and is named.
     pub(crate) fn undo_run(&mut self, id: CommandId, run: u64) -> Option<Reply> {
-        let items: Vec<Item> = self.cx.history.items().filter(|item| item.run == run).cloned().collect();
+        // A file of this router is no version of the share.
+        let items = self.cx.history.items().filter(|item| item.run == run && item.why != Why::Local);
+        let items: Vec<Item> = items.cloned().collect();
         let Some(name) = items.first().map(|item| item.share.clone()) else {
             let text = format!("the history has nothing of run {run}: `owsync log` lists the runs");
             return Some(Reply::failed(Fault::NotFound, text));
@@ -265,6 +279,16 @@ impl<F: Fs> Node<F> {
             }
         }
     }
+}
+
+/// The answer where a version is a file of this router, whose values must not come to be shared.
+fn refused_as_local(item: &Item) -> Option<Reply> {
+    let at = format!("{}:{}@{}", item.share, item.path, item.number);
+    let text = format!(
+        "{at} is a file of this router with values that are not synced: it cannot be restored as a version of the share; \
+         `owsync show {at}` prints it"
+    );
+    (item.why == Why::Local).then(|| Reply::failed(Fault::State, text))
 }
 
 /// What is said of a content of history that is no longer what its digest says.

@@ -10,10 +10,12 @@
 //! - [`Transfer`]: content on its way here.
 //! - [`Transaction`]: a batch that is put in place, and whether it stays.
 //! - [`Outgoing`]: what leaves, and what became of it.
+//! - [`Forms`]: what stays on this router of the packages that are synced.
 
 pub(crate) mod approve;
 pub(crate) mod detect;
 pub(crate) mod exchange;
+pub(crate) mod forms;
 pub(crate) mod hold;
 pub(crate) mod inbox;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use crate::model::{Digest, Hasher, Monotonic, ShareName};
 use crate::reconcile::filter::Filter;
 use detect::Detect;
 use exchange::Outgoing;
+use forms::Forms;
 use inbox::Inbox;
 use inbox::batch::Batch;
 use transaction::Transaction;
@@ -52,6 +55,7 @@ pub(crate) struct Share<F: Fs> {
     pub transfer: Transfer<F::Root>,
     pub transaction: Transaction,
     pub outgoing: Outgoing,
+    pub forms: Forms,
 }
 
 /// Where a share is in its life. Whether it is held is part of the state on disk, because a restart does not end that.
@@ -72,6 +76,7 @@ impl<F: Fs> Share<F> {
     /// databases.
     pub fn new(settings: ShareSettings, reserved: &[Reserved], tag: u64) -> Share<F> {
         let filter = Filter::new(&settings.include, &settings.exclude, reserved);
+        let forms = Forms::new(&settings);
         Share {
             name: settings.name.clone(),
             settings,
@@ -86,6 +91,7 @@ impl<F: Fs> Share<F> {
             transfer: Transfer::new(),
             transaction: Transaction::default(),
             outgoing: Outgoing::default(),
+            forms,
         }
     }
 
@@ -112,6 +118,8 @@ impl<F: Fs> Share<F> {
             max_file_size: self.settings.max_file_size,
             withheld: &self.detect.withheld,
             packages: self.settings.reload() == Reload::Uci,
+            local: &self.forms.options,
+            reread: self.forms.reread,
         }
     }
 

@@ -101,7 +101,13 @@ impl<R: Root> History<R> {
             Err(error) if error.is_missing() => return Ok(0),
             Err(error) => return Err(error),
         };
-        let listed: Set<String> = self.items.values().map(|item| item.digest.to_hex()).collect();
+        let listed: Set<String> = self
+            .items
+            .values()
+            .map(|item| &item.digest)
+            .chain(self.forms.iter())
+            .map(|digest| digest.to_hex())
+            .collect();
         let mut doomed = Vec::new();
         loop {
             let names = self.root.read_dir(&mut dir, limits::STEP_NAMES)?;
@@ -127,7 +133,7 @@ impl<R: Root> History<R> {
         self.stale = true;
         self.commit()?;
         for item in &gone {
-            if !self.items.values().any(|kept| kept.digest == item.digest) {
+            if !self.is_used(item.digest) {
                 match self.root.remove(&self.object(item.digest)?) {
                     Err(error) if !error.is_missing() => return Err(error),
                     _ => {}

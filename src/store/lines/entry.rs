@@ -61,6 +61,9 @@ pub(crate) struct LineRecord {
     /// Of a UCI package.
     #[serde(skip_serializing_if = "is_default", default)]
     pub(super) sections: u32,
+    /// The digest of the file, where it contains values of this node only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) local: Option<String>,
     #[serde(skip_serializing_if = "is_default", default)]
     pub(super) approved: bool,
     #[serde(skip_serializing_if = "is_default", default)]
@@ -90,6 +93,10 @@ pub(super) struct LineStep {
     pub(super) old: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) local: Option<String>,
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub(super) drops_local: bool,
 }
 
 impl From<&Entry> for LineEntry {
@@ -167,6 +174,8 @@ impl From<&LandingStep> for LineStep {
             staged: step.staged.as_ref().map(RelPath::to_text),
             old: step.old.map(Digest::to_hex),
             why: step.why.map(|why| why.word().into()),
+            local: step.local.map(Digest::to_hex),
+            drops_local: step.drops_local,
         }
     }
 }
@@ -179,16 +188,20 @@ impl TryFrom<LineStep> for LandingStep {
             Some(path) => Some(rel_path(path)?),
             None => None,
         };
-        let old = match &line.old {
-            Some(digest) => Some(Digest::from_hex(digest).ok_or(BadLine("digest"))?),
-            None => None,
-        };
+        let old = digest_from(line.old.as_deref(), "digest")?;
         let why = match &line.why {
             Some(word) => Some(why_from(word)?),
             None => None,
         };
-        Ok(LandingStep { path: rel_path(&line.path)?, entry: line.is.into_entry()?, staged, old, why })
+        let local = digest_from(line.local.as_deref(), "local")?;
+        let (path, entry) = (rel_path(&line.path)?, line.is.into_entry()?);
+        Ok(LandingStep { path, entry, staged, old, why, local, drops_local: line.drops_local })
     }
+}
+
+/// A digest that may be left out.
+pub(super) fn digest_from(text: Option<&str>, field: &'static str) -> Result<Option<Digest>, BadLine> {
+    text.map(|text| Digest::from_hex(text).ok_or(BadLine(field))).transpose()
 }
 
 pub(crate) fn why_from(word: &str) -> Result<Why, BadLine> {

@@ -25,11 +25,14 @@ pub enum Why {
     RolledBack,
     /// The user rejected it.
     Rejected,
+    /// A file of this router, because values that belong to this router have no place in its successor. It is no content of
+    /// the share: it is shown, and never brought back as one.
+    Local,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Why; 11] = [
+    pub const ALL: [Why; 12] = [
         Why::Replaced,
         Why::Edited,
         Why::Deleted,
@@ -41,6 +44,7 @@ impl Why {
         Why::OnTrial,
         Why::RolledBack,
         Why::Rejected,
+        Why::Local,
     ];
 
     /// The word in JSON and in output for users.
@@ -57,6 +61,7 @@ impl Why {
             Why::OnTrial => "unconfirmed",
             Why::RolledBack => "rolled back",
             Why::Rejected => "rejected",
+            Why::Local => "local",
         }
     }
 
@@ -77,7 +82,8 @@ impl Why {
             | Why::Given
             | Why::OnTrial
             | Why::RolledBack
-            | Why::Rejected => true,
+            | Why::Rejected
+            | Why::Local => true,
         }
     }
 }

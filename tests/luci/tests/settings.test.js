@@ -29,8 +29,9 @@ const IDENTITY = '0123456789abcdef'.repeat(4);
 const SHARE = {
 	include: [['dhcp', 'sqm*'], 'include=dhcp\ninclude=sqm*'],
 	exclude: [['*.bak'], 'exclude=*.bak'],
+	local: [['network.lan.ipaddr', '!network.@route[0].gateway'], 'local=network.lan.ipaddr\nlocal=!network.@route[0].gateway'],
 	direction: ['receive'], symlinks: ['copy'], max_file_size: ['2M', 'max_file_size=2097152'], allow_setuid: [true, 'allow_setuid=1'],
-	delete_guard: ['25'], min_free: ['3M', 'min_free=3145728'], reload: ['none'], mode: ['manual'], propagate_deletions: ['send'],
+	delete_guard: ['25'], min_free: ['3M', 'min_free=3145728'], reload: ['uci'], mode: ['manual'], propagate_deletions: ['send'],
 	confirm: ['45'], validate: [SCRIPT], probe: [SCRIPT], soft_max_time: ['2m', 'soft_max_time=120'], hard_max_time: ['300'],
 	hook: [SCRIPT], hook_timeout: ['45'], release_guard: [false, 'release_guard=0'],
 	propagate_approvals: [false, 'propagate_approvals=0'], merge: [false, 'merge=0'],

@@ -27,6 +27,8 @@ struct Noticed {
     /// Of a UCI package.
     sections: u32,
     package: Option<Rc<[u8]>>,
+    /// The digest of the file, where the entry is its shared form.
+    local: Option<Digest>,
     /// The user approved it.
     approved: bool,
 }
@@ -93,6 +95,7 @@ impl<F: Fs> Share<F> {
                 young: false,
                 sections: 0,
                 package: None,
+                local: None,
                 approved: edit.approved,
             },
             edit,
@@ -146,7 +149,7 @@ impl<F: Fs> Share<F> {
         let name = &self.name.clone();
         let old = cx.record_of(name, &path);
         let (entry, same) = cx.entry_of(old.as_ref(), &finding);
-        let Finding { stat, young, sections, .. } = finding;
+        let Finding { stat, young, sections, local, .. } = finding;
         if let Some(record) = old.as_ref().filter(|_| same) {
             let awake = record.sleep.is_some();
             if !awake && record.disk == Some(stat) {
@@ -156,7 +159,7 @@ impl<F: Fs> Share<F> {
                 }
                 return;
             }
-            let mut record = Record { disk: Some(stat), sleep: None, young, sections, ..record.clone() };
+            let mut record = Record { disk: Some(stat), local, sleep: None, young, sections, ..record.clone() };
             if awake {
                 self.number(cx, &path, &mut record, edit);
                 // What a peer changed while it slept is owed for that reason alone.
@@ -175,13 +178,14 @@ impl<F: Fs> Share<F> {
         }
         let approved = passage == Passage::Approved;
         let package = finding.package;
-        self.record_edit(cx, path, Noticed { old, entry, disk: Some(stat), young, sections, package, approved }, edit);
+        let noticed = Noticed { old, entry, disk: Some(stat), young, sections, package, local, approved };
+        self.record_edit(cx, path, noticed, edit);
     }
 
     /// Gives an entry its version and stamp as an edit of this node, and records it.
     fn record_edit(&mut self, cx: &mut Context<F>, path: RelPath, noticed: Noticed, edit: &mut Edit) {
         let name = &self.name.clone();
-        let Noticed { old, mut entry, disk, young, sections, package, approved } = noticed;
+        let Noticed { old, mut entry, disk, young, sections, package, local, approved } = noticed;
         let content = entry.has_content() || old.as_ref().is_some_and(|old| old.entry.has_content());
         let flapping = content && self.detect.guards.flaps.note(cx.now.mono, &path, true);
         let receives = self.settings.direction == Direction::Receive;
@@ -189,6 +193,8 @@ impl<F: Fs> Share<F> {
             self.put_aside(cx, &path, old.as_ref(), &entry, edit);
         }
         self.remember_package(cx, &path, entry.digest, package);
+        self.forms.given.remove(&path);
+        cx.forms_stirred |= local.is_some() || old.as_ref().is_some_and(|old| old.local.is_some());
         let me = cx.store.state().me.clone();
         let replaced = old.as_ref().map(|old| &old.entry);
         let written = WallTime(entry.stamp.ms);
@@ -211,6 +217,7 @@ impl<F: Fs> Share<F> {
                 pending,
                 young,
                 sections,
+                local,
                 approved,
                 ..Record::new(entry, disk)
             };
@@ -276,12 +283,12 @@ impl<F: Fs> Share<F> {
 impl<F: Fs> Context<F> {
     /// What lies somewhere as an entry, without version; and whether it is what is recorded, so that nobody edited it.
     pub(crate) fn entry_of(&self, old: Option<&Record>, finding: &Finding) -> (Entry, bool) {
-        let &Finding { stat, digest, .. } = finding;
+        let &Finding { stat, digest, size, .. } = finding;
         let owner = self.fs.owner(stat.uid, stat.gid);
         let mut entry = Entry {
             kind: stat.kind,
             digest,
-            size: if stat.kind == Kind::Dir { 0 } else { stat.size },
+            size: if stat.kind == Kind::Dir { 0 } else { size },
             mtime: if stat.kind == Kind::File { stat.mtime() } else { WallTime(0) },
             mode: stat.mode,
             owner,
@@ -306,7 +313,9 @@ impl<F: Fs> Context<F> {
                 // What LuCI put back has a new time and the old content: nobody edited it, so it must not win over what a
                 // peer changed meanwhile.
                 let put_back = record.sleep == Some(Sleep::Withheld) && digest == record.entry.digest;
-                if disk.mtime_ns == stat.mtime_ns || put_back {
+                // A value of this router, or a comment, was changed: what is synced was not.
+                let own = finding.local.is_some() && digest == record.entry.digest;
+                if disk.mtime_ns == stat.mtime_ns || put_back || own {
                     entry.mtime = record.entry.mtime;
                 }
             } else if entry.owner.is_none() {

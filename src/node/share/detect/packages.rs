@@ -136,7 +136,13 @@ impl<F: Fs> Share<F> {
         };
         for (path, digest) in missing {
             // Another content by now is an edit, which the next scan finds.
-            let Some(bytes) = read_package(root, &path).filter(|bytes| Digest::of(bytes) == digest) else {
+            let is_formed = cx.store.share(&self.name).index.get(&path).is_some_and(|record| record.local.is_some());
+            let bytes = match is_formed {
+                // The file contains more than is synced.
+                true => cx.history.form(digest).ok().flatten(),
+                false => read_package(root, &path).filter(|bytes| Digest::of(bytes) == digest),
+            };
+            let Some(bytes) = bytes else {
                 cx.packages.remove(&self.name, &path);
                 continue;
             };

@@ -9,6 +9,7 @@ use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::share::detect::edit::Edit;
 use crate::node::share::detect::renames::moved;
+use crate::node::share::forms::found::Purpose;
 use crate::node::share::inbox::batch::Batch;
 use crate::node::share::transaction::apply::Landing;
 use crate::node::share::{Lifecycle, Share};
@@ -167,8 +168,14 @@ impl<F: Fs> Share<F> {
         let rules = self.rules();
         match scan.step(root, index, &rules, cx.now, budget) {
             Ok(None) => self.detect.scan = Some(scan),
-            Ok(Some(scanned)) if peeks => self.take_peek(cx, &scanned),
-            Ok(Some(scanned)) => self.take_scan(cx, peers, scanned, scan.started()),
+            Ok(Some(mut scanned)) if peeks => {
+                self.form_findings(cx, &mut scanned, Purpose::Preview);
+                self.take_peek(cx, &scanned);
+            }
+            Ok(Some(mut scanned)) => {
+                self.form_findings(cx, &mut scanned, Purpose::Record);
+                self.take_scan(cx, peers, scanned, scan.started());
+            }
             Err(error) => self.lose_root(cx, peers, &error),
         }
     }
@@ -368,6 +375,7 @@ impl<F: Fs> Share<F> {
         }
         if full {
             cx.note_looked(name);
+            self.forms.reread = false;
         }
         let mut edit = Edit::new(meta.past);
         edit.giving_up = answered == Some(true) || moved;

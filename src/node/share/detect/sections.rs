@@ -10,7 +10,6 @@ use crate::model::settings::Reload;
 use crate::model::{Digest, Kind, Map, Reason, Record, RelPath, Sleep, limits};
 use crate::node::context::Context;
 use crate::node::share::Share;
-use crate::node::share::inbox::batch::Pending;
 use crate::reconcile::safety::{self, Step};
 use crate::reconcile::{Loser, Source};
 use crate::store::state::Change;
@@ -97,7 +96,7 @@ impl<F: Fs> Share<F> {
             {
                 continue;
             }
-            let Some(staged) = batch.offers.get(&step.path).and_then(Pending::staged) else { continue };
+            let Some(staged) = batch.staged(&step.path) else { continue };
             let Some(record) = index.get(&step.path) else { continue };
             let Ok(has) = count_sections(root, staged) else { continue };
             let emptied = step.entry.size == 0 && record.entry.size > 0;

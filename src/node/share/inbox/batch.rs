@@ -6,6 +6,7 @@ use crate::fs::Root;
 use crate::fs::stage::Incoming;
 use crate::model::{Digest, Entry, Life, Map, Monotonic, Reason, RelPath, WallTime};
 use crate::node::LinkId;
+use crate::node::share::forms::applied::Formed;
 use crate::node::share::transaction::check::Checks;
 use crate::node::share::transaction::merge::Merging;
 use crate::node::share::transfer::reuse::Copying;
@@ -37,6 +38,8 @@ pub(crate) struct Batch<R: Root> {
     pub busy_since: Option<Monotonic>,
     /// What this machine's own checks said.
     pub checks: Checks,
+    /// What its packages with local options become here.
+    pub forms: Map<RelPath, Formed>,
     /// What it wants was looked for on this machine.
     pub sought: bool,
     /// Paths whose content is copied from elsewhere on this machine, in turn.
@@ -137,6 +140,7 @@ impl<R: Root> Batch<R> {
             vanished: 0,
             busy_since: None,
             checks: Checks::default(),
+            forms: Map::new(),
             sought: false,
             copies: VecDeque::new(),
         }

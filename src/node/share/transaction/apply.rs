@@ -120,7 +120,7 @@ impl Landing {
                     None => None,
                 };
                 let done = if op.step.entry.has_content() {
-                    digest == Some(op.step.entry.digest)
+                    digest == Some(op.step.disk_digest())
                 } else {
                     digest.is_none() && op.step.entry.kind != Kind::Dir
                 };
@@ -137,7 +137,7 @@ impl Landing {
             };
             let done = match (op.step.entry.has_content(), staged_digest) {
                 // The new content is still staged.
-                (true, Some(digest)) if digest == op.step.entry.digest => false,
+                (true, Some(digest)) if digest == op.step.disk_digest() => false,
                 (true, _) => true,
                 // What went lies aside.
                 (false, Some(_)) => true,
@@ -319,7 +319,7 @@ impl Landing {
 /// What the index says lies at a path.
 pub(crate) fn seen_in(index: &Index, path: &RelPath) -> Option<Seen> {
     let record = index.get(path)?;
-    record.disk.map(|stat| Seen { stat, digest: record.entry.digest })
+    record.disk.map(|stat| Seen { stat, digest: record.disk_digest() })
 }
 
 /// The attributes an entry is to have on this machine.

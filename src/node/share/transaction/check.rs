@@ -10,6 +10,7 @@ use crate::fs::{Fs, Root};
 use crate::model::settings::Reload;
 use crate::model::{Digest, Kind, Map, Reason, RelPath, Set, limits};
 use crate::node::Output;
+use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::parts::Candidate;
 use crate::node::share::Share;
@@ -44,6 +45,13 @@ impl Checks {
     }
 }
 
+impl Checks {
+    /// What was found of a path is no longer what would be applied.
+    pub fn forget(&mut self, path: &RelPath) {
+        self.passed.remove(path);
+    }
+}
+
 impl<F: Fs> Share<F> {
     /// The programs that [`Output::Check`] asked for have ended: what they refused, with their words.
     pub(crate) fn handle_checked(&mut self, cx: &mut Context<F>, check: u64, refused: &[(RelPath, String)]) {
@@ -63,7 +71,15 @@ impl<F: Fs> Share<F> {
             };
             let good = asked.iter().filter(|(path, _)| !refused.iter().any(|(refused, _)| refused == *path));
             batch.checks.passed.extend(good.map(|(path, digest)| (path.clone(), *digest)));
-            let refused: Map<RelPath, String> = refused.iter().filter(|(path, _)| same(path)).cloned().collect();
+            let is_local = |path: &RelPath| batch.forms.get(path).is_some_and(|formed| formed.is_local);
+            let (own, refused): (Vec<_>, Vec<_>) =
+                refused.iter().filter(|(path, _)| same(path)).cloned().partition(|(path, _)| is_local(path));
+            // A program that read a file with values of this router may repeat them, and peers are shown the reason.
+            for (path, words) in &own {
+                cx.log(Level::Warning, format!("share {}: {path} is refused: {}", self.name, short(words)));
+            }
+            let own = own.into_iter().map(|(path, _)| (path, REFUSED_LOCALLY.to_string()));
+            let refused: Map<RelPath, String> = refused.into_iter().chain(own).collect();
             if !refused.is_empty() {
                 self.refuse_paths(cx, id, &refused);
             }
@@ -83,12 +99,12 @@ impl<F: Fs> Share<F> {
         let fresh: Vec<&Step> = steps
             .iter()
             .filter(|step| step.source == Source::There && !checks.forced.contains(&step.path))
-            .filter(|step| checks.passed.get(&step.path) != Some(&step.entry.digest))
+            .filter(|step| checks.passed.get(&step.path) != Some(&offered(batch, step)))
             .collect();
         let mut refused: Map<RelPath, String> = Map::new();
         if parses {
             for step in fresh.iter().filter(|step| step.entry.kind == Kind::File) {
-                if let Some(why) = staged(batch, &step.path).and_then(|staged| unparsable(root, &step.path, staged)) {
+                if let Some(why) = batch.staged(&step.path).and_then(|staged| unparsable(root, &step.path, staged)) {
                     refused.insert(step.path.clone(), why);
                 }
             }
@@ -100,14 +116,14 @@ impl<F: Fs> Share<F> {
         if !asks || fresh.is_empty() {
             return false;
         }
-        let asked: Map<RelPath, Digest> = fresh.iter().map(|step| (step.path.clone(), step.entry.digest)).collect();
+        let asked: Map<RelPath, Digest> = fresh.iter().map(|step| (step.path.clone(), offered(batch, step))).collect();
         let candidates = fresh
             .iter()
             .map(|step| Candidate {
                 path: step.path.clone(),
                 kind: step.entry.kind,
                 size: step.entry.size,
-                staged: staged(batch, &step.path).cloned(),
+                staged: batch.staged(&step.path).cloned(),
             })
             .collect();
         let number = cx.next_check;
@@ -121,7 +137,7 @@ impl<F: Fs> Share<F> {
     }
 
     /// A batch does not land: some paths are refused, the others wait for them.
-    fn refuse_paths(&mut self, cx: &mut Context<F>, id: u64, refused: &Map<RelPath, String>) {
+    pub(crate) fn refuse_paths(&mut self, cx: &mut Context<F>, id: u64, refused: &Map<RelPath, String>) {
         let refused = &self.drop_refused_merges(cx, id, refused);
         let Some((first, _)) = refused.iter().next() else { return };
         self.note_batch_pending(cx, id, |path| match refused.get(path) {
@@ -158,9 +174,9 @@ impl<F: Fs> Share<F> {
     }
 }
 
-/// Where the content of a path of a batch is staged.
-fn staged<'a, R: Root>(batch: &'a Batch<R>, path: &RelPath) -> Option<&'a RelPath> {
-    batch.offers.get(path)?.staged()
+/// The digest of the content that would be synced by a step; what it becomes on disk here may differ.
+fn offered<R: Root>(batch: &Batch<R>, step: &Step) -> Digest {
+    batch.offers.get(&step.path).map_or(step.entry.digest, Pending::digest)
 }
 
 /// Why a staged file is no UCI package, where its path says that it is one. What is too large for a package, or cannot be
@@ -179,6 +195,9 @@ fn unparsable<R: Root>(root: &R, path: &RelPath, staged: &RelPath) -> Option<Str
     }
     uci::parse(&name, &text).err().map(|error| error.to_string())
 }
+
+/// The reason where the words of a check must not leave this node.
+const REFUSED_LOCALLY: &str = "a program of this node refuses it together with the local options here: see its log";
 
 /// The words of a check as a reason has room for them: their end, on one line.
 fn short(why: &str) -> String {

@@ -58,6 +58,10 @@ impl<F: Fs> Share<F> {
     fn keep_step(&mut self, cx: &mut Context<F>, landing: &Landing, op: &Op) -> Result<Kept, FsError> {
         let name = &self.name;
         let Some(root) = &self.root else { return Ok(Kept::Nothing) };
+        let formed = cx.record_of(name, &op.step.path).is_some_and(|record| record.local.is_some());
+        if formed || (op.step.local.is_some() && op.step.old.is_none()) {
+            self.keep_form(cx, landing, op)?;
+        }
         let index = Some(&cx.store.share(name).index);
         let path = &op.step.path;
         let record = index.and_then(|index| index.get(path));
@@ -85,7 +89,12 @@ impl<F: Fs> Share<F> {
             // Kept already, before a crash or a failure.
             _ => {
                 if let Some(record) = record.filter(|_| op.outcome == Outcome::Done) {
-                    let lost = lost(&record.entry, op.step.why.unwrap_or(Why::Replaced));
+                    let gone = op.seen.map(|seen| found(&seen.stat, old)).filter(|_| formed);
+                    let lost = match &gone {
+                        Some(_) if !op.step.drops_local => return Ok(Kept::Moved),
+                        Some(entry) => lost(entry, Why::Local),
+                        None => lost(&record.entry, op.step.why.unwrap_or(Why::Replaced)),
+                    };
                     cx.history.adopt_object(item_of(cx.noted(), &lost))?;
                     return Ok(Kept::Moved);
                 }
@@ -101,7 +110,8 @@ impl<F: Fs> Share<F> {
                     // It was never at the path, so it is kept only where that is possible.
                     let entry = found(&stat, written);
                     let (by, run, after) = (landing.from, landing.run, Some(op.step.entry.digest));
-                    let of_late = Lost { share: name, path, entry: &entry, why: Why::Conflict, by, run, after, seq: 0 };
+                    let why = if formed { Why::Local } else { Why::Conflict };
+                    let of_late = Lost { share: name, path, entry: &entry, why, by, run, after, seq: 0 };
                     let item = item_of(cx.noted(), &of_late);
                     late = cx.history.keep(root, aside, item).is_ok();
                 }
@@ -115,7 +125,16 @@ impl<F: Fs> Share<F> {
             // Still the new content, waiting to be decided again.
             return Ok(Kept::Nothing);
         }
-        let why = if stray { Why::Conflict } else { op.step.why.unwrap_or(Why::Replaced) };
+        let why = match stray {
+            // A file with values of this router is no content of the share.
+            _ if formed => Why::Local,
+            true => Why::Conflict,
+            false => op.step.why.unwrap_or(Why::Replaced),
+        };
+        if formed && !stray && !op.step.drops_local {
+            // Its shared form is kept; it goes when that is written down.
+            return Ok(Kept::Moved);
+        }
         let digest = if stray { apply::digest_of(root, aside, stat.kind)? } else { old };
         let entry = recorded(record, found(&stat, digest));
         if cx.history.room(digest, stat.size, why, self.settings.min_free) == Room::LetGo {
@@ -134,6 +153,32 @@ impl<F: Fs> Share<F> {
                 false => Kept::Changed,
             }),
         }
+    }
+
+    /// Lists the shared form of a package that a step replaces.
+    fn keep_form(&self, cx: &mut Context<F>, landing: &Landing, op: &Op) -> Result<(), FsError> {
+        let Some(record) = cx.record_of(&self.name, &op.step.path) else { return Ok(()) };
+        let done = matches!(op.outcome, Outcome::Done | Outcome::Noted);
+        if !done || record.entry.kind != Kind::File || record.entry.same_content(&op.step.entry) {
+            return Ok(());
+        }
+        let why = op.step.why.unwrap_or(Why::Replaced);
+        if cx.history.room(record.entry.digest, record.entry.size, why, self.settings.min_free) == Room::LetGo {
+            return Ok(());
+        }
+        let lost = Lost {
+            share: &self.name,
+            path: &op.step.path,
+            entry: &record.entry,
+            why,
+            by: landing.from,
+            run: landing.run,
+            after: Some(op.step.entry.digest),
+            seq: record.seq,
+        };
+        let item = item_of(cx.noted(), &lost);
+        cx.history.list_form(item)?;
+        Ok(())
     }
 
     /// A transaction goes back: what history took of it already lies aside again, as far as that is possible. What is not

@@ -118,8 +118,13 @@ impl<F: Fs> Share<F> {
             let bytes = bytes.ok_or_else(|| format!("it is larger than {} KiB", limits::PACKAGE_KEPT / 1024))?;
             if Digest::of(&bytes) == digest { Ok(bytes) } else { Err("it changed at this moment".to_string()) }
         };
-        let (ours, base) =
-            (read(root, path, local.digest)?, cx.base_of(&self.name, path, local.content(), theirs.content())?);
+        let record = cx.store.share(&self.name).index.get(path).filter(|record| record.local.is_some());
+        let ours = match record {
+            // Only shared forms are merged.
+            Some(record) => self.stored_form(cx, path, record)?.to_vec(),
+            None => read(root, path, local.digest)?,
+        };
+        let base = cx.base_of(&self.name, path, local.content(), theirs.content())?;
         let winner = match &staged {
             Some(staged) => read(root, staged, theirs.digest)?,
             None => return Err("the peer's version is not here".into()),

@@ -9,7 +9,7 @@ use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
 use crate::node::share::detect::renames::moved;
-use crate::node::share::inbox::batch::{Content, Pending};
+use crate::node::share::inbox::batch::Content;
 use crate::node::share::inbox::judge::Judgement;
 use crate::node::share::transaction::apply::{attributes_of, seen_in};
 use crate::node::share::transaction::keep::Lost;
@@ -77,6 +77,9 @@ impl<F: Fs> Share<F> {
             return true;
         }
         self.merge_steps(cx, id, &mut steps);
+        if !self.form_batch(cx, id, &mut steps) {
+            return true;
+        }
         let shrinking = if by_person { Map::new() } else { self.shrinking(cx, id, &steps) };
         if let Some((first, _)) = shrinking.iter().next() {
             self.note_batch_pending(cx, id, |path| {
@@ -122,15 +125,21 @@ impl<F: Fs> Share<F> {
         let confirm = self.settings.confirm_for(steps.iter().map(|step| &step.path));
         let mut prepared = Vec::with_capacity(steps.len());
         let mut on_disk = false;
+        let batch = self.inbox.batches.get(&id);
+        let forms = batch.map(|batch| &batch.forms);
         for step in steps {
+            let formed = forms.and_then(|forms| forms.get(&step.path)).filter(|formed| formed.is_for(&step));
+            let record = state.index.get(&step.path);
             let old = seen_in(&state.index, &step.path);
             let why = match why_of(&step) {
                 Why::Replaced if confirm > 0 => Why::OnTrial,
                 why => why,
             };
+            let drops_local = formed.is_some_and(|formed| !formed.dropped.is_empty());
             let replaces = old.filter(|old| old.stat.kind != Kind::Dir && step.source == Source::There);
             if let Some(old) = replaces {
-                if cx.history.room(old.digest, old.stat.size, why, min_free) == Room::Full {
+                let needed = if drops_local { Why::Local } else { why };
+                if cx.history.room(old.digest, old.stat.size, needed, min_free) == Room::Full {
                     let path = step.path;
                     self.note_batch_pending(cx, id, |p| {
                         if *p == path { Reason::HistoryFull } else { Reason::WaitsFor(path.clone()) }
@@ -139,9 +148,8 @@ impl<F: Fs> Share<F> {
                 }
             }
             let changes = step.source == Source::There
-                || attributes_differ(&cx.fs, state.index.get(&step.path), &step.entry, self.settings.allow_setuid);
-            let pending = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(&step.path));
-            let staged = match pending.and_then(Pending::staged) {
+                || attributes_differ(&cx.fs, record, &step.entry, formed.is_some(), self.settings.allow_setuid);
+            let staged = match batch.and_then(|batch| batch.staged(&step.path)) {
                 Some(staged) if step.source == Source::There && step.entry.has_content() => Some(staged.clone()),
                 _ if replaces.is_some() => match self.staging.name(root) {
                     Ok(aside) => Some(aside),
@@ -159,7 +167,11 @@ impl<F: Fs> Share<F> {
             let noted = (!changes).then(|| Noted(disk()));
             let seen = old.filter(|_| changes);
             let (old, why) = (replaces.map(|old| old.digest), replaces.map(|_| why));
-            let step = LandingStep { path: step.path, entry: step.entry, staged, old, why };
+            let local = match formed {
+                Some(formed) => formed.is_local.then_some(formed.digest),
+                None => record.filter(|record| record.entry.same_content(&step.entry)).and_then(|record| record.local),
+            };
+            let step = LandingStep { path: step.path, entry: step.entry, staged, old, why, local, drops_local };
             prepared.push(PreparedStep { step, seen, noted });
         }
         let prepared = Prepared {
@@ -374,7 +386,14 @@ fn why_of(step: &Step) -> Why {
 }
 
 /// Whether mode, owner or time on disk must change for an entry whose content is here.
-fn attributes_differ<F: Fs>(fs: &F, record: Option<&Record>, entry: &Entry, allow_setid: bool) -> bool {
+/// The time of a file that keeps its bytes, because only its shared form changes, stays.
+fn attributes_differ<F: Fs>(
+    fs: &F,
+    record: Option<&Record>,
+    entry: &Entry,
+    keeps_time: bool,
+    allow_setid: bool,
+) -> bool {
     let Some(record) = record else { return true };
     if record.entry.same_fields(entry) {
         return false;
@@ -384,5 +403,5 @@ fn attributes_differ<F: Fs>(fs: &F, record: Option<&Record>, entry: &Entry, allo
     let mtime = record.disk.map(|disk| disk.mtime());
     wanted.mode.is_some_and(|wanted| wanted != mode)
         || wanted.owner.is_some_and(|wanted| wanted != (uid, gid))
-        || wanted.mtime.is_some_and(|wanted| Some(wanted) != mtime)
+        || wanted.mtime.is_some_and(|wanted| Some(wanted) != mtime && !keeps_time)
 }

@@ -230,8 +230,25 @@ impl<F: Fs> Share<F> {
                     || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
                 young: in_place,
                 approved: offered.get(&step.path).is_some_and(|(_, _, approved)| *approved),
+                local: step.local,
                 ..Record::new(step.entry, disk)
             };
+            if before.as_ref().is_some_and(|before| before.local.is_some()) && outcome == Outcome::Done {
+                // The file that was replaced, unless the history took it.
+                self.leftovers(step.staged.as_ref());
+            }
+            if let Some(formed) = batch_id.and_then(|id| self.inbox.batches.get(&id)?.forms.get(&step.path)) {
+                record.young |= formed.is_edit;
+                if formed.is_edit {
+                    self.detect.hints.add(cx.now.mono, crate::fs::scan::Hint { path: step.path.clone(), deep: false });
+                }
+                if step.drops_local && outcome == Outcome::Done {
+                    cx.report_dropped(name, &step.path, &formed.dropped);
+                }
+            } else if step.drops_local && outcome == Outcome::Done {
+                cx.report_dropped(name, &step.path, &[]);
+            }
+            cx.forms_stirred |= record.local.is_some() || before.as_ref().is_some_and(|before| before.local.is_some());
             record.sections = match &before {
                 Some(before) if before.entry.same_content(&record.entry) => before.sections,
                 _ => self.sections_at(&step.path, &record),

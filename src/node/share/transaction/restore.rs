@@ -110,6 +110,7 @@ impl<F: Fs> Share<F> {
     ) -> Result<(LandingStep, Option<Seen>), Reason> {
         let name = &self.name;
         let other = |text: &str| Reason::Other(text.into());
+        let formed = self.form_restored(cx, cause, item, text)?;
         let state = cx.store.share(name);
         let before = state.index.get(&item.path);
         if before.is_some_and(|record| record.sleep.is_some()) {
@@ -128,7 +129,8 @@ impl<F: Fs> Share<F> {
         let root = self.root.as_ref().ok_or_else(gone)?;
         let settings = &self.settings;
         // Where only mode, owner or time differ, the content stays where it is.
-        let same = |seen: &Seen| seen.stat.kind == item.kind && seen.digest == item.digest;
+        let on_disk = formed.as_ref().map_or(item.digest, |formed| formed.local.unwrap_or(formed.form.0));
+        let same = |seen: &Seen| seen.stat.kind == item.kind && seen.digest == on_disk;
         let replaced = seen.filter(|seen| seen.stat.kind != Kind::Dir && !same(seen));
         let lies_there = seen.as_ref().is_some_and(same);
         self.staging.check(root);
@@ -148,8 +150,8 @@ impl<F: Fs> Share<F> {
         let stamp = if versioned { stamp } else { Stamp { rank: 0, ..stamp } };
         let entry = Entry {
             kind: item.kind,
-            digest: item.digest,
-            size: item.size,
+            digest: formed.as_ref().map_or(item.digest, |formed| formed.form.0),
+            size: formed.as_ref().map_or(item.size, |formed| formed.form.1),
             mtime: match (item.kind, cause) {
                 (Kind::File, Cause::TakenBack) => item.mtime,
                 (Kind::File, _) => cx.now.wall,
@@ -174,9 +176,10 @@ impl<F: Fs> Share<F> {
         }
         if let (Some(staged), true) = (&staged, entry.has_content()) {
             let attributes: Attributes = attributes_of(&cx.fs, &entry, settings.allow_setuid);
-            let brought = match text {
-                Some(text) => stage_text(text, root, staged, attributes),
-                None => bring(&cx.history, item, root, staged, attributes),
+            let brought = match (&formed, text) {
+                (Some(formed), _) => stage_text(&formed.text, root, staged, attributes),
+                (None, Some(text)) => stage_text(text, root, staged, attributes),
+                (None, None) => bring(&cx.history, item, root, staged, attributes),
             };
             if let Err(refusal) = brought {
                 let _ = root.remove(staged);
@@ -185,7 +188,10 @@ impl<F: Fs> Share<F> {
         }
         let why = replaced.map(|_| if cause == Cause::TakenBack { Why::RolledBack } else { Why::Given });
         let path = item.path.clone();
-        Ok((LandingStep { path, entry, staged, old: replaced.map(|old| old.digest), why }, seen))
+        let local = formed.as_ref().and_then(|formed| formed.local);
+        let drops_local = formed.is_some_and(|formed| !formed.dropped.is_empty());
+        let old = replaced.map(|old| old.digest);
+        Ok((LandingStep { path, entry, staged, old, why, local, drops_local }, seen))
     }
 
     /// A landing of this node's own is over: whoever asked for it hears what came of it.

@@ -143,7 +143,7 @@ impl Op {
         }
         match self.disk.or(self.ready) {
             Some(put) => Ok(there.same_file(&put)),
-            None => Ok(apply::digest_of(root, path, there.kind)? == entry.digest),
+            None => Ok(apply::digest_of(root, path, there.kind)? == self.step.disk_digest()),
         }
     }
 

@@ -140,7 +140,7 @@ impl<F: Fs> Share<F> {
     fn renumbered(&self, id: u64, path: &RelPath) -> Option<Set<String>> {
         let root = self.root.as_ref()?;
         let name = PackageName::at(path)?;
-        let staged = self.inbox.batches.get(&id)?.offers.get(path)?.staged()?;
+        let staged = self.inbox.batches.get(&id)?.staged(path)?;
         let old = uci::parse(&name, &read(root, path)?).ok()?;
         let new = uci::parse(&name, &read(root, staged)?).ok()?;
         Some(numbers::renumbered(&old, &new).into_iter().collect())

@@ -64,7 +64,11 @@ impl<F: Fs> Share<F> {
             }
         };
         for (path, record) in index.iter() {
-            if record.entry.kind == Kind::File && record.is_awake_and_live() && record.disk.is_some() {
+            if record.entry.kind == Kind::File
+                && record.is_awake_and_live()
+                && record.disk.is_some()
+                && record.local.is_none()
+            {
                 found(&record.entry.digest, &mut || Some(Source::Share(path.clone())));
             }
         }

@@ -38,8 +38,15 @@ impl<F: Fs> Share<F> {
         let link = peers.links.get_mut(&id).ok_or_else(changed)?;
         let kept = matches!(&link.open_file, Some((share, path, digest, _)) if share == name && *path == piece.path && *digest == piece.digest);
         if !kept {
-            let content = Content::open(root, &piece.path, record.entry.kind)
-                .map_err(|error| if error.is_missing() { changed() } else { Reason::Unreadable(error.cause()) })?;
+            let content = match record.disk.filter(|_| record.local.is_some()) {
+                // What belongs to this router is in the file, and not in its shared form.
+                Some(disk) => {
+                    let form = self.stored_form(cx, &piece.path, record).map_err(Reason::Unreadable)?;
+                    Content::of_form(form.to_vec(), disk)
+                }
+                None => Content::open(root, &piece.path, record.entry.kind)
+                    .map_err(|error| if error.is_missing() { changed() } else { Reason::Unreadable(error.cause()) })?,
+            };
             if !record.disk.is_some_and(|disk| disk.unchanged(&content.stat())) {
                 // Written since it was looked at: look again, and offer what is there then.
                 self.detect.hints.add(cx.now.mono, Hint { path: piece.path.clone(), deep: false });

@@ -102,6 +102,10 @@ return baseclass.extend({
 		options.list(grid, 'exclude', _('Except'), _('What matches one of these is never synced. Nothing is deleted by a change of this.'),
 			{ tab: 'files', check: matching.check, isModal: true, placeholder: 'network' });
 
+		options.list(grid, 'local', _('Only on this router'),
+			_('Options of UCI packages that keep their own value on each router: PACKAGE.SECTION.OPTION, such as network.lan.ipaddr. Without an option, the whole section exists on this router only. “!” before a pattern syncs what an earlier one covers.'),
+			{ tab: 'files', check: values.local, isModal: true, placeholder: 'network.lan.ipaddr' });
+
 		const matches = grid.taboption('files', form.DummyValue, '_matches', _('Found now'));
 
 		matches.modalonly = true;

@@ -149,6 +149,16 @@ return baseclass.extend({
 		return amount(text, UNITS);
 	},
 
+	/* A pattern of options that belong to this router. The daemon is stricter, and names what is wrong. */
+	local: function(text) {
+		const parts = text.replace(/^!/, '').split('.');
+
+		if (parts.length < 2 || parts.indexOf('') >= 0)
+			return _('A package, a section and an option are needed, such as network.lan.ipaddr.');
+
+		return parts[0] !== 'owsync' || _('The package owsync is never synced.');
+	},
+
 	size: function(text) {
 		const unit = text.slice(-1).toUpperCase();
 

@@ -266,6 +266,7 @@ const WHY = {
 	'deleted': _('deleted'),
 	'first contact': _('lost at the first contact'),
 	'given up': _('given up'),
+	'local': _('this router’s own values'),
 	'rejected': _('rejected'),
 	'replaced': _('replaced'),
 	'edited': _('edited'),
