@@ -237,7 +237,7 @@ pub struct LandingStep {
     pub why: Option<Why>,
     /// The digest of the bytes on disk, where they are not the entry's; see [`Record::local`].
     pub local: Option<Digest>,
-    /// Values of this router have no place in the new content: the former file must be kept.
+    /// Values of this router have no place in the new content: the previous file must be kept.
     pub drops_local: bool,
 }
 
