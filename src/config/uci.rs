@@ -29,7 +29,7 @@ pub fn package_name() -> PackageName {
 }
 
 /// Options that may have several values.
-const SEVERAL: [&str; 6] = ["peer", "include", "exclude", "share", "firewall_zone", "network"];
+const SEVERAL: [&str; 7] = ["peer", "include", "exclude", "local", "share", "firewall_zone", "network"];
 
 /// Reads the package's file; its sections, and what is tolerated in it.
 ///

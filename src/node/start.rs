@@ -46,12 +46,31 @@ impl<F: Fs> Node<F> {
         for news in news {
             node.cx.report_news(&news);
         }
+        node.sweep_history();
         node.set_up_shares(now, set_back);
         node.cx.set_up_introduced();
         node.set_up_dials(now);
         node.retire_the_unconfigured();
         node.settle(now);
         node
+    }
+
+    /// Removes contents that a crash left in the history without a line. An interrupted transaction may need them: then they
+    /// stay until the next start.
+    fn sweep_history(&mut self) {
+        if self.cx.store.state().shares.values().any(|share| share.landing.is_some()) {
+            return;
+        }
+        match self.cx.history.sweep() {
+            Ok(0) => {}
+            Ok(count) => {
+                let text = format!("history: removed {count} incomplete versions that a crash had left");
+                self.cx.log(Level::Notice, text);
+            }
+            Err(error) => {
+                self.cx.log(Level::Warning, format!("history: files that a crash left cannot be removed: {error}"));
+            }
+        }
     }
 
     /// Ends every session and writes everything down, as well as it goes.

@@ -109,3 +109,22 @@ fn a_crash_at_any_operation_of_an_undo_completes_it_or_leaves_everything() {
     }
     assert!(completed > 10, "{completed} were completed");
 }
+
+/// Nothing removed them: what power cuts left in the history filled the flash.
+#[test]
+fn contents_that_a_crash_left_without_a_line_go_with_the_next_start() {
+    let (mut world, _) = after_a_batch(731);
+    let kept = world.history(1).len();
+    let object = world.node(1).history().object(owsync::model::Digest::of(b"left by a crash")).unwrap();
+    world.stop(1);
+    world.run_ms(1_000);
+    let state = world.user_of(1, "/state");
+    assert!(kept > 0 && state.write(&object, b"left by a crash"));
+
+    world.start(1);
+    world.settle();
+
+    assert_eq!(world.user_of(1, "/state").read(&object), None);
+    assert_eq!(world.history(1).len(), kept, "what is listed stays");
+    assert!(world.log_has(1, "history: removed 1 incomplete versions"));
+}
