@@ -6,7 +6,7 @@
 
 mod local;
 
-use crate::fs::{FsError, Root};
+use crate::fs::{FsError, Root, read_whole};
 use crate::model::{DiskStat, Kind, RelPath, limits};
 
 pub use local::{Applied, LocalOptions, Offers, Shared, measured, names, too_large};
@@ -80,6 +80,17 @@ impl<R: Root> Content<R> {
                 Ok(count)
             }
         }
+    }
+}
+
+/// Reads a whole file; `None` where it does not exist or is larger than `most` bytes.
+///
+/// # Errors
+/// Of opening or reading.
+pub fn read_small<R: Root>(root: &R, path: &RelPath, most: usize) -> Result<Option<Vec<u8>>, FsError> {
+    match read_whole(root, path, most as u64) {
+        Err(error) if error.errno == libc::EFBIG => Ok(None),
+        result => result,
     }
 }
 

@@ -254,10 +254,11 @@ impl<R: Root> Scan<R> {
             return;
         }
         let full = index.len() + self.outcome.found.len() >= limits::INDEX_MAX;
-        let formed = stat.kind == Kind::File && rules.local.package(&path, index.get(&path)).is_some();
-        match index.get_mut(&path) {
+        let is_formed = |record| stat.kind == Kind::File && rules.local.package(&path, record).is_some();
+        let formed = match index.get_mut(&path) {
             Some(record) => {
                 record.seen = self.generation;
+                let formed = is_formed(Some(record));
                 let same =
                     record.disk.is_some_and(|disk| disk.unchanged(&stat)) && !record.young && !(formed && rules.reread);
                 let kept_dir = stat.kind == Kind::Dir
@@ -270,13 +271,14 @@ impl<R: Root> Scan<R> {
                 {
                     return;
                 }
+                formed
             }
             None if full => {
                 self.skip(path, Reason::Other(format!("this share has more than {} paths", limits::INDEX_MAX)));
                 return;
             }
-            None => {}
-        }
+            None => is_formed(None),
+        };
         if stat.kind == Kind::Dir {
             self.outcome.found.insert(path, Finding::dir(stat));
             return;

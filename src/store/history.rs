@@ -21,7 +21,7 @@ mod prune;
 
 use std::collections::BTreeMap;
 
-use crate::fs::form::Content;
+use crate::fs::form::{Content, read_small};
 use crate::fs::{Attributes, FsError, Rename, Root};
 use crate::model::settings::HistoryBounds;
 use crate::model::{Digest, Hasher, Kind, Map, RelPath, Set, ShareName, limits};
@@ -204,18 +204,38 @@ impl<R: Root> History<R> {
     fn write_in(&mut self, bytes: &[u8], item: Item) -> Result<u64, FsError> {
         let listed = self.items.values().any(|known| known.digest == item.digest);
         if !listed || !self.is_intact(item.digest)? {
-            let beside = self.file("objects/incoming")?;
-            self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
-            let object = self.object(item.digest)?;
-            let write = || -> Result<(), FsError> {
-                let file = self.root.create(&beside)?;
-                self.root.write(&file, 0, bytes)?;
-                self.root.rename(&beside, &object, Rename::Replace)
-            };
-            write().inspect_err(|_| drop(self.root.remove(&beside)))?;
-            self.fresh.push(object);
+            // The commit flushes it.
+            self.write_object(item.digest, bytes, |_| Ok(()))?;
+            self.fresh.push(self.object(item.digest)?);
         }
         Ok(self.list(item))
+    }
+
+    /// Writes a content beside the others, does `then` with its file, and gives it its name.
+    fn write_object(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+        then: impl FnOnce(&R::File) -> Result<(), FsError>,
+    ) -> Result<(), FsError> {
+        let beside = self.file("objects/incoming")?;
+        self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
+        let write = || -> Result<(), FsError> {
+            let file = self.root.create(&beside)?;
+            self.root.write(&file, 0, bytes)?;
+            then(&file)?;
+            self.root.rename(&beside, &self.object(digest)?, Rename::Replace)
+        };
+        write().inspect_err(|_| drop(self.root.remove(&beside)))
+    }
+
+    /// A content that is not larger than a package may be; `None` where it is missing or damaged.
+    ///
+    /// # Errors
+    /// Of reading it.
+    pub fn content(&self, digest: Digest) -> Result<Option<Vec<u8>>, FsError> {
+        let bytes = read_small(&self.root, &self.object(digest)?, limits::PACKAGE_MAX)?;
+        Ok(bytes.filter(|bytes| Digest::of(bytes) == digest))
     }
 
     /// Whether a content is here, byte for byte.

@@ -1,7 +1,6 @@
 //! What holds for the list of changes between two texts, over edits from seeds.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use owsync::model::escape;
 use owsync::uci::changes::{What, changes};
@@ -178,14 +177,7 @@ fn the_changes_of_edits_make_the_new_text_of_the_old() {
 
 #[test]
 fn the_changes_of_real_packages_make_the_new_text_of_the_old() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/openwrt-config");
-    let mut packages: Vec<Package> = (0..5).map(|seed| edits::package(&mut Dice::new(seed))).collect();
-    if let Ok(dir) = std::fs::read_dir(root) {
-        let mut paths: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
-        paths.sort();
-        packages.extend(paths.iter().filter_map(|path| parse_shared(&name(), &std::fs::read(path).unwrap()).ok()));
-    }
+    let packages = edits::packages();
     let (mut checked, mut moved) = (0, 0);
     for (n, package) in packages.iter().enumerate() {
         let old = write::committed(package);

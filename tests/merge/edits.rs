@@ -1,9 +1,24 @@
 //! Edits of a router's configuration as LuCI makes them, from a seed.
 
-use owsync::uci::{Package, write};
+use std::path::Path;
+
+use owsync::uci::{Package, parse_shared, write};
 
 use crate::dice::Dice;
 use crate::notation::{name, text};
+
+/// Some of these packages, and the real ones where they are at hand.
+pub fn packages() -> Vec<Package> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/openwrt-config");
+    let mut packages: Vec<Package> = (0..5).map(|seed| package(&mut Dice::new(seed))).collect();
+    if let Ok(dir) = std::fs::read_dir(root) {
+        let mut paths: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
+        paths.sort();
+        packages.extend(paths.iter().filter_map(|path| parse_shared(&name(), &std::fs::read(path).unwrap()).ok()));
+    }
+    packages
+}
 
 /// A package as it lies on a router of a small site.
 pub fn package(dice: &mut Dice) -> Package {

@@ -1,10 +1,9 @@
 //! What holds for every merge, over edits from seeds.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use owsync::uci::merge::{Loss, Merged, merge};
-use owsync::uci::{Package, Section, Value, parse_shared, write};
+use owsync::uci::{Section, Value, parse_shared, write};
 
 use crate::dice::Dice;
 use crate::edits;
@@ -108,14 +107,7 @@ fn the_laws_hold_for_edits_as_luci_makes_them() {
 
 #[test]
 fn the_laws_hold_for_any_change_of_real_packages() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/openwrt-config");
-    let mut packages: Vec<Package> = (0..5).map(|seed| edits::package(&mut Dice::new(seed))).collect();
-    if let Ok(dir) = std::fs::read_dir(root) {
-        let mut paths: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
-        paths.sort();
-        packages.extend(paths.iter().filter_map(|path| parse_shared(&name(), &std::fs::read(path).unwrap()).ok()));
-    }
+    let packages = edits::packages();
     let mut merged = 0;
     for (n, package) in packages.iter().enumerate() {
         for seed in 0..15 {

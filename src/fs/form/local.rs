@@ -68,11 +68,6 @@ impl LocalOptions {
         &self.patterns
     }
 
-    /// Whether the share has packages.
-    pub fn has_packages(&self) -> bool {
-        self.packages
-    }
-
     /// The package at a path, if its forms may differ: a pattern is about it, or its current shared form is stored.
     pub fn package(&self, path: &RelPath, record: Option<&Record>) -> Option<PackageName> {
         let stored = record.is_some_and(|record| record.local.is_some());

@@ -2,56 +2,51 @@
 //! change that another replaced: for what was not merged then.
 
 use crate::fs::Fs;
-use crate::model::{Digest, Kind, WallTime};
+use crate::model::{Digest, Kind};
 use crate::node::api::{Fault, Reply, Tree};
-use crate::node::requests::versions::{Named, Text};
+use crate::node::requests::versions::{Named, Text, refused_as_local};
+use crate::node::share::transaction::merge::Report;
 use crate::node::{CommandId, Node};
 use crate::store::history::Item;
-use crate::store::state::{Cause, Why};
-use crate::uci::PackageName;
-use crate::uci::merge::{Loss, Merged, Note, merge};
+use crate::store::state::Cause;
+use crate::uci::merge::{Merged, merge};
 
 /// A merge that was asked for, before it is applied.
 struct ByHand {
     current: Named,
     merged: Merged,
-    /// The merged text as a version, whose content can be applied.
+    /// The version with the merged text in the place of its content.
     item: Item,
 }
 
 impl<F: Fs> Node<F> {
     /// Merges a previous version into the current one, or shows what that would come to; the answer, unless it comes later.
     pub(crate) fn merge_version(&mut self, id: CommandId, item: &Item, dry_run: bool) -> Option<Reply> {
+        if let Some(reply) = refused_as_local(item) {
+            return Some(reply);
+        }
         let ByHand { current, merged, item: result } = match self.merged_version(item) {
             Ok(by_hand) => by_hand,
             Err(reply) => return Some(reply),
         };
         if dry_run {
-            let list = |lines: Vec<String>| lines.into_iter().map(Tree::Text).collect::<Vec<_>>();
             let tree = Tree::map()
                 .with("share", item.share.to_string())
                 .with("path", item.path.to_text())
-                .with("from", item.number)
-                .with("lost", list(merged.lost.iter().map(Loss::to_string).collect()))
-                .with("notes", list(merged.notes.iter().map(Note::to_string).collect()));
+                .with("from", item.number);
+            let tree = Report::of(&merged.lost, &merged.notes).add_to(tree);
             let name = format!("{}:{} merged with @{}", item.share, item.path, item.number);
             let new = Named { name, digest: Some(result.digest), text: Text::Whole(merged.text) };
             return Some(Self::differences(tree, None, &current, &new));
         }
-        if let Err(error) =
-            self.cx.history.keep_bytes(&merged.text, result.clone()).and_then(|_| self.cx.history.commit())
-        {
-            return Some(Reply::failed(Fault::System, format!("the history cannot be written: {error}")));
-        }
-        self.restore_items(id, &item.share, Cause::Merged, &[result], Vec::new())
+        self.restore_text(id, Cause::Merged, &result, &merged.text)
     }
 
-    fn merged_version(&mut self, item: &Item) -> Result<ByHand, Reply> {
+    fn merged_version(&self, item: &Item) -> Result<ByHand, Reply> {
         let state = |text: String| Reply::failed(Fault::State, text);
         let (share, path) = (&item.share, &item.path);
         let what = format!("{share}:{path}@{}", item.number);
-        let merges = self.shares.get(share).is_some_and(|share| share.is_package(path));
-        let name = PackageName::at(path).filter(|_| merges && item.kind == Kind::File);
+        let name = self.package_at(share, path).filter(|_| item.kind == Kind::File);
         let name = name.ok_or_else(|| state(format!("{what} is not a UCI package of a share with reload uci")))?;
         let record = self.cx.record_of(share, path).filter(|record| record.is_awake_and_live());
         let entry = record.map(|record| record.entry).filter(|entry| entry.kind == Kind::File);
@@ -72,26 +67,13 @@ impl<F: Fs> Node<F> {
             Text::Large(_) => return Err(state(format!("{path} is too large"))),
         };
         let merged = merge(&name, &base, &winner, &loser).map_err(|refusal| state(format!("not merged: {refusal}")))?;
-        let noted = self.cx.noted();
         let result = Item {
-            number: 0,
             digest: Digest::of(&merged.text),
             size: merged.text.len() as u64,
-            mtime: WallTime(entry.mtime.0.max(item.mtime.0)),
             mode: entry.mode,
             owner: entry.owner.clone(),
-            at: noted.at,
-            doubtful: noted.doubtful,
-            why: Why::Merged,
-            by: None,
-            run: self.cx.next_run,
-            after: None,
-            version: entry.version.join(&item.version),
-            content: entry.content().join(&item.content),
-            seq: 0,
             ..item.clone()
         };
-        self.cx.next_run += 1;
         Ok(ByHand { current, merged, item: result })
     }
 }

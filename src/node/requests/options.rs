@@ -8,7 +8,6 @@
 use std::fmt::Write as _;
 
 use crate::fs::Fs;
-use crate::model::settings::Reload;
 use crate::model::{Digest, Map, Monotonic, RelPath, ShareName, escape, limits};
 use crate::node::api::{Fault, Reply, Tree};
 use crate::node::peers::link::Sample;
@@ -97,8 +96,7 @@ fn short(mut line: String) -> String {
 impl<F: Fs> Node<F> {
     /// The package at a path, if libuci reads it as one.
     pub(crate) fn package_at(&self, name: &ShareName, path: &RelPath) -> Option<PackageName> {
-        let share = self.shares.get(name)?;
-        PackageName::at(path).filter(|_| share.settings.reload() == Reload::Uci)
+        self.shares.get(name)?.package_at(path)
     }
 
     /// The same, or the reply that there is none.

@@ -194,11 +194,16 @@ impl<F: Fs> Node<F> {
             return Some(reply);
         }
         match self.with_options_of(item, options) {
-            Ok((item, text)) => match self.shares.get_mut(&item.share) {
-                Some(share) => share.restore_text(&mut self.cx, id, &item, &text).err(),
-                None => Some(Reply::failed(Fault::NotFound, format!("there is no share {}", item.share))),
-            },
+            Ok((item, text)) => self.restore_text(id, Cause::Restored, &item, &text),
             Err(reply) => Some(reply),
+        }
+    }
+
+    /// Begins to put a content in place that is not in the history; the answer, when that is not possible.
+    pub(crate) fn restore_text(&mut self, id: CommandId, cause: Cause, item: &Item, text: &[u8]) -> Option<Reply> {
+        match self.shares.get_mut(&item.share) {
+            Some(share) => share.restore_text(&mut self.cx, id, cause, item, text).err(),
+            None => Some(Reply::failed(Fault::NotFound, format!("there is no share {}", item.share))),
         }
     }
 
@@ -282,7 +287,7 @@ impl<F: Fs> Node<F> {
 }
 
 /// The answer where a version is a file of this router, whose values must not come to be shared.
-fn refused_as_local(item: &Item) -> Option<Reply> {
+pub(crate) fn refused_as_local(item: &Item) -> Option<Reply> {
     let at = format!("{}:{}@{}", item.share, item.path, item.number);
     let text = format!(
         "{at} is a file of this router with values that are not synced: it cannot be restored as a version of the share; \

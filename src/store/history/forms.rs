@@ -4,8 +4,8 @@
 //! restart: the index has no more than its digest. It is stored among the contents of the history, flushed before the record
 //! that needs it. When the form is replaced, it becomes a version without being written again.
 
-use crate::fs::{FsError, Rename, Root};
-use crate::model::{Digest, Set, limits};
+use crate::fs::{FsError, Root};
+use crate::model::{Digest, Set};
 use crate::store::history::History;
 use crate::store::item::Item;
 
@@ -16,7 +16,7 @@ impl<R: Root> History<R> {
     /// Of writing.
     pub fn store_form(&mut self, text: &[u8]) -> Result<Digest, FsError> {
         let digest = Digest::of(text);
-        if self.form(digest)?.is_some() {
+        if self.content(digest)?.is_some() {
             self.forms.insert(digest);
             return Ok(digest);
         }
@@ -27,28 +27,8 @@ impl<R: Root> History<R> {
     }
 
     fn write_form(&self, digest: Digest, text: &[u8]) -> Result<(), FsError> {
-        let beside = self.file("objects/incoming")?;
-        self.root.remove(&beside).or_else(|error| if error.is_missing() { Ok(()) } else { Err(error) })?;
-        let write = || -> Result<(), FsError> {
-            let file = self.root.create(&beside)?;
-            self.root.write(&file, 0, text)?;
-            self.root.sync(&file)?;
-            self.root.rename(&beside, &self.object(digest)?, Rename::Replace)?;
-            self.root.sync_dir(Some(&self.file("objects")?))
-        };
-        write().inspect_err(|_| drop(self.root.remove(&beside)))
-    }
-
-    /// The shared form of this digest; `None` where it is missing or damaged.
-    ///
-    /// # Errors
-    /// Of reading it.
-    pub fn form(&self, digest: Digest) -> Result<Option<Vec<u8>>, FsError> {
-        let text = match crate::fs::read_whole(&self.root, &self.object(digest)?, limits::PACKAGE_MAX as u64) {
-            Err(error) if error.errno == libc::EFBIG => return Ok(None),
-            text => text?,
-        };
-        Ok(text.filter(|text| Digest::of(text) == digest))
+        self.write_object(digest, text, |file| self.root.sync(file))?;
+        self.root.sync_dir(Some(&self.file("objects")?))
     }
 
     /// Lists a stored form as a version, once for each run; whether it is listed.
@@ -62,7 +42,7 @@ impl<R: Root> History<R> {
         if self.items.values().any(same) {
             return Ok(true);
         }
-        if self.form(item.digest)?.is_none() {
+        if self.content(item.digest)?.is_none() {
             return Ok(false);
         }
         self.list(item);

@@ -51,6 +51,17 @@ fn apart(world: &mut World, cut: bool) {
     }
 }
 
+/// The first machine writes `older` and the second `newer` while they do not see each other; then they do.
+fn conflict(world: &mut World, older: &str, newer: &str) {
+    apart(world, true);
+    for (id, text) in [(0, older), (1, newer)] {
+        world.write(id, "network", text);
+        world.run_ms(5_000);
+    }
+    apart(world, false);
+    world.settle();
+}
+
 /// Contents and reasons of history, of one path.
 fn kept(world: &World, id: usize, name: &str) -> Vec<(String, &'static str)> {
     let of = |(path, content, why): (_, Vec<u8>, _)| -> Option<(String, &'static str)> {
@@ -64,14 +75,7 @@ fn kept(world: &World, id: usize, name: &str) -> Vec<(String, &'static str)> {
 fn different_options_of_one_package_are_both_in_force_on_all_nodes() {
     for count in [2, 3] {
         let mut world = routers(801, count);
-        apart(&mut world, true);
-        world.write(0, "network", &network("1400", "1492"));
-        world.run_ms(5_000);
-        world.write(1, "network", &network("1500", "1480"));
-        world.run_ms(5_000);
-
-        apart(&mut world, false);
-        world.settle();
+        conflict(&mut world, &network("1400", "1492"), &network("1500", "1480"));
 
         for id in 0..count {
             assert_eq!(world.read(id, "network").unwrap(), network("1400", "1480"), "machine {id} of {count}");
@@ -88,14 +92,7 @@ fn different_options_of_one_package_are_both_in_force_on_all_nodes() {
 #[test]
 fn of_two_values_of_one_option_the_newer_is_in_force_and_the_other_is_named() {
     let mut world = routers(802, 2);
-    apart(&mut world, true);
-    world.write(0, "network", &network("1400", "1491"));
-    world.run_ms(5_000);
-    world.write(1, "network", &network("1500", "1480"));
-    world.run_ms(5_000);
-
-    apart(&mut world, false);
-    world.settle();
+    conflict(&mut world, &network("1400", "1491"), &network("1500", "1480"));
 
     assert_eq!(world.read(0, "network"), world.read(1, "network"));
     assert_eq!(world.read(0, "network").unwrap(), network("1400", "1480"));
@@ -134,14 +131,7 @@ fn a_merged_text_that_a_check_refuses_leaves_the_newer_version_in_force() {
     world.machines[0].programs.dislikes = Some(("bad", "no such mtu"));
     world.reload(0);
     world.run_ms(2_000);
-    apart(&mut world, true);
-    world.write(0, "network", &network("bad", "1492"));
-    world.run_ms(5_000);
-    world.write(1, "network", &network("1500", "1480"));
-    world.run_ms(5_000);
-
-    apart(&mut world, false);
-    world.settle();
+    conflict(&mut world, &network("bad", "1492"), &network("1500", "1480"));
 
     assert_eq!(world.read(0, "network"), world.read(1, "network"));
     assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
@@ -179,14 +169,7 @@ fn a_share_that_does_not_merge_takes_the_newer_version_whole() {
     world.set_all(|settings| settings.shares.iter_mut().for_each(|share| share.merge = false));
     (0..2).for_each(|id| world.reload(id));
     world.run_ms(2_000);
-    apart(&mut world, true);
-    world.write(0, "network", &network("1400", "1492"));
-    world.run_ms(5_000);
-    world.write(1, "network", &network("1500", "1480"));
-    world.run_ms(5_000);
-
-    apart(&mut world, false);
-    world.settle();
+    conflict(&mut world, &network("1400", "1492"), &network("1500", "1480"));
 
     assert_eq!(world.read(0, "network").unwrap(), network("1500", "1480"));
     assert_eq!(world.counters(0).merges, 0);
@@ -215,13 +198,7 @@ fn a_share_that_does_not_merge_takes_the_newer_version_whole() {
 #[test]
 fn a_merge_and_the_edit_before_it_can_be_undone() {
     let mut world = routers(807, 2);
-    apart(&mut world, true);
-    world.write(0, "network", &network("1400", "1492"));
-    world.run_ms(5_000);
-    world.write(1, "network", &network("1500", "1480"));
-    world.run_ms(5_000);
-    apart(&mut world, false);
-    world.settle();
+    conflict(&mut world, &network("1400", "1492"), &network("1500", "1480"));
     let run = {
         let node = world.node(0);
         let items: Vec<_> = node.history().items().filter(|item| item.after.is_some()).cloned().collect();

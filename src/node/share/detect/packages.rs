@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::fs::form::Content;
-use crate::fs::{Fs, Root};
+use crate::fs::Fs;
+use crate::fs::form::read_small;
 use crate::model::{Digest, Entry, Kind, Record, RelPath, Stamp, Version, limits};
 use crate::node::api::Level;
 use crate::node::context::Context;
@@ -139,10 +139,10 @@ impl<F: Fs> Share<F> {
             let is_formed = cx.store.share(&self.name).index.get(&path).is_some_and(|record| record.local.is_some());
             let bytes = match is_formed {
                 // The file contains more than is synced.
-                true => cx.history.form(digest).ok().flatten(),
-                false => read_package(root, &path).filter(|bytes| Digest::of(bytes) == digest),
+                true => cx.history.content(digest),
+                false => read_small(root, &path, limits::PACKAGE_KEPT),
             };
-            let Some(bytes) = bytes else {
+            let Some(bytes) = bytes.ok().flatten().filter(|bytes| Digest::of(bytes) == digest) else {
                 cx.packages.remove(&self.name, &path);
                 continue;
             };
@@ -151,19 +151,4 @@ impl<F: Fs> Share<F> {
             }
         }
     }
-}
-
-/// A package on disk, if it is small enough to be kept in memory.
-fn read_package<R: Root>(root: &R, path: &RelPath) -> Option<Vec<u8>> {
-    let content = Content::open(root, path, Kind::File).ok()?;
-    let size = usize::try_from(content.stat().size).ok().filter(|size| *size <= limits::PACKAGE_KEPT)?;
-    let mut bytes = vec![0; size];
-    let mut read = 0;
-    while read < size {
-        match content.read(root, read as u64, &mut bytes[read..]).ok()? {
-            0 => return None,
-            count => read += count,
-        }
-    }
-    Some(bytes)
 }

@@ -34,9 +34,14 @@ pub(crate) enum Passage {
 }
 
 impl<F: Fs> Share<F> {
-    /// Whether a path of a share is a UCI package.
+    /// The UCI package at a path, if libuci reads it as one.
+    pub(crate) fn package_at(&self, path: &RelPath) -> Option<PackageName> {
+        PackageName::at(path).filter(|_| self.settings.reload() == Reload::Uci)
+    }
+
+    /// Whether there is a UCI package at a path.
     pub(crate) fn is_package(&self, path: &RelPath) -> bool {
-        self.settings.reload() == Reload::Uci && PackageName::at(path).is_some()
+        self.package_at(path).is_some()
     }
 
     /// Whether a change that a scan found may be recorded.

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use crate::fs::form::{measured, names, too_large};
+use crate::fs::form::{measured, names, read_small, too_large};
 use crate::fs::{Fs, FsError, Root, read_whole};
 use crate::model::{Digest, Direction, Entry, Kind, Map, Reason, Record, RelPath, WallTime, limits};
 use crate::node::context::Context;
 use crate::node::share::Share;
 use crate::node::share::forms::is_live_file;
 use crate::node::share::inbox::batch::{Batch, Pending};
-use crate::node::share::transaction::apply::attributes_of;
+use crate::node::share::transaction::apply::{attributes_of, stage_text};
 use crate::reconcile::safety::Step;
 use crate::reconcile::{self, Loser, Source};
 use crate::uci::PackageName;
@@ -137,11 +137,7 @@ impl<F: Fs> Share<F> {
                 _ => Ok(()),
             };
         }
-        let Some(package) =
-            formed.clone().or_else(|| PackageName::at(&step.path).filter(|_| self.forms.options.has_packages()))
-        else {
-            return Ok(());
-        };
+        let Some(package) = formed.clone().or_else(|| self.package_at(&step.path)) else { return Ok(()) };
         let (Some(root), Some(batch)) = (&self.root, self.inbox.batches.get_mut(&id)) else { return Ok(()) };
         let Some(offered) = batch.offers.get(&step.path).and_then(Pending::staged) else { return Ok(()) };
         let over = record.as_ref().filter(|record| record.disk.is_some()).map(Record::disk_digest);
@@ -212,7 +208,7 @@ impl<F: Fs> Share<F> {
             || decided.is_some_and(|pending| pending.decided);
         let mut new = new;
         if let (Some(old), true) = (&old, unseen && self.may_edit(cx, record, &step.entry)) {
-            // Whoever made the new form did not know of these markers.
+            // The author of the new form did not know of these markers.
             if let Some(carried) = form::carried(package, old, &new).map_err(refused)? {
                 new = carried;
             }
@@ -238,12 +234,7 @@ impl<F: Fs> Share<F> {
             _ => {
                 let staged = self.staging.name(root)?;
                 let attributes = attributes_of(&cx.fs, &step.entry, self.settings.allow_setuid);
-                let write = || -> Result<(), FsError> {
-                    let file = root.create(&staged)?;
-                    root.write(&file, 0, &applied.text)?;
-                    root.set_file(&file, attributes)
-                };
-                write().inspect_err(|_| drop(root.remove(&staged)))?;
+                stage_text(root, &staged, &applied.text, attributes)?;
                 NewFile::Staged(staged)
             }
         };
@@ -286,11 +277,7 @@ impl<F: Fs> Share<F> {
     /// The file of a record, as it was recorded.
     fn read_recorded(&self, path: &RelPath, record: &Record) -> Result<Rc<[u8]>, Unformed> {
         let root = self.root.as_ref().ok_or(Unformed::Changed)?;
-        let text = match read_whole(root, path, limits::PACKAGE_KEPT as u64) {
-            Ok(text) => text,
-            Err(error) if error.errno == libc::EFBIG => None,
-            Err(error) => return Err(error.into()),
-        };
+        let text = read_small(root, path, limits::PACKAGE_KEPT)?;
         let text = text.filter(|text| Digest::of(text) == record.disk_digest());
         text.map(Into::into).ok_or(Unformed::Changed)
     }

@@ -117,7 +117,7 @@ impl<F: Fs> Share<F> {
         match (current, shared) {
             (Some(current), Shared { is_current: true, .. }) if was_local => {
                 let (digest, size) = measured(&current);
-                if purpose == Purpose::Record && cx.history.form(digest).ok().flatten().is_none() {
+                if purpose == Purpose::Record && cx.history.content(digest).ok().flatten().is_none() {
                     cx.store_form(&current).map_err(|error| self.not_stored(cx, path, &error))?;
                 }
                 Ok(Finding { digest, size, local, package: Some(current), ..finding })

@@ -5,7 +5,7 @@
 //! `listed` answers users.
 //!
 //! What holds in between: a record whose `local` is set is the shared form of a package, the text of that form is stored among
-//! the contents of the history, flushed before the record, and it is what peers get; the file itself is read by nobody else.
+//! the contents of the history, flushed before the record, and it is what peers get; nothing else reads the file itself.
 //! A share without patterns and without markers has no such record, and then nothing here does anything.
 
 pub(crate) mod applied;
@@ -64,7 +64,7 @@ impl<F: Fs> Share<F> {
         if let Some(text) = cx.packages.get(&self.name, path, record.entry.digest) {
             return Ok(text);
         }
-        match cx.history.form(record.entry.digest) {
+        match cx.history.content(record.entry.digest) {
             Ok(Some(text)) => Ok(text.into()),
             Ok(None) => Err(MISSING.into()),
             Err(error) => Err(format!("its shared form cannot be read: {error}")),

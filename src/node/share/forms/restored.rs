@@ -58,15 +58,9 @@ impl<F: Fs> Share<F> {
             let restored = Restored { form: (Digest::NONE, 0), text: Vec::new(), local: None, dropped };
             return Ok(Some(restored));
         }
-        let package = match formed {
-            Some(package) => package,
-            None => match crate::uci::PackageName::at(&item.path).filter(|_| self.forms.options.has_packages()) {
-                Some(package) => package,
-                None => return Ok(None),
-            },
-        };
-        let is_formed = self.formed(&item.path, before.as_ref()).is_some();
-        let text = match given.map_or_else(|| cx.history.form(item.digest), |text| Ok(Some(text.to_vec()))) {
+        let is_formed = formed.is_some();
+        let Some(package) = formed.or_else(|| self.package_at(&item.path)) else { return Ok(None) };
+        let text = match given.map_or_else(|| cx.history.content(item.digest), |text| Ok(Some(text.to_vec()))) {
             Ok(Some(text)) => text,
             // It is too large for local options, or damaged: that is found when it is copied.
             Ok(None) if !is_formed => return Ok(None),
@@ -90,7 +84,7 @@ impl<F: Fs> Share<F> {
             kept.why == Why::Local && kept.run == item.run && kept.path == item.path && kept.share == item.share
         });
         let took_along = took_along.filter(|_| matches!(cause, Cause::TakenBack | Cause::Undone));
-        let applied = match took_along.and_then(|kept| cx.history.form(kept.digest).ok().flatten()) {
+        let applied = match took_along.and_then(|kept| cx.history.content(kept.digest).ok().flatten()) {
             Some(kept) => options.apply(&package, Some(&kept), Some(&text), &new),
             None => options.apply(&package, file.as_deref(), old.as_deref(), &new),
         };

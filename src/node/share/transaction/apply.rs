@@ -184,7 +184,7 @@ impl Landing {
         self.retry_at = now.plus(time);
     }
 
-    /// It cannot end, because of this path: everything goes back.
+    /// It cannot end, because of this path: everything is rolled back.
     pub fn undo_all(&mut self, path: RelPath, reason: Reason) {
         self.next = self.ops.len();
         self.phase = Phase::Undoing(path, reason);
@@ -320,6 +320,24 @@ impl Landing {
 pub(crate) fn seen_in(index: &Index, path: &RelPath) -> Option<Seen> {
     let record = index.get(path)?;
     record.disk.map(|stat| Seen { stat, digest: record.disk_digest() })
+}
+
+/// Writes a content to a new staged file, which the journal's next write flushes.
+///
+/// # Errors
+/// Of writing; nothing is staged then.
+pub(crate) fn stage_text<R: Root>(
+    root: &R,
+    staged: &RelPath,
+    text: &[u8],
+    attributes: Attributes,
+) -> Result<(), FsError> {
+    let write = || -> Result<(), FsError> {
+        let file = root.create(staged)?;
+        root.write(&file, 0, text)?;
+        root.set_file(&file, attributes)
+    };
+    write().inspect_err(|_| drop(root.remove(staged)))
 }
 
 /// The attributes an entry is to have on this machine.

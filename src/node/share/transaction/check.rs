@@ -5,7 +5,7 @@
 //! owed with the check's own words, which its sender sees as well. It is not tried again until it changes there, another
 //! program is configured here, or a person names it; the rest of its batch waits for it, unless a person says otherwise.
 
-use crate::fs::form::Content;
+use crate::fs::form::read_small;
 use crate::fs::{Fs, Root};
 use crate::model::settings::Reload;
 use crate::model::{Digest, Kind, Map, Reason, RelPath, Set, limits};
@@ -43,9 +43,7 @@ impl Checks {
     pub fn are_under_way(&self) -> bool {
         !self.asked.is_empty() || matches!(self.uncommitted, Known::Asked(_))
     }
-}
 
-impl Checks {
     /// What was found of a path is no longer what would be applied.
     pub fn forget(&mut self, path: &RelPath) {
         self.passed.remove(path);
@@ -183,16 +181,7 @@ fn offered<R: Root>(batch: &Batch<R>, step: &Step) -> Digest {
 /// read, is left to the landing.
 fn unparsable<R: Root>(root: &R, path: &RelPath, staged: &RelPath) -> Option<String> {
     let name = PackageName::at(path)?;
-    let content = Content::open(root, staged, Kind::File).ok()?;
-    let mut text = Vec::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        match content.read(root, text.len() as u64, &mut buffer) {
-            Ok(0) => break,
-            Ok(count) if text.len() + count <= limits::PACKAGE_MAX => text.extend_from_slice(&buffer[..count]),
-            _ => return None,
-        }
-    }
+    let text = read_small(root, staged, limits::PACKAGE_MAX).ok()??;
     uci::parse(&name, &text).err().map(|error| error.to_string())
 }
 

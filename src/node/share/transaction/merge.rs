@@ -13,20 +13,19 @@
 //! winner, with the rest of its batch. Where something refuses it the winner is applied, and the two contents are not
 //! merged again.
 
-use crate::fs::form::Content;
-use crate::fs::{Attributes, Fs, FsError, Root};
+use crate::fs::Fs;
+use crate::fs::form::read_small;
 use crate::model::{Digest, Entry, Kind, LostBy, Map, NodeId, RelPath, ShareName, StateId, Version, limits};
 use crate::node::api::{Event, Level, Tree};
 use crate::node::context::Context;
 use crate::node::share::Share;
-use crate::node::share::transaction::apply::attributes_of;
+use crate::node::share::transaction::apply::{attributes_of, stage_text};
 use crate::node::share::transaction::keep::{Lost, item_of};
 use crate::reconcile::safety::Step;
 use crate::reconcile::{self, Loser, Source};
 use crate::store::history::{Item, Room};
 use crate::store::state::Why;
-use crate::uci::merge::{Merged, merge};
-use crate::uci::{PackageName, merge as uci_merge};
+use crate::uci::merge::{Loss, Merged, Note, merge};
 
 /// A merged text that waits to be applied in the place of what a peer offered.
 pub(crate) struct Merging {
@@ -46,6 +45,18 @@ pub(crate) struct Report {
     pub lost: Vec<String>,
     /// What a user may want to read again.
     pub notes: Vec<String>,
+}
+
+impl Report {
+    pub fn of(lost: &[Loss], notes: &[Note]) -> Report {
+        Report { lost: lost.iter().map(Loss::to_string).collect(), notes: notes.iter().map(Note::to_string).collect() }
+    }
+
+    /// Adds it to an answer or an event.
+    pub fn add_to(self, tree: Tree) -> Tree {
+        let list = |lines: Vec<String>| lines.into_iter().map(Tree::Text).collect::<Vec<_>>();
+        tree.with("lost", list(self.lost)).with("notes", list(self.notes))
+    }
 }
 
 /// Pairs of contents that are not merged (again), by their paths.
@@ -111,11 +122,12 @@ impl<F: Fs> Share<F> {
     ) -> Result<Merging, String> {
         let path = &step.path;
         let root = self.root.as_ref().ok_or("the directory of the share cannot be opened")?;
-        let name = PackageName::at(path).ok_or("it is no UCI package")?;
+        let name = self.package_at(path).ok_or("it is no UCI package")?;
         let staged = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(path)?.staged().cloned());
         let read = |root: &F::Root, path: &RelPath, digest: Digest| {
-            let bytes = read_small(root, path).map_err(|error| error.to_string())?;
-            let bytes = bytes.ok_or_else(|| format!("it is larger than {} KiB", limits::PACKAGE_KEPT / 1024))?;
+            let bytes = read_small(root, path, limits::PACKAGE_KEPT).map_err(|error| error.to_string())?;
+            let missing = || format!("it is not there, or larger than {} KiB", limits::PACKAGE_KEPT / 1024);
+            let bytes = bytes.ok_or_else(missing)?;
             if Digest::of(&bytes) == digest { Ok(bytes) } else { Err("it changed at this moment".to_string()) }
         };
         let record = cx.store.share(&self.name).index.get(path).filter(|record| record.local.is_some());
@@ -131,10 +143,7 @@ impl<F: Fs> Share<F> {
         };
         let Merged { text, lost, notes } =
             merge(&name, &base, &winner, &ours).map_err(|refusal| refusal.to_string())?;
-        let report = Report {
-            lost: lost.iter().map(uci_merge::Loss::to_string).collect(),
-            notes: notes.iter().map(uci_merge::Note::to_string).collect(),
-        };
+        let report = Report::of(&lost, &notes);
         let number = cx.store.next_number(cx.now.wall);
         let me = cx.store.state().me.state;
         let bytes = (Digest::of(&text), text.len() as u64);
@@ -144,10 +153,7 @@ impl<F: Fs> Share<F> {
         } else {
             let staged = self.staging.name(root).map_err(|error| error.to_string())?;
             let attributes = attributes_of(&cx.fs, &entry, self.settings.allow_setuid);
-            if let Err(error) = write_staged(root, &staged, &text, attributes) {
-                let _ = root.remove(&staged);
-                return Err(error.to_string());
-            }
+            stage_text(root, &staged, &text, attributes).map_err(|error| error.to_string())?;
             Some(staged)
         };
         cx.keep_winner(&self.name, path, &theirs, &winner, self.settings.min_free);
@@ -206,7 +212,8 @@ impl<F: Fs> Share<F> {
     /// Reports merges that were applied.
     pub(crate) fn report_merges(&self, cx: &mut Context<F>, from: Option<NodeId>, merges: Map<RelPath, Report>) {
         let peer = from.map_or_else(|| "a peer".into(), |node| cx.node_label(node));
-        for (path, Report { lost, notes }) in merges {
+        for (path, report) in merges {
+            let Report { lost, notes } = &report;
             let what = format!("share {}: {path}: merged the change of {peer} with this node's", self.name);
             let text = match (lost.len(), notes.len()) {
                 (0, 0) => what,
@@ -215,14 +222,11 @@ impl<F: Fs> Share<F> {
             };
             cx.log(if lost.is_empty() { Level::Notice } else { Level::Warning }, text.clone());
             cx.counters.merges += 1;
-            let list = |lines: Vec<String>| lines.into_iter().map(Tree::Text).collect::<Vec<_>>();
             let details = Tree::map()
                 .with("share", self.name.to_string())
                 .with("peer", peer.clone())
-                .with("path", path.to_text())
-                .with("lost", list(lost))
-                .with("notes", list(notes));
-            cx.tell(Event { name: "owsync.merged", at: cx.now.wall, text, details });
+                .with("path", path.to_text());
+            cx.tell(Event { name: "owsync.merged", at: cx.now.wall, text, details: report.add_to(details) });
         }
     }
 }
@@ -261,13 +265,12 @@ impl<F: Fs> Context<F> {
             return Err(format!("too many nodes have changed it: {most}"));
         }
         let is_base = |item: &&Item| {
-            item.share == *share && item.path == *path && item.kind == Kind::File && item.content == both
+            let of_path = item.share == *share && item.path == *path && item.kind == Kind::File;
+            of_path && item.content == both && item.size <= limits::PACKAGE_KEPT as u64
         };
         let missing = || "the common base is no longer stored here".to_string();
         let item = self.history.items().rev().find(is_base).ok_or_else(missing)?;
-        let object = self.history.object(item.digest).map_err(|error| error.to_string())?;
-        let bytes = read_small(self.history.root(), &object).map_err(|error| error.to_string())?;
-        bytes.filter(|bytes| Digest::of(bytes) == item.digest).ok_or_else(missing)
+        self.history.content(item.digest).map_err(|error| error.to_string())?.ok_or_else(missing)
     }
 
     /// Keeps the bytes of a merge's winner, which never lie on this disk: they may be the base of the next merge.
@@ -293,31 +296,7 @@ impl<F: Fs> Context<F> {
 }
 
 /// The authors of edits that the bytes of `loser` include and those of `winner` do not.
-pub(crate) fn unseen(loser: &Entry, winner: &Entry) -> impl Iterator<Item = StateId> {
+fn unseen(loser: &Entry, winner: &Entry) -> impl Iterator<Item = StateId> {
     let content: &Version = winner.content();
     loser.content().pairs().iter().filter(|(id, number)| content.number(*id) < *number).map(|(id, _)| *id)
-}
-
-/// A file of at most [`limits::PACKAGE_KEPT`] bytes.
-fn read_small<R: Root>(root: &R, path: &RelPath) -> Result<Option<Vec<u8>>, FsError> {
-    let content = Content::open(root, path, Kind::File)?;
-    let Some(size) = usize::try_from(content.stat().size).ok().filter(|size| *size <= limits::PACKAGE_KEPT) else {
-        return Ok(None);
-    };
-    let mut bytes = vec![0; size];
-    let mut read = 0;
-    while read < size {
-        match content.read(root, read as u64, &mut bytes[read..])? {
-            0 => break,
-            count => read += count,
-        }
-    }
-    bytes.truncate(read);
-    Ok(Some(bytes))
-}
-
-fn write_staged<R: Root>(root: &R, staged: &RelPath, text: &[u8], attributes: Attributes) -> Result<(), FsError> {
-    let file = root.create(staged)?;
-    root.write(&file, 0, text)?;
-    root.set_file(&file, attributes)
 }

@@ -10,7 +10,7 @@ use crate::model::{Digest, Direction, Entry, Hasher, Kind, Reason, RelPath, Stam
 use crate::node::api::{Fault, Reply, Tree};
 use crate::node::context::Context;
 use crate::node::share::Share;
-use crate::node::share::transaction::apply::{Landing, attributes_of, reason_of, seen_in};
+use crate::node::share::transaction::apply::{Landing, attributes_of, reason_of, seen_in, stage_text};
 use crate::node::share::transaction::prepared::{Prepared, PreparedStep};
 use crate::node::share::transaction::record::NotBegun;
 use crate::node::share::transaction::step::Outcome;
@@ -43,10 +43,11 @@ impl<F: Fs> Share<F> {
         &mut self,
         cx: &mut Context<F>,
         command: CommandId,
+        cause: Cause,
         item: &Item,
         text: &[u8],
     ) -> Result<(), Reply> {
-        let wanted = Wanted { command: Some(command), cause: Cause::Restored, left: Vec::new(), text: Some(text) };
+        let wanted = Wanted { command: Some(command), cause, left: Vec::new(), text: Some(text) };
         self.restore_all(cx, wanted, std::slice::from_ref(item))
     }
 
@@ -177,8 +178,8 @@ impl<F: Fs> Share<F> {
         if let (Some(staged), true) = (&staged, entry.has_content()) {
             let attributes: Attributes = attributes_of(&cx.fs, &entry, settings.allow_setuid);
             let brought = match (&formed, text) {
-                (Some(formed), _) => stage_text(&formed.text, root, staged, attributes),
-                (None, Some(text)) => stage_text(text, root, staged, attributes),
+                (Some(formed), _) => stage_text(root, staged, &formed.text, attributes),
+                (None, Some(text)) => stage_text(root, staged, text, attributes),
                 (None, None) => bring(&cx.history, item, root, staged, attributes),
             };
             if let Err(refusal) = brought {
@@ -241,14 +242,6 @@ struct Wanted<'a> {
     left: Vec<RelPath>,
     /// The content, where it is not in the history.
     text: Option<&'a [u8]>,
-}
-
-/// Writes a content to a new file, flushed.
-fn stage_text<R: Root>(text: &[u8], root: &R, staged: &RelPath, attributes: Attributes) -> Result<(), FsError> {
-    let file = root.create(staged)?;
-    root.write(&file, 0, text)?;
-    root.set_file(&file, attributes)?;
-    root.sync(&file)
 }
 
 /// Copies a former version to a new file, flushed.

@@ -11,8 +11,8 @@
 //! A limit: changes that are made between the answer and the end of the transaction, a few milliseconds, are not seen.
 //! What a user restores, undoes or rolls back here does not wait: it was asked for at this moment.
 
-use crate::fs::form::Content;
-use crate::fs::{Fs, Root};
+use crate::fs::Fs;
+use crate::fs::form::read_small;
 use crate::model::settings::Reload;
 use crate::model::{Digest, Kind, Map, Monotonic, NodeId, Reason, RelPath, Set, limits};
 use crate::node::Output;
@@ -141,9 +141,11 @@ impl<F: Fs> Share<F> {
         let root = self.root.as_ref()?;
         let name = PackageName::at(path)?;
         let staged = self.inbox.batches.get(&id)?.staged(path)?;
-        let old = uci::parse(&name, &read(root, path)?).ok()?;
-        let new = uci::parse(&name, &read(root, staged)?).ok()?;
-        Some(numbers::renumbered(&old, &new).into_iter().collect())
+        let read = |path| {
+            let text = read_small(root, path, limits::PACKAGE_MAX).ok()??;
+            uci::parse(&name, &text).ok()
+        };
+        Some(numbers::renumbered(&read(path)?, &read(staged)?).into_iter().collect())
     }
 
     /// The node's owner says which sections uncommitted changes refer to by number.
@@ -212,18 +214,4 @@ fn reason(path: &RelPath, renumbered: &Set<String>, references: &References) -> 
     };
     let place = if references.in_luci { " in LuCI" } else { "" };
     Some(Reason::Uncommitted(format!("{path}.{first}{more}{place}")))
-}
-
-/// The content of a file that is not larger than a package may be.
-fn read<R: Root>(root: &R, path: &RelPath) -> Option<Vec<u8>> {
-    let content = Content::open(root, path, Kind::File).ok()?;
-    let mut text = Vec::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        match content.read(root, text.len() as u64, &mut buffer) {
-            Ok(0) => return Some(text),
-            Ok(count) if text.len() + count <= limits::PACKAGE_MAX => text.extend_from_slice(&buffer[..count]),
-            _ => return None,
-        }
-    }
 }
