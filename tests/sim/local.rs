@@ -456,3 +456,25 @@ fn two_changes_of_a_package_with_local_options_merge_around_them() {
     }
     assert_all_stay(&world);
 }
+
+/// It waited without a reason, and was planned again several times a second.
+#[test]
+fn a_package_too_large_for_local_options_says_why_it_takes_none() {
+    let large = format!("{}# {}\n", network(1, "1500"), "x".repeat(owsync::model::limits::PACKAGE_KEPT));
+    let mut world = cluster(731, &[&[], &[]]);
+    begin(&mut world, |_| large.clone());
+    world.set_cut(0, 1, true);
+    world.run(std::time::Duration::from_secs(60));
+    world.share_settings(0).local = vec!["network.lan.ipaddr".into()];
+    world.write(0, "network", &network(0, "1400"));
+    world.run_ms(3_000);
+    world.reload(0);
+    world.run_ms(5_000);
+
+    world.heal_all();
+    world.run(std::time::Duration::from_secs(60));
+
+    assert_eq!(world.owed(1).get("network"), Some(&"refused"), "{}", world.summary(1));
+    assert!(world.summary(1).contains("a package with local options has at most"), "{}", world.summary(1));
+    assert_eq!(world.read(1, "network").unwrap(), large);
+}

@@ -277,6 +277,10 @@ impl<F: Fs> Share<F> {
     /// The file of a record, as it was recorded.
     fn read_recorded(&self, path: &RelPath, record: &Record) -> Result<Rc<[u8]>, Unformed> {
         let root = self.root.as_ref().ok_or(Unformed::Changed)?;
+        // Scanned again it would be as large.
+        if let Some(why) = record.disk.and_then(|disk| too_large(disk.size)) {
+            return Err(Unformed::Refused(why));
+        }
         let text = read_small(root, path, limits::PACKAGE_KEPT)?;
         let text = text.filter(|text| Digest::of(text) == record.disk_digest());
         text.map(Into::into).ok_or(Unformed::Changed)
