@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::world::World;
 
 /// Histories that CI runs.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1000;
 
 const PACKAGE: &str = "dhcp";
 const SECTIONS: [&str; 3] = ["lan", "guest", "iot"];

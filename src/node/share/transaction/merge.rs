@@ -69,46 +69,64 @@ impl<F: Fs> Share<F> {
     }
 
     /// Where a batch would replace an edit of this node that its author had not seen, both are merged instead, if that is
-    /// possible.
+    /// possible. A merge that was made for an earlier plan of the batch, of other contents, is over.
     pub(crate) fn merge_steps(&mut self, cx: &mut Context<F>, id: u64, steps: &mut [Step]) {
         for step in steps {
-            let conflict = step.source == Source::There && step.loser == Some(Loser::Unseen(LostBy::Conflict));
-            if !conflict || step.entry.kind != Kind::File || !self.merges(&step.path) {
-                continue;
-            }
-            let Some(local) = cx.store.share(&self.name).index.get(&step.path).map(|record| record.entry.clone())
-            else {
-                continue;
-            };
-            let batch = self.inbox.batches.get(&id);
-            let Some(pending) = batch.and_then(|batch| batch.offers.get(&step.path)) else { continue };
-            let (theirs, from) = (pending.entry.clone(), batch.map(|batch| batch.from.node));
-            let pair = (local.digest, theirs.digest);
-            if local.kind != Kind::File
-                || self.inbox.not_merged.get(&step.path) == Some(&pair)
-                || !cx.is_author(&local, &theirs)
-            {
-                continue;
-            }
-            let known = pending.merging.as_ref().filter(|merging| merging.of == (local.clone(), theirs.clone()));
-            if known.is_none() {
-                match self.merge_path(cx, id, step, local, theirs) {
-                    Ok(merging) => self.set_merging(id, &step.path, merging),
-                    Err(why) => {
-                        self.note_not_merged(cx, from, &step.path, pair, &why);
-                        continue;
-                    }
+            let batch = self.inbox.batches.get_mut(&id);
+            let before = batch.and_then(|batch| batch.offers.get_mut(&step.path)?.merging.take());
+            let merging = self.merging_of(cx, id, step, before);
+            if let Some(merging) = &merging {
+                step.loser = Some(Loser::Merged);
+                step.entry = merging.entry.clone();
+                step.set_back = false;
+                if merging.entry.digest == merging.of.0.digest {
+                    step.source = Source::Here;
                 }
             }
-            let merging = self.inbox.batches.get(&id).and_then(|batch| batch.offers.get(&step.path)?.merging.as_ref());
-            let Some(merging) = merging else { continue };
-            step.loser = Some(Loser::Merged);
-            step.entry = merging.entry.clone();
-            step.set_back = false;
-            if merging.entry.digest == merging.of.0.digest {
-                step.source = Source::Here;
+            let batch = self.inbox.batches.get_mut(&id);
+            if let Some(pending) = batch.and_then(|batch| batch.offers.get_mut(&step.path)) {
+                pending.merging = merging;
             }
         }
+    }
+
+    /// The merge that a step is to apply: `before`, if it is one of the same contents.
+    fn merging_of(
+        &mut self,
+        cx: &mut Context<F>,
+        id: u64,
+        step: &Step,
+        before: Option<Box<Merging>>,
+    ) -> Option<Box<Merging>> {
+        let of = self.to_merge(cx, id, step);
+        match before {
+            Some(before) if of.as_ref() == Some(&before.of) => return Some(before),
+            before => self.transaction.leftovers.extend(before.and_then(|before| before.staged)),
+        }
+        let (local, theirs) = of?;
+        let pair = (local.digest, theirs.digest);
+        match self.merge_path(cx, id, step, local, theirs) {
+            Ok(merging) => Some(Box::new(merging)),
+            Err(why) => {
+                let from = self.inbox.batches.get(&id).map(|batch| batch.from.node);
+                self.note_not_merged(cx, from, &step.path, pair, &why);
+                None
+            }
+        }
+    }
+
+    /// What is here and what the peer has, where a step replaces one with the other and this node is to merge them.
+    fn to_merge(&self, cx: &Context<F>, id: u64, step: &Step) -> Option<(Entry, Entry)> {
+        let path = &step.path;
+        let conflict = step.source == Source::There && step.loser == Some(Loser::Unseen(LostBy::Conflict));
+        if !conflict || step.entry.kind != Kind::File || !self.merges(path) {
+            return None;
+        }
+        let local = &cx.store.share(&self.name).index.get(path)?.entry;
+        let theirs = &self.inbox.batches.get(&id)?.offers.get(path)?.entry;
+        let failed = self.inbox.not_merged.get(path) == Some(&(local.digest, theirs.digest));
+        let merges = local.kind == Kind::File && !failed && cx.is_author(local, theirs);
+        merges.then(|| (local.clone(), theirs.clone()))
     }
 
     /// Merges one path, and stages the text.
@@ -158,14 +176,6 @@ impl<F: Fs> Share<F> {
         };
         cx.keep_winner(&self.name, path, &theirs, &winner, self.settings.min_free);
         Ok(Merging { of: (local, theirs), staged, entry, report })
-    }
-
-    fn set_merging(&mut self, id: u64, path: &RelPath, merging: Merging) {
-        let pending = self.inbox.batches.get_mut(&id).and_then(|batch| batch.offers.get_mut(path));
-        if let Some(pending) = pending {
-            let before = pending.merging.replace(Box::new(merging));
-            self.transaction.leftovers.extend(before.and_then(|before| before.staged));
-        }
     }
 
     /// Checks refused merged texts: those paths get the peer's content; what else was refused.
