@@ -506,6 +506,35 @@ mod tests {
     }
 
     #[test]
+    fn a_merge_includes_the_bytes_of_both_sides_and_wins_over_either() {
+        let of = |entry: Entry, content: &[(u64, u64)]| {
+            entry.with_content(&Version::from_pairs(content.iter().map(|&(id, n)| (StateId(id), n))))
+        };
+        // Each side's bytes include an edit that the other's do not, and each version one that neither's bytes include.
+        let local = of(file("x", &[(1, 5), (4, 1)], 1, 30), &[(1, 5)]);
+        let remote = of(file("y", &[(1, 4), (2, 5), (3, 2)], 0, 10), &[(1, 4), (2, 5)]);
+        let bytes = (Digest::of(b"xy"), 2);
+
+        let here = merged(&local, &remote, None, bytes, StateId(9), 6);
+
+        assert_eq!(here.content().pairs(), [(StateId(1), 5), (StateId(2), 5), (StateId(9), 6)]);
+        let ids = [(1, 5), (2, 5), (3, 2), (4, 1), (9, 6)].map(|(id, number)| (StateId(id), number));
+        assert_eq!(here.version.pairs(), ids);
+        assert_eq!(here.stamp, Stamp { rank: 1, ms: 31 });
+        assert_eq!((here.digest, here.size, here.mtime), (bytes.0, bytes.1, WallTime(30)));
+        for side in [&local, &remote] {
+            assert_eq!(here.loses(side), None);
+            assert_eq!(here.conflict_order(side), Ordering::Greater);
+        }
+        // A second author comes to the same but for the number of its edit.
+        let there = merged(&remote, &local, None, bytes, StateId(9), 6);
+        assert_eq!(
+            (there.stamp, there.content().clone(), there.version),
+            (here.stamp, here.content().clone(), here.version)
+        );
+    }
+
+    #[test]
     fn a_rollback_names_the_latest_edit_besides_those_already_named() {
         let named = given_up([(StateId(9), 1)].into_iter(), LostBy::Rollback);
         let entry = Entry { given_up: named, ..file("x", &[(1, 5), (2, 7)], 0, 10) };

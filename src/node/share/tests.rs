@@ -275,3 +275,17 @@ fn an_edit_before_a_restart_leaves_no_version_and_the_next_one_does() {
 
     assert_eq!(bench.kept(), [("dhcp".into(), Why::Edited, Digest::of(b"config host 'one'\n"))]);
 }
+
+/// Items without a version have the empty one, which is in every two versions: also in those of nodes that never met.
+#[test]
+fn an_unversioned_content_is_no_base_of_two_versions_without_a_common_edit() {
+    let mut bench = packages("strangers");
+    bench.edit("dhcp", "config host 'nas'\n");
+    let item = bench.cx.history.items().next().unwrap();
+    assert!(item.content.is_unversioned(), "{item:?}");
+    let (mine, theirs) = (offer(5, 1), offer(6, 1));
+
+    let base = bench.cx.base_of(&bench.share.name, &p("dhcp"), &mine.version, &theirs.version);
+
+    assert_eq!(base, Err("the two versions have no common base".into()));
+}

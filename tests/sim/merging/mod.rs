@@ -22,6 +22,11 @@ fn network(lan: &str, wan: &str) -> String {
 
 /// Machines in sync, all connected to each other, whose share holds UCI packages.
 fn routers(seed: u64, count: usize) -> World {
+    routers_with(seed, count, "network")
+}
+
+/// The same with a package of this name.
+fn routers_with(seed: u64, count: usize, package: &str) -> World {
     let mut world = World::new(seed, count);
     for a in 0..count {
         for b in a + 1..count {
@@ -31,10 +36,10 @@ fn routers(seed: u64, count: usize) -> World {
     }
     world.start_all();
     world.settle();
-    world.write(0, "network", BASE);
+    world.write(0, package, BASE);
     world.settle();
     // An edit on each node gives it a claim to the path, and the base a version.
-    world.write(0, "network", &network("1500", "1492"));
+    world.write(0, package, &network("1500", "1492"));
     world.settle();
     world
 }
@@ -121,6 +126,35 @@ fn an_author_who_was_away_merges_on_return() {
 
     for id in 0..3 {
         assert_eq!(world.read(id, "network").unwrap(), network("1400", "1470"), "machine {id}");
+    }
+}
+
+#[test]
+fn a_node_that_only_holds_the_replaced_change_leaves_the_merge_to_its_author() {
+    // In this world a machine that has a `network` is connected to all others when something was applied.
+    let mut world = routers_with(808, 3, "dhcp");
+    // The second machine sees nothing of the change of the first, which the third has.
+    world.set_cut(0, 1, true);
+    world.set_cut(1, 2, true);
+    world.run(Duration::from_secs(60));
+    world.write(0, "dhcp", &network("1400", "1492"));
+    world.run_ms(5_000);
+    world.write(1, "dhcp", &network("1500", "1480"));
+    world.run_ms(5_000);
+    assert_eq!(world.read(2, "dhcp").unwrap(), network("1400", "1492"));
+    world.set_cut(0, 2, true);
+    world.set_cut(1, 2, false);
+    world.run(Duration::from_secs(60));
+
+    assert_eq!(world.read(2, "dhcp").unwrap(), network("1500", "1480"), "the third has taken the newer version");
+    assert_eq!(world.counters(2).merges, 0);
+    assert!(world.log_has(2, "until m0 has merged its change into it"), "{:?}", world.machines[2].log);
+
+    world.heal_all();
+    world.settle();
+    for id in 0..3 {
+        assert_eq!(world.read(id, "dhcp").unwrap(), network("1400", "1480"), "machine {id}");
+        assert_eq!(world.counters(id).merges, u64::from(id == 0), "machine {id}");
     }
 }
 
