@@ -368,6 +368,10 @@ pub const KEY_FILE_MAX: u64 = 4096;
 pub const CONF_FILE_MAX: u64 = 1024 * 1024;
 /// Largest UCI package, or file of changes to one, that is read, in bytes.
 pub const UCI_FILE_MAX: u64 = LOOK_AGAIN;
+/// Uncommitted changes of a package, times its options and them: what is compared when they are applied.
+///
+/// 4,000 changes of a package with 10,000 options are below it, and take a slow router a few seconds.
+pub const DELTA_WORK: usize = 1 << 26;
 /// Packages of one directory that are checked for uncommitted changes.
 pub const UCI_PENDING_MAX: usize = 256;
 /// Sections of a package above which it is not merged.

@@ -1,10 +1,19 @@
-//! Changes that were made and not committed: the files `uci set` appends to below /tmp/.uci.
+//! Uncommitted changes: the files that `uci set` appends to below /tmp/.uci, and LuCI below a directory for each session.
 //!
 //! One change is one line `[+-@^|~]PACKAGE.SECTION[.OPTION][='VALUE']`, where a value may go over several lines (uci,
 //! delta.c, `uci_parse_delta_tuple`). A line that is none is passed over, as libuci does; the caller learns how many.
 //!
-//! Only reading: to commit or drop changes is the administrator's business. owsync says that they are there, because they
-//! will land on top of whatever was synced meanwhile.
+//! - [`parse`] reads such a file.
+//! - [`apply`] makes of a package's text the text that `uci commit` would write, for `owsync commit`.
+//! - [`uncommitted`] says what is left of such a file after its changes were committed.
+//! - [`changes`](mod@crate::uci::changes) compares the text before and after in UCI's notation, for a preview: it says what
+//!   a commit changes, where the lines say how the user got there.
+//!
+//! Reading, locking and writing the files is the business of `fs::uci_file`.
+
+mod apply;
+
+pub use apply::{Refused, apply};
 
 use std::fmt;
 
@@ -113,10 +122,11 @@ fn change(package: &PackageName, word: &[u8]) -> Option<Change> {
         Some(option) => Some(name::name_of(option)?),
         None => None,
     };
+    let kind = |kind: &[u8]| option.is_some() || kind.is_empty() || name::type_of(kind).is_some();
     let printable = |value: &[u8]| value.iter().all(|&b| b >= b' ' || matches!(b, b'\t' | b'\n' | b'\r'));
     let complete = match operation {
         Operation::Remove => true,
-        Operation::Set | Operation::Add => value.is_some(),
+        Operation::Set | Operation::Add => value.is_some_and(kind),
         Operation::Rename => value.is_some_and(|name| name::name_of(name).is_some()),
         Operation::Reorder => value.is_some() && option.is_none(),
         Operation::ListAdd | Operation::ListRemove => value.is_some() && option.is_some(),
@@ -127,6 +137,17 @@ fn change(package: &PackageName, word: &[u8]) -> Option<Change> {
         option,
         value: value.map(<[u8]>::to_vec),
     })
+}
+
+/// What is left of a file of changes after the changes in `committed`, its content at that time, were committed: the lines
+/// that were added since.
+///
+/// `None` where the file does not begin with what was committed: a change was reverted or committed by another program, or
+/// a line was continued. Then nothing can be told apart, and the file must stay as it is.
+pub fn uncommitted<'a>(present: &'a [u8], committed: &[u8]) -> Option<&'a [u8]> {
+    let rest = present.strip_prefix(committed)?;
+    let at_line_end = committed.is_empty() || committed.ends_with(b"\n");
+    (rest.is_empty() || at_line_end).then_some(rest)
 }
 
 #[cfg(test)]
@@ -184,11 +205,28 @@ mod tests {
             "dhcp.lan.a='\u{1}'",
             "=",
             "dhcp.lan.a='1';",
+            "dhcp.vpn='a b'",
+            "+dhcp.cfg0abcde='\u{e9}'",
         ];
         for line in bad {
             let (changes, unreadable) = read(&format!("{line}\ndhcp.lan.z='1'\n"));
             assert_eq!((changes, unreadable), (vec!["set lan.z 1".to_string()], 1), "{line}");
         }
         assert_eq!(read("dhcp.lan.a='1\ndhcp.lan.b=2"), (vec![], 1));
+    }
+
+    #[test]
+    fn lines_that_were_added_since_stay() {
+        let committed = b"dhcp.lan.a='1'\n-dhcp.x\n";
+        let more = b"dhcp.lan.a='1'\n-dhcp.x\ndhcp.lan.b='2'\n";
+        assert_eq!(uncommitted(committed, committed), Some(&b""[..]));
+        assert_eq!(uncommitted(more, committed), Some(&b"dhcp.lan.b='2'\n"[..]));
+        assert_eq!(uncommitted(more, b""), Some(&more[..]));
+        // Reverted or committed meanwhile, in part or as a whole.
+        assert_eq!(uncommitted(b"-dhcp.x\n", committed), None);
+        assert_eq!(uncommitted(b"", committed), None);
+        // The last line was continued: it is a different one now.
+        assert_eq!(uncommitted(b"dhcp.lan.a='1'2\n", b"dhcp.lan.a='1'"), None);
+        assert_eq!(uncommitted(b"dhcp.lan.a='1'", b"dhcp.lan.a='1'"), Some(&b""[..]));
     }
 }

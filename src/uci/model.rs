@@ -181,6 +181,17 @@ impl Section {
     pub(super) fn options_mut(&mut self) -> &mut Vec<(String, Value)> {
         &mut self.options
     }
+
+    /// Changes its type, which was checked.
+    pub(super) fn set_kind(&mut self, kind: String) {
+        self.kind = kind;
+    }
+
+    /// Changes its name, which was checked, and whether it is written.
+    pub(super) fn set_name(&mut self, name: String, named: bool) {
+        self.name = name;
+        self.named = named;
+    }
 }
 
 impl PartialEq for Section {
@@ -301,6 +312,16 @@ impl Package {
         let name = name.unwrap_or_else(|| name::made_up(self.made, &kind));
         self.sections.push(Section { kind, name, named, options: Vec::new(), markers: BTreeMap::new() });
         self.sections.len() - 1
+    }
+
+    pub(super) fn remove_at(&mut self, index: usize) {
+        self.sections.remove(index);
+    }
+
+    /// Moves a section so that `before` others stand before it, or to the end where there are fewer.
+    pub(super) fn move_to(&mut self, index: usize, before: usize) {
+        let section = self.sections.remove(index);
+        self.sections.insert(before.min(self.sections.len()), section);
     }
 
     pub(super) fn section_at(&self, index: usize) -> &Section {

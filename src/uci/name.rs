@@ -60,6 +60,12 @@ pub(super) fn made_up(number: usize, kind: &str) -> String {
     format!("cfg{number:02x}{:04x}", hash & 0xffff)
 }
 
+/// Whether a name looks like one that [`made_up`] gives.
+pub(super) fn is_made_up(name: &str) -> bool {
+    let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix("cfg").is_some_and(|number| number.len() >= 6 && number.bytes().all(hex))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,6 +56,11 @@ pub fn of(target: &str) -> Seeds {
                   ^network.lan='2'\n|network.lan.dns='9.9.9.9'\n~network.lan.dns='9.9.9.9'\n",
             ),
             ("long", b"network.lan.note='a\nb'\\''c'\n-network.lan.note\n"),
+            (
+                "numbers",
+                b"-network.lan.dns='1'\n^network.wan='-1'\n~network.lan.dns='9.9.9.9'\n|network.lan.mtu='1'\n\
+                  @network.wan='lan'\nnetwork.lan.mtu=''\nnetwork.lan='x'\n",
+            ),
             ("not-this-package", b"dhcp.lan='x'\nnonsense\n"),
         ]),
         "zone" => zone(),

@@ -205,12 +205,28 @@ pub fn uci(data: &[u8]) -> bool {
     true
 }
 
+/// A package that the seeds of uncommitted changes are about.
+const UNCOMMITTED_ON: &[u8] =
+    b"config interface 'lan'\n\tlist dns '9.9.9.9'\n\tlist dns '1.1.1.1'\n\toption mtu '1500'\n\
+    config interface 'wan'\n\toption note 'x'\nconfig route\n\toption target '10.0.0.0/8'\n";
+
+/// Uncommitted changes, and what a commit makes of them.
 pub fn uci_delta(data: &[u8]) -> bool {
     let name = packages::PackageName::parse(b"network").expect("a name");
     let found = packages::delta::parse(&name, data);
     let lines = data.split(|&b| b == b'\n').count();
     assert!(found.changes.len() + found.unreadable <= lines);
     assert!(found.changes.iter().all(|change| is_printable(&change.to_string())));
+    for base in [&b""[..], UNCOMMITTED_ON] {
+        match packages::delta::apply(&name, base, &found.changes) {
+            Ok(result) => {
+                packages::parse(&name, &result).expect("what is committed can be read");
+                let again = packages::delta::apply(&name, &result, &[]).expect("and stays as it is");
+                assert_eq!(again, result);
+            }
+            Err(refused) => assert!(is_printable(&refused.to_string())),
+        }
+    }
     !found.changes.is_empty()
 }
 

@@ -4,6 +4,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 mod changes;
+mod deltas;
 #[path = "../sim/dice.rs"]
 #[allow(dead_code)]
 mod dice;
