@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
-use owsync::fs::uci_file::{Dirs, UciFileError};
+use owsync::fs::uci_file::{DeltaDir, Dirs, SessionId, UciFileError};
 use owsync::uci::{EditError, PackageName};
 
 /// Directories of a router of its own, which vanish with it.
@@ -299,4 +299,110 @@ fn the_configuration_is_read_from_its_package_or_said_to_be_broken() {
 
     router.put("etc/config/owsync", "config owsync 'main'\nconfig peer 'r2'\n");
     assert_eq!(load(), Ok(2));
+}
+
+const SESSION: &str = "0123456789abcdef0123456789abcdef";
+
+fn session(id: &str) -> DeltaDir {
+    DeltaDir::Session(SessionId::parse(id).unwrap())
+}
+
+#[test]
+fn a_session_has_32_hexadecimal_digits_and_nothing_else() {
+    assert!(SessionId::parse(SESSION).is_some());
+    let upper = SESSION.to_uppercase();
+    for bad in [
+        "",
+        "0123",
+        &SESSION[1..],
+        &format!("{SESSION}0"),
+        &upper,
+        "../../../../../../../../tmp/aaaa",
+        "0123456789abcdef0123456789abcde/",
+    ] {
+        assert_eq!(SessionId::parse(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn changes_of_a_session_are_apart_from_those_of_uci() {
+    let router = Router::new();
+    let (uci, luci) = (DeltaDir::Uci, session(SESSION));
+    assert_eq!(router.dirs.changed_packages(&uci), Ok(vec![]));
+    assert_eq!(router.dirs.delta(&luci, &name("dhcp")), Ok(vec![]));
+    assert_eq!(router.dirs.remove_delta(&luci, &name("dhcp"), b"dhcp.a.b='1'\n"), Ok(false));
+    assert_eq!(router.dirs.restore_delta(&luci, &name("dhcp"), b"dhcp.a.b='1'\n"), Ok(false));
+
+    router.put("tmp/.uci/dhcp", "dhcp.a.b='1'\n");
+    router.put("tmp/.uci/network", "network.a.b='1'\n");
+    router.put("tmp/.uci/committed", "");
+    router.put("tmp/.uci/no.package", "x\n");
+    router.put(&format!("var/run/rpcd/uci-{SESSION}/dhcp"), "dhcp.a.b='2'\n");
+    assert_eq!(router.dirs.changed_packages(&uci), Ok(vec![name("dhcp"), name("network")]));
+    assert_eq!(router.dirs.changed_packages(&luci), Ok(vec![name("dhcp")]));
+    assert_eq!(router.dirs.delta(&uci, &name("dhcp")), Ok(b"dhcp.a.b='1'\n".to_vec()));
+    assert_eq!(router.dirs.delta(&luci, &name("dhcp")), Ok(b"dhcp.a.b='2'\n".to_vec()));
+
+    assert_eq!(router.dirs.remove_delta(&luci, &name("dhcp"), b"dhcp.a.b='2'\n"), Ok(true));
+    assert_eq!(router.text(&format!("var/run/rpcd/uci-{SESSION}/dhcp")), "");
+    assert_eq!(router.text("tmp/.uci/dhcp"), "dhcp.a.b='1'\n");
+}
+
+#[test]
+fn what_was_committed_is_removed_and_what_was_added_since_stays() {
+    let router = Router::new();
+    let (dir, package) = (DeltaDir::Uci, name("dhcp"));
+    let path = router.put("tmp/.uci/dhcp", "dhcp.a.b='1'\n");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let inode = fs::metadata(&path).unwrap().ino();
+    let committed = router.dirs.delta(&dir, &package).unwrap();
+    router.put("tmp/.uci/dhcp", "dhcp.a.b='1'\n-dhcp.c\n");
+
+    assert_eq!(router.dirs.remove_delta(&dir, &package, &committed), Ok(true));
+    assert_eq!(router.text("tmp/.uci/dhcp"), "-dhcp.c\n");
+    // Removed already, as after a crash: it must not take away what is there.
+    assert_eq!(router.dirs.remove_delta(&dir, &package, &committed), Ok(false));
+    assert_eq!(router.text("tmp/.uci/dhcp"), "-dhcp.c\n");
+
+    for _ in 0..2 {
+        assert_eq!(router.dirs.restore_delta(&dir, &package, &committed), Ok(true));
+        assert_eq!(router.text("tmp/.uci/dhcp"), "dhcp.a.b='1'\n-dhcp.c\n");
+    }
+    let about = fs::metadata(&path).unwrap();
+    assert_eq!((about.ino(), about.mode() & 0o777), (inode, 0o640), "other programs wait for this file's lock");
+
+    router.put("tmp/.uci/dhcp", "dhcp.c.d='1'\n");
+    router.dirs.restore_delta(&dir, &package, b"dhcp.a.b='1'").unwrap();
+    assert_eq!(router.text("tmp/.uci/dhcp"), "dhcp.a.b='1'\ndhcp.c.d='1'\n", "each change has a line of its own");
+}
+
+#[test]
+fn changes_that_another_program_writes_are_not_touched() {
+    let router = Router::new();
+    let (dir, package) = (DeltaDir::Uci, name("dhcp"));
+    let path = router.put("tmp/.uci/dhcp", "dhcp.a.b='1'\n");
+    let busy = UciFileError::Busy(path.clone());
+    for kind in [FlockArg::LockExclusive, FlockArg::LockShared] {
+        let theirs = Flock::lock(fs::File::open(&path).unwrap(), kind).unwrap();
+        assert_eq!(router.dirs.delta(&dir, &package), Err(busy.clone()));
+        assert_eq!(router.dirs.remove_delta(&dir, &package, b"dhcp.a.b='1'\n"), Err(busy.clone()));
+        assert_eq!(router.dirs.restore_delta(&dir, &package, b"dhcp.x.y='1'\n"), Err(busy.clone()));
+        drop(theirs);
+    }
+    assert_eq!(router.text("tmp/.uci/dhcp"), "dhcp.a.b='1'\n");
+    assert_eq!(router.dirs.remove_delta(&dir, &package, b"dhcp.a.b='1'\n"), Ok(true));
+}
+
+#[test]
+fn links_among_uncommitted_changes_are_not_followed() {
+    let router = Router::new();
+    let target = router.put("secret", "dhcp.a.b='1'\n");
+    router.put("tmp/.uci/network", "");
+    symlink(&target, router.dirs.changes.join("dhcp")).unwrap();
+    let (dir, package) = (DeltaDir::Uci, name("dhcp"));
+    let refused = UciFileError::NoFile(router.dirs.changes.join("dhcp"));
+    assert_eq!(router.dirs.changed_packages(&dir), Ok(vec![]));
+    assert_eq!(router.dirs.delta(&dir, &package), Err(refused.clone()));
+    assert_eq!(router.dirs.remove_delta(&dir, &package, b"dhcp.a.b='1'\n"), Err(refused));
+    assert_eq!(router.text("secret"), "dhcp.a.b='1'\n");
 }

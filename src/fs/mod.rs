@@ -268,21 +268,29 @@ pub fn read_whole<R: Root>(root: &R, path: &RelPath, most: u64) -> Result<Option
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let size = root.stat_file(&file)?.size;
+    read_open(root, &file, path, most).map(Some)
+}
+
+/// Reads a whole open file of at most `most` bytes; `path` is for the error.
+///
+/// # Errors
+/// Of reading; `EFBIG` when it is larger.
+pub fn read_open<R: Root>(root: &R, file: &R::File, path: &RelPath, most: u64) -> Result<Vec<u8>, FsError> {
+    let size = root.stat_file(file)?.size;
     if size > most {
         return Err(FsError::new("read", Some(path), libc::EFBIG));
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
     let mut filled = 0;
     while filled < bytes.len() {
-        let read = root.read(&file, filled as u64, &mut bytes[filled..])?;
+        let read = root.read(file, filled as u64, &mut bytes[filled..])?;
         if read == 0 {
             break;
         }
         filled += read;
     }
     bytes.truncate(filled);
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Writes a file so that a crash leaves the old or the new one whole: beside it, flushed, renamed, flushed.

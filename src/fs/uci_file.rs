@@ -10,8 +10,12 @@
 //! A limit that remains: a `uci commit` that read the file before an edit was applied, and renames after it, reverts the edit.
 //! Only libuci could prevent that.
 //!
+//! Uncommitted changes as a whole, for a commit of owsync, are the business of `deltas`.
+//!
 //! Why here and not in `config`: `daemon` compares packages and reports changes as well, and only `fs` touches the disk in
 //! this way. Nothing blocks: a lock that another process holds is [`UciFileError::Busy`], and the caller tries again later.
+
+mod deltas;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -25,6 +29,8 @@ use crate::fs::{Attributes, Found, Fs, FsError, Root, read_whole};
 use crate::model::{Digest, DiskStat, Hasher, Kind, RelPath, limits};
 use crate::uci::delta::{self, Change};
 use crate::uci::{self, EditError, Package, PackageName, ParseError, write};
+
+pub use deltas::{DeltaDir, SessionId};
 
 /// The directories of UCI.
 #[derive(Debug, Clone, PartialEq, Eq)]
