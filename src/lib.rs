@@ -13,7 +13,7 @@
 //! | | [`ops`] | the table of everything that a running owsync can be asked for |
 //! | L3 | [`node`] | the program without its edges: peers, shares, transfers, commands |
 //! | L2 | [`fs`], [`store`] | the disk behind a trait; scan, stage, apply; state and history |
-//! | L1 | [`reconcile`], [`proto`], [`uci`] | decisions; the wire protocol; UCI text. They do not know each other |
+//! | L1 | [`reconcile`], [`commit`], [`proto`], [`uci`] | decisions; the wire protocol; UCI text. They do not know each other |
 //! | L0 | [`model`] | values: paths, digests, times, versions, entries, settings, limits |
 //!
 //! # Reading order
@@ -40,6 +40,7 @@
 //! applied yet, with a reason; retried automatically. *unconfirmed*: applied, and rolled back unless it is confirmed.
 
 pub mod cli;
+pub mod commit;
 pub mod config;
 pub mod daemon;
 pub mod fs;

@@ -15,7 +15,7 @@ mod scan;
 /// Modules by height: each may import what is strictly below it, and itself. Siblings do not know each other.
 const HEIGHTS: &[(u8, &[&str])] = &[
     (0, &["model"]),
-    (1, &["reconcile", "proto", "uci"]),
+    (1, &["reconcile", "commit", "proto", "uci"]),
     (2, &["fs"]),
     (3, &["store"]),
     (4, &["node"]),

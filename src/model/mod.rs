@@ -3,6 +3,7 @@
 //! Nothing here acts or reads a clock, a disk or a socket, and nothing here is a wire or disk form: `proto::message` and
 //! `store::state` convert explicitly. Read [`path`], [`entry`] and [`version`] first; the rest follows from them.
 
+pub mod commit;
 pub mod digest;
 pub mod entry;
 pub mod escape;
