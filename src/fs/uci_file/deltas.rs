@@ -20,15 +20,14 @@
 //! append to a file without a name. Nothing blocks: a lock that is taken is [`UciFileError::Busy`], and the caller tries
 //! again. A symlink is not followed: no UCI tool makes one there, and /tmp is open to every user.
 //!
-//! A limit: to remove changes before others takes two writes. If owsync is killed between them, the file has remains of the
-//! former behind the others.
+//! A limit: to remove changes before others takes two writes. If owsync is killed between them, the file ends with remains of
+//! the removed ones.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::fs::uci_file::{Dirs, SESSION, UciFileError, is_kind, names_in};
+use crate::fs::uci_file::{Dirs, SESSION, UciFileError, names_in};
 use crate::fs::unix::{UnixFs, UnixRoot};
-use crate::fs::{Fs, FsError, Root, read_open};
+use crate::fs::{Found, Fs, FsError, Root, read_open};
 use crate::model::{Kind, RelPath, limits};
 use crate::uci::{PackageName, delta};
 
@@ -68,15 +67,11 @@ impl Dirs {
     /// # Errors
     /// Of reading the directory.
     pub fn changed_packages(&self, dir: &DeltaDir) -> Result<Vec<PackageName>, UciFileError> {
-        let path = self.delta_dir(dir);
-        let mut packages = Vec::new();
-        for (name, found) in names_in(&path)? {
-            let (Some(package), true) = (PackageName::parse(&name), is_kind(&found, Kind::File)) else { continue };
-            if std::fs::symlink_metadata(path.join(package.as_str())).is_ok_and(|about| about.len() > 0) {
-                packages.push(package);
-            }
-        }
-        Ok(packages)
+        let with_content = |(name, found): (Vec<u8>, Found)| match found {
+            Found::Synced(stat) if stat.kind == Kind::File && stat.size > 0 => PackageName::parse(&name),
+            Found::Synced(_) | Found::Special(_) => None,
+        };
+        Ok(names_in(&self.delta_dir(dir))?.into_iter().filter_map(with_content).collect())
     }
 
     /// The uncommitted changes of a package as they are in their file; nothing where there is none.
@@ -125,12 +120,12 @@ impl Dirs {
     }
 }
 
-/// A file of uncommitted changes that nobody else reads or writes now.
+/// A file of uncommitted changes that no other program reads or writes now.
 struct Locked {
     path: PathBuf,
     root: UnixRoot,
     name: RelPath,
-    file: File,
+    file: <UnixRoot as Root>::File,
     _lock: <UnixRoot as Root>::Lock,
 }
 
