@@ -15,6 +15,10 @@
 //! item twice, and the removal of an unnamed section removes the one that has its number now. `uci commit` would write
 //! that. So they are best removed when the package is replaced, as libuci does it, and restored by a rollback.
 //!
+//! Lines that are added while the package is replaced are about the sections as they are numbered then. Where a rollback
+//! restores older lines before them, or where they were added before the replacement, a made-up name in them may be a
+//! different section: [`numbers::renumbered`](crate::uci::numbers::renumbered) of the two texts says which names those are.
+//!
 //! Files are locked as by libuci (uci, util.c, `uci_open_stream`: flock, exclusive for writing), for reading too, so no half
 //! of a line is read. They are changed where they are and never replaced: another program that waits for the lock would
 //! append to a file without a name. Nothing blocks: a lock that is taken is [`UciFileError::Busy`], and the caller tries
