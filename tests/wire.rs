@@ -13,6 +13,8 @@
 mod asking;
 #[path = "wire/bytes.rs"]
 mod bytes;
+#[path = "wire/committing.rs"]
+mod committing;
 #[cfg(feature = "encryption")]
 #[path = "wire/handshakes.rs"]
 mod handshakes;

@@ -109,6 +109,14 @@ impl Daemon {
     /// # Errors
     /// The daemon refuses, or does not answer.
     pub fn ask(&mut self, request: &Request) -> Result<Value, Refusal> {
+        self.ask_and_watch(request, &mut |_, _| {})
+    }
+
+    /// The same, and reports each event that comes before the answer, by its name and details.
+    ///
+    /// # Errors
+    /// As [`Daemon::ask`].
+    pub fn ask_and_watch(&mut self, request: &Request, watch: &mut dyn FnMut(&str, &Value)) -> Result<Value, Refusal> {
         let id = self.next;
         self.next += 1;
         let failed = |path: &Path, what: &str, error: &std::io::Error| match error.kind() {
@@ -133,6 +141,12 @@ impl Daemon {
             }
             if let Some(outcome) = read_answer(&answer, id) {
                 return outcome;
+            }
+            let event: Option<Value> = serde_json::from_slice(&answer).ok();
+            if let Some((name, data)) =
+                event.as_ref().and_then(|event| Some((event["event"].as_str()?, &event["data"])))
+            {
+                watch(name, data);
             }
         }
     }

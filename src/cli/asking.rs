@@ -1,7 +1,7 @@
 //! Commands that the running daemon answers.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -52,6 +52,14 @@ pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure>
             known.peers = Peers::of(&peers(&json::from_json(&daemon.ask(&Request::plain("peers"))?)));
         }
         match request::request(invocation, op, &known) {
+            Ok(request) if op.name == "commit" => {
+                daemon.ask(&Request::plain("subscribe"))?;
+                daemon.ask_and_watch(&request, &mut |name, data| {
+                    if name == "owsync.commit" && data["router"].is_string() {
+                        report_step(data, as_json);
+                    }
+                })
+            }
             Ok(request) => daemon.ask(&request),
             Err(message) => Err(Refusal::Said { code: "argument".into(), message }),
         }
@@ -60,6 +68,18 @@ pub fn asking(invocation: &Invocation, op: &'static Op) -> Result<Done, Failure>
         Ok(answer) => answered(invocation, op, &answer, &database),
         Err(refusal) => refused(refusal, as_json),
     }
+}
+
+/// Reports a step of a commit when it happens: a line per router and step, or per line an object of JSON.
+fn report_step(data: &Value, as_json: bool) {
+    let word = |key: &str| data[key].as_str().unwrap_or_default();
+    let line = match (as_json, data["reason"].as_str()) {
+        (true, _) => data.to_string(),
+        (false, Some(why)) => format!("{}: {}: {why}", word("router"), word("step")),
+        (false, None) => format!("{}: {}", word("router"), word("step")),
+    };
+    // The answer is what counts: where nobody reads the lines, the commit goes on.
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// No daemon was asked: as a failure, or with its code as JSON for scripts.

@@ -46,6 +46,7 @@ pub fn ask(config: &Config, command: Command) -> Result<Answer, Refusal> {
             | Output::Check { .. }
             | Output::Uncommitted { .. }
             | Output::Probe { .. }
+            | Output::Deltas { .. }
             | Output::BeforeSend { .. }
             | Output::Dial { .. }
             | Output::Close { .. } => {}

@@ -96,6 +96,10 @@ pub fn request(invocation: &Invocation, op: &'static Op, known: &Known) -> Resul
     let mut operands = invocation.operands.iter().map(|word| word.as_os_str()).peekable();
     for argument in op.arguments {
         let given = match argument.form {
+            Form::Operand { .. } if argument.kind == Kind::Texts => {
+                let words = operands.by_ref().map(|word| Value::from(escape::as_typed(word.as_bytes())));
+                Some(words.collect::<Vec<_>>()).filter(|words| !words.is_empty()).map(|all| (argument.name, all.into()))
+            }
             Form::Operand { or, .. } => match operands.next() {
                 Some(word) => Some(operand(argument, or, word, operands.peek().is_none(), known)?),
                 None => None,

@@ -84,7 +84,8 @@ impl Coordinator {
     pub fn limit(&self) -> Option<Limit> {
         match self.phase {
             Phase::Preparing => Some(Limit::Preparing),
-            Phase::ApplyingHere | Phase::Applying | Phase::ByHand => Some(Limit::Unconfirmed),
+            Phase::ApplyingHere | Phase::Applying => Some(Limit::Applying),
+            Phase::ByHand => Some(Limit::Unconfirmed),
             Phase::Kept | Phase::RollingBack(_) => Some(Limit::Reports),
             Phase::Keeping | Phase::Over(_) => None,
         }

@@ -36,6 +36,8 @@ pub enum Limit {
     Preparing,
     /// For the coordinator, by a node that is ready.
     Ready,
+    /// For all to apply it, and to be reachable then.
+    Applying,
     /// For the end of a commit that is in place.
     Unconfirmed,
     /// For reports that only complete the answer to the user.

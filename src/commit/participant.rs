@@ -56,8 +56,9 @@ impl Participant {
         match self.phase {
             Phase::Preparing => Some(Limit::Preparing),
             Phase::Ready => Some(Limit::Ready),
-            Phase::Applied => Some(Limit::Unconfirmed),
-            Phase::Applying | Phase::Keeping | Phase::RollingBack(_) | Phase::Back(_) | Phase::Kept => None,
+            // Where the disk does not let it apply, nobody else would end that wait.
+            Phase::Applying | Phase::Applied => Some(Limit::Unconfirmed),
+            Phase::Keeping | Phase::RollingBack(_) | Phase::Back(_) | Phase::Kept => None,
         }
     }
 
@@ -154,6 +155,7 @@ impl Participant {
         let why = match self.phase {
             Phase::Preparing => "it could not be prepared in time",
             Phase::Ready => "it was prepared, and not applied in time",
+            Phase::Applying => "it could not be applied in time",
             Phase::Applied => "it was not confirmed in time",
             _ => return Vec::new(),
         };

@@ -92,6 +92,8 @@ impl Call {
             ("owsync.conflict", _) => "conflict",
             ("owsync.hold", _) => "hold",
             ("owsync.rollback", _) => "rollback",
+            // The steps of single routers have no result.
+            ("owsync.commit", _) if details.get("result").is_some() => "after-commit",
             ("owsync.rejected", _) => "rejected",
             ("owsync.peer", Some(Tree::Bool(true))) => "peer-up",
             // A node that is waiting to be accepted was never up.

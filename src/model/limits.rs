@@ -235,6 +235,24 @@ pub const NOT_MERGED: usize = 64;
 pub const REFUSAL_TEXT: usize = 300;
 /// Longest time within which an applied change must be confirmed: until then no other change is applied.
 pub const CONFIRM_MAX: Duration = Duration::from_secs(3600);
+/// Paths of one commit: its entries are one message.
+pub const COMMIT_PATHS: usize = 64;
+/// Nodes of one commit besides its coordinator.
+pub const COMMIT_NODES: usize = 64;
+/// Time for all nodes of a commit to fetch and check it.
+pub const COMMIT_PREPARE: Duration = Duration::from_secs(30);
+/// Time for which a node that is ready waits for the coordinator.
+pub const COMMIT_READY: Duration = Duration::from_secs(60);
+/// Seconds after which an applied commit that is not kept is rolled back, where the option `confirm` is 0.
+pub const COMMIT_CONFIRM: u32 = 30;
+/// Seconds that a user has to keep a commit by hand, unless `confirm` is longer.
+pub const COMMIT_BY_HAND: u32 = 600;
+/// Time for which the answer to the user waits for the last reports.
+pub const COMMIT_REPORTS: Duration = Duration::from_secs(10);
+/// Time between two questions whether a node still works.
+pub const COMMIT_PROBE: Duration = Duration::from_secs(1);
+/// Ended commits that a coordinator remembers, for nodes that come back and ask.
+pub const COMMITS_REMEMBERED: usize = 8;
 /// Longest time for services to restart before a response of the sending node counts as a confirmation.
 pub const TRIAL_GRACE: Duration = Duration::from_secs(10);
 /// Paths of a transaction up to which the history records what it created, so that it can be undone.

@@ -51,6 +51,7 @@ impl<F: Fs> Node<F> {
     pub fn handle_in_force(&mut self, now: Now, name: &ShareName) {
         self.cx.now = now;
         if let Some(share) = self.shares.get_mut(name) {
+            share.note_commit_in_force(&self.cx);
             share.handle_in_force(&self.cx);
         }
     }
@@ -59,7 +60,9 @@ impl<F: Fs> Node<F> {
     pub fn handle_probed(&mut self, now: Now, name: &ShareName, run: u64, result: Result<(), String>) {
         self.cx.now = now;
         if let Some(share) = self.shares.get_mut(name) {
-            share.handle_probed(&self.cx, run, result);
+            if !share.note_commit_probed(&mut self.cx, run, &result) {
+                share.handle_probed(&self.cx, run, result);
+            }
         }
         self.finish(now);
     }

@@ -10,10 +10,31 @@ pub mod record;
 pub mod status;
 mod tree;
 
-use crate::model::{PeerName, RelPath, ShareName, WallTime};
+use crate::model::{Map, PeerName, RelPath, ShareName, WallTime};
 use crate::store::state::Why;
 
 pub use tree::Tree;
+
+/// What is to be committed on all nodes, or on none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CommitRequest {
+    /// The share, where it is named.
+    pub share: Option<ShareName>,
+    /// UCI packages by name, and files of a share in mode manual as SHARE:PATH; nothing: every change that waits.
+    pub what: Vec<String>,
+    /// The LuCI session whose uncommitted changes are meant; without it, those of `uci`.
+    pub session: Option<String>,
+    /// Nodes that need not take part, by their names; `away`: all that are not connected.
+    pub without: Vec<String>,
+    /// The user keeps it with `owsync confirm`.
+    pub by_hand: bool,
+    /// Only say what would be committed, and where.
+    pub dry_run: bool,
+    /// The answer comes when it is decided, not when it has begun.
+    pub wait: bool,
+    /// The uncommitted changes by package, as they are in libuci's files: whoever has that disk fills them in.
+    pub deltas: Map<RelPath, Vec<u8>>,
+}
 
 /// What a person or a script asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +46,8 @@ pub enum Command {
         /// Only in this package.
         path: Option<RelPath>,
     },
+    /// Put changes in force on all nodes of a share, or on none.
+    Commit(Box<CommitRequest>),
     /// Give the local values that a pattern covers to all nodes.
     ShareLocal {
         /// The pattern.

@@ -41,6 +41,7 @@ impl<F: Fs> Node<F> {
 
     fn obey(&mut self, now: Now, id: CommandId, command: Command) -> Option<Reply> {
         Some(match command {
+            Command::Commit(request) => self.commit(id, *request)?,
             Command::Local { share, path } => self.local(share.as_ref(), path.as_ref()),
             Command::ShareLocal { pattern, yes } => self.share_local(&pattern, yes),
             Command::Files { share, from } => self.with_share(share, |node, name| node.files(&name, from.as_ref())),

@@ -79,6 +79,9 @@ impl<F: Fs> Node<F> {
             // No peer is sent anything that a crash could undo.
             return;
         }
+        for share in self.shares.values_mut() {
+            share.continue_commit(&mut self.cx, &mut self.peers);
+        }
         self.again = self.cx.stirred;
         self.drop_forms();
         for share in self.shares.values_mut() {

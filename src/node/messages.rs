@@ -1,6 +1,7 @@
 //! Routes what sessions report and what peers send to the machine that it concerns.
 
 use crate::fs::Fs;
+use crate::model::commit::Answer;
 use crate::model::{Now, Reason, ShareName, StateId};
 use crate::node::api::Level;
 use crate::node::peers::link::Link;
@@ -53,6 +54,20 @@ impl<F: Fs> Node<F> {
             (Message::Progress(progress), true) => self.handle_progress(now, id, progress),
             (Message::Ask { id: number, share, paths }, true) => self.handle_ask(id, number, &share, paths),
             (Message::Tell { id: number, last, entries }, true) => self.handle_tell(now, id, number, last, entries),
+            (Message::Commit(order), true) => {
+                if let Some(share) = self.shares.get_mut(&order.share) {
+                    share.handle_order(&mut self.cx, &mut self.peers, id, order);
+                } else {
+                    let why = format!("it has no share {}", order.share);
+                    let (share, number) = (order.share, order.number);
+                    link.say(Message::CommitAnswer { share, number, answer: Answer::Refused(why) });
+                }
+            }
+            (Message::CommitAnswer { share, number, answer }, true) => {
+                if let Some(share) = self.shares.get_mut(&share) {
+                    share.handle_commit_answer(&mut self.cx, &mut self.peers, id, number, answer);
+                }
+            }
             (Message::Around(nodes), true) => self.peers.handle_around(id, nodes),
             (Message::Ping(wall), true) => {
                 link.say(Message::Pong(now.wall));
@@ -76,6 +91,7 @@ impl<F: Fs> Node<F> {
     pub(crate) fn begin_exchanges(&mut self, id: LinkId) {
         for share in self.shares.values_mut() {
             share.begin_exchange(&mut self.cx, &mut self.peers, id);
+            share.resume_commit(&mut self.cx, &mut self.peers, id);
         }
         self.peers.end_parts(&mut self.cx, id);
         self.cx.stirred = true;
@@ -192,6 +208,7 @@ impl<F: Fs> Node<F> {
         link.serving.clear();
         link.open_file = None;
         let exchanges = std::mem::take(&mut link.exchanges);
+        let node = link.node;
         let section = link.section.clone();
         if exchanges.values().any(|exchange| exchange.completed) {
             if let Some(dial) = section.as_ref().and_then(|name| self.peers.dials.get_mut(name)) {
@@ -209,6 +226,7 @@ impl<F: Fs> Node<F> {
                     .values_mut()
                     .filter(|batch| batch.link == Some(id))
                     .for_each(|batch| batch.link = None);
+                node.into_iter().for_each(|node| share.lose_member(&mut self.cx, &mut self.peers, node));
             }
         }
     }

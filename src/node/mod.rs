@@ -63,7 +63,7 @@ use peers::Peers;
 use peers::link::Link;
 use share::Share;
 
-pub use parts::{Candidate, Identity, Output, Parts};
+pub use parts::{Candidate, DeltaChange, Identity, Output, Parts};
 pub use share::transaction::uncommitted::References;
 
 /// Names a session between the node and its owner.

@@ -60,6 +60,8 @@ pub enum Output {
         check: u64,
         /// What would change.
         candidates: Vec<Candidate>,
+        /// It is a commit: put in force on all nodes, or on none.
+        commit: bool,
     },
     /// These UCI packages are about to be replaced: which sections do uncommitted changes of them refer to by number?
     /// Answer with [`crate::node::Node::handle_uncommitted`].
@@ -91,12 +93,31 @@ pub enum Output {
         /// How long the answer may take.
         time: Duration,
     },
+    /// The packages have these uncommitted changes now, so that libuci must not apply them once more; or they were rolled
+    /// back, and the changes are uncommitted again.
+    Deltas {
+        /// The command that commits them.
+        command: CommandId,
+        /// The changes, as they were in libuci's files, by package.
+        deltas: Map<RelPath, Vec<u8>>,
+        /// What is to be done with them.
+        change: DeltaChange,
+    },
     /// A share's root was opened, or is another directory than before: watch it anew. A share that the settings no longer
     /// have need not be watched any more.
     Watch {
         /// The share.
         share: ShareName,
     },
+}
+
+/// What becomes of uncommitted changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeltaChange {
+    /// They are removed from libuci's files.
+    Remove,
+    /// They are put back there.
+    PutBack,
 }
 
 /// A path that is about to change.

@@ -80,6 +80,9 @@ impl<F: Fs> Node<F> {
         for id in links {
             self.disconnect(now, id, Trouble::EndedHere("this node is shutting down"));
         }
+        for share in self.shares.values_mut() {
+            share.end_commit_at_shutdown(&mut self.cx, &mut self.peers);
+        }
         for (name, share) in self.shares.iter_mut() {
             share.drop_partial(Monotonic::NEVER);
             // A landing that has begun is completed at the next start; what is staged for others is removed now.

@@ -359,6 +359,8 @@ impl<F: Fs> Node<F> {
             blocked: share.blocked().map(blocked),
             paused: self.cx.pause_of_share(name).map(pause_status),
             unconfirmed: share.unconfirmed_status(&self.cx),
+            commit: share.commit_status(&self.cx),
+            last_commit: share.last_commit_status(),
             mode: (share.settings.mode == Mode::Manual).then(|| share.settings.mode.word().into()),
             unreleased_count: share.unreleased(&self.cx).count() as u64,
             unreleased: share.unreleased(&self.cx).take(limits::REPLY_PATHS).map(manual).collect(),

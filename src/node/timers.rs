@@ -26,6 +26,7 @@ impl<F: Fs> Node<F> {
         }
         for share in self.shares.values_mut() {
             share.time_confirmation(&mut self.cx, &mut self.peers);
+            share.time_commit(&mut self.cx, &mut self.peers);
         }
         self.peers.time_dials(&mut self.cx);
         self.time_expiry(now);

@@ -478,6 +478,9 @@ impl<F: Fs> Node<F> {
         if coming > 0 {
             return Some(Gap::new(Urgency::Moving, "receiving", format!("receiving {}", paths(coming as u64))));
         }
+        if share.commits.current.is_some() {
+            return Some(Gap::new(Urgency::Moving, "applying", "a commit is under way"));
+        }
         if share.transaction.landing.is_some() {
             return Some(Gap::new(Urgency::Moving, "applying", "a change is being applied here"));
         }

@@ -45,6 +45,11 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// Whether a flag is given as false.
+    pub(crate) fn is_off(&self, key: &str) -> Result<bool, Reply> {
+        Ok(self.params.get(key).is_some() && !self.flag(key)?)
+    }
+
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Reply> {
         match self.params.get(key) {
             None => Ok(None),

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::model::limits;
-use crate::node::api::{Command, Fault, Reply};
+use crate::model::{Map, limits};
+use crate::node::api::{Command, CommitRequest, Fault, Reply};
 use crate::ops::{Access, Argument, Choice, Form, Kind, Op, Or, Read, Request};
 
 /// Versions that `history` lists if the caller does not say how many.
 const LISTED: usize = 100;
 
 const AT_ONCE: Duration = Duration::ZERO;
+
+/// The longest that a commit waits for its end: prepared, applied for `confirm`, kept by hand.
+const COMMIT_TAKES: Duration = Duration::from_secs(limits::CONFIRM_MAX.as_secs() + limits::COMMIT_BY_HAND as u64 + 120);
 
 const NOTHING: &[Argument] = &[];
 
@@ -459,6 +462,66 @@ changed an option, the current value stays, and --dry-run names the other. Mergi
         takes: AT_ONCE,
         read: |given| {
             Ok(Request::Command(Command::Merge { version: given.version()?, dry_run: given.flag("dry_run")? }))
+        },
+    },
+    Op {
+        name: "commit",
+        command: Some("commit"),
+        help: "put uncommitted changes in force on all routers of a share, or on none",
+        detail: "Checks the changes on every router, applies them on all of them, and keeps them once every router is reachable \
+again; otherwise every router has its previous files back. Use it in place of `uci commit`. Exits 0 if the changes are kept, 1 if \
+they were rolled back, with the router and its reason.",
+        access: Access::User,
+        arguments: &[
+            operand(
+                "what",
+                Kind::Texts,
+                "[PACKAGE|SHARE:PATH]...",
+                false,
+                "UCI packages with uncommitted changes, or changed files of a share in mode manual; without any, all \
+uncommitted changes of one share",
+            ),
+            option(
+                "session",
+                Kind::Text,
+                "ID",
+                "the changes of `uci`",
+                "commit the uncommitted changes of this LuCI session",
+            ),
+            option(
+                "without",
+                Kind::Texts,
+                "NAME",
+                "none",
+                "do not wait for this router, which gets the changes when it is connected; `away` is every router that is not \
+connected; repeatable",
+            ),
+            Argument {
+                name: "by_hand",
+                kind: Kind::Flag,
+                form: Form::Option { short: None, long: "by-hand", value: "", default: "off" },
+                help: "roll back after 10 minutes unless `owsync confirm` is run on this router",
+                on_ubus: true,
+            },
+            Argument {
+                help: "list what would change, option by option, and on which routers, without changing anything",
+                ..DRY_RUN
+            },
+            Argument { on_ubus: true, ..SHARE },
+            plain("wait", Kind::Flag, "answer when it is decided (default), or when it has begun: status has the rest"),
+        ],
+        takes: COMMIT_TAKES,
+        read: |given| {
+            Ok(Request::Command(Command::Commit(Box::new(CommitRequest {
+                share: given.share()?,
+                what: given.texts("what")?,
+                session: given.text("session")?.map(str::to_string),
+                without: given.texts("without")?,
+                by_hand: given.flag("by_hand")?,
+                dry_run: given.flag("dry_run")?,
+                wait: !given.is_off("wait")?,
+                deltas: Map::new(),
+            }))))
         },
     },
     Op {

@@ -7,6 +7,7 @@
 mod around;
 mod ask;
 mod bye;
+mod commit;
 mod content;
 mod hello;
 mod index;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 
 use minicbor::{Decode, Encode};
 
+use crate::model::commit::Answer;
 use crate::model::reason::LeftOut;
 use crate::model::{
     Digest, Direction, Entry, NodeId, Reason, RelPath, Release, ShareName, StateId, WallTime, escape, limits,
@@ -26,6 +28,7 @@ use crate::model::{
 use around::WireAround;
 use ask::{WireAsk, WireTell};
 use bye::WireBye;
+use commit::{WireAnswer, WireCommit};
 use content::{WireChunk, WireData, WirePiece, WireRequest, WireUnavailable};
 use hello::WireHello;
 use index::WireIndex;
@@ -33,6 +36,7 @@ use introduce::WireIntroduction;
 use progress::{WireProgress, WireReason};
 
 pub use bye::{Bye, ByeCode};
+pub use commit::Order;
 pub use introduce::{Introduced, Introduction};
 
 /// One message.
@@ -106,6 +110,17 @@ pub enum Message {
     Introduce(Introduction),
     /// Which of the sender's other peers are not in sync with it; replaces the previous message.
     Around(Vec<Around>),
+    /// What the coordinator of a commit has the receiver do.
+    Commit(Order),
+    /// What the sender has done of a commit that the receiver coordinates.
+    CommitAnswer {
+        /// The share.
+        share: ShareName,
+        /// The receiver's number of the commit.
+        number: u64,
+        /// What was done.
+        answer: Answer,
+    },
     /// A type of a later version.
     Unknown(u8),
 }
@@ -341,6 +356,8 @@ impl Message {
             Message::Tell { id, last, entries } => put(bytes, 13, &WireTell::new(*id, *last, entries)),
             Message::Introduce(introduction) => put(bytes, 14, &WireIntroduction::from(introduction)),
             Message::Around(nodes) => put(bytes, 20, &WireAround::new(nodes)),
+            Message::Commit(order) => put(bytes, 15, &WireCommit::new(order)),
+            Message::CommitAnswer { share, number, answer } => put(bytes, 16, &WireAnswer::new(share, *number, answer)),
             Message::Unknown(number) => bytes.push(*number),
         }
     }
@@ -399,6 +416,8 @@ impl Message {
             12 => take::<WireAsk>("Ask", body)?.try_into()?,
             13 => take::<WireTell>("Tell", body)?.try_into()?,
             14 => Message::Introduce(take::<WireIntroduction>("Introduce", body)?.try_into()?),
+            15 => take::<WireCommit>("Commit", body)?.try_into()?,
+            16 => take::<WireAnswer>("CommitAnswer", body)?.try_into()?,
             20 => Message::Around(take::<WireAround>("Around", body)?.try_into()?),
             other => Message::Unknown(other),
         })

@@ -174,6 +174,8 @@ pub enum Cause {
     Merged,
     /// A change that was not confirmed in time is rolled back.
     TakenBack,
+    /// It is a commit: put in force on all nodes, or on none.
+    Committed,
 }
 
 /// An applied batch that is rolled back unless it is confirmed.
@@ -211,12 +213,13 @@ impl Cause {
             Cause::Undone => "undone",
             Cause::Merged => "merged",
             Cause::TakenBack => "rolled back",
+            Cause::Committed => "committed",
         }
     }
 
     /// The cause of a word.
     pub fn from_word(word: &str) -> Option<Cause> {
-        [Cause::Offered, Cause::Restored, Cause::Undone, Cause::Merged, Cause::TakenBack]
+        [Cause::Offered, Cause::Restored, Cause::Undone, Cause::Merged, Cause::TakenBack, Cause::Committed]
             .into_iter()
             .find(|cause| cause.word() == word)
     }

@@ -10,6 +10,7 @@ mod addresses;
 mod chaos;
 mod checks;
 mod commands;
+mod committing;
 mod dice;
 // The target `disk` uses what nothing here does.
 #[allow(dead_code)]

@@ -36,12 +36,40 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
             format!("forgot {}; remove it from the configuration too\n", answer.text("forgotten"))
         }
         "merge" if answer.number("run").is_none() => merge_preview(answer),
+        "commit" => committed(answer),
+        "rollback" if answer.get("commit").is_some() => "rolling back the commit\n".to_string(),
         "restore" | "merge" | "undo" | "rollback" => restored(answer),
         "confirm" => "confirmed\n".to_string(),
         "forget" => format!("forgot {}\n", count(number("forgotten").unsigned_abs(), "previous version")),
         _ => String::new(),
     };
     (if look.quiet { String::new() } else { text }, 0)
+}
+
+/// How a commit ended, or what it would do.
+fn committed(answer: &Tree) -> String {
+    if !answer.flag("dry_run") {
+        return format!("{}\n", answer.text("message"));
+    }
+    let list = |tree: &Tree, key: &str| match tree.get(key) {
+        Some(Tree::List(list)) => {
+            let text = |one: &Tree| if let Tree::Text(text) = one { Some(text.clone()) } else { None };
+            list.iter().filter_map(text).collect::<Vec<_>>()
+        }
+        _ => Vec::new(),
+    };
+    let mut text = String::new();
+    if let Some(Tree::List(files)) = answer.get("files") {
+        for file in files {
+            text.push_str(&format!("{}\n", file.text("path")));
+            list(file, "changes").iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
+    }
+    match list(answer, "routers") {
+        routers if routers.is_empty() => text.push_str("would be committed on this router only\n"),
+        routers => text.push_str(&format!("would be committed on this router and {}\n", routers.join(", "))),
+    }
+    text
 }
 
 /// What was restored, and what is left unchanged because it changed since.

@@ -202,6 +202,15 @@ fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
         notes.push(format!("held since {}: {}", look.since(hold.since.as_secs()), hold.message));
         notes.push("preview each decision with `owsync approve --dry-run` and `owsync reject --dry-run`".into());
     }
+    if let Some(commit) = &share.commit {
+        let left = commit.seconds_left.map(|left| format!(", {left} s left")).unwrap_or_default();
+        let waits = if commit.state == "waiting" { ": `owsync confirm` keeps it" } else { "" };
+        notes.push(format!("a commit of {} is under way ({}{left}){waits}", commit.router, commit.state));
+        notes.extend(commit.routers.iter().map(|one| match &one.reason {
+            Some(why) => format!("  {}: {}: {why}", one.router, one.step),
+            None => format!("  {}: {}", one.router, one.step),
+        }));
+    }
     if let Some(change) = &share.unconfirmed {
         let left = change.seconds_left.map(|left| format!(" in {left} s")).unwrap_or_default();
         let (run, peer) = (change.run, &change.peer);

@@ -255,7 +255,8 @@ impl CommandSpec {
             CommandSpec::Own(own) => own.count,
             CommandSpec::Ask(_, op) => {
                 let required = |argument: &&Argument| matches!(argument.form, Form::Operand { required: true, .. });
-                (op.operands().filter(required).count(), op.operands().count())
+                let many = op.operands().any(|argument| argument.kind == Kind::Texts);
+                (op.operands().filter(required).count(), if many { usize::MAX } else { op.operands().count() })
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::node::api::{Level, Tree};
 
 impl Shell {
     /// A batch must be checked before it is applied.
-    pub(super) fn check(&mut self, share: &ShareName, check: u64, candidates: &[Candidate]) {
+    pub(super) fn check(&mut self, share: &ShareName, check: u64, candidates: &[Candidate], event: &'static str) {
         let now = self.p.env.now();
         let settings = self.p.node.settings().share(share).cloned();
         for (path, job) in settings.iter().flat_map(|settings| Checks::files(settings, candidates)) {
@@ -30,7 +30,7 @@ impl Shell {
             .with("paths", some().collect::<Vec<Tree>>())
             .with("changes", candidates.iter().take(limits::OWED_TOLD).map(change_tree).collect::<Vec<Tree>>());
         let text = format!("{share}: {} files are about to change", paths.len());
-        let call = Call { event: "before-apply", share: Some(share.clone()), at: now.wall, text, details };
+        let call = Call { event, share: Some(share.clone()), at: now.wall, text, details };
         for job in self.hook_jobs(share, &call) {
             match self.runner.start(now.mono, job) {
                 Ok(id) => self.checks.note_hook(share, check, paths.clone(), id),

@@ -3,6 +3,7 @@
 mod applies;
 mod begin;
 mod checks;
+mod deltas;
 mod hooks;
 mod in_force;
 mod joining;
@@ -43,6 +44,7 @@ use crate::daemon::ubus::calls::CallId;
 use crate::daemon::ubus::connection::QuestionId;
 use crate::daemon::watcher::Watcher;
 use crate::daemon::{Reread, Role};
+use crate::fs::uci_file::DeltaDir;
 use crate::fs::unix::UnixFs;
 use crate::model::reason::Trouble;
 use crate::model::settings::Address;
@@ -83,6 +85,8 @@ pub struct Shell {
     conns: Map<LinkId, Conn>,
     /// Clients that wait for answers.
     asked: Map<CommandId, Asker>,
+    /// Where the uncommitted changes of the latest commits are.
+    committing: Vec<(CommandId, DeltaDir)>,
     next_command: CommandId,
     /// Why the last reload changed nothing.
     config_errors: Vec<String>,
@@ -131,6 +135,7 @@ impl Shell {
             p: pieces,
             conns: Map::new(),
             asked: Map::new(),
+            committing: Vec::new(),
             // 0 means that no client waits.
             next_command: 1,
             config_errors: Vec::new(),
@@ -348,11 +353,15 @@ impl Shell {
                 self.handle_landed(&share, &paths);
                 self.tell_scripts(&share, &paths);
             }
-            Output::Check { share, check, candidates } => self.check(&share, check, &candidates),
+            Output::Check { share, check, candidates, commit } => {
+                let event = if commit { "before-commit" } else { "before-apply" };
+                self.check(&share, check, &candidates, event);
+            }
             Output::Uncommitted { share, question, paths } => self.answer_uncommitted(&share, question, &paths),
             Output::BeforeSend { share, paths, count } => self.tell_before_send(&share, &paths, count),
             Output::Probe { share, run, time } => self.probe(share, run, time),
             Output::Watch { share } => self.watch(&share),
+            Output::Deltas { command, deltas, change } => self.change_deltas(command, &deltas, change),
         }
     }
 

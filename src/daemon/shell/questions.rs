@@ -43,7 +43,10 @@ impl Shell {
         let id = self.next_command;
         self.next_command += 1;
         self.asked.insert(id, asker);
-        self.p.node.handle_command(now, id, command);
+        match self.with_deltas(id, command) {
+            Ok(command) => self.p.node.handle_command(now, id, command),
+            Err(reply) => self.answer(id, reply),
+        }
     }
 
     pub(super) fn ask_for_progress(&mut self) {

@@ -298,6 +298,10 @@ record! {
         paused: Option<PauseStatus>,
         /// The change that awaits confirmation.
         unconfirmed: Option<UnconfirmedStatus>,
+        /// The commit that is under way.
+        commit: Option<CommitStatus>,
+        /// How the last commit that was begun on this router ended, since owsync was started.
+        last_commit: Option<LastCommitStatus>,
         /// The configured mode, where it is `manual`.
         mode: Option<String>,
         /// How many changes wait for `owsync sync`.
@@ -386,6 +390,43 @@ record! {
         first: bool = always,
         /// Seconds until it is rolled back.
         seconds_left: Option<u64>,
+    }
+
+    /// A commit that is under way.
+    pub struct CommitStatus {
+        /// Its number.
+        commit: String = always,
+        /// The router on which it was begun.
+        router: String = always,
+        /// `preparing`, `applying`, `waiting` (for `owsync confirm`), `keeping` or `rolling back` where it was begun; `taking
+        /// part` or `applied` elsewhere.
+        state: String = always,
+        /// The routers that take part.
+        routers: Vec<CommitStepStatus> = always,
+        /// Seconds until it is rolled back.
+        seconds_left: Option<u64>,
+    }
+
+    /// How far a router has come with a commit.
+    pub struct CommitStepStatus {
+        /// The router.
+        router: String = always,
+        /// Its last report: `asked`, `prepared`, `applied`, `reachable`, `kept`, `rolled back` or `refused`.
+        step: String = always,
+        /// Why it refused.
+        reason: Option<String>,
+    }
+
+    /// How a commit ended.
+    pub struct LastCommitStatus {
+        /// Its number.
+        commit: String = always,
+        /// When it ended.
+        time: WallTime = always,
+        /// `kept` or `rolled back`.
+        result: String = always,
+        /// The sentence for the user.
+        message: String = always,
     }
 
     /// A previous version that did not fit into the history.

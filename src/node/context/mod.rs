@@ -66,6 +66,8 @@ pub(crate) struct Context<F: Fs> {
     pub stirred: bool,
     /// Shared forms may be stored that nothing needs any more.
     pub forms_stirred: bool,
+    /// The share in which a commit is under way: there is one at a time.
+    pub committing: Option<ShareName>,
     /// Each `sync` that is running.
     pub syncs: Vec<Run>,
     /// What scans found that record nothing: for the previews that wait for it.
@@ -105,6 +107,7 @@ impl<F: Fs> Context<F> {
             stranger_lines: Default::default(),
             stirred: true,
             forms_stirred: false,
+            committing: None,
             syncs: Vec::new(),
             peeks: Vec::new(),
         };

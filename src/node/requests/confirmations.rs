@@ -16,6 +16,12 @@ impl<F: Fs> Node<F> {
 
     /// A person confirms what is on trial.
     pub(crate) fn confirm(&mut self, share: Option<&ShareName>) -> Reply {
+        if let Some(name) = self.committing(share) {
+            let share = self.shares.get_mut(&name);
+            if let Some(reply) = share.and_then(|share| share.keep_commit(&mut self.cx, &mut self.peers)) {
+                return reply;
+            }
+        }
         let names = self.trials(share);
         for name in &names {
             if let Some(share) = self.shares.get_mut(name) {
@@ -30,6 +36,11 @@ impl<F: Fs> Node<F> {
 
     /// A person takes back what is on trial, or the start of a machine does.
     pub(crate) fn roll_back(&mut self, id: CommandId, share: Option<&ShareName>) -> Option<Reply> {
+        if let Some(name) = self.committing(share) {
+            let why = "the user rolled it back";
+            let share = self.shares.get_mut(&name);
+            return share.and_then(|share| share.cancel_commit(&mut self.cx, &mut self.peers, why));
+        }
         let names = self.trials(share);
         let Some((last, others)) = names.split_last() else {
             return Some(Reply::failed(
@@ -43,6 +54,11 @@ impl<F: Fs> Node<F> {
             }
         }
         self.shares.get_mut(last).and_then(|share| share.roll_back_unconfirmed(&mut self.cx, Some(id), "by the user"))
+    }
+
+    /// The share in which a commit is under way, if it is meant.
+    fn committing(&self, share: Option<&ShareName>) -> Option<ShareName> {
+        self.cx.committing.clone().filter(|name| share.is_none_or(|only| only == name))
     }
 
     fn trials(&self, share: Option<&ShareName>) -> Vec<ShareName> {

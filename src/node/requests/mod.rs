@@ -6,6 +6,7 @@
 //! `compare` find out what peers have.
 
 pub(crate) mod ask;
+pub(crate) mod commit;
 pub(crate) mod compare;
 pub(crate) mod confirmations;
 pub(crate) mod diff;

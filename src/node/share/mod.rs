@@ -11,8 +11,10 @@
 //! - [`Transaction`]: a batch that is put in place, and whether it stays.
 //! - [`Outgoing`]: what leaves, and what became of it.
 //! - [`Forms`]: what stays on this router of the packages that are synced.
+//! - [`Commits`]: a change that is put in force on all nodes, or on none.
 
 pub(crate) mod approve;
+pub(crate) mod commit;
 pub(crate) mod detect;
 pub(crate) mod exchange;
 pub(crate) mod forms;
@@ -30,6 +32,7 @@ use crate::model::reserved::Reserved;
 use crate::model::settings::{Reload, Settle, ShareSettings};
 use crate::model::{Digest, Hasher, Monotonic, ShareName};
 use crate::reconcile::filter::Filter;
+use commit::Commits;
 use detect::Detect;
 use exchange::Outgoing;
 use forms::Forms;
@@ -56,6 +59,7 @@ pub(crate) struct Share<F: Fs> {
     pub transaction: Transaction,
     pub outgoing: Outgoing,
     pub forms: Forms,
+    pub commits: Commits,
 }
 
 /// Where a share is in its life. Whether it is held is part of the state on disk, because a restart does not end that.
@@ -92,6 +96,7 @@ impl<F: Fs> Share<F> {
             transaction: Transaction::default(),
             outgoing: Outgoing::default(),
             forms,
+            commits: Commits::default(),
         }
     }
 
@@ -157,6 +162,7 @@ impl<F: Fs> Share<F> {
             .min(self.detect.relook_at)
             .min(self.inbox.poll_timeout())
             .min(self.transaction.poll_timeout())
+            .min(self.commits.poll_timeout())
             .min(self.partial_until())
     }
 }

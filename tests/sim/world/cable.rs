@@ -37,7 +37,11 @@ impl World {
         }
         if let Some(network) = self.read(id, "network") {
             for other in (0..self.machines.len()).filter(|other| *other != id) {
-                self.set_cut(id, other, network.contains("cut"));
+                let cut = self.machines[id].deaf_after.unwrap_or("cut");
+                let there = self.machines[other]
+                    .deaf_after
+                    .is_some_and(|cut| self.read(other, "network").is_some_and(|network| network.contains(cut)));
+                self.set_cut(id, other, there || network.contains(cut));
             }
         }
     }
@@ -112,10 +116,11 @@ impl World {
                     begun.into_iter().for_each(|begun| node.handle_told(self.now(id), begun));
                     node.handle_in_force(self.now(id), &share);
                 }
-                Output::Check { share, check, candidates } => self.validate(id, share, check, &candidates),
+                Output::Check { share, check, candidates, .. } => self.validate(id, share, check, &candidates),
                 Output::Uncommitted { share, question, paths } => self.name_uncommitted(id, share, question, &paths),
                 Output::BeforeSend { share, paths, .. } => self.hear_before_send(id, share, &paths),
                 Output::Probe { share, run, .. } => self.probe(id, share, run),
+                Output::Deltas { deltas, change, .. } => self.machines[id].deltas.push((change, deltas)),
                 Output::Watch { share } => {
                     let inotify = self.machines[id].inotify;
                     node.handle_watched(&share, inotify);

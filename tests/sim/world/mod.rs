@@ -18,10 +18,10 @@ use std::time::Duration;
 use owsync::fs::scan::Hint;
 use owsync::model::reserved::Reserved;
 use owsync::model::settings::{Accept, Address, FirstSync, HistoryBounds, PeerSettings, ShareSettings};
-use owsync::model::{Direction, Monotonic, Now, PeerName, RelPath, Settings, ShareName, WallTime};
+use owsync::model::{Direction, Map, Monotonic, Now, PeerName, RelPath, Settings, ShareName, WallTime};
 use owsync::node::api::status::{ShareStatus, Status};
 use owsync::node::api::{Command, Level, Reply, Tree};
-use owsync::node::{CommandId, LinkId, Node};
+use owsync::node::{CommandId, DeltaChange, LinkId, Node};
 use owsync::proto::session::Mode;
 use owsync::store::News;
 
@@ -65,6 +65,10 @@ pub struct Machine {
     /// Changes on disk are announced at once.
     pub inotify: bool,
     pub programs: Programs,
+    /// What became of uncommitted changes that were committed here.
+    pub deltas: Vec<(DeltaChange, Map<RelPath, Vec<u8>>)>,
+    /// It is off the network while its file `network` has this in it.
+    pub deaf_after: Option<&'static str>,
 }
 
 struct Conn {
@@ -194,6 +198,8 @@ impl World {
                 identity: None,
                 inotify: true,
                 programs: Programs::default(),
+                deltas: Vec::new(),
+                deaf_after: None,
             });
         }
         world.dice = dice;

@@ -50,6 +50,25 @@ impl Formed {
     }
 }
 
+impl Formed {
+    /// What a commit of this node makes of a package: the file as the user wants it, and its shared form.
+    pub fn committed(file: NewFile, text: &[u8], form: &[u8], is_local: bool, over: Option<Digest>) -> Formed {
+        let (form, size) = measured(form);
+        let digest = measured(text).0;
+        Formed { file, digest, is_local, form, size, of: form, over, dropped: Vec::new(), is_edit: false }
+    }
+}
+
+impl NewFile {
+    /// The staged file, where it is one beside the offered content.
+    pub fn staged(&self) -> Option<&RelPath> {
+        match self {
+            NewFile::Staged(staged) => Some(staged),
+            NewFile::Offered | NewFile::InPlace | NewFile::Nowhere => None,
+        }
+    }
+}
+
 /// Where the bytes of a new file are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NewFile {

@@ -28,6 +28,8 @@ pub(crate) struct Batch<R: Root> {
     pub offers: Map<RelPath, Pending<R>>,
     /// A person let it pass the guards.
     pub by_person: bool,
+    /// It belongs to the commit that is under way in the share.
+    pub of_commit: bool,
     /// Not looked at before this time: a path was changing or locked.
     pub not_before: Monotonic,
     /// Paths whose content must be asked for, as far as they are still wanted.
@@ -135,6 +137,7 @@ impl<R: Root> Batch<R> {
             opened: now,
             offers: Map::new(),
             by_person: false,
+            of_commit: false,
             not_before: Monotonic(0),
             unasked: VecDeque::new(),
             vanished: 0,
@@ -171,12 +174,13 @@ impl<R: Root> Batch<R> {
 
     /// The lowest number of its changes that only the session's memory knows of.
     pub fn lowest_unowed(&self) -> Option<u64> {
-        self.offers.values().filter(|pending| !pending.owed).map(|pending| pending.seq).min()
+        self.offers.values().filter(|pending| !pending.owed && !self.of_commit).map(|pending| pending.seq).min()
     }
 
     /// The lowest number of its changes.
     pub fn lowest(&self) -> Option<u64> {
-        self.offers.values().map(|pending| pending.seq).min()
+        // What is committed is in no index, so it has no number.
+        self.offers.values().filter(|_| !self.of_commit).map(|pending| pending.seq).min()
     }
 }
 

@@ -47,7 +47,8 @@ impl<R: Root> Inbox<R> {
 
     /// Whether a path that a node offered is on its way here.
     pub fn is_coming(&self, from: NodeId, path: &RelPath) -> bool {
-        self.batches.values().any(|batch| batch.from.node == from && batch.offers.contains_key(path))
+        let offers = |batch: &Batch<R>| batch.from.node == from && !batch.of_commit && batch.offers.contains_key(path);
+        self.batches.values().any(offers)
     }
 
     pub fn poll_timeout(&self) -> Monotonic {

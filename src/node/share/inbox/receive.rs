@@ -231,8 +231,11 @@ impl<F: Fs> Share<F> {
         let mut handed_over = None;
         let landing = self.transaction.landing.as_ref().and_then(|landing| landing.batch);
         let mut emptied = false;
-        for (id, batch) in
-            self.inbox.batches.iter_mut().filter(|(id, batch)| batch.from == life && landing != Some(**id))
+        for (id, batch) in self
+            .inbox
+            .batches
+            .iter_mut()
+            .filter(|(id, batch)| batch.from == life && !batch.of_commit && landing != Some(**id))
         {
             let Some(mut pending) = batch.offers.remove(path) else { continue };
             if let (Some(merging), Some(root)) = (pending.merging.take(), &self.root) {

@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Undoing(RelPath, Reason),
     /// Nothing is in place; the batch is owed.
     Undone(RelPath, Reason),
+    /// All are in place, and the commit that they belong to is not decided.
+    InPlace,
     /// All are in place; the old files move into history.
     Keeping,
 }
@@ -173,7 +175,16 @@ impl Landing {
 
     /// Whether it can go on now.
     pub fn can_work(&self, now: Monotonic) -> bool {
-        now >= self.retry_at
+        now >= self.retry_at && self.phase != Phase::InPlace
+    }
+
+    /// The commit that it belongs to is kept; whether it was in place for that.
+    pub fn keep(&mut self) -> bool {
+        let in_place = self.phase == Phase::InPlace;
+        if in_place {
+            self.phase = Phase::Keeping;
+        }
+        in_place
     }
 
     /// Waits before the next attempt, twice as long each time.
@@ -256,7 +267,7 @@ impl Landing {
             match &self.phase {
                 Phase::Applying => {
                     let Some(op) = self.ops.get_mut(self.next) else {
-                        self.phase = Phase::Keeping;
+                        self.phase = if self.cause == Cause::Committed { Phase::InPlace } else { Phase::Keeping };
                         return true;
                     };
                     self.next += 1;
@@ -285,7 +296,8 @@ impl Landing {
                             }
                             op.outcome = outcome;
                         }
-                        Err(Refusal::Changed) => op.outcome = Outcome::Changed,
+                        // A commit is whole, or not at all.
+                        Err(Refusal::Changed) if self.cause != Cause::Committed => op.outcome = Outcome::Changed,
                         Err(refusal) => {
                             // After a crash, paths behind this one are in place as well.
                             let path = op.step.path.clone();
@@ -309,7 +321,7 @@ impl Landing {
                         }
                     }
                 }
-                Phase::Undone(..) | Phase::Keeping => return true,
+                Phase::Undone(..) | Phase::InPlace | Phase::Keeping => return true,
             }
         }
         false

@@ -126,7 +126,8 @@ impl<F: Fs> Share<F> {
             .collect();
         let number = cx.next_check;
         cx.next_check += 1;
-        cx.outputs.push_back(Output::Check { share: name.clone(), check: number, candidates });
+        let commit = self.commits.of_batch(id).is_some();
+        cx.outputs.push_back(Output::Check { share: name.clone(), check: number, candidates, commit });
         if let Some(batch) = self.inbox.batches.get_mut(&id) {
             batch.checks.asked = asked;
             batch.checks.number = number;

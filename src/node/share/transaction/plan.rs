@@ -1,7 +1,7 @@
 //! Plans a complete batch: what becomes of each path, approved by every guard.
 
-use crate::fs::Fs;
 use crate::fs::apply;
+use crate::fs::{Fs, Root};
 use crate::model::{
     DiskStat, Entry, Index, Kind, LostBy, Map, Reason, Record, RelPath, Set, Version, WallTime, limits,
 };
@@ -15,6 +15,7 @@ use crate::node::share::transaction::apply::{attributes_of, seen_in};
 use crate::node::share::transaction::keep::Lost;
 use crate::node::share::transaction::prepared::{Noted, Prepared, PreparedStep};
 use crate::node::share::transaction::record::NotBegun;
+use crate::node::share::transaction::step::synced;
 use crate::reconcile::safety::{self, Deletions, Step};
 use crate::reconcile::{self, Loser, Source};
 use crate::store::history::Room;
@@ -42,7 +43,7 @@ impl<F: Fs> Share<F> {
                 .batches
                 .iter()
                 .filter(|(_, batch)| batch.not_before <= cx.now.mono && !batch.checks.are_under_way())
-                .filter(|(_, batch)| batch.is_complete())
+                .filter(|(id, batch)| batch.is_complete() && self.commits.lets_decide(**id))
                 .min_by_key(|(id, batch)| (Some(batch.from.node) <= last, batch.from.node, **id))
                 .map(|(id, batch)| (*id, batch.from.node));
             let Some((id, from)) = next else { return };
@@ -65,7 +66,17 @@ impl<F: Fs> Share<F> {
         if steps.is_empty() {
             self.inbox.batches.remove(&id);
             cx.stirred = true;
+            if let Some(commit) = self.commits.current.as_mut().filter(|commit| commit.batch == Some(id)) {
+                commit.batch = None;
+                self.note_commit_prepared(cx);
+            }
             return true;
+        }
+        if self.commits.of_batch(id).is_some() {
+            if let Some(why) = self.unseen_by_commit(&steps) {
+                self.refuse_commit(cx, id, why);
+                return true;
+            }
         }
         if let Some(path) =
             steps.iter().map(|step| &step.path).find(|path| self.detect.withheld.contains(*path)).cloned()
@@ -122,7 +133,12 @@ impl<F: Fs> Share<F> {
             cx.outputs
                 .push_back(crate::node::Output::Log(crate::node::api::LogLine { level: Level::Debug, text: line }));
         }
-        let confirm = self.settings.confirm_for(steps.iter().map(|step| &step.path));
+        let commit = self.commits.of_batch(id);
+        let confirm = match commit {
+            Some(commit) => commit.secs(),
+            None => self.settings.confirm_for(steps.iter().map(|step| &step.path)),
+        };
+        let (of_commit, prepares) = (commit.is_some(), commit.is_some_and(|commit| commit.is_preparing()));
         let mut prepared = Vec::with_capacity(steps.len());
         let mut on_disk = false;
         let batch = self.inbox.batches.get(&id);
@@ -132,7 +148,7 @@ impl<F: Fs> Share<F> {
             let record = state.index.get(&step.path);
             let old = seen_in(&state.index, &step.path);
             let why = match why_of(&step) {
-                Why::Replaced if confirm > 0 => Why::OnTrial,
+                Why::Replaced if confirm > 0 && !of_commit => Why::OnTrial,
                 why => why,
             };
             let drops_local = formed.is_some_and(|formed| !formed.dropped.is_empty());
@@ -174,9 +190,17 @@ impl<F: Fs> Share<F> {
             let step = LandingStep { path: step.path, entry: step.entry, staged, old, why, local, drops_local };
             prepared.push(PreparedStep { step, seen, noted });
         }
+        if prepares {
+            if let Some(path) = changed_on_disk(root, &prepared) {
+                self.refuse_commit(cx, id, format!("{path}: it changed at this moment"));
+                return true;
+            }
+            self.note_commit_prepared(cx);
+            return true;
+        }
         let prepared = Prepared {
-            cause: Cause::Offered,
-            from: Some(node),
+            cause: if of_commit { Cause::Committed } else { Cause::Offered },
+            from: Some(node).filter(|node| *node != cx.identity.id),
             confirm,
             batch: Some(id),
             command: None,
@@ -345,6 +369,12 @@ impl<F: Fs> Share<F> {
 
     /// A whole batch cannot land now.
     pub(crate) fn note_batch_pending(&mut self, cx: &mut Context<F>, id: u64, reason: impl Fn(&RelPath) -> Reason) {
+        if self.commits.of_batch(id).is_some() {
+            let paths = self.inbox.batches.get(&id).into_iter().flat_map(|batch| batch.offers.keys());
+            let why = Share::<F>::reason_for_commit(paths, reason);
+            self.refuse_commit(cx, id, why);
+            return;
+        }
         let Some(batch) = self.inbox.batches.remove(&id) else { return };
         self.transfer.fetching.retain(|_, by| *by != id);
         let life = batch.from;
@@ -358,6 +388,17 @@ impl<F: Fs> Share<F> {
         }
         cx.stirred = true;
     }
+}
+
+/// The first path that is not on disk as it is recorded.
+fn changed_on_disk<R: Root>(root: &R, steps: &[PreparedStep]) -> Option<RelPath> {
+    let changed = |one: &&PreparedStep| {
+        let there = synced(root, &one.step.path).ok().flatten();
+        one.noted.is_none()
+            && there.filter(|stat| stat.kind != Kind::Dir)
+                != one.seen.map(|seen| seen.stat).filter(|stat| stat.kind != Kind::Dir)
+    };
+    steps.iter().find(changed).map(|one| one.step.path.clone())
 }
 
 /// How many deletions of a batch leave a content that is still in the share. The index is walked only where

@@ -77,6 +77,9 @@ impl<F: Fs> Share<F> {
                 op.disk = disk;
             }
         }
+        if cause == Cause::Committed {
+            self.note_commit_begun(run);
+        }
         self.transaction.landing = Some(landing);
         Ok(())
     }

@@ -38,9 +38,20 @@ impl<F: Fs> Share<F> {
         }
         match landing.phase.clone() {
             Phase::Applying | Phase::Undoing(..) => {}
+            Phase::InPlace => self.note_in_place(cx),
             Phase::Keeping => self.keep_and_record(cx),
             Phase::Undone(path, reason) => self.end_rolled_back(cx, &path, reason),
         }
+    }
+
+    /// Everything of a commit is in place, in no index: services use it from here on.
+    fn note_in_place(&mut self, cx: &mut Context<F>) {
+        let Some(landing) = &self.transaction.landing else { return };
+        let in_place = |op: &&Op| op.outcome == Outcome::Done;
+        let paths: Vec<RelPath> = landing.ops.iter().filter(in_place).map(|op| op.step.path.clone()).collect();
+        let begun = landing.begun;
+        self.note_commit_applied(cx);
+        cx.outputs.push_back(Output::Landed { share: self.name.clone(), paths, begun });
     }
 
     /// Flushes what is staged and writes the landing down, so that a crash from here on can be completed.
@@ -169,6 +180,7 @@ impl<F: Fs> Share<F> {
         let (batch_id, from, cause) = (landing.batch, landing.from, landing.cause);
         let (run, confirm, begun, moved) = (landing.run, landing.confirm, landing.begun, landing.moved);
         let life = batch_id.and_then(|id| self.inbox.batches.get(&id)).map(|batch| batch.from);
+        let life = life.filter(|life| life.node != cx.identity.id);
         // Its peer's database may have begun anew since: then nobody else has what it brought.
         let is_over = life.is_some_and(|life| !cx.is_current(name, life));
         let offered: Map<RelPath, (Option<Entry>, Option<u64>, bool)> =
@@ -268,7 +280,7 @@ impl<F: Fs> Share<F> {
                 record.sleep = Some(Sleep::Flapping);
             }
             first_sync |= step.why == Some(Why::FirstContact);
-            if confirm > 0 && outcome == Outcome::Done {
+            if confirm > 0 && outcome == Outcome::Done && cause != Cause::Committed {
                 let was = before.as_ref().map_or_else(
                     || Entry::tombstone(Default::default(), Default::default()),
                     |before| before.entry.clone(),
@@ -298,7 +310,7 @@ impl<F: Fs> Share<F> {
         cx.store.change(Change::Landed(name.clone()));
         cx.report_lost(cx.now, name, from, news);
         self.report_merges(cx, from, merges);
-        if let Some(from) = from {
+        if let Some(from) = from.filter(|_| cause != Cause::Committed) {
             self.begin_confirmation(
                 cx,
                 Trial { run, from, secs: confirm, first: first_sync, steps: trial },
@@ -326,10 +338,16 @@ impl<F: Fs> Share<F> {
             self.load_packages(cx, Some(&landed));
             self.settle_kept_dirs(cx);
         }
+        if cause == Cause::Committed {
+            self.note_commit_kept(cx);
+        }
         cx.counters.landed += landed.len() as u64;
         cx.counters.deleted += deleted;
         if !landed.is_empty() {
-            cx.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.clone(), begun });
+            if cause != Cause::Committed {
+                // Of a commit it was said when it was put in place.
+                cx.outputs.push_back(Output::Landed { share: name.clone(), paths: landed.clone(), begun });
+            }
             self.report_applied(cx, from, cause, &landed);
         }
         cx.prune_history();
@@ -347,6 +365,8 @@ impl<F: Fs> Share<F> {
             (Cause::Undone, _) => format!("undid {changes}"),
             (Cause::Merged, _) => "merged a previous version into".to_string(),
             (Cause::TakenBack, _) => format!("rolled back {changes}"),
+            (Cause::Committed, Some(peer)) => format!("kept {changes} committed on {peer}"),
+            (Cause::Committed, None) => format!("kept {changes} committed here"),
         };
         let some: Vec<String> = landed.iter().take(4).map(RelPath::to_text).collect();
         let more = landed.len().saturating_sub(some.len());

@@ -5,6 +5,7 @@
 
 use crate::fs::{Found, Fs, FsError, Root, apply};
 use crate::model::{Reason, RelPath, limits};
+use crate::node::Output;
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
@@ -12,7 +13,7 @@ use crate::node::share::inbox::batch::Content;
 use crate::node::share::transaction::apply::Landing;
 use crate::node::share::transaction::keep::{Lost, found, item_of};
 use crate::node::share::transaction::step::{Op, Outcome};
-use crate::store::state::{Cause, Why};
+use crate::store::state::{Cause, Change, Why};
 
 impl<F: Fs> Share<F> {
     /// A landing was undone because of one path: its batch is owed, or tried again soon.
@@ -26,6 +27,9 @@ impl<F: Fs> Share<F> {
         if let Err(error) = kept {
             self.retry_end(cx, landing, &format!("the paths that were already applied cannot be restored: {error}"));
             return;
+        }
+        if landing.cause == Cause::Committed {
+            return self.end_commit_rolled_back(cx, landing, path, reason);
         }
         let (stuck, back): (Vec<Op>, Vec<Op>) = std::mem::take(&mut landing.ops)
             .into_iter()
@@ -70,6 +74,43 @@ impl<F: Fs> Share<F> {
             // What is left of it need not wait for the one path.
             batch.busy_since = None;
         }
+    }
+
+    /// A commit was rolled back. What was edited here meanwhile stays, and is an edit of what was there before.
+    fn end_commit_rolled_back(&mut self, cx: &mut Context<F>, mut landing: Landing, path: &RelPath, reason: Reason) {
+        if let Some(op) = landing.ops.iter().find(|op| op.outcome == Outcome::Done) {
+            // Recorded as applied, it would be in an index, and spread from here.
+            let why = format!("{} of a commit that was rolled back cannot be restored", op.step.path);
+            landing.undo_all(path.clone(), reason);
+            return self.retry_end(cx, landing, &why);
+        }
+        let mut back = Vec::new();
+        for op in &landing.ops {
+            let path = op.step.path.clone();
+            if op.outcome == Outcome::Changed {
+                let line = format!("share {}: {path} was edited while it was committed: the edit stays", self.name);
+                cx.log(Level::Warning, line);
+            }
+            // The same file has another time of change now, and is read again.
+            self.detect.hints.add(cx.now.mono, crate::fs::scan::Hint { path: path.clone(), deep: true });
+            self.leftovers(op.step.staged.as_ref());
+            back.push(path);
+        }
+        if !back.is_empty() {
+            let some: Vec<String> = back.iter().take(4).map(RelPath::to_text).collect();
+            let line = format!("share {}: rolled back a commit of {}: {reason}", self.name, some.join(", "));
+            cx.log(Level::Warning, line);
+            cx.outputs.push_back(Output::Landed { share: self.name.clone(), paths: back, begun: None });
+        }
+        if let Some(id) = landing.batch {
+            self.transfer.fetching.retain(|_, by| *by != id);
+            if let (Some(batch), Some(root)) = (self.inbox.batches.remove(&id), &self.root) {
+                batch.offers.into_values().for_each(|pending| pending.discard(root));
+            }
+        }
+        cx.store.change(Change::Landed(self.name.clone()));
+        self.note_commit_rolled_back(cx, format!("{path}: {reason}"));
+        cx.stirred = true;
     }
 
     /// The disk refused the end of a transaction: it is tried again, less and less often, and status says why.

@@ -347,6 +347,9 @@ impl<F: Fs> Share<F> {
 
     /// A path of a batch cannot land: it is owed, and so is the rest of its batch, if the reason is one to wait for.
     pub(crate) fn fail_path(&mut self, cx: &mut Context<F>, batch_id: u64, path: &RelPath, reason: Reason) {
+        if self.refuse_commit(cx, batch_id, format!("{path}: {reason}")) {
+            return;
+        }
         let Some(batch) = self.inbox.batches.get_mut(&batch_id) else { return };
         let life = batch.from;
         let failed: Vec<RelPath> =

@@ -3,7 +3,7 @@
 use crate::fs::Fs;
 use crate::fs::form::Content;
 use crate::fs::scan::Hint;
-use crate::model::Reason;
+use crate::model::{Kind, Reason};
 use crate::node::LinkId;
 use crate::node::context::Context;
 use crate::node::peers::Peers;
@@ -26,6 +26,13 @@ impl<F: Fs> Share<F> {
     ) -> Result<Vec<u8>, Reason> {
         let name = &self.name;
         let root = self.root.as_ref().ok_or(Reason::ShareHeld)?;
+        if let Some(staged) = self.committed_content(&piece.path, piece.digest) {
+            let mut bytes = vec![0; want];
+            let content = Content::open(root, &staged, Kind::File);
+            let count = content.and_then(|content| content.read(root, piece.offset + sent, &mut bytes));
+            let count = count.map_err(|error| Reason::Unreadable(error.cause()))?;
+            return if count < want { Err(Reason::Other("it changed".into())) } else { Ok(bytes) };
+        }
         // The filter holds for requests as for offers: what is not offered is not supplied.
         let record = cx.store.share(name).index.get(&piece.path);
         let record = record.filter(|record| {
