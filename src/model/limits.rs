@@ -30,6 +30,9 @@ pub const VERSION_IDS: usize = 32;
 /// [`crate::model::Version::joined`].
 pub const VERSION_IDS_JOINED: usize = 64;
 
+/// Earlier lives of its database that a node remembers: as many as a version has ids.
+pub const FORMER_STATES: usize = VERSION_IDS;
+
 /// Lost edits that an entry lists: the oldest are dropped, long after their nodes were connected.
 pub const LOST_IDS: usize = 8;
 

@@ -88,6 +88,8 @@ pub(crate) enum Line {
 pub(crate) struct LineMe {
     node: String,
     state: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    former: Vec<String>,
     rank: u8,
     #[serde(skip_serializing_if = "is_default", default)]
     reference: bool,
@@ -181,6 +183,7 @@ impl From<&Change> for Line {
             Change::Me(me) => Line::Node(LineMe {
                 node: me.plain_id.to_hex(),
                 state: me.state.to_hex(),
+                former: me.former.iter().map(|state| state.to_hex()).collect(),
                 rank: me.rank,
                 reference: me.reference,
                 number: me.number,
@@ -279,6 +282,7 @@ impl Line {
             Line::Node(me) => Change::Me(Me {
                 plain_id: node_id(&me.node)?,
                 state: state_id(&me.state)?,
+                former: me.former.iter().map(|state| state_id(state)).collect::<Result<_, _>>()?,
                 rank: me.rank.min(1),
                 reference: me.reference,
                 number: me.number,

@@ -247,8 +247,7 @@ impl<R: Root> Store<R> {
 
     /// Begins another life of this database: what was numbered before is never numbered again.
     pub fn renew_state_id(&mut self) {
-        let mut me = self.state.me.clone();
-        me.state = StateId(self.rng.number());
+        let me = self.state.me.renewed(StateId(self.rng.number()));
         self.change(Change::Me(me));
     }
 

@@ -46,6 +46,8 @@ pub struct Me {
     pub plain_id: NodeId,
     /// This life of the database.
     pub state: StateId,
+    /// Earlier lives, the latest last: this node still merges the edits that they made.
+    pub former: Vec<StateId>,
     /// 1 once it was declared the reference, or exchanged with a descendant of one.
     pub rank: u8,
     /// The user declared this very node the reference, here.
@@ -54,6 +56,21 @@ pub struct Me {
     pub number: u64,
     /// The last number given to a change of an index.
     pub seq: u64,
+}
+
+impl Me {
+    /// Whether an edit of this life of a database was made by this node.
+    pub fn made(&self, author: StateId) -> bool {
+        author == self.state || self.former.contains(&author)
+    }
+
+    /// The next life of the database.
+    pub fn renewed(&self, state: StateId) -> Me {
+        let mut former = self.former.clone();
+        former.push(self.state);
+        former.drain(..former.len().saturating_sub(limits::FORMER_STATES));
+        Me { state, former, ..self.clone() }
+    }
 }
 
 /// What is known of one share.
@@ -358,7 +375,7 @@ impl State {
     /// The state of a new node.
     pub fn new(plain_id: NodeId, state: StateId) -> State {
         State {
-            me: Me { plain_id, state, rank: 0, reference: false, number: 0, seq: 0 },
+            me: Me { plain_id, state, former: Vec::new(), rank: 0, reference: false, number: 0, seq: 0 },
             shares: Map::new(),
             peers: Map::new(),
             forgotten: Map::new(),

@@ -244,17 +244,16 @@ impl<F: Fs> Share<F> {
 impl<F: Fs> Context<F> {
     /// Whether this node made an edit that the bytes of `loser` include and those of `winner` do not.
     fn is_author(&self, loser: &Entry, winner: &Entry) -> bool {
-        let me = self.store.state().me.state;
-        unseen(loser, winner).any(|id| id == me)
+        unseen(loser, winner).any(|id| self.store.state().me.made(id))
     }
 
     /// The author of an edit that an entry's bytes do not include, if that node merges it: another one than this.
     pub(crate) fn merged_by(&self, entry: &Entry) -> Option<StateId> {
-        let me = self.store.state().me.state;
+        let me = &self.store.state().me;
         let left_out = |&(id, number): &(StateId, u64)| (entry.content().number(id) < number).then_some(id);
         let mut authors = entry.version.pairs().iter().filter_map(left_out);
         let first = authors.next()?;
-        (first != me && authors.all(|id| id != me)).then_some(first)
+        (!me.made(first) && !authors.any(|id| me.made(id))).then_some(first)
     }
 
     /// The base of a merge: the content with exactly the edits that both sides include.
