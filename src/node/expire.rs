@@ -1,21 +1,65 @@
 //! Forgets tombstones when every node has them, and only if the clock can be believed.
 
 use crate::fs::Fs;
-use crate::model::{NodeId, Now, RelPath, ShareName, WallTime, limits};
+use crate::model::settings::Reload;
+use crate::model::{Kind, Map, NodeId, Now, RelPath, Set, ShareName, WallTime, limits};
 use crate::node::Node;
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::peers::Peers;
-use crate::store::state::{Change, KnownPeer, Ledger};
+use crate::store::history::Item;
+use crate::store::state::{Change, KnownPeer, Ledger, ShareState};
+use crate::uci::PackageName;
 
 impl<F: Fs> Context<F> {
     /// Drops the former versions that the bounds no longer cover.
     pub(crate) fn prune_history(&mut self) {
         // A clock that is wrong by months must not clear the history.
         let believed = self.clock.is_trusted().then_some(self.now.wall);
-        if let Err(error) = self.history.prune(believed) {
+        let bases = self.bases();
+        if let Err(error) = self.history.prune(believed, &bases) {
             self.log(Level::Warning, format!("the history cannot be pruned: {error}"));
         }
+    }
+
+    /// The versions of UCI packages from which a peer's next change may start: of each path the newest one that it has
+    /// applied, where it has not applied the current one. Without them a node that is edited often could not be merged with
+    /// one that was away.
+    fn bases(&self) -> Set<u64> {
+        let mut bases = Set::new();
+        for (name, state) in self.store.state().shares.iter() {
+            if !self.settings.share(name).is_some_and(|share| share.merge && share.reload() == Reload::Uci) {
+                continue;
+            }
+            let mut applied: Vec<u64> = self.counting(state).collect();
+            applied.sort_unstable();
+            applied.dedup();
+            for acked in applied {
+                let mut newest: Map<&RelPath, u64> = Map::new();
+                let is_base = |item: &&Item| {
+                    let known = item.share == *name && item.kind == Kind::File && PackageName::at(&item.path).is_some();
+                    known && item.size <= limits::PACKAGE_KEPT as u64 && (1..=acked).contains(&item.seq)
+                };
+                for item in self.history.items().filter(is_base) {
+                    if state.index.get(&item.path).is_some_and(|record| record.seq > acked) {
+                        newest.insert(&item.path, item.number);
+                    }
+                }
+                bases.extend(newest.values().copied());
+            }
+        }
+        bases
+    }
+
+    /// How far each node has come that has not been away for too long and may change a share.
+    fn counting<'a>(&'a self, state: &'a ShareState) -> impl Iterator<Item = u64> + 'a {
+        let me = self.store.state().me.state;
+        let counts = move |node: &NodeId, ledger: &Ledger| {
+            let met = self.store.state().peers.get(node).map_or(WallTime(0), |peer| peer.met);
+            ledger.met && ledger.sends && !is_older(self.now.wall, met, limits::FORGOTTEN_AFTER)
+        };
+        let counting = state.ledgers.iter().filter(move |(node, ledger)| counts(node, ledger));
+        counting.map(move |(_, ledger)| if ledger.our_state == Some(me) { ledger.acked } else { 0 })
     }
 }
 
@@ -38,18 +82,8 @@ impl<F: Fs> Context<F> {
     /// Tombstones expire 30 days after they were recorded here, but not before everybody who could bring the file back
     /// has applied them.
     fn expire_tombstones(&mut self, name: &ShareName) {
-        let me = self.store.state().me.state;
         let Some(state) = self.store.state().shares.get(name) else { return };
-        let waited_for = |node: &NodeId, ledger: &Ledger| {
-            let met = self.store.state().peers.get(node).map_or(WallTime(0), |peer| peer.met);
-            ledger.met && ledger.sends && !is_older(self.now.wall, met, limits::FORGOTTEN_AFTER)
-        };
-        let waiting: Vec<u64> = state
-            .ledgers
-            .iter()
-            .filter(|(node, ledger)| waited_for(node, ledger))
-            .map(|(_, ledger)| if ledger.our_state == Some(me) { ledger.acked } else { 0 })
-            .collect();
+        let waiting: Vec<u64> = self.counting(state).collect();
         let expired: Vec<RelPath> = state
             .index
             .iter()

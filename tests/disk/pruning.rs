@@ -2,7 +2,7 @@
 
 use owsync::fs::Root;
 use owsync::model::settings::HistoryBounds;
-use owsync::model::{Digest, WallTime};
+use owsync::model::{Digest, Set, WallTime};
 use owsync::store::history::{History, Item};
 use owsync::store::state::Why;
 
@@ -13,6 +13,7 @@ use crate::stores::{NOW, item};
 claims!(
     what_is_older_goes_first_and_the_newest_version_of_a_path_last,
     a_path_has_so_many_versions_and_no_more,
+    a_base_is_not_dropped_for_the_number_of_versions_but_for_its_size_and_age,
     what_is_too_old_goes_and_with_0_days_nothing_does,
     what_nobody_gave_up_is_kept_for_a_day_whatever_the_bounds,
     a_clock_that_is_not_to_be_believed_drops_nothing_for_its_age,
@@ -62,7 +63,7 @@ fn left<M: Machine>(m: &M, history: &History<M::Root>) -> String {
 /// Prunes with these bounds at this time; what is left.
 fn pruned<M: Machine>(m: &M, history: &mut History<M::Root>, bounds: HistoryBounds, at: Option<i64>) -> String {
     history.set_bounds(bounds);
-    history.prune(at.map(after)).unwrap();
+    history.prune(at.map(after), &Set::new()).unwrap();
     left(m, history)
 }
 
@@ -74,6 +75,21 @@ fn what_is_older_goes_first_and_the_newest_version_of_a_path_last<M: Machine>(m:
         [(600, "abcdef"), (599, "acdef"), (400, "adef"), (300, "aef"), (200, "ef"), (199, "f"), (0, "")]
     {
         assert_eq!(pruned(m, &mut history, HistoryBounds { size, ..ALL }, Some(0)), expected, "{size} bytes");
+    }
+}
+
+fn a_base_is_not_dropped_for_the_number_of_versions_but_for_its_size_and_age<M: Machine>(m: &M) {
+    let mut history = history(m, &[b'a', b'b', b'c', b'd'].map(|letter| ("x", letter, Why::Replaced, 0)));
+    let bases = Set::from_iter([history.items().nth(1).unwrap().number]);
+    for (bounds, at, expected) in [
+        (HistoryBounds { versions: 1, ..ALL }, 0, "bd"),
+        (HistoryBounds { days: 1, ..ALL }, DAY, "bd"),
+        (HistoryBounds { size: 100, ..ALL }, 0, "d"),
+        (HistoryBounds { days: 1, ..ALL }, 2 * DAY, ""),
+    ] {
+        history.set_bounds(bounds);
+        history.prune(Some(after(at)), &bases).unwrap();
+        assert_eq!(left(m, &history), expected);
     }
 }
 
@@ -164,12 +180,12 @@ fn a_large_content_goes_first_and_takes_nobodys_place_f121<M: Machine>(m: &M) {
         }
         history.commit().unwrap();
         history.set_bounds(HistoryBounds { size, ..ALL });
-        history.prune(Some(after(at))).unwrap();
+        history.prune(Some(after(at)), &Set::new()).unwrap();
         let mut left: Vec<String> = history.items().map(|item| item.path.to_text()).collect();
         left.sort();
         assert_eq!(left.concat(), expected, "{why:?} {at} {size}");
         history.set_bounds(HistoryBounds { size: 0, ..ALL });
-        history.prune(Some(after(2 * DAY))).unwrap();
+        history.prune(Some(after(2 * DAY)), &Set::new()).unwrap();
         assert_eq!(history.items().count(), 0);
     }
 }

@@ -156,7 +156,7 @@ pub fn history(data: &[u8]) -> bool {
         assert!(number > last.number, "a number given twice");
     }
     history.size();
-    history.prune(Some(NOW)).expect("a disk that works");
+    history.prune(Some(NOW), &Default::default()).expect("a disk that works");
     history.commit().expect("a disk that works");
     assert_eq!(listed(&history_of(&disk)), listed(&history));
     read

@@ -7,11 +7,12 @@ use crate::store::item::Item;
 
 impl<R: Root> History<R> {
     /// Drops what the bounds no longer cover; how many versions went. `now` is `None` while the clock cannot be believed:
-    /// then nothing is dropped for its age, and whatever must be kept for a day is kept.
+    /// then nothing is dropped for its age, and whatever must be kept for a day is kept. `bases` are versions that their
+    /// number of a path does not drop.
     ///
     /// # Errors
     /// Of removing contents; what was dropped from the list stays dropped.
-    pub fn prune(&mut self, now: Option<WallTime>) -> Result<usize, FsError> {
+    pub fn prune(&mut self, now: Option<WallTime>, bases: &Set<u64>) -> Result<usize, FsError> {
         if let Some(now) = now {
             for item in self.items.values_mut().filter(|item| item.doubtful) {
                 item.at = now;
@@ -29,7 +30,8 @@ impl<R: Root> History<R> {
             let count = per_path.get_or_insert((&item.share, &item.path), 0);
             *count += 1;
             let too_old = self.bounds.days > 0 && age_ms(item) > days;
-            if (too_old || *count > self.bounds.versions) && !kept_for_now(item) {
+            let too_many = *count > self.bounds.versions && !bases.contains(&item.number);
+            if (too_old || too_many) && !kept_for_now(item) {
                 doomed.insert(item.number);
             }
         }

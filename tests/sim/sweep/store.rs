@@ -218,7 +218,7 @@ fn keep(disk: &Disk) -> Vec<u64> {
             }
         }
         // Nothing that lost a conflict goes before a day has passed, whatever the bounds say.
-        let _ = history.prune(Some(NOW));
+        let _ = history.prune(Some(NOW), &Default::default());
     }
     committed
 }
