@@ -144,11 +144,15 @@ fn given_up(pairs: impl Iterator<Item = (StateId, u64)>, by: LostBy) -> Option<B
     (!pairs.is_empty()).then(|| Box::new(GivenUp { edits: Version::from_pairs(pairs), by }))
 }
 
-/// What an entry that rolls `entry` back names as given up: its latest edit, too, whose author did not give it up.
-pub fn rolled_back(entry: &Entry) -> Option<Box<GivenUp>> {
+/// What an entry that rolls `entry` back names as given up: its latest edit, too, whose author did not give it up; and the
+/// latest that `me` did not make. They differ where this node made an edit of what it was offered, a merge for example: the
+/// peer has only what it offered.
+pub fn rolled_back(entry: &Entry, me: StateId) -> Option<Box<GivenUp>> {
     let named = entry.given_up.as_ref().map(|given_up| given_up.edits.pairs().to_vec()).unwrap_or_default();
-    let latest = entry.version.pairs().iter().copied().max_by_key(|&(_, number)| number);
-    given_up(named.into_iter().chain(latest), LostBy::Rollback)
+    let edits = || entry.version.pairs().iter().copied();
+    let latest = edits().max_by_key(|&(_, number)| number);
+    let theirs = edits().filter(|&(id, _)| id != me).max_by_key(|&(_, number)| number);
+    given_up(named.into_iter().chain(latest).chain(theirs), LostBy::Rollback)
 }
 
 /// The merge of the entry here with a peer's, as an edit of this node that includes both: `bytes` are the digest and size of
@@ -538,8 +542,11 @@ mod tests {
     fn a_rollback_names_the_latest_edit_besides_those_already_named() {
         let named = given_up([(StateId(9), 1)].into_iter(), LostBy::Rollback);
         let entry = Entry { given_up: named, ..file("x", &[(1, 5), (2, 7)], 0, 10) };
-        let named = rolled_back(&entry).unwrap();
+        let named = rolled_back(&entry, StateId(7)).unwrap();
         assert_eq!((named.edits.pairs(), named.by), (&[(StateId(2), 7), (StateId(9), 1)][..], LostBy::Rollback));
-        assert_eq!(rolled_back(&file("x", &[], 0, 10)), None);
+        assert_eq!(rolled_back(&file("x", &[], 0, 10), StateId(7)), None);
+        // The latest edit is this node's own, of what edit 5 of node 1 was.
+        let named = rolled_back(&entry, StateId(2)).unwrap();
+        assert_eq!(named.edits.pairs(), &[(StateId(1), 5), (StateId(2), 7), (StateId(9), 1)]);
     }
 }

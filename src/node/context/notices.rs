@@ -111,10 +111,16 @@ impl<F: Fs> Context<F> {
                 }
                 LostBy::Conflict if merged_by.is_some() => {
                     let author = merged_by.and_then(|state| self.author_label(name, state));
-                    let author = author.unwrap_or_else(|| "its author".into());
+                    let then = match author {
+                        Some(author) => format!("until {author} has merged its change into it"),
+                        // It may be a node behind a peer, or one whose database was lost since.
+                        None => "unless the other version's author, which is no peer of this node, merges its change into it; \
+                                 the other version is in the history of the nodes that had it"
+                            .into(),
+                    };
                     let text = format!(
                         "share {name}: {which} was changed on two nodes before they saw each other; the newer version is in \
-                         force until {author} has merged its change into it"
+                         force {then}"
                     );
                     ("owsync.conflict", text)
                 }

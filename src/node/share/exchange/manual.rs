@@ -33,7 +33,7 @@ impl<F: Fs> Share<F> {
     pub(crate) fn let_go(&mut self, cx: &mut Context<F>) {
         let name = &self.name;
         let state = cx.store.share(name);
-        let pending = state.index.iter().filter(|(_, record)| record.pending);
+        let pending = state.index.iter().filter(|(path, record)| record.pending && !self.is_on_trial(cx, path, record));
         let mut waiting: Vec<(u64, RelPath)> = pending.map(|(path, record)| (record.seq, path.clone())).collect();
         waiting.sort_unstable();
         let (count, some) = (waiting.len() as u64, waiting.iter().take(limits::SENT_PATHS));

@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use crate::fs::Fs;
-use crate::model::{Map, Monotonic, NodeId, Now, Reason, RelPath, limits};
+use crate::model::{Map, Monotonic, NodeId, Now, Reason, Record, RelPath, limits};
 use crate::node::api::status::UnconfirmedStatus;
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::context::Context;
@@ -102,9 +102,24 @@ impl<F: Fs> Share<F> {
     }
 
     fn end_trial(&mut self, cx: &mut Context<F>) {
+        let paths = self.still_on_trial(cx).0.into_iter().map(|step| step.path).collect();
+        self.offer_confirmed(cx, paths);
         let name = &self.name;
         cx.store.change(Change::Trial(name.clone(), None));
         self.transaction.unconfirmed = None;
+    }
+
+    /// Merges among these paths are not rolled back any more: they are offered.
+    fn offer_confirmed(&mut self, cx: &mut Context<F>, mut paths: Vec<RelPath>) {
+        let index = &cx.store.share(&self.name).index;
+        paths.retain(|path| index.get(path).is_some_and(|record| record.pending));
+        self.renumber(cx, paths.into_iter(), |_, record| record.pending = false);
+    }
+
+    /// Whether a path is as an unconfirmed change made it.
+    pub(crate) fn is_on_trial(&self, cx: &Context<F>, path: &RelPath, record: &Record) -> bool {
+        let mut steps = cx.trial_of(&self.name).into_iter().flat_map(|trial| &trial.steps);
+        steps.any(|step| step.path == *path && step.version == record.entry.version)
     }
 
     /// What was applied is in force, as far as services had to be notified.
@@ -225,7 +240,7 @@ impl<F: Fs> Share<F> {
 
     /// The disk refused a path on its way back: after some attempts the others go back without it.
     pub(crate) fn note_refused(&mut self, cx: &mut Context<F>, path: &RelPath, reason: &Reason) {
-        let name = &self.name;
+        let name = &self.name.clone();
         let Some(unconfirmed) = self.transaction.unconfirmed.as_mut() else { return };
         unconfirmed.refused += 1;
         if unconfirmed.refused == 1 {
@@ -236,6 +251,7 @@ impl<F: Fs> Share<F> {
             if let Some(mut trial) = cx.trial_of(name).cloned() {
                 trial.steps.retain(|step| step.path != *path);
                 cx.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));
+                self.offer_confirmed(cx, vec![path.clone()]);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::node::share::transaction::apply::{Landing, Phase, reason_of};
 use crate::node::share::transaction::keep::Unkept;
 use crate::node::share::transaction::merge::Report;
 use crate::node::share::transaction::step::{Op, Outcome};
-use crate::store::state::{Cause, Change, LandingRecord, Trial, TrialStep, Why};
+use crate::store::state::{Cause, Change, LandingRecord, LandingStep, Trial, TrialStep, Why};
 
 /// Why a transaction was not begun; nothing has changed then.
 pub(crate) enum NotBegun {
@@ -239,11 +239,13 @@ impl<F: Fs> Share<F> {
                 recorded: cx.now.wall,
                 from: life.filter(|_| as_offered),
                 pending: (matches!(cause, Cause::Restored | Cause::Undone | Cause::Merged) && !self.crosses(cx))
-                    || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending)),
+                    || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending))
+                    // What may be rolled back is offered by nobody else yet.
+                    || (confirm > 0 && outcome == Outcome::Done && merges.contains_key(&step.path)),
                 young: in_place,
                 approved: offered.get(&step.path).is_some_and(|(_, _, approved)| *approved),
                 local: step.local,
-                ..Record::new(step.entry, disk)
+                ..Record::new(step.entry.clone(), disk)
             };
             if before.as_ref().is_some_and(|before| before.local.is_some()) && outcome == Outcome::Done {
                 // The file that was replaced, unless the history took it.
@@ -289,7 +291,7 @@ impl<F: Fs> Share<F> {
             }
             // What goes back here was told of when it began.
             if cause != Cause::TakenBack {
-                self.note_lost(cx, &step.path, before.as_ref(), &record, &mut news);
+                self.note_lost(cx, &step, before.as_ref(), &record, &mut news);
             }
             deleted += u64::from(
                 before.as_ref().is_some_and(|b| b.entry.has_content() && b.sleep.is_none()) && !record.entry.is_live(),
@@ -392,21 +394,30 @@ impl<F: Fs> Share<F> {
     fn note_lost(
         &mut self,
         cx: &mut Context<F>,
-        path: &RelPath,
+        step: &LandingStep,
         before: Option<&Record>,
         record: &Record,
         news: &mut LostNews,
     ) {
+        let path = &step.path;
         if record.sleep == Some(Sleep::Flapping) {
             self.report_flapping(cx, path);
         }
-        let Some(by) = record.entry.news_of_losses(before.map(|before| &before.entry)) else { return };
-        let gave_way = before.filter(|before| record.entry.loses(&before.entry).is_some());
+        let news_of = record.entry.news_of_losses(before.map(|before| &before.entry));
+        // Where the winner became an edit of this node, which carried its markers over or turned a file into a directory, the
+        // number of that edit stands for this node's replaced edits, too.
+        let gave_way_here = step.old.is_some() && step.why == Some(Why::Conflict);
+        let Some(by) = news_of.or(gave_way_here.then_some(LostBy::Conflict)) else { return };
+        let gave_way = before.filter(|before| gave_way_here || record.entry.loses(&before.entry).is_some());
         // A deletion that was rejected gave way as well.
         let lost_here = gave_way.is_some_and(|before| before.entry.is_live() || by == LostBy::Rejection);
         let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);
         let merges = by == LostBy::Conflict && record.entry.kind == Kind::File && self.merges(path);
-        let merged_by = if merges { cx.merged_by(&record.entry) } else { None };
+        let me = cx.store.state().me.state;
+        // Nobody else knows then what of this node's was replaced.
+        let is_own = gave_way_here
+            && before.is_some_and(|before| record.entry.content().number(me) > before.entry.content().number(me));
+        let merged_by = if merges && !is_own { cx.merged_by(&record.entry) } else { None };
         news.get_or_default(LostKind { by, here: lost_here, by_rank, merged_by }).add(path);
     }
 

@@ -169,7 +169,7 @@ impl<F: Fs> Share<F> {
         }
         if let (Cause::TakenBack, Some(before), true) = (cause, &before, versioned) {
             // The author did not give it up, so it is kept there as well.
-            entry.given_up = reconcile::rolled_back(before);
+            entry.given_up = reconcile::rolled_back(before, me.state);
         }
         let mut staged = None;
         if (entry.has_content() && !lies_there) || replaced.is_some() {
