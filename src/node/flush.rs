@@ -50,6 +50,7 @@ impl<F: Fs> Node<F> {
             }
             for share in self.shares.values_mut() {
                 share.fetch(&mut self.cx, &mut self.peers);
+                share.ask_for_forms(&mut self.peers);
             }
             for share in self.shares.values_mut() {
                 share.note_progress(&mut self.cx, &mut self.peers);

@@ -7,13 +7,21 @@ use crate::node::peers::link::Serving;
 use crate::node::{LinkId, Node};
 use crate::proto::message::{Chunk, Message, Piece};
 
+/// Why a peer that is offered nothing gets no content either.
+const NOT_SENT: &str = "the direction of the share, or of this peer, is not to send";
+
 impl<F: Fs> Node<F> {
     /// A peer asks for content.
     pub(crate) fn handle_request(&mut self, now: Now, id: LinkId, name: &ShareName, pieces: Vec<Piece>) {
         let Some(link) = self.peers.links.get_mut(&id) else { return };
-        let sends = link.exchanges.get(name).is_some_and(|exchange| exchange.offers != Offers::Nothing);
-        if !sends {
+        let Some(exchange) = link.exchanges.get(name) else {
             self.misbehaved(now, id, format!("a request in the share {name}, in which it does not take part"));
+            return;
+        };
+        if exchange.offers == Offers::Nothing {
+            // The peer cannot know: its question may be about a previous version.
+            let lacks = |piece: Piece| Message::Unavailable { id: piece.id, reason: Reason::Other(NOT_SENT.into()) };
+            pieces.into_iter().map(lacks).for_each(|message| link.say(message));
             return;
         }
         if link.serving.len() + pieces.len() > limits::SERVE_MAX {

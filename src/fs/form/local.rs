@@ -29,7 +29,7 @@ pub enum Offers {
 pub struct Shared {
     /// Its text.
     pub text: Vec<u8>,
-    /// Whether anything of the package is local, so that the text must be stored.
+    /// Whether anything of the package is local, or may become so, and the text must be stored.
     pub is_local: bool,
     /// It says the same as the current one, so that the package was not edited.
     pub is_current: bool,
@@ -93,6 +93,8 @@ impl LocalOptions {
             Offers::Nothing => form::followed,
         };
         let form::Shared { text, is_local, missing, idle, unsteady } = make(name, file, &self.patterns, current)?;
+        // A form that is not stored would be unknown when the first such section is made while owsync is not running.
+        let is_local = is_local || self.has_own_sections(name);
         let is_current = current.is_some_and(|current| form::says_the_same(name, current, &text) == Ok(true));
         Ok(Shared { text, is_local, is_current, missing, idle, unsteady })
     }

@@ -187,6 +187,9 @@ impl<F: Fs> Node<F> {
         if self.previews.iter_mut().any(|preview| preview.contents.receive(link, number, content)) {
             return;
         }
+        if self.shares.values_mut().any(|share| share.receive_form(&mut self.cx, link, number, content)) {
+            return;
+        }
         let Some(one) = self.take_comparison(link, number) else { return };
         let expected = one.theirs.as_ref().map_or(Digest::NONE, |entry| entry.digest);
         let label = self.peers.peer_label(&self.cx, link);

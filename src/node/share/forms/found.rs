@@ -83,13 +83,17 @@ impl<F: Fs> Share<F> {
                 // A form that the patterns alone explain is made again.
                 Err(why) => match self.forms.options.shared(package, &file, None) {
                     Ok(made) if measured(&made.text).0 == record.entry.digest => Some(made.text.into()),
-                    _ => return sleeps(why),
+                    _ => {
+                        self.note_missing(path, record);
+                        return sleeps(why);
+                    }
                 },
             },
             Some(record) if record.entry.digest == finding.digest => Some(file.clone()),
             Some(record) => {
                 let known = self.stored_form(cx, path, record).ok();
                 if known.is_none() && self.forms.options.has_own_sections(package) {
+                    self.note_missing(path, record);
                     // Left out of the shared form, sections that were shared until now would be removed on every node.
                     return sleeps(
                         "sections became local while the package was changed: its previous version is not known here"
@@ -99,6 +103,7 @@ impl<F: Fs> Share<F> {
                 known
             }
         };
+        self.forms.missing.remove(path);
         // Markers that the user removes are no part of what the file is compared with.
         let given = self.forms.given.get(path).and_then(|pattern| {
             let (unmarked, options) = form::unmarked(package, current.as_deref()?, pattern).ok()?;

@@ -1,8 +1,8 @@
 //! Keeps what belongs to this router in its UCI packages out of what is synced.
 //!
 //! The conversion is in [`crate::fs::form`]; here is where it happens. `found` gives the index the shared form of what a scan
-//! found, `applied` makes the file that a peer's shared form means here, `restored` does the same for previous versions, and
-//! `listed` answers users.
+//! found, `applied` makes the file that a peer's shared form means here, `restored` does the same for previous versions,
+//! `missing` fetches forms that are not stored here, and `listed` answers users.
 //!
 //! What holds in between: a record whose `local` is set is the shared form of a package, the text of that form is stored among
 //! the contents of the history, flushed before the record, and it is what peers get; nothing else reads the file itself.
@@ -11,6 +11,7 @@
 pub(crate) mod applied;
 pub(crate) mod found;
 pub(crate) mod listed;
+pub(crate) mod missing;
 pub(crate) mod restored;
 
 use std::rc::Rc;
@@ -36,6 +37,8 @@ pub(crate) struct Forms {
     pub idle: Map<RelPath, Vec<String>>,
     /// Markers that the user removes, with the next scan.
     pub given: Map<RelPath, Pattern>,
+    /// Forms that peers are asked for.
+    pub missing: missing::MissingForms,
 }
 
 impl Forms {
@@ -46,7 +49,7 @@ impl Forms {
             Direction::Receive | Direction::Observe => Offers::Nothing,
         };
         let options = LocalOptions::new(settings.reload() == Reload::Uci, &settings.local, offers);
-        Forms { options, reread: true, unsteady: Map::new(), idle: Map::new(), given: Map::new() }
+        Forms { options, reread: true, unsteady: Map::new(), idle: Map::new(), given: Map::new(), missing: Map::new() }
     }
 }
 

@@ -9,6 +9,8 @@ use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::share::Share;
 use crate::proto::message::Piece;
+use crate::store::history::Item;
+use crate::store::state::Why;
 
 impl<F: Fs> Share<F> {
     /// Reads part of a piece, if the file is still what was offered.
@@ -38,10 +40,11 @@ impl<F: Fs> Share<F> {
         let record = record.filter(|record| {
             record.sleep.is_none() && record.entry.has_content() && record.entry.digest == piece.digest
         });
-        let Some(record) = record.filter(|_| self.filter.holds(&piece.path)) else {
-            return Err(Reason::Other("it changed".into()));
-        };
         let changed = || Reason::Other("it changed".into());
+        if !self.filter.holds(&piece.path) {
+            return Err(changed());
+        }
+        let Some(record) = record else { return self.read_previous(cx, piece, sent, want).ok_or_else(changed) };
         let link = peers.links.get_mut(&id).ok_or_else(changed)?;
         let kept = matches!(&link.open_file, Some((share, path, digest, _)) if share == name && *path == piece.path && *digest == piece.digest);
         if !kept {
@@ -70,5 +73,20 @@ impl<F: Fs> Share<F> {
             return Err(changed());
         }
         Ok(bytes)
+    }
+
+    /// Part of a previous version of a package, for a peer whose current shared form it is and that has lost it. Files that
+    /// contain values of this router are no such versions.
+    fn read_previous(&self, cx: &Context<F>, piece: &Piece, sent: u64, want: usize) -> Option<Vec<u8>> {
+        let is_wanted = |item: &&Item| {
+            let of_path = item.share == self.name && item.path == piece.path && item.kind == Kind::File;
+            let was_shared = item.why != Why::Local && !item.version.is_unversioned();
+            of_path && was_shared && item.digest == piece.digest
+        };
+        self.package_at(&piece.path)?;
+        cx.history.items().find(is_wanted)?;
+        let content = cx.history.content(piece.digest).ok()??;
+        let from = usize::try_from(piece.offset + sent).ok()?;
+        content.get(from..from.checked_add(want)?).map(<[u8]>::to_vec)
     }
 }
