@@ -374,6 +374,7 @@ impl<F: Fs> Node<F> {
             warning: share.filter.is_empty().then(|| NO_INCLUDE.into()),
             includes_without_match: idle.collect(),
             local_without_match: if share.is_ready() { share.idle_patterns(&self.cx) } else { Vec::new() },
+            not_merged: if share.is_ready() { share.not_merged(&self.cx) } else { Vec::new() },
             detector: if share.detect.watched { "inotify" } else { "poll" }.into(),
             next_scan: share.detect.next_poll.since(now.mono).as_secs(),
             skipped_count: if skipped.is_empty() { 0 } else { share.detect.skipped.count() },

@@ -231,6 +231,7 @@ fn share_notes(share: &ShareStatus, look: &Look) -> Vec<String> {
     notes.extend(share.warning.clone());
     notes.extend(idle_patterns("no file matches include", &share.includes_without_match, look));
     notes.extend(idle_patterns("nothing matches local", &share.local_without_match, look));
+    notes.extend(idle_patterns("too large to be merged, so the newer version is kept whole:", &share.not_merged, look));
     if share.detector == "poll" {
         notes.push(format!("not watched by inotify: scanned every poll interval, next in {} s", share.next_scan));
     }

@@ -320,6 +320,8 @@ record! {
         includes_without_match: Vec<String>,
         /// Patterns of local options that match nothing.
         local_without_match: Vec<String>,
+        /// Packages that are too large to be merged.
+        not_merged: Vec<String>,
         /// What detects changes: `inotify` or `poll`.
         detector: String = always,
         /// Seconds until the next scan.

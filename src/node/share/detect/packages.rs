@@ -112,6 +112,17 @@ impl<F: Fs> Share<F> {
         }
     }
 
+    /// Packages that are not merged, because they, or all packages together, are too large to be held in memory.
+    pub(crate) fn not_merged(&self, cx: &Context<F>) -> Vec<String> {
+        let index = &cx.store.share(&self.name).index;
+        let is_beyond = |path: &RelPath, record: &Record| {
+            let current = record.is_awake_and_live() && record.entry.kind == Kind::File && self.merges(path);
+            current && cx.packages.get(&self.name, path, record.entry.digest).is_none()
+        };
+        let beyond = index.iter().filter(|(path, record)| is_beyond(path, record));
+        beyond.map(|(path, _)| path.to_text()).collect()
+    }
+
     /// Reads packages whose content is not in memory: those among `paths`, or all.
     pub(crate) fn load_packages(&self, cx: &mut Context<F>, paths: Option<&[RelPath]>) {
         let Some(root) = &self.root else { return };
