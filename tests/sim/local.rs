@@ -478,3 +478,89 @@ fn a_package_too_large_for_local_options_says_why_it_takes_none() {
     assert!(world.summary(1).contains("a package with local options has at most"), "{}", world.summary(1));
     assert_eq!(world.read(1, "network").unwrap(), large);
 }
+
+/// The edit that carries the markers over has the number of this node, as its replaced change has.
+#[test]
+fn a_change_that_gives_way_while_its_markers_are_carried_over_is_reported() {
+    let mut world = cluster(740, &[&[], &[]]);
+    begin(&mut world, |_| network(0, "1500"));
+    world.set_cut(0, 1, true);
+    world.run(std::time::Duration::from_secs(60));
+    // There is no common base for what is changed while owsync is not running.
+    world.stop(1);
+    world.write(1, "network", &network(1, "1400"));
+    world.share_settings(1).local = vec!["network.lan.ipaddr".into()];
+    world.start(1);
+    world.run_ms(5_000);
+    world.write(0, "network", &network(0, "1300"));
+    world.run_ms(5_000);
+
+    world.heal_all();
+    world.settle();
+
+    for id in 0..2 {
+        assert_eq!(option(&world, id, "mtu").as_deref(), Some("1300"), "m{id}");
+        assert_eq!(lan(&world, id).as_deref(), Some(&address(id)[..]), "m{id}");
+    }
+    assert!(world.log_has(1, "conflict: network was changed on two nodes"), "{:?}", world.machines[1].log);
+}
+
+#[test]
+fn a_section_of_this_router_that_is_made_while_owsync_is_not_running_stays_here() {
+    let mut world = cluster(741, &[&["network.vpn"], &[]]);
+    begin(&mut world, |_| network(0, "1500"));
+    world.stop(0);
+    let vpn = "config interface 'vpn'\n\toption private_key 'of this router'\n\n";
+    world.write(0, "network", &format!("{}{vpn}", network(0, "1400")));
+    world.start(0);
+    world.settle();
+
+    assert_eq!(world.skipped(0, "network"), None);
+    assert_eq!(world.read(1, "network").unwrap(), network(0, "1400"));
+    assert!(world.read(0, "network").unwrap().ends_with(vpn));
+    assert_stays(&world, 0, "of this router");
+}
+
+#[test]
+fn a_shared_form_that_was_lost_is_fetched_from_a_peer() {
+    for moved_on in [false, true] {
+        let mut world = cluster(742, &[&["network.lan.ipaddr"], &[], &[]]);
+        world.write(0, "network", &network(0, "1500"));
+        world.start(0);
+        world.init(0);
+        world.run_ms(2_000);
+        for id in 1..3 {
+            world.write(id, "network", &network(id, "1500"));
+            world.start(id);
+            // Two nodes that meet before either has joined would tell each other everything.
+            world.run_ms(5_000);
+        }
+        world.settle();
+        world.write(0, "network", &network(0, "1490"));
+        world.settle();
+        world.stop(1);
+        if moved_on {
+            // Then only their histories have it.
+            world.write(0, "network", &network(0, "1480"));
+            world.run_ms(5_000);
+        }
+        let state = world.machines[1].disk.user("/state");
+        for (lost, _) in state.files().into_iter().filter(|(path, _)| path.to_text().contains("history")) {
+            state.remove(&lost);
+        }
+        world.set_cut(0, 1, true);
+        world.set_cut(1, 2, true);
+        world.start(1);
+        world.run_ms(5_000);
+        assert!(world.skipped(1, "network").unwrap().contains("is missing or damaged"));
+
+        world.heal_all();
+        world.settle();
+
+        assert!(world.log_has(1, "a peer supplied its missing shared form"), "{:?}", world.machines[1].log);
+        assert_eq!(world.skipped(1, "network"), None);
+        let mtu = if moved_on { "1480" } else { "1490" };
+        assert_eq!(option(&world, 1, "mtu").as_deref(), Some(mtu));
+        assert_all_stay(&world);
+    }
+}

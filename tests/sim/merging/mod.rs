@@ -245,3 +245,130 @@ fn a_merge_and_the_edit_before_it_can_be_undone() {
     assert_eq!(world.read(0, "network").unwrap(), network("1400", "1492"), "what the merge replaced here is back");
     assert_eq!(world.read(1, "network").unwrap(), network("1400", "1492"));
 }
+
+#[test]
+fn a_node_whose_database_began_anew_merges_the_changes_of_its_earlier_life() {
+    let mut world = routers_with(809, 2, "dhcp");
+    apart(&mut world, true);
+    world.write(0, "dhcp", &network("1400", "1492"));
+    world.run_ms(5_000);
+    world.write(1, "dhcp", &network("1500", "1480"));
+    world.run_ms(5_000);
+    let life = |world: &World| world.node(0).state().me.state;
+    let before = life(&world);
+    // The end of the journal is torn: numbers may have been given out that nobody remembers.
+    world.kill(0);
+    let state = world.machines[0].disk.user("/state");
+    let journal = path("owsync.db-journal");
+    let torn = [state.read(&journal).unwrap(), b"torn".to_vec()].concat();
+    state.write(&journal, &torn);
+    // It is remembered on disk, also by the start after the next.
+    for _ in 0..2 {
+        world.start(0);
+        world.run_ms(5_000);
+        world.stop(0);
+    }
+    world.start(0);
+    assert_ne!(life(&world), before);
+
+    apart(&mut world, false);
+    world.settle();
+
+    for id in 0..2 {
+        assert_eq!(world.read(id, "dhcp").unwrap(), network("1400", "1480"), "machine {id}");
+    }
+    assert_eq!(world.counters(0).merges, 1);
+}
+
+/// The first machine merges, and has to confirm what it applies.
+fn on_trial(seed: u64, is_broken: bool) -> World {
+    let mut world = routers_with(seed, 2, "dhcp");
+    let settings = world.share_settings(0);
+    settings.confirm = Some(30);
+    settings.probe = Some("/usr/libexec/probe".into());
+    world.reload(0);
+    world.run_ms(2_000);
+    world.machines[0].programs.is_broken = is_broken;
+    apart(&mut world, true);
+    for (id, text) in [(0, network("1400", "1492")), (1, network("1500", "1480"))] {
+        world.write(id, "dhcp", &text);
+        world.run_ms(5_000);
+    }
+    apart(&mut world, false);
+    let merged = network("1400", "1480");
+    let applied = world.run_until(Duration::from_secs(60), |world| world.read(0, "dhcp").as_deref() == Some(&merged));
+    assert!(applied, "{:?}", world.machines[0].log);
+    world.run_ms(2_000);
+    assert_eq!(world.read(1, "dhcp").unwrap(), network("1500", "1480"), "nobody is offered what may be rolled back");
+    world
+}
+
+#[test]
+fn a_merge_that_must_be_confirmed_is_offered_once_it_is() {
+    let mut world = on_trial(810, false);
+    world.settle();
+    assert!(world.log_has(0, "is confirmed: m1 responded"));
+    assert_eq!(world.read(1, "dhcp").unwrap(), network("1400", "1480"));
+    world.assert_equal();
+}
+
+#[test]
+fn a_merge_that_is_rolled_back_was_never_elsewhere_and_its_winner_is_told() {
+    let mut world = on_trial(811, true);
+    world.run(Duration::from_secs(60));
+    world.settle();
+
+    assert!(world.log_has(0, "is rolled back: its probe failed"));
+    for id in 0..2 {
+        assert_eq!(world.read(id, "dhcp").unwrap(), network("1400", "1492"), "machine {id}");
+    }
+    assert!(world.log_has(1, "dhcp was rolled back by m0"), "{:?}", world.machines[1].log);
+    assert!(world.history_holds(1, &network("1500", "1480")));
+    assert!(!world.history_holds(1, &network("1400", "1480")));
+}
+
+#[test]
+fn the_version_that_an_absent_peer_has_applied_outlives_the_number_of_versions() {
+    let mut world = routers_with(812, 2, "dhcp");
+    world.set_all(|settings| settings.history.versions = 1);
+    (0..2).for_each(|id| world.reload(id));
+    world.settle();
+    apart(&mut world, true);
+    for mtu in 1400..1410 {
+        world.write(0, "dhcp", &network(&mtu.to_string(), "1492"));
+        world.run_ms(5_000);
+    }
+    let dhcp = kept(&world, 0, "dhcp");
+    assert_eq!(dhcp.len(), 2, "the newest, and the one that m1 has: {dhcp:?}");
+    world.write(1, "dhcp", &network("1500", "1480"));
+    world.run_ms(5_000);
+
+    apart(&mut world, false);
+    world.settle();
+
+    for id in 0..2 {
+        assert_eq!(world.read(id, "dhcp").unwrap(), network("1409", "1480"), "machine {id}");
+    }
+    assert_eq!(world.counters(0).merges, 1);
+}
+
+#[test]
+fn status_names_packages_that_are_too_large_to_be_merged() {
+    let mut world = routers_with(813, 2, "dhcp");
+    assert!(world.share(0).not_merged.is_empty());
+    let large = format!("config x\n\toption y '{}'\n", "z".repeat(owsync::model::limits::PACKAGE_KEPT));
+    world.write(0, "large", &large);
+    let most = format!("config x\n\toption y '{}'\n", "z".repeat(owsync::model::limits::PACKAGE_KEPT - 100));
+    for n in 0..9 {
+        world.write(0, &format!("many{n}"), &most);
+    }
+    world.settle();
+
+    // All but one of the nine have room beside `dhcp`.
+    let named = world.share(0).not_merged;
+    assert_eq!((named.len(), named.contains(&"large".into())), (2, true), "{named:?}");
+    world.share_settings(0).merge = false;
+    world.reload(0);
+    world.run_ms(2_000);
+    assert!(world.share(0).not_merged.is_empty(), "nothing is merged, by choice");
+}

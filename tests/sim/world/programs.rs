@@ -1,6 +1,7 @@
 //! Programs of a machine's administrator, which the node asks what they think.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use owsync::model::{Map, RelPath, ShareName};
 use owsync::node::{Candidate, References};
@@ -12,6 +13,8 @@ use super::{Happening, MachineId, World};
 pub struct Programs {
     /// `validate` refuses a file in which this stands, with these words.
     pub dislikes: Option<(&'static str, &'static str)>,
+    /// `validate` refuses a file of which this is true.
+    pub refuses: Option<Rc<dyn Fn(&str) -> bool>>,
     /// `probe` fails.
     pub is_broken: bool,
     /// They never end.
@@ -32,6 +35,7 @@ impl World {
     /// `validate` looks at a check, and says what it thinks a while later.
     pub(super) fn validate(&mut self, id: MachineId, share: ShareName, check: u64, candidates: &[Candidate]) {
         let dislikes = self.machines[id].programs.dislikes;
+        let refuses = self.machines[id].programs.refuses.clone();
         let mut refused = Vec::new();
         for candidate in candidates {
             let Some(staged) = &candidate.staged else { continue };
@@ -41,6 +45,8 @@ impl World {
             self.machines[id].programs.shown.push(content.clone());
             if let Some((_, words)) = dislikes.filter(|(bad, _)| content.contains(bad)) {
                 refused.push((candidate.path.clone(), words.to_string()));
+            } else if refuses.as_ref().is_some_and(|refuses| refuses(&content)) {
+                refused.push((candidate.path.clone(), "refused".to_string()));
             }
         }
         self.answer(id, Answer::Checked(share, check, refused));
