@@ -2,6 +2,7 @@
 
 mod histories;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use owsync::model::settings::Reload;
@@ -284,7 +285,7 @@ fn a_node_whose_database_began_anew_merges_the_changes_of_its_earlier_life() {
 fn on_trial(seed: u64, is_broken: bool) -> World {
     let mut world = routers_with(seed, 2, "dhcp");
     let settings = world.share_settings(0);
-    settings.confirm = Some(30);
+    settings.confirm = Some(200);
     settings.probe = Some("/usr/libexec/probe".into());
     world.reload(0);
     world.run_ms(2_000);
@@ -315,7 +316,10 @@ fn a_merge_that_must_be_confirmed_is_offered_once_it_is() {
 #[test]
 fn a_merge_that_is_rolled_back_was_never_elsewhere_and_its_winner_is_told() {
     let mut world = on_trial(811, true);
-    world.run(Duration::from_secs(60));
+    // A scan of everything is in this time.
+    world.run(Duration::from_secs(120));
+    assert_eq!(world.read(1, "dhcp").unwrap(), network("1500", "1480"));
+    world.run(Duration::from_secs(120));
     world.settle();
 
     assert!(world.log_has(0, "is rolled back: its probe failed"));
@@ -350,6 +354,36 @@ fn the_version_that_an_absent_peer_has_applied_outlives_the_number_of_versions()
         assert_eq!(world.read(id, "dhcp").unwrap(), network("1409", "1480"), "machine {id}");
     }
     assert_eq!(world.counters(0).merges, 1);
+}
+
+/// The winner becomes an edit of this node, which hides that its own change was replaced, and not only the other node's.
+#[test]
+fn a_change_that_gives_way_with_another_nodes_is_reported_where_markers_are_carried_over() {
+    let mut world = routers_with(814, 3, "dhcp");
+    world.set_cut(0, 1, true);
+    world.set_cut(0, 2, true);
+    world.run(Duration::from_secs(60));
+    world.write(2, "dhcp", &network("1400", "1492"));
+    world.run_ms(5_000);
+    let settings = world.share_settings(1);
+    settings.local = vec!["dhcp.lan.proto".into()];
+    settings.validate = Some("/usr/libexec/validate".into());
+    world.machines[1].programs.refuses = Some(Rc::new(|text| text.contains("'1300'") && text.contains("'1470'")));
+    world.reload(1);
+    world.run_ms(5_000);
+    world.write(1, "dhcp", &network("1400", "1470"));
+    world.run_ms(5_000);
+    world.set_cut(1, 2, true);
+    world.run(Duration::from_secs(60));
+    world.write(0, "dhcp", &network("1300", "1492"));
+    world.run_ms(5_000);
+
+    world.set_cut(0, 1, false);
+    world.run(Duration::from_secs(60));
+
+    assert_eq!(world.read(1, "dhcp").unwrap(), network("1300", "1492"));
+    assert!(world.log_has(1, "the merged text was refused"), "{:?}", world.machines[1].log);
+    assert!(world.log_has(1, "conflict: dhcp was changed on two nodes"), "{:?}", world.machines[1].log);
 }
 
 #[test]
