@@ -257,7 +257,7 @@ fn a_node_whose_database_began_anew_merges_the_changes_of_its_earlier_life() {
     world.run_ms(5_000);
     let life = |world: &World| world.node(0).state().me.state;
     let before = life(&world);
-    // The end of the journal is torn: numbers may have been given out that nobody remembers.
+    // The end of the journal is torn: numbers may have been given out that are not recorded.
     world.kill(0);
     let state = world.machines[0].disk.user("/state");
     let journal = path("owsync.db-journal");
@@ -300,7 +300,7 @@ fn on_trial(seed: u64, is_broken: bool) -> World {
     let applied = world.run_until(Duration::from_secs(60), |world| world.read(0, "dhcp").as_deref() == Some(&merged));
     assert!(applied, "{:?}", world.machines[0].log);
     world.run_ms(2_000);
-    assert_eq!(world.read(1, "dhcp").unwrap(), network("1500", "1480"), "nobody is offered what may be rolled back");
+    assert_eq!(world.read(1, "dhcp").unwrap(), network("1500", "1480"), "no node is offered what may be rolled back");
     world
 }
 

@@ -240,7 +240,7 @@ impl<F: Fs> Share<F> {
                 from: life.filter(|_| as_offered),
                 pending: (matches!(cause, Cause::Restored | Cause::Undone | Cause::Merged) && !self.crosses(cx))
                     || (outcome == Outcome::Noted && before.as_ref().is_some_and(|before| before.pending))
-                    // What may be rolled back is offered by nobody else yet.
+                    // A merge that may be rolled back is not offered yet.
                     || (confirm > 0 && outcome == Outcome::Done && merges.contains_key(&step.path)),
                 young: in_place,
                 approved: offered.get(&step.path).is_some_and(|(_, _, approved)| *approved),
@@ -414,7 +414,7 @@ impl<F: Fs> Share<F> {
         let by_rank = before.is_some_and(|before| before.entry.stamp.rank < record.entry.stamp.rank);
         let merges = by == LostBy::Conflict && record.entry.kind == Kind::File && self.merges(path);
         let me = cx.store.state().me.state;
-        // Nobody else knows then what of this node's was replaced.
+        // The vectors no longer show that this node's change was replaced.
         let is_own = gave_way_here
             && before.is_some_and(|before| record.entry.content().number(me) > before.entry.content().number(me));
         let merged_by = if merges && !is_own { cx.merged_by(&record.entry) } else { None };

@@ -7,7 +7,8 @@ use super::{History, PACKAGE, Written};
 impl History {
     /// All files say the same, but for what belongs to one router.
     pub(super) fn assert_equal(&self) {
-        let said = |id: usize| Package::of(&self.world.read(id, PACKAGE).expect("nobody removed the package")).shared();
+        let said =
+            |id: usize| Package::of(&self.world.read(id, PACKAGE).expect("no user removed the package")).shared();
         let entry = |id: usize| {
             let state = self.world.node(id).state().shares.values().next().unwrap().clone();
             state.index.get(&crate::world::path(PACKAGE)).unwrap().entry.digest
@@ -52,7 +53,7 @@ impl History {
         // The package as a whole was replaced, rolled back or rejected.
         let of_package = |line: &str| {
             let conflict = line.contains(&format!("conflict: {PACKAGE} "));
-            // Of a database that was lost nobody knows any more what its node had made.
+            // Of a database that was lost no node knows any more which edits were its.
             let orphaned = self.lost.is_some() && line.contains("was changed on two nodes before they saw each other");
             conflict
                 || orphaned
@@ -62,7 +63,7 @@ impl History {
         // A backup has an old history.
         let forgets = self.kinds.contains(&Kind::Pruned) || self.kinds.contains(&Kind::Restored);
         let whole = lines().any(of_package) && (forgets || kept(None));
-        // A node without a database begins anew: what it had is in its history.
+        // A node without a database starts again: what it had is in its history.
         let first = || self.lost.is_some() && kept(Some("first contact"));
         whole || first()
     }
