@@ -9,10 +9,7 @@ use crate::node::{CommandId, Node};
 impl<F: Fs> Node<F> {
     /// Begins a commit; the answer comes when it is decided.
     pub(crate) fn commit(&mut self, id: CommandId, request: CommitRequest) -> Option<Reply> {
-        match self.begin_commit(id, request) {
-            Ok(()) => None,
-            Err(reply) => Some(reply),
-        }
+        self.begin_commit(id, request).err()
     }
 
     fn begin_commit(&mut self, id: CommandId, request: CommitRequest) -> Result<(), Reply> {
