@@ -8,13 +8,16 @@ use owsync::node::{Candidate, References};
 
 use super::{Happening, MachineId, World};
 
+/// Whether a text is refused.
+pub type Refuses = Rc<dyn Fn(&str) -> bool>;
+
 /// What a machine's programs say.
 #[derive(Default)]
 pub struct Programs {
     /// `validate` refuses a file in which this stands, with these words.
     pub dislikes: Option<(&'static str, &'static str)>,
     /// `validate` refuses a file of which this is true.
-    pub refuses: Option<Rc<dyn Fn(&str) -> bool>>,
+    pub refuses: Option<Refuses>,
     /// `probe` fails.
     pub is_broken: bool,
     /// They never end.

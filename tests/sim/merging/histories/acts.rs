@@ -29,7 +29,7 @@ impl History {
             90..92 if self.has(Kind::Restored) => self.restore_database(a),
             92..93 if self.has(Kind::Lost) => self.lose_database(a),
             93..95 if self.has(Kind::Local) && !self.has(Kind::Restored) && !self.has(Kind::Lost) => {
-                self.add_pattern(a)
+                self.add_pattern(a);
             }
             _ => {}
         }
@@ -94,12 +94,12 @@ impl History {
                     .filter(|at| sections[*at].kind == "dhcp" && sections[*at].name.as_deref() != Some(MINE))
                     .collect();
                 let at = *self.dice.pick(&named);
-                sections[at].set(*self.dice.pick(&["start", "limit", "leasetime"]), &value);
+                sections[at].set(self.dice.pick::<&str>(&["start", "limit", "leasetime"]), &value);
             }
             10..12 => {
                 let hosts = of_kind("host", sections);
                 if !hosts.is_empty() {
-                    sections[*self.dice.pick(&hosts)].set(*self.dice.pick(&["mac", "ip"]), &value);
+                    sections[*self.dice.pick(&hosts)].set(self.dice.pick::<&str>(&["mac", "ip"]), &value);
                 }
             }
             12..14 => {
@@ -121,7 +121,7 @@ impl History {
             16 => {
                 let routes = of_kind("route", sections);
                 if !routes.is_empty() {
-                    sections[*self.dice.pick(&routes)].set(*self.dice.pick(&["gateway", "metric"]), &value);
+                    sections[*self.dice.pick(&routes)].set(self.dice.pick::<&str>(&["gateway", "metric"]), &value);
                 }
             }
             17 => {

@@ -45,12 +45,7 @@ impl Kind {
 
     /// Some of them.
     pub fn draw(dice: &mut Dice) -> BTreeSet<Kind> {
-        let drawn: BTreeSet<Kind> = Kind::ALL.into_iter().filter(|_| dice.chance(30)).collect();
-        match std::env::var("OWSYNC_MERGE_KINDS") {
-            // A list of kinds: no other happens.
-            Ok(only) => drawn.into_iter().filter(|kind| only.contains(&format!("{kind:?}"))).collect(),
-            Err(_) => drawn,
-        }
+        Kind::ALL.into_iter().filter(|_| dice.chance(30)).collect()
     }
 }
 

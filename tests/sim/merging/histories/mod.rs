@@ -5,8 +5,7 @@
 //! router is anywhere else. A value is gone knowingly where another user who had it before them wrote another one, or
 //! removed its section.
 //!
-//! `OWSYNC_SIM_SEED` runs one history with its log, `OWSYNC_SIM_SEEDS` sets their number, and `OWSYNC_MERGE_KINDS` lists the
-//! kinds that may happen.
+//! `OWSYNC_SIM_SEED` runs one history with its log, `OWSYNC_SIM_SEEDS` sets their number.
 
 mod acts;
 mod kinds;
