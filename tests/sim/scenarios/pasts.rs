@@ -77,6 +77,41 @@ fn what_grew_among_fresh_routers_does_not_win_over_the_reference() {
 
 /// F1
 #[test]
+fn an_edit_of_a_default_does_not_win_while_the_version_of_the_cluster_is_pending() {
+    for deletes in [false, true] {
+        // Given a new router that has exchanged with the reference, and whose checks refuse one of its files so far,
+        let mut world = World::new(29, 2);
+        world.share_settings(1).validate = Some("/usr/libexec/validate".into());
+        world.pair(0, 1);
+        world.put(0, &tree! { "dhcp" => "production", "firewall" => "production too" });
+        world.start(0);
+        world.run_ms(2_000);
+        world.init(0);
+        world.put(1, &tree! { "dhcp" => "factory default", "firewall" => "factory default" });
+        world.machines[1].programs.dislikes = Some(("too", "not yet"));
+        world.start(1);
+        world.run(Duration::from_secs(30));
+        assert_eq!(world.read(1, "firewall").as_deref(), Some("factory default"));
+        // when its default is edited there, or deleted, before the check passes,
+        if deletes {
+            world.remove(1, "firewall");
+        } else {
+            world.write(1, "firewall", "factory default, edited");
+        }
+        world.run(Duration::from_secs(30));
+        world.share_settings(1).validate = None;
+        world.reload(1);
+        world.settle();
+        // then what the cluster has stays, and the edit is in the history.
+        for id in 0..2 {
+            assert_eq!(world.tree(id), tree! { "dhcp" => "production", "firewall" => "production too" });
+        }
+        assert!(world.history_holds(1, if deletes { "factory default" } else { "factory default, edited" }));
+    }
+}
+
+/// F1
+#[test]
 fn a_router_that_was_reset_takes_what_the_others_have() {
     let mut world = couple(21);
     world.write(0, "dhcp", "production");

@@ -201,9 +201,14 @@ impl<F: Fs> Share<F> {
         let (base, ms) = old.as_ref().map_or((i64::MIN, written.0), |old| old.draft_after(written, cx.now.wall));
         entry.stamp.ms = ms;
         entry.stamp.rank = me.rank.max(replaced.map_or(0, |entry| entry.stamp.rank));
-        // Whoever edits what has a version has seen it, past or no past.
-        if (edit.past || replaced.is_some_and(|entry| !entry.version.is_unversioned())) && !receives && !edit.giving_up
-        {
+        // Whoever edits what has a version has seen it, past or no past. What has none while a peer's version of it waits
+        // here has not been part of the cluster yet, and an edit of it must not win over what the cluster has.
+        let is_versioned = match replaced {
+            Some(entry) if entry.version.is_unversioned() => edit.past && !self.awaits_version(cx, &path),
+            Some(_) => true,
+            None => edit.past,
+        };
+        if is_versioned && !receives && !edit.giving_up {
             let number = cx.store.next_number(cx.now.wall);
             entry = entry.edited(replaced, me.state, number);
         } else {
@@ -253,6 +258,15 @@ impl<F: Fs> Share<F> {
             self.give_up(cx, path, edit);
         }
         edit.count += 1;
+    }
+
+    /// Whether a version that an established peer gave a path is pending here, or being received.
+    fn awaits_version(&self, cx: &Context<F>, path: &RelPath) -> bool {
+        let pending = cx.store.share(&self.name).owed.iter();
+        let mut pending = pending.filter(|((_, other), _)| other == path).map(|(_, owed)| &owed.entry);
+        let mut received =
+            self.inbox.batches.values().filter_map(|batch| batch.offers.get(path)).map(|offer| &offer.entry);
+        pending.any(|entry| !entry.version.is_unversioned()) || received.any(|entry| !entry.version.is_unversioned())
     }
 
     /// Gives a record its place among the changes of this settle.
