@@ -7,20 +7,8 @@ use crate::model::RelPath;
 use crate::model::limits;
 use crate::model::settings::{Reload, ShareSettings};
 use crate::reconcile::filter::Filter;
-use crate::uci::local::Pattern;
+use crate::uci::local::{Pattern, USUAL};
 use crate::uci::{PackageName, form};
-
-/// What usually belongs to one router.
-const USUAL: [&str; 8] = [
-    "system.@system[0].hostname",
-    "network.*.ipaddr",
-    "network.*.ip6addr",
-    "network.*.macaddr",
-    "network.globals.ula_prefix",
-    "keepalived.@vrrp_instance.priority",
-    "keepalived.@vrrp_instance.state",
-    "wireless.@wifi-device.path",
-];
 
 /// The patterns that a share may need: they match something in a package that it syncs, and nothing of that package is
 /// local yet.
@@ -43,7 +31,7 @@ pub fn patterns(share: &ShareSettings) -> Vec<&'static str> {
 /// Whether a pattern matches something in a package of this directory.
 fn matches(dir: &Path, package: &PackageName, pattern: &Pattern) -> bool {
     let Ok(text) = local::read(&dir.join(package.as_str()), limits::PACKAGE_KEPT as u64) else { return false };
-    form::shared(package, &text, std::slice::from_ref(pattern), None).is_ok_and(|shared| shared.is_local)
+    form::is_covered(package, &text, pattern)
 }
 
 #[cfg(test)]

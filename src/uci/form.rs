@@ -69,6 +69,17 @@ pub struct LocalValue {
     pub pattern: Option<String>,
 }
 
+/// An option of a file, or a section that exists on this router only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name and value, and why it is local.
+    pub value: LocalValue,
+    /// Whether it belongs to this router.
+    pub is_local: bool,
+    /// The pattern that means this option alone; `None` where its section has no name by which one could.
+    pub exact: Option<String>,
+}
+
 impl fmt::Display for LocalValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.section)?;
@@ -91,6 +102,8 @@ pub enum FormError {
     Form(ParseError),
     /// Without their local options, two unnamed sections of a type are the same: whose value is whose cannot be known.
     Ambiguous,
+    /// A section that exists on this router only has the name of one of a different type in the form.
+    NameTaken,
 }
 
 impl fmt::Display for FormError {
@@ -100,6 +113,9 @@ impl fmt::Display for FormError {
             FormError::Form(error) => write!(f, "the shared form is not a UCI package: {error}"),
             FormError::Ambiguous => f.write_str(
                 "two unnamed sections of one type are the same without their local options: give them names",
+            ),
+            FormError::NameTaken => f.write_str(
+                "a section that exists on this router only has the name of one with a different type: rename one of them",
             ),
         }
     }
@@ -414,6 +430,14 @@ pub fn apply(
     let is_local = new_parts.iter().any(|part| markers(part).next().is_some()) || target.is_local;
     if is_local || !result.own.is_empty() {
         result.insert_own(&forms);
+        // libuci does not read a package with two of them.
+        let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
+        for part in &result.parts {
+            let known = part.name.as_ref().and_then(|name| kinds.insert(name, &part.kind));
+            if known.is_some_and(|known| known != part.kind) {
+                return Err(FormError::NameTaken);
+            }
+        }
         let text = match file {
             Some(text) if result.parts == forms.file => text.to_vec(),
             _ => write::committed(&package(name, &result.parts)),
@@ -433,32 +457,56 @@ pub fn local_values(
     patterns: &[Pattern],
     current: Option<&[u8]>,
 ) -> Result<Vec<LocalValue>, FormError> {
+    let all = listed(name, file, patterns, current)?;
+    Ok(all.into_iter().filter(|one| one.is_local).map(|one| one.value).collect())
+}
+
+/// Whether a pattern makes something of a file local.
+pub fn is_covered(name: &PackageName, file: &[u8], pattern: &Pattern) -> bool {
+    shared(name, file, std::slice::from_ref(pattern), None).is_ok_and(|shared| shared.is_local)
+}
+
+/// All options of a file in its order, each with whether it is local; a section that exists here only without its options.
+///
+/// # Errors
+/// The texts cannot be read.
+pub fn listed(
+    name: &PackageName,
+    file: &[u8],
+    patterns: &[Pattern],
+    current: Option<&[u8]>,
+) -> Result<Vec<Listed>, FormError> {
     let locals = Locals::new(patterns, name);
     let parsed = parts(&parse(name, file).map_err(FormError::File)?);
     let form = current.map_or(Ok(Vec::new()), |text| parse_shared(name, text).map(|package| parts(&package)));
     let forms = Forms::new(locals, parsed, form.map_err(FormError::Form)?);
-    let mut values = Vec::new();
+    let mut list = Vec::new();
     for (index, part) in forms.file.iter().enumerate() {
         let section = part::place(&forms.file, index);
-        if locals.owns(&forms.file, index) {
-            values.push(LocalValue { section, option: None, value: None, pattern: None });
+        if let Some(owner) = locals.owner(&forms.file, index) {
+            let value = LocalValue { section, option: None, value: None, pattern: Some(owner.to_string()) };
+            list.push(Listed { value, is_local: true, exact: None });
             continue;
         }
-        for (option, setting) in part.options.iter().filter(|(option, _)| forms.is_local(index, option)) {
-            values.push(LocalValue {
+        for (option, setting) in &part.options {
+            let value = LocalValue {
                 section: section.clone(),
                 option: Some(option.clone()),
                 value: Some(setting.clone()),
                 pattern: locals.covers(&forms.file, index, option).map(ToString::to_string),
-            });
+            };
+            let exact = Pattern::exact(name, &forms.file, index, option).map(|pattern| pattern.to_string());
+            list.push(Listed { value, is_local: forms.is_local(index, option), exact });
         }
     }
-    Ok(values)
+    Ok(list)
 }
 
 /// Which section of the file gives its local values to which section of a new form.
 struct Target {
     of_new: Vec<Option<usize>>,
+    /// Which section of the form that the file corresponds to is which of the new one.
+    known: Vec<Option<usize>>,
     is_local: bool,
 }
 
@@ -467,9 +515,11 @@ impl Target {
         let pairs =
             Pairs::find(&comparable(&forms.form, new, forms.locals), &comparable(new, &forms.form, forms.locals));
         let mut of_new: Vec<Option<usize>> = vec![None; new.len()];
+        let mut known: Vec<Option<usize>> = vec![None; new.len()];
         for old in 0..forms.form.len() {
             if let Some((other, _)) = pairs.other(old) {
                 of_new[other] = forms.file_of(old);
+                known[other] = Some(old);
             }
         }
         // A section that a peer renamed: the only new one of its type that has at least the same markers.
@@ -483,9 +533,9 @@ impl Target {
             }
         }
         // Sections that no form has told of yet: made here and not offered, or a first contact.
-        let known: BTreeSet<usize> = of_new.iter().flatten().copied().collect();
+        let taken: BTreeSet<usize> = of_new.iter().flatten().copied().collect();
         let free: Vec<usize> =
-            forms.pairs.added(&forms.file).into_iter().filter(|index| !known.contains(index)).collect();
+            forms.pairs.added(&forms.file).into_iter().filter(|index| !taken.contains(index)).collect();
         for (index, slot) in of_new.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
             let same = |file: &&usize| {
                 let part = &forms.file[**file];
@@ -502,7 +552,14 @@ impl Target {
             }
             is_local |= markers(&new[index]).next().is_some();
         }
-        Target { of_new, is_local }
+        // Own sections that the file does not have any more are not created again.
+        is_local |= (0..new.len()).any(|index| Self::was_removed(forms, new, known[index], of_new[index], index));
+        Target { of_new, known, is_local }
+    }
+
+    /// Whether this router removed a section that would exist on it only.
+    fn was_removed(forms: &Forms<'_>, new: &[Part], known: Option<usize>, file: Option<usize>, index: usize) -> bool {
+        file.is_none() && known.is_some() && forms.locals.owns(new, index)
     }
 
     /// The new form's sections with this router's values.
@@ -515,13 +572,22 @@ impl Target {
                 sections.from.push(Some(file));
                 continue;
             }
+            if Self::was_removed(forms, new, self.known[index], file, index) {
+                continue;
+            }
             let here = |option: &str| file.and_then(|file| forms.file[file].option(option)).cloned();
+            let before = |option: &str| self.known[index].and_then(|known| forms.form[known].option(option));
             let mut local = Part { kind: part.kind.clone(), name: part.name.clone(), options: Vec::new() };
             for (option, setting) in &part.options {
                 let mine = match (setting, file) {
                     (Setting::Local, _) => here(option),
                     (_, Some(file)) if forms.locals.covers(&forms.file, file, option).is_some() => {
-                        here(option).or_else(|| Some(setting.clone()))
+                        let mine = here(option);
+                        // This router removed it, and a peer's value is the initial one only.
+                        if mine.is_none() && before(option).is_some_and(|before| *before != Setting::Local) {
+                            continue;
+                        }
+                        mine.or_else(|| Some(setting.clone()))
                     }
                     _ => Some(setting.clone()),
                 };

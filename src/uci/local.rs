@@ -9,7 +9,7 @@ use std::fmt;
 use crate::model::{escape, glob, limits};
 use crate::uci::model::Value;
 use crate::uci::name::{self, PackageName};
-use crate::uci::part::{Part, Setting};
+use crate::uci::part::{Part, Setting, place};
 
 /// A pattern of what is local.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,18 @@ enum SectionPattern {
     /// Sections of a type whose option has a value that matches.
     With(String, String, Vec<u8>),
 }
+
+/// What usually belongs to one router.
+pub const USUAL: [&str; 8] = [
+    "system.@system[0].hostname",
+    "network.*.ipaddr",
+    "network.*.ip6addr",
+    "network.*.macaddr",
+    "network.globals.ula_prefix",
+    "keepalived.@vrrp_instance.priority",
+    "keepalived.@vrrp_instance.state",
+    "wireless.@wifi-device.path",
+];
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +154,13 @@ impl Pattern {
         }
     }
 
+    /// The pattern that means this option of a section and no other, if there is one that means the same tomorrow.
+    pub(super) fn exact(package: &PackageName, parts: &[Part], index: usize, option: &str) -> Option<Pattern> {
+        let pattern = Pattern::parse(&format!("{package}.{}.{option}", place(parts, index))).ok()?;
+        let about: Vec<usize> = (0..parts.len()).filter(|index| pattern.is_about(parts, *index)).collect();
+        (about == [index] && !pattern.is_a_place_among(parts)).then_some(pattern)
+    }
+
     /// Whether it names a section by its place where there are more of the type: the place may mean another one tomorrow.
     pub(super) fn is_a_place_among(&self, parts: &[Part]) -> bool {
         match &self.section {
@@ -205,8 +224,13 @@ impl<'a> Locals<'a> {
 
     /// Whether the whole section exists on this router only.
     pub(super) fn owns(self, parts: &[Part], index: usize) -> bool {
+        self.owner(parts, index).is_some()
+    }
+
+    /// The pattern because of which a section exists on this router only.
+    pub(super) fn owner(self, parts: &[Part], index: usize) -> Option<&'a Pattern> {
         let last = self.of_package().rev().find(|pattern| pattern.option.is_none() && pattern.is_about(parts, index));
-        last.is_some_and(|pattern| !pattern.takes_back)
+        last.filter(|pattern| !pattern.takes_back)
     }
 
     /// The pattern that makes an option local.

@@ -37,7 +37,7 @@ use crate::uci::model::Value;
 use crate::uci::name::PackageName;
 use crate::uci::pairs::{self, By, Pairs};
 use crate::uci::parse::parse_shared;
-use crate::uci::part::{self, Part, package, parts};
+use crate::uci::part::{self, Part, into_parts, package};
 use crate::uci::write;
 
 pub use crate::uci::part::Setting;
@@ -69,9 +69,9 @@ pub fn merge(name: &PackageName, base: &[u8], winner: &[u8], loser: &[u8]) -> Re
     if winner == base {
         return whole(loser);
     }
-    let read = |side, text| parse_shared(name, text).map_err(|error| Refusal::NoPackage(side, error));
-    let parsed = (read(Side::Base, base)?, read(Side::Winner, winner)?, read(Side::Loser, loser)?);
-    let texts = Texts { base: parts(&parsed.0), winner: parts(&parsed.1), loser: parts(&parsed.2) };
+    let read = |side, text| parse_shared(name, text).map(into_parts).map_err(|error| Refusal::NoPackage(side, error));
+    let texts =
+        Texts { base: read(Side::Base, base)?, winner: read(Side::Winner, winner)?, loser: read(Side::Loser, loser)? };
     if texts.says_the_same(Side::Base, Side::Loser) || texts.says_the_same(Side::Winner, Side::Loser) {
         return whole(winner);
     }
@@ -85,12 +85,15 @@ pub fn merge(name: &PackageName, base: &[u8], winner: &[u8], loser: &[u8]) -> Re
     merge.sections()?;
     let sections = order::in_order(&mut merge);
     sense::check(&texts, &sections)?;
+    let Merge { lost, notes, .. } = merge;
+    // A merge happens on routers with little memory: what is not needed any more goes before more is made.
+    drop(texts);
     let text = write::committed(&package(name, &sections));
-    let again = parse_shared(name, &text).map_err(|error| Refusal::NoPackage(Side::Merged, error))?;
-    if parts(&again) != sections {
+    let again = read(Side::Merged, &text)?;
+    if again != sections {
         return Err(Refusal::Unreadable);
     }
-    Ok(Merged { text, lost: merge.lost, notes: merge.notes })
+    Ok(Merged { text, lost, notes })
 }
 
 /// The three texts.
@@ -221,20 +224,21 @@ impl<'a> Merge<'a> {
     fn section(&mut self, index: usize) -> Result<(), Refusal> {
         let texts = self.texts;
         let base = &texts.base[index];
-        let place = part::place(&texts.base, index);
+        // Only where it is reported: to call a section by its option `name` all of its type are looked at.
+        let place = || part::place(&texts.base, index);
         let mine = Change::of(base, self.winner.other(index), &texts.winner);
         let theirs = Change::of(base, self.loser.other(index), &texts.loser);
         let part = match (mine, theirs) {
-            (Change::Removed, Change::Removed) => return self.removed_by_both(base, place),
+            (Change::Removed, Change::Removed) => return self.removed_by_both(base, place()),
             (Change::Removed, Change::Kept(_)) | (Change::Kept(_), Change::Removed) => return Ok(()),
             (Change::Removed, Change::Changed(..)) => {
-                self.refuse_a_rewrite(Side::Winner, base, &place)?;
-                self.lost.push(Loss::Section { section: place, kept: Fate::Removed, lost: Fate::Changed });
+                self.refuse_a_rewrite(Side::Winner, base, &place())?;
+                self.lost.push(Loss::Section { section: place(), kept: Fate::Removed, lost: Fate::Changed });
                 return Ok(());
             }
             (Change::Changed(mine, _), Change::Removed) => {
-                self.refuse_a_rewrite(Side::Loser, base, &place)?;
-                self.lost.push(Loss::Section { section: place, kept: Fate::Changed, lost: Fate::Removed });
+                self.refuse_a_rewrite(Side::Loser, base, &place())?;
+                self.lost.push(Loss::Section { section: place(), kept: Fate::Changed, lost: Fate::Removed });
                 mine.clone()
             }
             (Change::Kept(_), Change::Kept(part) | Change::Changed(part, _))
@@ -244,10 +248,10 @@ impl<'a> Merge<'a> {
                 let mixes = by.is_certain(base, mine) && also_by.is_certain(base, theirs);
                 match mixes.then(|| mix(base, mine, theirs)).flatten() {
                     Some(part) => {
-                        self.notes.push(Note::ChangedByBoth(place));
+                        self.notes.push(Note::ChangedByBoth(place()));
                         part
                     }
-                    None => self.winners(&place, Some(base), mine, theirs),
+                    None => self.winners(&place(), Some(base), mine, theirs),
                 }
             }
         };

@@ -75,6 +75,9 @@ pub struct Section {
     markers: BTreeMap<String, usize>,
 }
 
+/// Options and markers in the order of the text; a marker has no value.
+pub(crate) type OwnedSettings = Vec<(String, Option<Value>)>;
+
 impl Section {
     /// Its type.
     pub fn kind(&self) -> &str {
@@ -145,6 +148,18 @@ impl Section {
             settings.insert(at.min(settings.len()), (name, None));
         }
         settings
+    }
+
+    /// Its type, its given name, and its [`settings`](Section::settings), without copies of them.
+    pub(crate) fn into_settings(self) -> (String, Option<String>, OwnedSettings) {
+        let Section { kind, name, named, options, markers } = self;
+        let mut settings: OwnedSettings = options.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        let mut markers: Vec<(String, usize)> = markers.into_iter().collect();
+        markers.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        for (name, at) in markers {
+            settings.insert(at.min(settings.len()), (name, None));
+        }
+        (kind, named.then_some(name), settings)
     }
 
     /// Whether the shared form marks an option as local.
@@ -228,6 +243,11 @@ impl Package {
     /// Its sections in their order.
     pub fn sections(&self) -> &[Section] {
         &self.sections
+    }
+
+    /// Its sections alone.
+    pub(crate) fn into_sections(self) -> Vec<Section> {
+        self.sections
     }
 
     /// Its sections, each with how `uci show` calls it: its name, or `@type[n]`.

@@ -75,6 +75,16 @@ pub(super) fn parts(package: &Package) -> Vec<Part> {
     package.sections().iter().map(Part::of).collect()
 }
 
+/// The same without copies of names and values, for texts of which there are several at a time.
+pub(super) fn into_parts(package: Package) -> Vec<Part> {
+    let part = |section: Section| {
+        let (kind, name, settings) = section.into_settings();
+        let setting = |value: Option<Value>| value.map_or(Setting::Local, Setting::Value);
+        Part { kind, name, options: settings.into_iter().map(|(name, value)| (name, setting(value))).collect() }
+    };
+    package.into_sections().into_iter().map(part).collect()
+}
+
 pub(super) fn package(name: &PackageName, sections: &[Part]) -> Package {
     let mut package = Package::new(name.clone());
     for part in sections {

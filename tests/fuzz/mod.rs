@@ -4,6 +4,7 @@
 //! `cargo test` calls them through tests/fuzz_corpus.rs, libFuzzer through tests/fuzz/libfuzzer.
 
 mod database;
+mod packages;
 mod peer;
 mod streams;
 mod text;
@@ -24,12 +25,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("document", database::document),
     ("escape", text::escape),
     ("filter", text::filter),
+    ("form", packages::form),
     ("frame", streams::frame),
     #[cfg(feature = "encryption")]
     ("handshake", streams::handshake),
     ("history", database::history),
     ("join", text::join),
     ("journal", database::journal),
+    ("merge", packages::merge),
     ("message", streams::message),
     ("node", peer::node),
     ("path", text::path),
@@ -44,6 +47,11 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// The target of this name.
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+}
+
+/// Whether a terminal could show it and nothing else happen.
+fn is_printable(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 /// Bytes as numbers, choices and lengths; endless zeroes after their end.

@@ -31,12 +31,14 @@ pub fn of(target: &str) -> Seeds {
             texts(&[("text", b"a\\\\b\\x1b[2J\\xff\xc3\xa9"), ("not-a-digit", b"\\xg0"), ("not-text", b"\xff\n\0")])
         }
         "filter" => filter(),
+        "form" => forms(),
         "frame" => frame(),
         #[cfg(feature = "encryption")]
         "handshake" => recorded::handshakes(),
         "history" => recorded::histories(),
         "join" => join(),
         "journal" => recorded::journals(),
+        "merge" => merges(),
         "message" => recorded::messages(),
         "node" => node(),
         "path" => texts(&[
@@ -70,6 +72,50 @@ pub fn of(target: &str) -> Seeds {
 
 fn texts(all: &[(&str, &[u8])]) -> Seeds {
     all.iter().map(|(name, bytes)| ((*name).to_string(), bytes.to_vec())).collect()
+}
+
+/// Texts of a merge: options, lists, sections with and without names, markers, an order.
+fn merges() -> Seeds {
+    const LAN: &str = "config interface 'lan'\n\toption proto 'static'\n\toption mtu '1500'\n\tlist dns '9.9.9.9'\n";
+    const RULES: &str =
+        "config rule\n\toption name 'a'\n\toption src 'lan'\n\nconfig rule\n\toption name 'b'\n\toption src 'wan'\n";
+    const HOSTS: &str =
+        "config host\n\toption ip '10.0.0.1'\n\toption mac '1'\n\nconfig host\n\toption ip '10.0.0.2'\n";
+    let three = |base: &str, winner: &str, loser: &str| [base, winner, loser].join("\n====\n").into_bytes();
+    let named: Vec<(&str, Vec<u8>)> = vec![
+        ("options", three(LAN, &LAN.replace("1500", "1400"), &LAN.replace("static", "dhcp"))),
+        ("one-option", three(LAN, &LAN.replace("1500", "1400"), &LAN.replace("1500", "1300"))),
+        ("list", three(LAN, &format!("{LAN}\tlist dns '1.1.1.1'\n"), &LAN.replace("9.9.9.9", "8.8.8.8"))),
+        ("markers", three(LAN, &format!("{LAN}\tlocal ipaddr\n"), &format!("{LAN}\toption ipaddr '10.0.0.1'\n"))),
+        (
+            "rules",
+            three(RULES, &RULES.replace("'wan'", "'vpn'"), &format!("{RULES}\nconfig rule\n\toption name 'c'\n")),
+        ),
+        ("removed", three(RULES, &RULES[..RULES.len() / 2], &RULES.replace("'lan'", "'vpn'"))),
+        ("hosts", three(HOSTS, &HOSTS.replace("'1'", "'2'"), &format!("{HOSTS}\toption name 'nas'\n"))),
+        ("not-a-package", three(LAN, "config", "option x")),
+        ("not-renamed", three(LAN, &LAN.replace("'lan'", "'lan2'"), &LAN.replace("1500", "1400"))),
+    ];
+    named.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
+}
+
+/// Patterns, a file, its current form, a new one.
+fn forms() -> Seeds {
+    const FILE: &str = "config interface 'lan'\n\toption ipaddr '10.11.12.13'\n\toption mtu '1500'\n\nconfig system\n\toption hostname 'atticroom'\n\nconfig interface 'vpn'\n\toption key 'privatekey'\n";
+    const FORM: &str =
+        "config interface 'lan'\n\toption mtu '1500'\n\tlocal ipaddr\n\nconfig system\n\tlocal hostname\n";
+    const NEW: &str = "config interface 'lan'\n\toption mtu '1400'\n\tlocal ipaddr\n\nconfig system\n\tlocal hostname\n\nconfig route\n\toption target '0'\n";
+    let four = |patterns: &str, current: &str, new: &str| [patterns, FILE, current, new].join("\n====\n").into_bytes();
+    let named: Vec<(&str, Vec<u8>)> = vec![
+        ("patterns", four("p.lan.ipaddr\np.@system[0].hostname\np.vpn", "", NEW)),
+        ("markers", four("", FORM, NEW)),
+        ("both", four("p.*.ip*\n!p.vpn\np.@interface[mtu=15*].mtu", FORM, NEW)),
+        ("renamed", four("", FORM, &NEW.replace("'lan'", "'home'"))),
+        ("own-sections", four("p.*\n!p.@system", "", NEW)),
+        ("not-a-file", four("p.lan.ipaddr", FORM, NEW).iter().map(|&b| if b == b'1' { b'\'' } else { b }).collect()),
+        ("not-a-form", four("", FORM, "config interface 'lan'\n\tlocal mtu\n\tlocal mtu\n")),
+    ];
+    named.into_iter().map(|(name, bytes)| (name.to_string(), bytes)).collect()
 }
 
 fn filter() -> Seeds {

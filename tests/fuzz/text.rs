@@ -14,12 +14,7 @@ use owsync::ops;
 use owsync::reconcile::filter::{Doubt, Filter, absolute, doubt, matches};
 use owsync::uci as packages;
 
-use super::Source;
-
-/// Whether a terminal could show it and nothing else happen.
-fn is_printable(text: &str) -> bool {
-    !text.chars().any(char::is_control)
-}
+use super::{Source, is_printable};
 
 pub fn path(data: &[u8]) -> bool {
     let component = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && name.len() <= limits::NAME_MAX;

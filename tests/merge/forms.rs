@@ -88,6 +88,16 @@ const CASES: &[Case] = &[
         dropped: &[],
     },
     Case {
+        claim: "a section that is removed here, where it is local as a whole, is not created again",
+        patterns: &["p.iot"],
+        file: "interface lan m=1",
+        current: Some("interface lan m=1 / interface iot p=1"),
+        new: "interface lan m=2 / interface iot p=3",
+        shared: "interface lan m=1 / interface iot p=1",
+        applied: "interface lan m=2",
+        dropped: &[],
+    },
+    Case {
         claim: "a section with markers that was renamed here takes them along",
         patterns: &[],
         file: "interface lan2 ip=1 m=1",
@@ -179,6 +189,13 @@ fn sections_that_are_the_same_without_their_local_options_are_refused() {
 }
 
 #[test]
+fn an_own_section_with_the_name_of_a_different_one_is_refused() {
+    let (file, old, new) = (text("a lan m=1"), text(""), text("b lan m=2"));
+    let refused = apply(&name(), &patterns(&["p.@a"]), Some(&file), Some(&old), &new);
+    assert_eq!(refused, Err(FormError::NameTaken));
+}
+
+#[test]
 fn what_is_local_is_listed_with_its_reason() {
     let patterns = patterns(&["p.lan.ip", "p.iot", "p.gone.x", "p.@rule[0].p"]);
     let file = text("interface lan ip=1 m=1 mac=5 / interface iot p=2 / rule - p=1 / rule - p=2");
@@ -186,7 +203,10 @@ fn what_is_local_is_listed_with_its_reason() {
     let values = local_values(&name(), &file, &patterns, Some(&current)).unwrap();
     let listed: Vec<String> =
         values.iter().map(|value| format!("{value} ({})", value.pattern.as_deref().unwrap_or("-"))).collect();
-    assert_eq!(listed, ["lan.ip = '1' (p.lan.ip)", "lan.mac = '5' (-)", "iot (-)", "@rule[0].p = '1' (p.@rule[0].p)"]);
+    assert_eq!(
+        listed,
+        ["lan.ip = '1' (p.lan.ip)", "lan.mac = '5' (-)", "iot (p.iot)", "@rule[0].p = '1' (p.@rule[0].p)"]
+    );
     let form = shared(&name(), &file, &patterns, Some(&current)).unwrap();
     assert_eq!(
         (form.missing.as_slice(), form.idle.as_slice()),

@@ -2,7 +2,7 @@
 
 use crate::model::{Digest, Record, RelPath, limits};
 use crate::uci::PackageName;
-use crate::uci::form::{self, FormError, LocalValue};
+use crate::uci::form::{self, FormError, Listed, LocalValue};
 use crate::uci::local::Pattern;
 
 /// What belongs to this router in the packages of a share.
@@ -135,6 +135,14 @@ impl LocalOptions {
         current: Option<&[u8]>,
     ) -> Result<Vec<LocalValue>, FormError> {
         form::local_values(name, file, &self.patterns, current)
+    }
+
+    /// All options of the file, each with whether it is local.
+    ///
+    /// # Errors
+    /// As [`form::listed`].
+    pub fn listed(&self, name: &PackageName, file: &[u8], current: Option<&[u8]>) -> Result<Vec<Listed>, FormError> {
+        form::listed(name, file, &self.patterns, current)
     }
 }
 
