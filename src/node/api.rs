@@ -45,6 +45,8 @@ pub enum Command {
         share: Option<ShareName>,
         /// Only in this package.
         path: Option<RelPath>,
+        /// List options that are shared too.
+        all: bool,
     },
     /// Put changes in force on all nodes of a share, or on none.
     Commit(Box<CommitRequest>),

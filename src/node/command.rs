@@ -10,6 +10,7 @@ use crate::node::requests::compare::Ours;
 use crate::node::requests::pause::Wish;
 use crate::node::requests::preview::Of;
 use crate::node::share::Share;
+use crate::node::share::forms::listed::LocalRows;
 use crate::node::{CommandId, Node, Output};
 
 impl<F: Fs> Node<F> {
@@ -42,7 +43,10 @@ impl<F: Fs> Node<F> {
     fn obey(&mut self, now: Now, id: CommandId, command: Command) -> Option<Reply> {
         Some(match command {
             Command::Commit(request) => self.commit(id, *request)?,
-            Command::Local { share, path } => self.local(share.as_ref(), path.as_ref()),
+            Command::Local { share, path, all } => {
+                let which = if all { LocalRows::All } else { LocalRows::Local };
+                self.local(share.as_ref(), path.as_ref(), which)
+            }
             Command::ShareLocal { pattern, yes } => self.share_local(&pattern, yes),
             Command::Files { share, from } => self.with_share(share, |node, name| node.files(&name, from.as_ref())),
             Command::Sync { peer, share, dry_run: true, .. } => {

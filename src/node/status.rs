@@ -10,6 +10,7 @@ use crate::model::{
     Direction, Entry, Index, Kind, Monotonic, NodeId, Now, Reason, Record, RelPath, ShareName, WallTime, escape, limits,
 };
 use crate::node::api::Event;
+use crate::node::api::record::Field;
 use crate::node::api::status::{
     BehindNode, BlockedStatus, CounterStatus, EventStatus, ExchangeStatus, HoldStatus, Identity, NotKeptStatus,
     PathStatus, PauseStatus, PeerState, PeerStatus, Role, ShareState as ShareWord, ShareStatus, Status, StatusReason,
@@ -56,7 +57,22 @@ impl<F: Fs> Node<F> {
     /// The whole status.
     pub fn status(&self, now: Now) -> Status {
         let verdict = self.verdict(now, None, None);
-        let event = |event: &Event| EventStatus { event: event.name.into(), time: event.at, text: event.text.clone() };
+        let event = |event: &Event| {
+            let about = EventStatus {
+                event: event.name.into(),
+                time: event.at,
+                text: event.text.clone(),
+                ..EventStatus::default()
+            };
+            match event.name {
+                "owsync.merged" => {
+                    let EventStatus { share, path, number, not_taken, .. } =
+                        EventStatus::from_tree(&event.details).unwrap_or_default();
+                    EventStatus { share, path, number, not_taken, ..about }
+                }
+                _ => about,
+            }
+        };
         let c = &self.cx.counters;
         Status {
             identity: self.who_am_i(),

@@ -185,14 +185,21 @@ this node to all others and ends that the options are local; without --yes it li
                 help: "share the values now",
                 on_ubus: true,
             },
+            Argument {
+                name: "all",
+                kind: Kind::Flag,
+                form: Form::Option { short: None, long: "all", value: "", default: "only what is local" },
+                help: "list the options that are shared too",
+                on_ubus: true,
+            },
             IN_SHARE,
         ],
         takes: AT_ONCE,
         read: |given| {
-            let ((share, path), yes) = (given.place("path")?, given.flag("yes")?);
+            let ((share, path), yes, all) = (given.place("path")?, given.flag("yes")?, given.flag("all")?);
             Ok(Request::Command(match given.text("pattern")? {
                 Some(pattern) => Command::ShareLocal { pattern: pattern.into(), yes },
-                None => Command::Local { share, path },
+                None => Command::Local { share, path, all },
             }))
         },
     },

@@ -406,12 +406,21 @@ fn what_is_local_is_listed_with_its_reason_and_can_be_shared_again() {
     let mut world = cluster(714, &[&["network.lan.ipaddr", "dhcp.lan.start"], &[]]);
     begin(&mut world, |id| network(id, "1500"));
 
-    let listed = world.done(0, Command::Local { share: None, path: None });
+    let listed = world.done(0, Command::Local { share: None, path: None, all: false });
     assert_eq!(options(&listed, "local"), ["network.lan.ipaddr = '192.168.77.11' by network.lan.ipaddr"]);
     assert_eq!(listed.get("without_match"), Some(&Tree::List(vec![Tree::Text("dhcp.lan.start".into())])));
     assert_eq!(world.share(0).local_without_match, ["dhcp.lan.start"]);
-    let listed = world.done(1, Command::Local { share: None, path: Some(path("network")) });
+    let listed = world.done(1, Command::Local { share: None, path: Some(path("network")), all: false });
     assert_eq!(options(&listed, "local"), ["network.lan.ipaddr = '192.168.77.22' by "], "by a marker");
+
+    let all = world.done(0, Command::Local { share: None, path: Some(path("network")), all: true });
+    let Some(Tree::List(rows)) = all.get("local") else { panic!("a list: {all:?}") };
+    let of = |name: &str| {
+        rows.iter().find(|row| row.get("option") == Some(&Tree::from(name))).cloned().unwrap_or_else(Tree::map)
+    };
+    assert_eq!((rows.len(), of("network.lan.ipaddr").get("shared")), (9, None), "{rows:?}");
+    let mtu = of("network.wan.mtu");
+    assert_eq!((mtu.get("shared"), mtu.get("exact")), (Some(&Tree::Bool(true)), Some(&"network.wan.mtu".into())));
 
     let share = |yes| Command::ShareLocal { pattern: "network.lan.*".into(), yes };
     let refused = world.command(0, share(true));
@@ -433,6 +442,21 @@ fn what_is_local_is_listed_with_its_reason_and_can_be_shared_again() {
     assert!(world.history(0).iter().any(|(_, bytes, why)| *why == "local" && holds(bytes, &address(0))));
     assert_stays(&world, 0, &address(0));
     assert!(matches!(world.command(1, share(true)), Reply::Failed { .. }), "nothing is local any more");
+}
+
+#[test]
+fn what_usually_belongs_to_one_router_is_suggested_until_something_of_its_package_is_local() {
+    let mut world = cluster(718, &[&[], &[]]);
+    begin(&mut world, |id| network(id, "1500"));
+    let suggested = |world: &mut World| {
+        let answer = world.done(0, Command::Local { share: None, path: None, all: false });
+        answer.get("suggested").cloned()
+    };
+    assert_eq!(suggested(&mut world), Some(Tree::List(vec!["network.*.ipaddr".into()])));
+    world.share_settings(0).local = vec!["network.wan.mtu".into()];
+    world.reload(0);
+    world.settle();
+    assert_eq!(suggested(&mut world), Some(Tree::List(Vec::new())));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Renders the result of a command that does something.
 
 use crate::cli::render::status::exceptions;
-use crate::cli::render::{Fields, Look, count, local, preview};
+use crate::cli::render::{Fields, Look, count, history, local, preview};
 use crate::model::WallTime;
 use crate::node::api::{Tree, record};
 use crate::ops::Op;
@@ -38,7 +38,8 @@ pub fn done(op: &Op, answer: &Tree, look: &Look) -> (String, u8) {
         "merge" if answer.number("run").is_none() => merge_preview(answer),
         "commit" => committed(answer),
         "rollback" if answer.get("commit").is_some() => "rolling back the commit\n".to_string(),
-        "restore" | "merge" | "undo" | "rollback" => restored(answer),
+        "merge" => restored("merged a previous version into", answer),
+        "restore" | "undo" | "rollback" => restored("restored", answer),
         "confirm" => "confirmed\n".to_string(),
         "forget" => format!("forgot {}\n", count(number("forgotten").unsigned_abs(), "previous version")),
         _ => String::new(),
@@ -73,10 +74,10 @@ fn committed(answer: &Tree) -> String {
 }
 
 /// What was restored, and what is left unchanged because it changed since.
-fn restored(answer: &Tree) -> String {
+fn restored(what: &str, answer: &Tree) -> String {
     let run = answer.number("run").unwrap_or(0);
     let mut text = format!(
-        "share {}: restored {} (run {run}; `owsync undo {run}` reverts this)\n",
+        "share {}: {what} {} (run {run}; `owsync undo {run}` reverts this)\n",
         answer.text("share"),
         texts(answer, "paths").join(", ")
     );
@@ -89,10 +90,11 @@ fn restored(answer: &Tree) -> String {
 
 /// What a merge would change in the file, and what it would leave out.
 fn merge_preview(answer: &Tree) -> String {
-    let mut text = answer.text("diff").to_string();
-    if text.is_empty() {
-        text.push_str("nothing would change\n");
-    }
+    let mut text = match (answer.text("diff"), answer.get("options")) {
+        ("", _) => "nothing would change\n".to_string(),
+        (_, Some(_)) => history::options(answer),
+        (diff, None) => diff.to_string(),
+    };
     for lost in texts(answer, "lost") {
         text.push_str(&format!("not taken: {lost}\n"));
     }

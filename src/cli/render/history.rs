@@ -63,7 +63,7 @@ fn name(version: &Tree) -> String {
 }
 
 /// The options that differ, a line each.
-fn options(answer: &Tree) -> String {
+pub fn options(answer: &Tree) -> String {
     let list = answer.list("options");
     let mut text: String = list.iter().map(|one| format!("{}\n", one.text("text"))).collect();
     if list.is_empty() && answer.flag("same_text") {

@@ -35,6 +35,7 @@ fn row(one: &Tree) -> Row {
         value => value.to_string(),
     };
     let why = match (one.text("message"), one.text("pattern")) {
+        ("", "") if one.flag("shared") => "shared".to_string(),
         ("", "") => "local on all nodes".to_string(),
         ("", pattern) => format!("local '{pattern}'"),
         (message, _) => message.to_string(),
@@ -67,6 +68,7 @@ mod tests {
                     row("network.lan.ipaddr").with("value", "'10.0.0.1'").with("pattern", "network.lan.ip*"),
                     row("network.wan.macaddr").with("missing", true),
                     row("network.vpn").with("pattern", "network.vpn"),
+                    row("network.lan.mtu").with("value", "'1400'").with("shared", true),
                 ],
             )
             .with("without_match", vec![Tree::Text("dhcp.lan.x".into())]);
@@ -74,6 +76,7 @@ mod tests {
                     network.lan.ipaddr   '10.0.0.1'  local 'network.lan.ip*'\n\
                     network.wan.macaddr  none        local on all nodes\n\
                     network.vpn                      local 'network.vpn'\n\
+                    network.lan.mtu      '1400'      shared\n\
                     nothing matches local 'dhcp.lan.x'\n";
         assert_eq!(local(&answer, &Look::default()), (text.to_string(), 0));
     }

@@ -469,6 +469,14 @@ record! {
         time: WallTime = always,
         /// What happened, in a sentence.
         text: String = always,
+        /// The share of a merged package.
+        share: Option<String>,
+        /// The merged package.
+        path: Option<String>,
+        /// The version in the history that has the values which are not in force.
+        number: Option<u64>,
+        /// Options of this node that a merge did not take.
+        not_taken: Vec<String>,
     }
 
     /// What a node counted since its start.

@@ -4,24 +4,26 @@ use crate::fs::Fs;
 use crate::model::{RelPath, ShareName};
 use crate::node::Node;
 use crate::node::api::{Fault, Reply, Tree};
+use crate::node::share::forms::listed::LocalRows;
 use crate::uci::local::Pattern;
 
 impl<F: Fs> Node<F> {
-    /// Lists what is local.
-    pub(crate) fn local(&self, share: Option<&ShareName>, path: Option<&RelPath>) -> Reply {
+    /// Lists what is local, and what may be worth it.
+    pub(crate) fn local(&self, share: Option<&ShareName>, path: Option<&RelPath>, which: LocalRows) -> Reply {
         if let Some(share) = share.filter(|share| !self.shares.contains_key(*share)) {
             return Reply::failed(Fault::NotFound, format!("there is no share {share}"));
         }
         let shares =
             self.shares.iter().filter(|(name, one)| !one.is_leaving() && share.is_none_or(|share| share == *name));
-        let (mut rows, mut idle) = (Vec::new(), Vec::new());
+        let (mut rows, mut idle, mut suggested) = (Vec::new(), Vec::new(), Vec::new());
         for (_, share) in shares {
-            rows.extend(share.local_rows(&self.cx, path));
+            rows.extend(share.local_rows(&self.cx, path, which));
             if path.is_none() {
                 idle.extend(share.idle_patterns(&self.cx).into_iter().map(Tree::Text));
+                suggested.extend(share.suggested_patterns(&self.cx));
             }
         }
-        Reply::Done(Tree::map().with("local", rows).with("without_match", idle))
+        Reply::Done(Tree::map().with("local", rows).with("without_match", idle).with("suggested", suggested))
     }
 
     /// Gives the values of this router to all: removes the markers that a pattern covers. Without `yes` it lists them.

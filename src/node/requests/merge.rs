@@ -37,7 +37,11 @@ impl<F: Fs> Node<F> {
             let tree = Report::of(&merged.lost, &merged.notes).add_to(tree);
             let name = format!("{}:{} merged with @{}", item.share, item.path, item.number);
             let new = Named { name, digest: Some(result.digest), text: Text::Whole(merged.text) };
-            return Some(Self::differences(tree, None, &current, &new));
+            let lines = Self::differences(tree, None, &current, &new);
+            let package = self.package_at(&item.share, &item.path);
+            let (Reply::Done(tree), Some(package)) = (&lines, &package) else { return Some(lines) };
+            let options = Self::differences(tree.clone(), Some(package), &current, &new);
+            return Some(if matches!(options, Reply::Done(_)) { options } else { lines });
         }
         self.restore_text(id, Cause::Merged, &result, &merged.text)
     }

@@ -8,8 +8,17 @@ use crate::node::context::Context;
 use crate::node::share::Share;
 use crate::node::share::forms::is_live_file;
 use crate::uci::PackageName;
-use crate::uci::form::{self, LocalValue};
-use crate::uci::local::Pattern;
+use crate::uci::form::{self, Listed, LocalValue};
+use crate::uci::local::{Pattern, USUAL};
+
+/// Which options are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LocalRows {
+    /// Those that belong to this router.
+    Local,
+    /// Those that are shared too.
+    All,
+}
 
 /// The forms of a package as they are now.
 struct Both {
@@ -45,15 +54,39 @@ impl<F: Fs> Share<F> {
         Ok(Both { file, current })
     }
 
-    /// What is local, a row for each value.
-    pub(crate) fn local_rows(&self, cx: &Context<F>, only: Option<&RelPath>) -> Vec<Tree> {
+    /// Patterns of what usually belongs to one router that match something in a synced package of which nothing is local.
+    pub(crate) fn suggested_patterns(&self, cx: &Context<F>) -> Vec<Tree> {
+        let index = &cx.store.share(&self.name).index;
+        let fits = |text: &&&str| {
+            let Ok(pattern) = Pattern::parse(text) else { return false };
+            let package = pattern.package();
+            let is_known = self.forms.options.patterns().iter().any(|known| known.package() == package);
+            let Ok(path) = RelPath::parse(package.as_str().as_bytes()) else { return false };
+            // What is synced is known before the first scan ends.
+            let is_local = index.get(&path).is_some_and(|record| record.local.is_some());
+            let is_synced = self.is_package(&path) && self.filter.holds(&path);
+            let (false, false, true, Some(root)) = (is_known, is_local, is_synced, self.root.as_ref()) else {
+                return false;
+            };
+            let file = read_whole(root, &path, limits::PACKAGE_KEPT as u64).ok().flatten();
+            file.is_some_and(|file| form::is_covered(package, &file, &pattern))
+        };
+        USUAL.iter().filter(fits).map(|text| Tree::from(*text)).collect()
+    }
+
+    /// What is local, a row for each value; with [`LocalRows::All`] also what is shared.
+    pub(crate) fn local_rows(&self, cx: &Context<F>, only: Option<&RelPath>, which: LocalRows) -> Vec<Tree> {
         let index = &cx.store.share(&self.name).index;
         let packages = index.iter().filter(|(path, record)| {
             only.is_none_or(|only| only == *path) && is_live_file(record) && record.sleep.is_none()
         });
         let mut rows = Vec::new();
         for (path, record) in packages {
-            let Some(package) = self.formed(path, Some(record)) else { continue };
+            let package = match which {
+                LocalRows::Local => self.formed(path, Some(record)),
+                LocalRows::All => self.package_at(path),
+            };
+            let Some(package) = package else { continue };
             let row = |name: String| {
                 Tree::map()
                     .with("share", self.name.to_string())
@@ -68,7 +101,7 @@ impl<F: Fs> Share<F> {
                 }
             };
             let options = &self.forms.options;
-            let values = options.values(&package, &both.file, both.current.as_deref());
+            let values = options.listed(&package, &both.file, both.current.as_deref());
             let shared = options.shared(&package, &both.file, both.current.as_deref());
             let (values, missing) = match (values, shared) {
                 (Ok(values), Ok(shared)) => (values, shared.missing),
@@ -77,10 +110,15 @@ impl<F: Fs> Share<F> {
                     continue;
                 }
             };
-            for LocalValue { section, option, value, pattern } in values {
+            for Listed { value, is_local, exact } in values {
+                if !is_local && which == LocalRows::Local {
+                    continue;
+                }
+                let LocalValue { section, option, value, pattern } = value;
                 let name = option.map_or(section.clone(), |option| format!("{section}.{option}"));
                 let one = row(name).with_some("value", value.map(|value| value.to_string()));
-                rows.push(one.with_some("pattern", pattern));
+                let one = one.with_some("pattern", pattern.filter(|_| is_local)).with_some("exact", exact);
+                rows.push(if is_local { one } else { one.with("shared", true) });
             }
             // A marker without a value here.
             rows.extend(missing.into_iter().map(|name| row(name).with("missing", true)));

@@ -84,7 +84,7 @@ impl<F: Fs> Share<F> {
             return;
         }
         let (label, secs) = (cx.node_label(trial.from), trial.secs);
-        let what = if trial.first { "the first sync" } else { "it" };
+        let what = if trial.first { "the first sync".to_string() } else { format!("run {}", trial.run) };
         let text = format!("share {name}: {what} will be rolled back unless {label} responds within {secs} s");
         cx.log(Level::Notice, text);
         cx.store.change(Change::Trial(name.clone(), Some(Box::new(trial))));

@@ -43,19 +43,36 @@ pub(crate) struct Merging {
 pub(crate) struct Report {
     /// Changes of this node that did not make it into the text.
     pub lost: Vec<String>,
+    /// Those of them that are options, as `restore` takes them.
+    pub not_taken: Vec<String>,
     /// What a user may want to read again.
     pub notes: Vec<String>,
 }
 
 impl Report {
     pub fn of(lost: &[Loss], notes: &[Note]) -> Report {
-        Report { lost: lost.iter().map(Loss::to_string).collect(), notes: notes.iter().map(Note::to_string).collect() }
+        let option = |loss: &Loss| match loss {
+            Loss::Option { section, option, .. } => Some(format!("{section}.{option}")),
+            Loss::Section { .. } | Loss::Type { .. } | Loss::Order { .. } => None,
+        };
+        Report {
+            lost: lost.iter().map(Loss::to_string).collect(),
+            not_taken: lost.iter().filter_map(option).collect(),
+            notes: notes.iter().map(Note::to_string).collect(),
+        }
     }
 
     /// Adds it to an answer or an event.
     pub fn add_to(self, tree: Tree) -> Tree {
         let list = |lines: Vec<String>| lines.into_iter().map(Tree::Text).collect::<Vec<_>>();
-        tree.with("lost", list(self.lost)).with("notes", list(self.notes))
+        tree.with("lost", list(self.lost)).with("not_taken", list(self.not_taken)).with("notes", list(self.notes))
+    }
+}
+
+impl Merging {
+    /// What is reported once it is applied, with the digest of what was here before.
+    pub fn to_report(&self) -> (Report, Digest) {
+        (self.report.clone(), self.of.0.digest)
     }
 }
 
@@ -220,22 +237,39 @@ impl<F: Fs> Share<F> {
     }
 
     /// Reports merges that were applied.
-    pub(crate) fn report_merges(&self, cx: &mut Context<F>, from: Option<NodeId>, merges: Map<RelPath, Report>) {
+    ///
+    /// Each comes with the digest of what was here before, which is a version in the history.
+    pub(crate) fn report_merges(
+        &self,
+        cx: &mut Context<F>,
+        from: Option<NodeId>,
+        merges: Map<RelPath, (Report, Digest)>,
+    ) {
         let peer = from.map_or_else(|| "a peer".into(), |node| cx.node_label(node));
-        for (path, report) in merges {
-            let Report { lost, notes } = &report;
+        for (path, (report, before)) in merges {
+            let Report { lost, not_taken, notes } = &report;
+            let is_before = |item: &&Item| item.share == self.name && item.path == path && item.digest == before;
+            let number = cx.history.items().rev().find(is_before).map(|item| item.number);
             let what = format!("share {}: {path}: merged the change of {peer} with this node's", self.name);
             let text = match (lost.len(), notes.len()) {
                 (0, 0) => what,
                 (0, _) => format!("{what}; {}", notes.join("; ")),
                 _ => format!("{what}; not in force from here: {}", lost.join("; ")),
             };
+            let text = match (not_taken.first(), number) {
+                (Some(option), Some(number)) => {
+                    let which = if lost.len() == 1 { "the other value" } else { "one of the other values" };
+                    format!("{text}. `owsync restore {}:{path}@{number} --option '{option}'` takes {which}", self.name)
+                }
+                _ => text,
+            };
             cx.log(if lost.is_empty() { Level::Notice } else { Level::Warning }, text.clone());
             cx.counters.merges += 1;
             let details = Tree::map()
                 .with("share", self.name.to_string())
                 .with("peer", peer.clone())
-                .with("path", path.to_text());
+                .with("path", path.to_text())
+                .with_some("number", number);
             cx.tell(Event { name: "owsync.merged", at: cx.now.wall, text, details: report.add_to(details) });
         }
     }

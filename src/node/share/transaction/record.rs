@@ -1,7 +1,7 @@
 //! Carries a transaction from its first line in the journal to its last, and reports what was applied.
 
 use crate::fs::{Fs, FsError, Root};
-use crate::model::{Entry, Kind, LostBy, Map, NodeId, Reason, Record, RelPath, Sleep, limits};
+use crate::model::{Digest, Entry, Kind, LostBy, Map, NodeId, Reason, Record, RelPath, Sleep, limits};
 use crate::node::Output;
 use crate::node::api::{Event, Level, Tree};
 use crate::node::context::Context;
@@ -197,11 +197,11 @@ impl<F: Fs> Share<F> {
                     .collect(),
                 None => Map::new(),
             };
-        let mut merges: Map<RelPath, Report> = match batch_id.and_then(|id| self.inbox.batches.get(&id)) {
+        let mut merges: Map<RelPath, (Report, Digest)> = match batch_id.and_then(|id| self.inbox.batches.get(&id)) {
             Some(batch) => batch
                 .offers
                 .iter()
-                .filter_map(|(path, pending)| Some((path.clone(), pending.merging.as_ref()?.report.clone())))
+                .filter_map(|(path, pending)| Some((path.clone(), pending.merging.as_ref()?.to_report())))
                 .collect(),
             None => Map::new(),
         };

@@ -1,13 +1,15 @@
 'use strict';
 'require baseclass';
+'require owsync.choosing as choosing';
 'require owsync.daemon as daemon';
 'require owsync.deciding as deciding';
 'require owsync.dialog as dialog';
 'require owsync.invitation as invitation';
+'require owsync.locals as locals';
 'require owsync.service as service';
 'require owsync.syncing as syncing';
 'require owsync.words as words';
-/* global daemon, deciding, dialog, invitation, service, syncing, words */
+/* global choosing, daemon, deciding, dialog, invitation, locals, service, syncing, words */
 
 /*
  * Everything that a button of the overview does, by the names that verdicts use.
@@ -50,6 +52,14 @@ return baseclass.extend({
 
 			keep: function(share) {
 				return daemon.call('confirm', share).then(done);
+			},
+
+			locals: function(share) {
+				return locals.open(share);
+			},
+
+			lost: function(event) {
+				return choosing.openLost(event, done);
 			},
 
 			pause: function(peer, share) {

@@ -1,10 +1,11 @@
 'use strict';
 'require baseclass';
 'require owsync.amounts as amounts';
+'require owsync.dialog as dialog';
 'require owsync.live as live';
 'require owsync.verdict as verdict';
 'require owsync.words as words';
-/* global amounts, live, verdict, words */
+/* global amounts, dialog, live, verdict, words */
 
 /*
  * This router, and what happened lately.
@@ -75,8 +76,9 @@ return baseclass.extend({
 		};
 	},
 
-	events: function() {
-		const table = live.table([
+	/* The events; where the reader may act on one, `page` has the actions. */
+	events: function(page) {
+		const columns = [
 			{ title: _('When'), update: function(cell, event) {
 				live.text(cell, amounts.time(event.time));
 			} },
@@ -89,7 +91,19 @@ return baseclass.extend({
 			{ title: _('Message'), classes: 'owsync-path', update: function(cell, event) {
 				live.text(cell, words.plain(event.text));
 			} }
-		], _('Nothing has happened since owsync was started.'));
+		];
+
+		if (page.mayAct)
+			columns.push({ title: _('Actions'), classes: 'cbi-section-actions', make: function(event) {
+				if (!event.number || L.toArray(event.not_taken).length === 0)
+					return live.node('div', {});
+
+				return live.node('div', { 'class': 'owsync-buttons' }, dialog.button(_('Other values'), 'neutral', function() {
+					return page.acts.lost(event);
+				}));
+			}, update: function() {} });
+
+		const table = live.table(columns, _('Nothing has happened since owsync was started.'));
 
 		return {
 			node: live.node('div', { 'class': 'cbi-section' }, live.node('h3', {}, _('Recent events')), table.node),

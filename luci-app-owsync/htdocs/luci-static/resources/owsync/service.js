@@ -60,14 +60,17 @@ return baseclass.extend({
 		});
 	},
 
-	/* Changes options of the node, and puts that in force without touching what else waits to be applied. */
-	change: function(options) {
+	/*
+	 * Changes options of the node, or of another section, and puts that in force without touching what else waits to be
+	 * applied.
+	 */
+	change: function(options, name) {
 		const self = this;
 
 		uci.unload('owsync');
 
 		return uci.load('owsync').then(function() {
-			const section = self.section() || uci.add('owsync', 'owsync', 'main');
+			const section = name || self.section() || uci.add('owsync', 'owsync', 'main');
 
 			Object.keys(options).forEach(function(option) {
 				const value = options[option];

@@ -9,7 +9,8 @@
 'require owsync.poller as poller';
 'require owsync.service as service';
 'require owsync.steps as steps';
-/* global daemon, dialog, invitation, joining, live, packages, poller, service, steps */
+'require owsync.usual as usual';
+/* global daemon, dialog, invitation, joining, live, packages, poller, service, steps, usual */
 
 /*
  * The guided start: from a router on which owsync was never used to one that is in sync, without a terminal.
@@ -74,19 +75,45 @@ return baseclass.extend({
 	reference: function(list, frame) {
 		const self = this;
 		const boxes = packages.chooser(list);
+		const locals = usual.chooser(boxes.value);
 		const addresses = invitation.addresses();
+
+		boxes.node.addEventListener('change', locals.update);
 
 		return live.node('div', {},
 			live.node('h3', {}, _('What to keep in sync')),
 			live.node('p', {}, _('These are the packages of settings on this router. Select what should be the same on all your routers. You can change this later, under Settings.')),
 			boxes.node,
+			locals.node,
 			addresses.node,
 			live.node('div', { 'class': 'cbi-page-actions' }, dialog.button(_('Make this router the reference'), 'apply', function() {
-				return self.refer(frame, boxes.value(), addresses.value());
+				return self.refer(frame, boxes.value(), locals.value(), addresses.value());
 			})));
 	},
 
-	refer: function(frame, chosen, addresses) {
+	/*
+	 * Makes what was ticked local, as far as it matches something: a pattern that matches nothing would be reported for
+	 * good. Waits until it is in force, so that no router that joins takes these values over.
+	 */
+	keep: function(ticked) {
+		if (ticked.length === 0)
+			return null;
+
+		return daemon.call('local').then(function(answer) {
+			const found = L.toArray(answer.suggested).filter(function(pattern) {
+				return ticked.indexOf(pattern) >= 0;
+			});
+
+			if (found.length === 0)
+				return null;
+
+			return service.change({ local: found }).then(function() {
+				return daemon.call('reload');
+			});
+		});
+	},
+
+	refer: function(frame, chosen, locals, addresses) {
 		if (chosen.length === 0)
 			throw new Error(_('Select at least one package to sync.'));
 
@@ -98,6 +125,12 @@ return baseclass.extend({
 				}
 			},
 			steps.switchOn(),
+			{
+				text: _('Setting what stays on this router'),
+				act: function() {
+					return this.keep(locals);
+				}.bind(this)
+			},
 			{
 				text: _('Making a key, and this router the reference'),
 				act: function() {

@@ -194,6 +194,9 @@ return baseclass.extend({
 			}),
 			dialog.button(_('Resume'), 'action', function() {
 				return page.acts.resume(null, row().name);
+			}),
+			dialog.button(_('Local options'), 'neutral', function() {
+				return page.acts.locals(row().name);
 			})
 		].forEach(function(button) {
 			node.appendChild(button);
@@ -206,7 +209,7 @@ return baseclass.extend({
 		const share = row.share;
 		const isPaused = verdict.isPaused(share);
 		const isFree = !share.hold && !isPaused;
-		const seen = [ (share.hold && words.isDecision(share.hold)) || isDecidable(share), share.unconfirmed, share.unconfirmed, isFree, isFree, isPaused ];
+		const seen = [ (share.hold && words.isDecision(share.hold)) || isDecidable(share), share.unconfirmed, share.unconfirmed, isFree, isFree, isPaused, share.files > 0 ];
 
 		node.owsyncRow = row;
 		seen.forEach(function(isSeen, at) {

@@ -1,12 +1,13 @@
 'use strict';
 'require baseclass';
 'require owsync.amounts as amounts';
+'require owsync.choosing as choosing';
 'require owsync.daemon as daemon';
 'require owsync.dialog as dialog';
 'require owsync.difference as difference';
 'require owsync.live as live';
 'require owsync.words as words';
-/* global amounts, daemon, dialog, difference, live, words */
+/* global amounts, choosing, daemon, dialog, difference, live, words */
 
 /*
  * Previous versions: listed, compared, restored.
@@ -21,6 +22,12 @@ function isLost(version) {
 
 function name(version) {
 	return _('%s: %s').format(version.share, version.path);
+}
+
+function lines(list) {
+	return list.map(function(text) {
+		return live.node('li', { 'class': 'owsync-path' }, words.plain(text));
+	});
 }
 
 /* What a comparison says when there are no lines to be shown. */
@@ -101,36 +108,82 @@ return baseclass.extend({
 		live.shown(node.children[1], version.why !== 'created');
 	},
 
-	/* Compares a version with the present file at its path. */
+	/* Compares a version with the present file at its path: by line, and a UCI package also by option. */
 	compare: function(version, page) {
 		const self = this;
 
-		return daemon.call('diff', version.number).then(function(answer) {
+		return Promise.all([ daemon.call('diff', version.number), choosing.load(version.number) ]).then(function(found) {
+			const answer = found[0];
+			const options = found[1];
 			let isBeside = window.innerWidth >= NARROW;
+			let isByOption = false;
 			const place = live.node('div', {});
 			const said = remark(answer);
+			const legend = live.node('p', {});
 			const toggle = live.node('button', { 'class': 'btn cbi-button cbi-button-neutral', 'type': 'button',
 				'click': function() {
 					isBeside = !isBeside;
 					show();
 				} });
+			const kind = live.node('button', { 'class': 'btn cbi-button cbi-button-neutral', 'type': 'button',
+				'click': function() {
+					isByOption = !isByOption;
+					show();
+				} });
 
 			function show() {
 				live.text(place, '');
-				place.appendChild(answer.diff ? difference.render(answer.diff, isBeside)
-					: live.node('p', {}, _('This version is the current one.')));
+
+				if (isByOption)
+					place.appendChild(choosing.table(version.number, _('In this version'), options, function() {
+						return page.refresh();
+					}));
+				else
+					place.appendChild(answer.diff ? difference.render(answer.diff, isBeside)
+						: live.node('p', {}, _('This version is the current one.')));
+
+				live.text(legend, isByOption
+					? _('Each value of this version can be taken alone, on all routers. Everything else stays as it is.')
+					: _('Red lines are in this version, green ones in the present file.'));
+				live.shown(toggle, !isByOption);
 				live.text(toggle, isBeside ? _('Show one below the other') : _('Show side by side'));
+				live.text(kind, isByOption ? _('Show lines') : _('Show options'));
 			}
 
 			show();
 			dialog.openWide(_('%s, version before %s').format(name(version), amounts.time(version.time)),
-				live.node('p', {}, _('Red lines are in this version, green ones in the present file.')),
+				legend,
 				said ? live.node('p', {}, said) : null,
 				place,
-				dialog.buttons(answer.diff ? toggle : null, dialog.closing(),
+				dialog.buttons(answer.diff && options ? kind : null, answer.diff ? toggle : null, dialog.closing(),
+					options && isLost(version) ? dialog.button(_('Merge'), 'action', function() {
+						return self.merge(version, page);
+					}) : null,
 					version.why === 'created' ? null : dialog.button(_('Restore this version'), 'positive', function() {
 						return self.restore(version, page);
 					})));
+		});
+	},
+
+	/* Merges a version that was not merged when it was replaced. */
+	merge: function(version, page) {
+		return daemon.call('merge', version.number, true).then(function(answer) {
+			const lost = L.toArray(answer.lost);
+
+			dialog.openWide(_('Merge %s?').format(name(version)),
+				live.node('p', {}, _('What this version changed is put into the present file, on all routers. Where both changed an option, the present value stays.')),
+				answer.diff ? difference.render(answer.diff, window.innerWidth >= NARROW)
+					: live.node('p', {}, _('Nothing would change.')),
+				lost.length === 0 ? null : live.node('div', {}, live.node('p', {}, _('These changes would not be taken:')),
+					live.node('ul', { 'class': 'owsync-plain' }, lines(lost))),
+				dialog.buttons(dialog.closing(_('Cancel')), !answer.diff ? null : dialog.button(_('Merge it'), 'positive', function() {
+					return daemon.call('merge', version.number).then(function() {
+						dialog.close();
+						dialog.tell(_('%s was merged.').format(version.path));
+
+						return page.refresh();
+					});
+				})));
 		});
 	},
 

@@ -47,7 +47,7 @@ return view.extend({
 		this.counted = null;
 		this.acts = acts.of(this);
 		this.top = this.makeTop();
-		this.sections = [ peers.section(this), shares.section(this), node.section(), node.events() ];
+		this.sections = [ peers.section(this), shares.section(this), node.section(), node.events(this) ];
 		this.running = live.node('div', {}, this.makeBar(), this.sections.map(function(section) {
 			return section.node;
 		}));
