@@ -4,7 +4,7 @@
 //! delta.c, `uci_parse_delta_tuple`). A line that is none is passed over, as libuci does; the caller learns how many.
 //!
 //! - [`parse`] reads such a file.
-//! - [`apply`] makes of a package's text the text that `uci commit` would write, for `owsync commit`.
+//! - [`apply()`] makes of a package's text the text that `uci commit` would write, for `owsync commit`.
 //! - [`uncommitted`] says what is left of such a file after its changes were committed.
 //! - [`changes`](mod@crate::uci::changes) compares the text before and after in UCI's notation, for a preview: it says what
 //!   a commit changes, where the lines say how the user got there.

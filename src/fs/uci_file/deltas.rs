@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | which packages have changes | [`Dirs::changed_packages`]`(&DeltaDir) -> Vec<PackageName>` |
 //! | their changes, as bytes | [`Dirs::delta`]`(&DeltaDir, &PackageName) -> Vec<u8>` |
-//! | the new text | [`delta::parse`], [`delta::apply`] |
+//! | the new text | [`delta::parse`], [`delta::apply()`] |
 //! | they are committed | [`Dirs::remove_delta`]`(&DeltaDir, &PackageName, &[u8]) -> bool` |
 //! | they are rolled back after that | [`Dirs::restore_delta`]`(&DeltaDir, &PackageName, &[u8]) -> bool` |
 //!
