@@ -160,7 +160,8 @@ fn imports_upward(name: &str, text: &str) -> Vec<String> {
 /// The height of a part of the node; what `parts` defines is named as `crate::node::Output`, too.
 fn node_height(part: &str) -> u8 {
     if part.chars().next().is_some_and(char::is_uppercase) {
-        let low = NODE_NAMES.contains(&part) || ["Candidate", "Identity", "Output", "Parts"].contains(&part);
+        let low =
+            NODE_NAMES.contains(&part) || ["Candidate", "DeltaChange", "Identity", "Output", "Parts"].contains(&part);
         return if low { 0 } else { NODE_EDGE };
     }
     NODE_HEIGHTS.iter().find(|(_, parts)| parts.contains(&part)).map_or(NODE_EDGE, |(height, _)| *height)

@@ -78,7 +78,7 @@ fn report_step(data: &Value, as_json: bool) {
         (false, Some(why)) => format!("{}: {}: {why}", word("router"), word("step")),
         (false, None) => format!("{}: {}", word("router"), word("step")),
     };
-    // The answer is what counts: where nobody reads the lines, the commit goes on.
+    // A closed standard output must not end the commit: its result is the answer.
     let _ = writeln!(io::stdout(), "{line}");
 }
 

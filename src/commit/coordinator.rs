@@ -28,7 +28,7 @@ pub enum Phase {
     ByHand,
     /// The entries are being recorded on the coordinator's node.
     Keeping,
-    /// It is kept, for good; the others are told.
+    /// It is kept, for good; the others are notified.
     Kept,
     /// It is rolled back everywhere: which node it failed on, and why.
     RollingBack(Why),
@@ -42,9 +42,9 @@ pub type Why = (Option<NodeId>, String);
 /// How a commit ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is in force. These nodes have not reported yet: they keep it when they are told, or get it as an ordinary change.
+    /// It is in force. These nodes have not reported yet: they keep it when they hear of it, or get it as an ordinary change.
     Kept(Vec<NodeId>),
-    /// It is in force nowhere, for this reason. These nodes have not reported yet: they roll back when they are told, and
+    /// It is in force nowhere, for this reason. These nodes have not reported yet: they roll back when they hear of it, and
     /// when their time is over.
     RolledBack(Why, Vec<NodeId>),
 }
@@ -105,7 +105,7 @@ impl Coordinator {
             (Phase::Preparing | Phase::ApplyingHere | Phase::Applying | Phase::ByHand, Answer::Refused(why)) => {
                 self.roll_back(Some(node), why)
             }
-            // The record could not be written here: nobody was told that it is kept.
+            // The record could not be written here, and no node has heard that it is kept.
             (Phase::Keeping, Answer::Refused(why)) if node == self.me => self.roll_back(Some(node), why),
             (Phase::Preparing, Answer::Ready) if self.all_are(|answer| *answer == Answer::Ready) => {
                 self.phase = Phase::ApplyingHere;
@@ -120,7 +120,7 @@ impl Coordinator {
             (Phase::Preparing | Phase::ApplyingHere | Phase::Applying | Phase::ByHand, Answer::RolledBack) => {
                 self.roll_back(Some(node), "it rolled back".into())
             }
-            // It was told while its connection was gone.
+            // The message was lost with its connection.
             (Phase::Applying, Answer::Ready) => vec![Action::Tell(node, Step::Apply)],
             (Phase::Applying, Answer::Reachable) if self.all_are(|answer| *answer == Answer::Reachable) => {
                 if self.by_hand {
@@ -156,7 +156,7 @@ impl Coordinator {
         }
     }
 
-    /// Time has passed since all were told to apply: asks those that have applied whether they still work. To be repeated.
+    /// Time has passed since the message to apply was sent to all: asks those that have applied whether they still work. To be repeated.
     pub fn probe(&self) -> Vec<Action> {
         let applied = self.all_are(|answer| matches!(answer, Answer::Applied | Answer::Reachable));
         if self.phase != Phase::Applying || !applied {

@@ -13,7 +13,7 @@
 //! | roll back | a refusal, a limit, or the user | puts the previous contents back: *rolled back* |
 //!
 //! # What holds
-//! - Until it is kept, the entries are in nobody's index. So a rollback is no edit: were it one, that of a late node would
+//! - Until it is kept, the entries are in no index. So a rollback is no edit: were it one, that of a late node would
 //!   undo what was reported as kept.
 //! - A participant never keeps on its own, and never waits without a limit: it rolls back then. A *keep* that it missed
 //!   reaches it as an ordinary offer later.

@@ -56,7 +56,7 @@ impl Participant {
         match self.phase {
             Phase::Preparing => Some(Limit::Preparing),
             Phase::Ready => Some(Limit::Ready),
-            // Where the disk does not let it apply, nobody else would end that wait.
+            // A disk that refuses to apply must not make it wait without a limit.
             Phase::Applying | Phase::Applied => Some(Limit::Unconfirmed),
             Phase::Keeping | Phase::RollingBack(_) | Phase::Back(_) | Phase::Kept => None,
         }

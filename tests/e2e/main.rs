@@ -24,6 +24,7 @@ mod words;
 
 mod basics;
 mod budgets;
+mod committing;
 mod disks;
 mod dropin;
 mod dropin_daemon;

@@ -15,15 +15,15 @@ use crate::space::{Own, Space};
 use crate::wait::{promptly, throughout, timed, until, until_within};
 
 /// Nodes, each in a network of its own, each connected to each other by a cable.
-struct Net {
-    cluster: Cluster,
-    spaces: Vec<Space>,
+pub struct Net {
+    pub cluster: Cluster,
+    pub spaces: Vec<Space>,
     names: Vec<&'static str>,
 }
 
 impl Net {
     /// Networks with cables between all, nothing started; reported as not run where there can be none.
-    fn new(names: &[&'static str]) -> Option<Net> {
+    pub fn new(names: &[&'static str]) -> Option<Net> {
         if !has_program("ip") {
             not_run("needs ip (iproute2)");
             return None;
@@ -57,7 +57,7 @@ impl Net {
     }
 
     /// The end at `n` of the cable between `n` and `m`.
-    fn port(n: usize, m: usize) -> String {
+    pub fn port(n: usize, m: usize) -> String {
         let _ = n;
         format!("to{m}")
     }

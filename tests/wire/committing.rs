@@ -60,5 +60,5 @@ fn every_refusal_of_an_order() {
     let Ok(Message::CommitAnswer { answer: Answer::Refused(text), .. }) = Message::decode(&answer) else {
         panic!("it is well-formed")
     };
-    assert_eq!(text, "x\\ny", "it is safe to print");
+    assert_eq!(text, "x\\x0ay", "it is safe to print");
 }

@@ -9,6 +9,7 @@ use owsync::node::DeltaChange;
 
 use super::{INPUT, MTU, NETWORK, assert_nothing_is_left, begin, commit, files, routers, text_of};
 use crate::chaos::number;
+use crate::disk::Fault;
 
 #[derive(Debug, Clone, Copy)]
 enum What {
@@ -90,4 +91,69 @@ fn a_crash_at_any_step_leaves_all_routers_with_the_change_or_none() {
     }
     println!("kept {}, rolled back {}", outcomes[1], outcomes[0]);
     assert!(only.is_some() || outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+}
+
+/// Operations of a machine's disk during a commit, at most.
+const OPERATIONS: u64 = 150;
+
+/// A fault at an operation of a machine's disk; whether it came to that.
+fn disk_case(victim: usize, fault: Fault, after: u64, trace: bool) -> bool {
+    let mut world = routers(90 + after, 3);
+    world.trace = trace;
+    let number = begin(&mut world, 0, commit(&[MTU, INPUT]));
+    let at = {
+        let mut disk = world.machines[victim].disk.0.borrow_mut();
+        let at = disk.operations + after;
+        disk.faults.insert(at, fault);
+        at
+    };
+    let until = world.now_ms + 200_000;
+    while world.now_ms < until {
+        world.run_ms(100);
+        if world.machines[victim].node.is_none() {
+            world.run(Duration::from_secs(3));
+            world.start(victim);
+        }
+    }
+    let happened = world.machines[victim].disk.0.borrow().operations > at;
+    world.machines[victim].disk.0.borrow_mut().faults.clear();
+    world.settle();
+    let texts = files(&world, "network");
+    let kept = texts[0].contains("1400");
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    assert!(files(&world, "firewall").iter().all(|text| text.contains(if kept { "ACCEPT" } else { "REJECT" })));
+    assert_nothing_is_left(&mut world);
+    world.assert_equal();
+    if let Some(reply) = world.machines[0].replies.get(&number) {
+        let (said, text) = text_of(reply);
+        assert_eq!(said, kept, "{text}");
+    }
+    happened
+}
+
+#[test]
+fn a_disk_that_fails_at_any_operation_leaves_all_routers_with_the_change_or_none() {
+    let only = number("OWSYNC_SIM_CASE");
+    let stride = number("OWSYNC_SWEEP_STRIDE").unwrap_or(3);
+    let faults = [Fault::Crash, Fault::Kill, Fault::Errno(libc::EIO), Fault::Errno(libc::ENOSPC)];
+    let mut happened = 0;
+    for victim in 0..3 {
+        for (kind, fault) in faults.into_iter().enumerate() {
+            let mut after = (victim as u64 * 4 + kind as u64) % stride;
+            while after < OPERATIONS {
+                let name = (victim * 10 + kind) as u64 * 10_000 + after;
+                if only.is_none_or(|only| only == name) {
+                    let run = || disk_case(victim, fault, after, only.is_some());
+                    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+                    match result.unwrap_or_else(|_| panic!("OWSYNC_SIM_CASE={name}: {fault:?} of m{victim}")) {
+                        true => happened += 1,
+                        false => break,
+                    }
+                }
+                after += stride;
+            }
+        }
+    }
+    println!("{happened} faults");
+    assert!(only.is_some() || happened > 50, "{happened}");
 }

@@ -8,8 +8,8 @@
 //! As a peer's batch, with the same guards and checks, in two pieces. The batch is planned when it is complete, and if nothing
 //! keeps it back the node is ready. When all are, the same plan is made again and begun as a transaction, which stops when
 //! everything is in place: the previous files are still in the staging area, and the record in the journal says that they
-//! belong in their places. From there it goes back as any transaction does that a path was refused of, byte for byte, or goes
-//! on to the history and the index. Until then no other batch is applied in the share, and no scan takes what is in place for
+//! belong in their places. From there it is rolled back as any transaction of which a path was refused, byte for byte,
+//! or continues with the history and the index. Until then no other batch is applied in the share, and no scan takes what is in place for
 //! an edit.
 //!
 //! # Why is a rollback here no edit, and one of an unconfirmed change is?
@@ -52,7 +52,7 @@ pub(crate) struct Commit {
     decision: Option<Decision>,
     /// All other nodes in it.
     pub members: Vec<NodeId>,
-    /// What has happened on this node, and is looked at once everything before it is on disk.
+    /// What has happened on this node, and counts once everything before it is on disk.
     happened: Vec<Happened>,
 }
 
@@ -111,7 +111,7 @@ impl Wait {
         }
     }
 
-    /// When it ends: `confirm` seconds after all were told to apply, `secs` after it is in place.
+    /// When it ends: `confirm` seconds after the message to apply, `secs` after it is in place.
     fn ends(&self, confirm: u32, secs: u32) -> Monotonic {
         self.0.map_or(Monotonic::NEVER, |(limit, since)| {
             since.plus(match limit {

@@ -73,7 +73,7 @@ impl<F: Fs> Share<F> {
         self.do_actions(cx, peers, actions);
     }
 
-    /// Reports a step of one node to whoever watches.
+    /// Reports a step of one node as an event.
     fn report_step(&self, cx: &mut Context<F>, id: CommitId, node: NodeId, answer: &Answer) {
         let name = &self.name;
         let router = if node == cx.identity.id { cx.settings.name.clone() } else { cx.node_label(node) };
@@ -167,7 +167,7 @@ impl<F: Fs> Share<F> {
         }
     }
 
-    /// Goes on with what happened on this node, now that it is on disk.
+    /// Passes what happened on this node to its part of the commit, now that it is on disk.
     pub(crate) fn continue_commit(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>) {
         while !cx.store.is_dirty() {
             let Some(commit) = &mut self.commits.current else { return };
@@ -453,6 +453,21 @@ impl<F: Fs> Share<F> {
         while of_commit(self) {
             self.continue_transaction(cx);
         }
+    }
+
+    /// A commit that is found in place at a start was not recorded as kept, so it is kept nowhere.
+    pub(crate) fn roll_back_found_commit(&mut self, cx: &mut Context<F>) {
+        if self.commits.current.is_some() {
+            return;
+        }
+        let Some(mut landing) = self.transaction.landing.take() else { return };
+        if landing.cause == Cause::Committed {
+            self.give_back(cx, &landing);
+            let path = landing.ops.first().map(|op| op.step.path.clone());
+            let why = Reason::Other("owsync was restarted before it was kept".into());
+            path.into_iter().for_each(|path| landing.undo_all(path, why.clone()));
+        }
+        self.transaction.landing = Some(landing);
     }
 
     /// The commit that is under way, for status.

@@ -15,7 +15,7 @@ use crate::node::share::transaction::apply::Landing;
 use crate::node::share::{Lifecycle, Share};
 use crate::node::{LinkId, Output};
 use crate::reconcile::safety::{self, ScanCounts};
-use crate::store::state::{Cause, Change, Ledger, ShareMeta};
+use crate::store::state::{Change, Ledger, ShareMeta};
 
 impl<F: Fs> Share<F> {
     /// Begins a scan that is due, and tries again what is pending.
@@ -84,16 +84,7 @@ impl<F: Fs> Share<F> {
                 if let (Some(record), None) = (&landing, &self.transaction.landing) {
                     // A crash interrupted it: complete it before anything is looked at.
                     match Landing::resume(record, &root, &cx.store.share(name).index) {
-                        Ok(mut landing) => {
-                            if landing.cause == Cause::Committed {
-                                // It was not recorded as kept, so it is kept nowhere.
-                                self.give_back(cx, &landing);
-                                let path = landing.ops.first().map(|op| op.step.path.clone());
-                                let why = Reason::Other("owsync was restarted before it was kept".into());
-                                path.into_iter().for_each(|path| landing.undo_all(path, why.clone()));
-                            }
-                            self.transaction.landing = Some(landing);
-                        }
+                        Ok(landing) => self.transaction.landing = Some(landing),
                         // Scanned now, half of a batch would be recorded as edits of this node.
                         Err(error) => {
                             return self.hold_without_root(cx, peers, Hold::Interrupted(error.to_string()));
@@ -101,6 +92,7 @@ impl<F: Fs> Share<F> {
                     }
                 }
                 self.root = Some(root);
+                self.roll_back_found_commit(cx);
                 self.detect.next_poll = cx.now.mono;
                 cx.outputs.push_back(Output::Watch { share: name.clone() });
                 if swapped && cx.hold_of(name).is_none() {
