@@ -224,7 +224,7 @@ impl<'a> Merge<'a> {
     fn section(&mut self, index: usize) -> Result<(), Refusal> {
         let texts = self.texts;
         let base = &texts.base[index];
-        // Only where it is reported: to call a section by its option `name` all of its type are looked at.
+        // Only where it is reported: to call a section by its option `name` all of its type are read.
         let place = || part::place(&texts.base, index);
         let mine = Change::of(base, self.winner.other(index), &texts.winner);
         let theirs = Change::of(base, self.loser.other(index), &texts.loser);
