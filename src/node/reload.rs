@@ -308,6 +308,12 @@ impl<F: Fs> Node<F> {
         }
         if told || other_local {
             share.drop_batches(|_| true);
+            // Where the sessions stay, what was dropped, or arrives before the next scan, would count as applied without being
+            // so: that scan has everything received again that is not.
+            for exchange in self.peers.links.values_mut().filter_map(|link| link.exchanges.get_mut(&name)) {
+                exchange.listening = false;
+                exchange.forget_received();
+            }
             share.note_rules(&mut self.cx);
         }
         if other_checks {

@@ -29,6 +29,10 @@ use package::Package;
 /// Histories that CI runs.
 const SEEDS: u64 = 1000;
 
+/// Histories beyond these in which a fault was found: a pattern is added while a peer's change arrives, which was dropped and
+/// counted as applied.
+const FOUND: [u64; 2] = [205_445, 208_722];
+
 const PACKAGE: &str = "dhcp";
 
 /// A value that no user replaced knowingly.
@@ -83,6 +87,12 @@ impl Drop for History {
             let mut lines: Vec<_> = lines.collect();
             lines.sort_by_key(|(at, ..)| **at);
             lines.iter().for_each(|(at, id, level, line)| println!("{at:>9} m{id} {level:?} {line}"));
+            for (id, machine) in self.world.machines.iter().enumerate().filter(|(_, machine)| machine.node.is_some()) {
+                let state = self.world.node(id).state();
+                let record =
+                    state.shares.values().next().and_then(|share| share.index.get(&crate::world::path(PACKAGE)));
+                println!("m{id} {:?} {record:?} {:?}", machine.settings.shares[0].local, self.world.share(id));
+            }
         }
     }
 }
@@ -229,11 +239,11 @@ fn play(seed: u64, shown: bool) -> Tally {
 #[test]
 fn no_value_is_gone_without_a_report_and_none_of_one_router_leaves_it() {
     let one = number("OWSYNC_SIM_SEED");
-    let seeds = match one {
-        Some(seed) => seed..seed + 1,
+    let seeds: Vec<u64> = match one {
+        Some(seed) => vec![seed],
         None => {
             let first = number("OWSYNC_SIM_FIRST").unwrap_or(0);
-            first..first + number("OWSYNC_SIM_SEEDS").unwrap_or(SEEDS)
+            (first..first + number("OWSYNC_SIM_SEEDS").unwrap_or(SEEDS)).chain(FOUND).collect()
         }
     };
     let mut all = Tally::default();
