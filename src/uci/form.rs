@@ -204,6 +204,18 @@ fn refuse_twins(form: &[Part]) -> Result<(), FormError> {
     Ok(())
 }
 
+/// Refuses two sections with one name and different types: libuci does not read such a package.
+fn refuse_taken_names(parts: &[Part]) -> Result<(), FormError> {
+    let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
+    for part in parts {
+        let known = part.name.as_ref().and_then(|name| kinds.insert(name, &part.kind));
+        if known.is_some_and(|known| known != part.kind) {
+            return Err(FormError::NameTaken);
+        }
+    }
+    Ok(())
+}
+
 /// A section's options that are not markers.
 fn plain(part: &Part) -> BTreeMap<&str, &Setting> {
     let plain = part.options.iter().filter(|(_, setting)| *setting != Setting::Local);
@@ -322,6 +334,7 @@ fn shared_of(
         }
     }
     refuse_twins(&result)?;
+    refuse_taken_names(&result)?;
     let text = if is_local { write::committed(&package(name, &result)) } else { file.to_vec() };
     let idle = locals.idle(&forms.file).map(ToString::to_string).collect();
     let unsteady = locals.unsteady(&forms.file).map(ToString::to_string).collect();
@@ -430,14 +443,7 @@ pub fn apply(
     let is_local = new_parts.iter().any(|part| markers(part).next().is_some()) || target.is_local;
     if is_local || !result.own.is_empty() {
         result.insert_own(&forms);
-        // libuci does not read a package with two of them.
-        let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
-        for part in &result.parts {
-            let known = part.name.as_ref().and_then(|name| kinds.insert(name, &part.kind));
-            if known.is_some_and(|known| known != part.kind) {
-                return Err(FormError::NameTaken);
-            }
-        }
+        refuse_taken_names(&result.parts)?;
         let text = match file {
             Some(text) if result.parts == forms.file => text.to_vec(),
             _ => write::committed(&package(name, &result.parts)),

@@ -193,6 +193,10 @@ fn an_own_section_with_the_name_of_a_different_one_is_refused() {
     let (file, old, new) = (text("a lan m=1"), text(""), text("b lan m=2"));
     let refused = apply(&name(), &patterns(&["p.@a"]), Some(&file), Some(&old), &new);
     assert_eq!(refused, Err(FormError::NameTaken));
+    // The same for what is sent: the form keeps the own section of another router, whose name is used here.
+    let (file, current) = (text("b lan m=2"), text("a lan m=1"));
+    let refused = shared(&name(), &file, &patterns(&["p.@a"]), Some(&current));
+    assert_eq!(refused, Err(FormError::NameTaken));
 }
 
 #[test]
