@@ -102,7 +102,8 @@ fn the_laws_hold_for_edits_as_luci_makes_them() {
         }
     }
     println!("{pairs} pairs of edits: {clean} merged, {lost} merged with something lost, not merged: {refused:?}");
-    assert!(clean * 100 >= pairs * 71, "{clean} of {pairs} merged without loss");
+    // 1,895, 100 and 5 when this was written.
+    assert!(clean * 100 >= pairs * 94, "{clean} of {pairs} merged without loss");
 }
 
 #[test]
