@@ -165,6 +165,27 @@ test('an unconfirmed change is kept or rolled back by a button', async () => {
 	await until('what was there before is back', () => router2.read('etc/config/firewall') == packages().firewall);
 });
 
+test('uncommitted changes are applied on all routers, or rolled back with the reason', async () => {
+	const [router1, router2] = await stage.pair();
+	const page = await stage.open(router1);
+	const session = [...router1.rpcd.sessions.keys()].at(-1);
+	const change = (start) => router1.write(`var/run/rpcd/uci-${session}/dhcp`, `dhcp.lan.start='${start}'\n`);
+	change('50');
+	await page.says('Changes that are not applied yet are not synced: dhcp.');
+	await page.shot('commit');
+	await page.press('Save & Apply on all routers');
+	await until('it is kept on both', () => [router1, router2].every((router) => router.read('etc/config/dhcp').includes('option start \'50\'')));
+	await router1.untilStatus('its end is known', ({ shares }) => (shares.main.last_commit || {}).result == 'kept');
+	await page.says(/Everything is in sync since/);
+
+	router2.write('etc/config/owsync', router2.read('etc/config/owsync').replace('option enabled', 'option validate \'/bin/false\'\n\toption enabled'));
+	await router2.ask('reload', {});
+	change('60');
+	await page.press('Save & Apply on all routers');
+	await page.says(/rolled back: router2: dhcp/, '.owsync-verdict');
+	assert.ok(router1.read('etc/config/dhcp').includes('option start \'50\''));
+});
+
 test('a pause has a reason and an end, is said, and Resume ends it', async () => {
 	const [router1, router2] = await stage.pair();
 	const page = await stage.open(router1);

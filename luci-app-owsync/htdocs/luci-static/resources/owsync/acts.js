@@ -26,6 +26,15 @@ return baseclass.extend({
 				invitation.accept(waiting, done);
 			},
 
+			/* The changes of this session of LuCI, and where it has none, those of `uci`. */
+			commit: function(share) {
+				return daemon.call('commit', share, L.env.sessionid, false).catch(function(error) {
+					return daemon.call('commit', share, null, false).catch(function(other) {
+						throw error.message === other.message ? error : other;
+					});
+				}).then(done);
+			},
+
 			decide: function(share) {
 				deciding.paths(share, words.waiting(page.status.shares[share]), done);
 			},

@@ -16,6 +16,7 @@ function declare(method, params) {
 const METHODS = {
 	accept: declare('accept', [ 'peer' ]),
 	approve: declare('approve', [ 'share', 'path', 'pick', 'dry_run' ]),
+	commit: declare('commit', [ 'share', 'session', 'wait' ]),
 	confirm: declare('confirm', [ 'share' ]),
 	diff: declare('diff', [ 'number', 'with', 'options' ]),
 	forget: declare('forget', [ 'share', 'path' ]),

@@ -38,6 +38,9 @@ function sentence(name, share) {
 	if (share.blocked)
 		return _('The storage refuses a change; it is retried automatically.');
 
+	if (share.commit)
+		return _('Changes of %s are being applied on all routers.').format(share.commit.router);
+
 	if (share.unconfirmed && share.unconfirmed.first)
 		return _('The first sync with %s was applied.').format(share.unconfirmed.peer);
 

@@ -74,6 +74,74 @@ function ofNode(status) {
 	};
 }
 
+/* The steps of a commit, as docs/commit.md names them. */
+const STEPS = {
+	asked: _('has not answered yet'),
+	prepared: _('is ready'),
+	applied: _('has applied it'),
+	reachable: _('is reachable'),
+	kept: _('keeps it'),
+	'rolled back': _('has rolled it back'),
+	refused: _('refuses it')
+};
+
+/* A commit that is under way: on all routers, or on none. */
+function ofCommit(status, passed) {
+	const share = names(status.shares).find(function(name) {
+		return status.shares[name].commit;
+	});
+
+	if (!share)
+		return null;
+
+	const commit = status.shares[share].commit;
+	const isHere = L.toArray(commit.routers).some(function(one) {
+		return one.router === commit.router;
+	});
+	const isDecided = commit.state === 'keeping' || commit.state === 'rolling back';
+	const rollback = action('rollback', _('Roll it back now'), [ share ]);
+	let advice = _('It is rolled back on all routers if one of them refuses it or cannot be reached afterwards.');
+
+	if (commit.state === 'waiting')
+		advice = _('All routers are reachable. It is rolled back in %d s unless you keep it.')
+			.format(Math.max(0, (commit.seconds_left || 0) - passed));
+	else if (commit.state === 'rolling back')
+		advice = _('It is being rolled back on all routers.');
+
+	return {
+		tone: 'notice',
+		sentence: _('Changes of %s are being applied on all routers.').format(commit.router),
+		advice: advice,
+		details: isHere ? L.toArray(commit.routers).map(function(one) {
+			const step = STEPS[one.step] || one.step;
+
+			return one.reason ? '%s: %s: %s'.format(one.router, step, one.reason) : '%s: %s'.format(one.router, step);
+		}).join('\n') : null,
+		actions: isDecided ? []
+			: isHere && commit.state === 'waiting' ? [ action('keep', _('Keep the change'), [ share ]), rollback ] : [ rollback ]
+	};
+}
+
+/* Changes that are not applied here yet, and could be on all routers at once. */
+function ofUncommitted(status) {
+	const share = names(status.shares).find(function(name) {
+		return L.toArray(status.shares[name].uncommitted).length > 0;
+	});
+
+	if (!share)
+		return null;
+
+	const last = status.shares[share].last_commit;
+
+	return {
+		tone: last && last.result === 'rolled back' ? 'warning' : 'notice',
+		sentence: _('Changes that are not applied yet are not synced: %s.').format(status.shares[share].uncommitted.join(', ')),
+		advice: _('They can be checked and applied on all routers at once; if one router fails, all are rolled back.'),
+		details: last && last.result === 'rolled back' ? '%s: %s'.format(amounts.time(last.time), last.message) : null,
+		actions: [ action('commit', _('Save & Apply on all routers'), [ share ]) ]
+	};
+}
+
 /* An unconfirmed change, which is rolled back unless it is kept; `passed` seconds ago the status was true. */
 function ofTrial(status, passed) {
 	const share = names(status.shares).find(function(name) {
@@ -407,14 +475,14 @@ return baseclass.extend({
 	/* Whether time runs out for something, so that every second counts. */
 	isUrgent: function(status) {
 		return names(status.shares).some(function(name) {
-			return status.shares[name].unconfirmed;
+			return status.shares[name].unconfirmed || status.shares[name].commit;
 		});
 	},
 
 	/* What is said about a status that was true `passed` seconds ago. */
 	of: function(status, passed) {
-		const found = ofNode(status) || ofTrial(status, passed || 0) || ofHold(status) || ofWaiting(status) || ofPaths(status)
-			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofEmptiness(status) || ofReasons(status);
+		const found = ofNode(status) || ofCommit(status, passed || 0) || ofTrial(status, passed || 0) || ofHold(status) || ofWaiting(status) || ofPaths(status)
+			|| ofPause(status) || ofManual(status) || ofPeers(status) || ofUncommitted(status) || ofEmptiness(status) || ofReasons(status);
 
 		if (found)
 			return found;
