@@ -105,7 +105,7 @@ impl Coordinator {
             (Phase::Preparing | Phase::ApplyingHere | Phase::Applying | Phase::ByHand, Answer::Refused(why)) => {
                 self.roll_back(Some(node), why)
             }
-            // The record could not be written here, and no node has heard that it is kept.
+            // The record could not be written here, and no node was notified that it is kept.
             (Phase::Keeping, Answer::Refused(why)) if node == self.me => self.roll_back(Some(node), why),
             (Phase::Preparing, Answer::Ready) if self.all_are(|answer| *answer == Answer::Ready) => {
                 self.phase = Phase::ApplyingHere;
