@@ -38,6 +38,8 @@ pub(crate) struct Unconfirmed {
     over: bool,
     /// Attempts at that which the disk refused.
     refused: u32,
+    /// That it is rolled back was reported: a later attempt does not report it again.
+    reported: bool,
     probe: Probe,
 }
 
@@ -61,6 +63,7 @@ impl Unconfirmed {
             next: now.mono.plus(EVERY),
             over: false,
             refused: 0,
+            reported: false,
             probe: Probe::Wanted(None),
         }
     }
@@ -279,8 +282,8 @@ impl<F: Fs> Share<F> {
         let left = left.into_iter().map(|step| step.path).collect();
         match self.restore_items(cx, command, Cause::TakenBack, &items, left) {
             Ok(()) => {
-                let tried = self.transaction.unconfirmed.as_ref();
-                if tried.is_some_and(|unconfirmed| unconfirmed.refused > 0) {
+                let unconfirmed = self.transaction.unconfirmed.as_mut();
+                if unconfirmed.is_some_and(|unconfirmed| std::mem::replace(&mut unconfirmed.reported, true)) {
                     return None;
                 }
                 let text = format!("share {name}: run {} is rolled back: {why}", trial.run);
