@@ -1,14 +1,14 @@
 //! Routes what sessions report and what peers send to the machine that it concerns.
 
 use crate::fs::Fs;
-use crate::model::commit::Answer;
+use crate::model::commit::{Answer, Step};
 use crate::model::{Now, Reason, ShareName, StateId};
 use crate::node::api::Level;
 use crate::node::peers::link::Link;
 use crate::node::share::inbox::receive::unasked;
 use crate::node::{LinkId, Node};
 use crate::proto::Event as SessionEvent;
-use crate::proto::message::{Chunk, IndexPart, Message, Progress};
+use crate::proto::message::{Chunk, IndexPart, Message, Order, Progress};
 
 impl<F: Fs> Node<F> {
     /// Takes everything that a session has to say.
@@ -66,6 +66,9 @@ impl<F: Fs> Node<F> {
             (Message::CommitAnswer { share, number, answer }, true) => {
                 if let Some(share) = self.shares.get_mut(&share) {
                     share.handle_commit_answer(&mut self.cx, &mut self.peers, id, number, answer);
+                } else if matches!(answer, Answer::Ready | Answer::Applied | Answer::Reachable) {
+                    // A share that this node had when it began the commit: what is not recorded is not kept.
+                    link.say(Message::Commit(Order::plain(share, number, Step::RollBack)));
                 }
             }
             (Message::Around(nodes), true) => self.peers.handle_around(id, nodes),

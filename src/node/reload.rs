@@ -328,6 +328,8 @@ impl<F: Fs> Node<F> {
             link.exchanges.remove(name);
         }
         if let Some(share) = self.shares.get_mut(name) {
+            // What is decided is not changed by that.
+            let _ = share.cancel_commit(&mut self.cx, &mut self.peers, "the share was removed from the configuration");
             share.drop_batches(|_| true);
             share.life = Lifecycle::Leaving;
             share.detect.scan = None;
@@ -344,6 +346,7 @@ impl<F: Fs> Node<F> {
             .collect();
         for name in over {
             let Some(mut share) = self.shares.remove(&name) else { continue };
+            share.abandon_commit(&mut self.cx);
             share.drop_partial(Monotonic::NEVER);
             self.cx.packages.forget_share(&name);
             let again = enabled(&self.cx.settings.shares).find(|settings| settings.name == name).cloned();

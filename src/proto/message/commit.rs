@@ -25,6 +25,13 @@ pub struct Order {
     pub entries: Vec<Offer>,
 }
 
+impl Order {
+    /// A step that needs no more than its number.
+    pub fn plain(share: ShareName, number: u64, step: Step) -> Order {
+        Order { share, number, step, seconds: 0, members: Vec::new(), entries: Vec::new() }
+    }
+}
+
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(super) struct WireCommit {

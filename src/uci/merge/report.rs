@@ -125,6 +125,22 @@ impl fmt::Display for Loss {
     }
 }
 
+/// Parts of the names of options whose values are not for everybody who reads a log.
+const SECRETS: [&str; 6] = ["key", "passw", "secret", "psk", "pin", "token"];
+
+impl Loss {
+    /// The same for the log and for events, which more users read than may read the packages: without a value that is a
+    /// password or a key, as far as the option's name says so.
+    pub fn without_secrets(&self) -> String {
+        match self {
+            Loss::Option { section, option, .. } if SECRETS.iter().any(|part| option.contains(part)) => {
+                format!("{section}.{option}: kept one value, not the other (neither is shown here)")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -153,3 +169,24 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uci::model::Value;
+
+    #[test]
+    fn a_lost_key_is_named_without_its_value() {
+        let loss = |option: &str| Loss::Option {
+            section: "wifinet0".into(),
+            option: option.into(),
+            kept: Some(Setting::Value(Value::One(b"one".to_vec()))),
+            lost: Some(Setting::Value(Value::One(b"two".to_vec()))),
+        };
+        assert_eq!(loss("ssid").without_secrets(), loss("ssid").to_string());
+        for option in ["key", "private_key", "password", "auth_secret", "sae_psk"] {
+            let text = loss(option).without_secrets();
+            assert!(text.contains(option) && !text.contains("'one'") && !text.contains("two"), "{text}");
+        }
+    }
+}

@@ -360,3 +360,47 @@ fn a_preview_names_options_and_routers_and_changes_nothing() {
     assert_nothing_is_left(&mut world);
     assert_eq!(world.read(0, "network").as_deref(), Some(NETWORK));
 }
+
+#[test]
+fn what_is_edited_after_it_was_committed_by_name_is_not_released() {
+    let mut world = World::new(14, 2);
+    world.pair(0, 1);
+    for id in 0..2 {
+        world.share_settings(id).mode = Mode::Manual;
+    }
+    world.start_all();
+    world.settle();
+    world.write(0, "hosts", "committed");
+    world.run(Duration::from_secs(30));
+    let number = begin(&mut world, 0, CommitRequest { what: vec!["main:hosts".into()], ..commit(&[]) });
+    let in_place = |world: &mut World| world.read(1, "hosts").is_some();
+    assert!(world.run_until(Duration::from_secs(20), in_place), "it is in place");
+    world.write(0, "hosts", "edited since");
+    world.run(Duration::from_secs(60));
+    let (kept, text) = text_of(&world.machines[0].replies[&number]);
+    assert!(kept, "{text}");
+    assert_eq!(world.read(1, "hosts").as_deref(), Some("committed"));
+    assert_eq!(world.share(0).unreleased_count, 1, "the edit waits for the user");
+}
+
+#[test]
+fn a_share_that_is_removed_meanwhile_ends_its_commit_and_the_next_one_is_possible() {
+    for remover in 0..2 {
+        let mut world = routers(15, 2);
+        let number = begin(&mut world, 0, CommitRequest { by_hand: true, ..commit(&[MTU]) });
+        let in_place = |world: &mut World| files(world, "network").iter().all(|text| text.contains("1400"));
+        assert!(world.run_until(Duration::from_secs(20), in_place), "it is in place");
+        let shares = std::mem::take(&mut world.machines[remover].settings.shares);
+        world.reload(remover);
+        world.run(Duration::from_secs(60));
+        let (kept, text) = text_of(&world.machines[0].replies[&number]);
+        let reasons = ["the share was removed from the configuration", "m1: it has no share main"];
+        assert!(!kept && reasons.iter().any(|why| text.contains(why)), "{text}");
+        assert!(files(&world, "network").iter().all(|text| *text == NETWORK), "{:?}", files(&world, "network"));
+        world.machines[remover].settings.shares = shares;
+        world.reload(remover);
+        world.settle();
+        let (kept, text) = commits(&mut world, 0, commit(&[MTU]));
+        assert!(kept, "{text}");
+    }
+}

@@ -95,6 +95,7 @@ impl<F: Fs> Share<F> {
             .iter()
             .map(|new| Offer { path: new.path.clone(), entry: new.entry.clone(), seq: 0, batch: 0, approved: false })
             .collect();
+        let is_unreleased = wish.deltas.is_empty();
         let size: usize = offers.iter().map(|offer| offer_size(&offer.path, &offer.entry)).sum();
         if offers.len() > limits::COMMIT_PATHS || size > limits::DATA_MAX {
             let most = limits::COMMIT_PATHS;
@@ -110,7 +111,6 @@ impl<F: Fs> Share<F> {
         let secs = if wish.by_hand { confirm + limits::COMMIT_BY_HAND } else { confirm };
         let me = cx.identity.id;
         let id = CommitId { coordinator: me, number: cx.rng.number() };
-        let releases = news.iter().filter(|new| new.text.is_none()).map(|new| new.path.clone()).collect();
         let mut commit = Commit::new(id, members.clone(), secs);
         commit.batch = self.own_batch(cx, news)?;
         commit.decision = Some(Decision {
@@ -123,7 +123,7 @@ impl<F: Fs> Share<F> {
             probe_at: Monotonic::NEVER,
             offers,
             deltas: wish.deltas,
-            releases,
+            is_unreleased,
         });
         let routers: Vec<String> = members.iter().map(|node| cx.node_label(*node)).collect();
         let with = if routers.is_empty() { "no other router".into() } else { routers.join(", ") };
@@ -177,6 +177,7 @@ impl<F: Fs> Share<F> {
                 None => away.push(cx.node_label(node)),
             }
         }
+        members.sort_by_key(|node| cx.node_label(*node));
         if !away.is_empty() && !without.iter().any(|name| name == "away") {
             let text = format!(
                 "{} is not connected to this router: commit without it (--without {}; it gets the change when it is \

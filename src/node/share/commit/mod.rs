@@ -72,8 +72,8 @@ struct Decision {
     deltas: Map<RelPath, Vec<u8>>,
     /// libuci's files do not have them any more.
     deltas_are_removed: bool,
-    /// Changes of a share in mode manual that are released when it is kept.
-    releases: Vec<RelPath>,
+    /// They are changes of a share in mode manual, in place here already, and released when it is kept.
+    is_unreleased: bool,
 }
 
 /// How far this machine's own program has come.

@@ -3,7 +3,7 @@
 use crate::commit::{Action, Phase, Task, Verdict};
 use crate::fs::Fs;
 use crate::model::commit::{Answer, CommitId, Step};
-use crate::model::{Monotonic, NodeId, Reason, limits};
+use crate::model::{Monotonic, NodeId, Reason, Record, limits};
 use crate::node::api::status::{CommitStatus, CommitStepStatus, LastCommitStatus};
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::context::Context;
@@ -128,7 +128,10 @@ impl<F: Fs> Share<F> {
                 }
                 Task::Keep => {
                     cx.stirred = true;
-                    if self.transaction.landing.as_mut().is_some_and(|landing| landing.keep()) {
+                    let of_commit =
+                        self.transaction.landing.as_mut().filter(|landing| landing.cause == Cause::Committed);
+                    if let Some(landing) = of_commit {
+                        landing.keep();
                         continue;
                     }
                     self.release_committed(cx);
@@ -154,10 +157,12 @@ impl<F: Fs> Share<F> {
 
     /// Changes of a share in mode manual that were committed need no `owsync sync` any more.
     fn release_committed(&mut self, cx: &mut Context<F>) {
-        let decision = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut());
-        let releases = decision.map(|decision| std::mem::take(&mut decision.releases)).unwrap_or_default();
-        for path in releases {
-            if let Some(mut record) = cx.record_of(&self.name, &path).filter(|record| record.pending) {
+        let Some(decision) = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut()) else { return };
+        for offer in decision.offers.iter().filter(|_| decision.is_unreleased) {
+            let path = offer.path.clone();
+            // What was edited since was not committed.
+            let is_committed = |record: &Record| record.pending && record.entry.version == offer.entry.version;
+            if let Some(mut record) = cx.record_of(&self.name, &path).filter(is_committed) {
                 record.pending = false;
                 record.seq = cx.store.next_seq(cx.now.wall);
                 record.batch = record.seq;
@@ -328,6 +333,16 @@ impl<F: Fs> Share<F> {
         Some(done)
     }
 
+    /// The share is removed: the command that began the commit gets its answer.
+    pub(crate) fn abandon_commit(&mut self, cx: &mut Context<F>) {
+        let Some(commit) = self.commits.current.take() else { return };
+        cx.committing = None;
+        if let Some(decision) = commit.decision.filter(|decision| decision.answers) {
+            let text = "the share was removed from the configuration: the commit is rolled back";
+            cx.outputs.push_back(Output::Reply { id: decision.command, reply: Reply::failed(Fault::State, text) });
+        }
+    }
+
     /// The coordinator has done everything: the user gets the answer.
     fn end_decision(&mut self, cx: &mut Context<F>, verdict: &Verdict) {
         let Some(commit) = &mut self.commits.current else { return };
@@ -429,8 +444,7 @@ impl<F: Fs> Share<F> {
     fn send_order(&self, peers: &mut Peers<F>, node: NodeId, number: u64, step: Step) {
         let mut links = peers.links.values_mut();
         let Some(link) = links.find(|link| link.node == Some(node) && link.is_admitted()) else { return };
-        let mut order =
-            Order { share: self.name.clone(), number, step, seconds: 0, members: Vec::new(), entries: Vec::new() };
+        let mut order = Order::plain(self.name.clone(), number, step);
         if let (Step::Prepare, Some(commit)) = (step, &self.commits.current) {
             order.seconds = commit.secs;
             order.members = commit.members.clone();

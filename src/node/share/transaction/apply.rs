@@ -178,13 +178,11 @@ impl Landing {
         now >= self.retry_at && self.phase != Phase::InPlace
     }
 
-    /// The commit that it belongs to is kept; whether it was in place for that.
-    pub fn keep(&mut self) -> bool {
-        let in_place = self.phase == Phase::InPlace;
-        if in_place {
+    /// The commit that it belongs to is kept.
+    pub fn keep(&mut self) {
+        if self.phase == Phase::InPlace {
             self.phase = Phase::Keeping;
         }
-        in_place
     }
 
     /// Waits before the next attempt, twice as long each time.

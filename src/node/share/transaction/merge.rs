@@ -56,7 +56,7 @@ impl Report {
             Loss::Section { .. } | Loss::Type { .. } | Loss::Order { .. } => None,
         };
         Report {
-            lost: lost.iter().map(Loss::to_string).collect(),
+            lost: lost.iter().map(Loss::without_secrets).collect(),
             not_taken: lost.iter().filter_map(option).collect(),
             notes: notes.iter().map(Note::to_string).collect(),
         }
