@@ -471,15 +471,15 @@ impl<F: Fs> Node<F> {
         if !exchange.listening || !exchange.has_heard_all() || !exchange.completed {
             return Some(Gap::new(Urgency::Moving, "exchanging", "the indexes are being exchanged"));
         }
+        if share.commits.current.is_some() {
+            return Some(Gap::new(Urgency::Moving, "applying", "a commit is under way"));
+        }
         let coming: usize =
             share.inbox.batches.values().filter(|batch| batch.from.node == node).map(|batch| batch.offers.len()).sum();
         let waiting: usize = exchange.waiting.iter().map(Vec::len).sum();
         let coming = coming + exchange.partial.len() + waiting;
         if coming > 0 {
             return Some(Gap::new(Urgency::Moving, "receiving", format!("receiving {}", paths(coming as u64))));
-        }
-        if share.commits.current.is_some() {
-            return Some(Gap::new(Urgency::Moving, "applying", "a commit is under way"));
         }
         if share.transaction.landing.is_some() {
             return Some(Gap::new(Urgency::Moving, "applying", "a change is being applied here"));

@@ -403,7 +403,7 @@ record! {
         /// `preparing`, `applying`, `waiting` (for `owsync confirm`), `keeping` or `rolling back` where it was begun; `taking
         /// part` or `applied` elsewhere.
         state: String = always,
-        /// The routers that take part.
+        /// The routers that take part, where it was begun.
         routers: Vec<CommitStepStatus> = always,
         /// Seconds until it is rolled back.
         seconds_left: Option<u64>,

@@ -509,7 +509,8 @@ impl<F: Fs> Share<F> {
             }
             None => {
                 let state = if commit.part.is_applied() { "applied" } else { "taking part" };
-                (state, commit.members.iter().map(|node| step(*node, None)).collect())
+                // Only the router where it was begun knows how far the others are.
+                (state, Vec::new())
             }
         };
         let ends = match &commit.decision {
