@@ -404,3 +404,42 @@ fn a_share_that_is_removed_meanwhile_ends_its_commit_and_the_next_one_is_possibl
         assert!(kept, "{text}");
     }
 }
+
+#[test]
+fn an_edit_of_a_member_that_is_ready_refuses_the_commit_and_stays() {
+    let mut world = routers(16, 3);
+    world.share_settings(2).validate = Some("/bin/validate".into());
+    world.reload(2);
+    world.settle();
+    world.machines[2].programs.takes = Some(10_000);
+    let number = begin(&mut world, 0, commit(&[MTU]));
+    world.run_ms(1_000);
+    let edited = NETWORK.replace("static", "dhcp");
+    world.write(1, "network", &edited);
+    world.run(Duration::from_secs(120));
+    let (kept, text) = text_of(&world.machines[0].replies[&number]);
+    assert!(!kept && text.contains("it has a change that the committing router has not received"), "{text}");
+    assert_nothing_is_left(&mut world);
+    assert!(files(&world, "network").iter().all(|text| *text == edited), "{:?}", files(&world, "network"));
+}
+
+#[test]
+fn a_committed_file_that_is_deleted_meanwhile_stays_deleted_and_ends_no_share() {
+    for (kept, deleted) in [(true, 1), (false, 0), (false, 1)] {
+        let mut world = routers(17, 2);
+        let number = begin(&mut world, 0, commit(&[MTU]));
+        let in_place = |world: &mut World| files(world, "network").iter().all(|text| text.contains("1400"));
+        assert!(world.run_until(Duration::from_secs(20), in_place), "it is in place");
+        world.remove(deleted, "network");
+        if !kept {
+            world.done(0, Command::Rollback { share: None });
+        }
+        world.run(Duration::from_secs(90));
+        let (was_kept, words) = text_of(&world.machines[0].replies[&number]);
+        assert_eq!(was_kept, kept, "{words}");
+        assert_nothing_is_left(&mut world);
+        world.assert_equal();
+        assert_eq!(world.read(1 - deleted, "network"), None, "{kept} {deleted}");
+        assert!((0..2).any(|id| world.history_holds(id, NETWORK)));
+    }
+}

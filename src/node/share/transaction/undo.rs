@@ -131,9 +131,11 @@ impl<F: Fs> Share<F> {
     /// Tells apart what stayed in place and what somebody changed since.
     fn look_at_stuck(&self, landing: &mut Landing) -> Result<(), FsError> {
         let Some(root) = self.root.as_ref() else { return Ok(()) };
+        let is_recorded = landing.cause != Cause::Committed;
         for op in landing.ops.iter_mut().filter(|op| op.outcome == Outcome::Stuck) {
-            // It was in place, so a user who removed it since has seen it: recorded as applied, it is a deletion.
-            let is_removed = op.step.entry.has_content() && root.stat(&op.step.path)?.is_none();
+            // It was in place, so a user who removed it since has seen it: recorded as applied, it is a deletion. What is not
+            // recorded, because its commit is rolled back, is a deletion of what was there before.
+            let is_removed = is_recorded && op.step.entry.has_content() && root.stat(&op.step.path)?.is_none();
             op.outcome = if is_removed || op.is_in_place(root)? { Outcome::Done } else { Outcome::Changed };
         }
         Ok(())
