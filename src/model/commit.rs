@@ -1,5 +1,7 @@
 //! The words of a commit: a change that is put in force on all nodes of a share, or on none.
 
+use std::fmt;
+
 use crate::model::NodeId;
 
 /// Names a commit.
@@ -9,6 +11,12 @@ pub struct CommitId {
     pub coordinator: NodeId,
     /// A random number of the coordinator.
     pub number: u64,
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.number)
+    }
 }
 
 /// What the coordinator has a node do.
@@ -46,17 +54,6 @@ pub enum Answer {
 impl Step {
     /// Every step, in the order of their numbers on the wire.
     pub const ALL: [Step; 5] = [Step::Prepare, Step::Apply, Step::Probe, Step::Keep, Step::RollBack];
-
-    /// The word for users.
-    pub fn word(self) -> &'static str {
-        match self {
-            Step::Prepare => "prepare",
-            Step::Apply => "apply",
-            Step::Probe => "probe",
-            Step::Keep => "keep",
-            Step::RollBack => "roll back",
-        }
-    }
 }
 
 impl Answer {
@@ -69,6 +66,14 @@ impl Answer {
             Answer::Kept => "kept",
             Answer::RolledBack => "rolled back",
             Answer::Refused(_) => "refused",
+        }
+    }
+
+    /// Why a node refused, for users.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Answer::Refused(why) => Some(why),
+            Answer::Ready | Answer::Applied | Answer::Reachable | Answer::Kept | Answer::RolledBack => None,
         }
     }
 }

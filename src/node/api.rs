@@ -32,7 +32,7 @@ pub struct CommitRequest {
     pub dry_run: bool,
     /// The answer comes when it is decided, not when it has begun.
     pub wait: bool,
-    /// The uncommitted changes by package, as they are in libuci's files: whoever has that disk fills them in.
+    /// The uncommitted changes by package, as they are in libuci's files, which only the daemon reads.
     pub deltas: Map<RelPath, Vec<u8>>,
 }
 

@@ -158,6 +158,11 @@ impl<F: Fs> Context<F> {
         }
     }
 
+    /// The name by which users know a node, or this one.
+    pub fn router_label(&self, node: NodeId) -> String {
+        if node == self.identity.id { self.settings.name.clone() } else { self.node_label(node) }
+    }
+
     /// The name of a node without a section, with its id where the name alone could mean another.
     pub fn distinct(&self, name: &str, node: Option<NodeId>) -> String {
         let Some(node) = node else { return name.into() };

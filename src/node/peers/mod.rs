@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use crate::fs::Fs;
 use crate::model::{Map, Monotonic, NodeId, PeerName, ShareName};
 use crate::node::LinkId;
+use crate::proto::message::Message;
 use admission::Waiting;
 use dial::Dial;
 use exchange::Exchange;
@@ -55,6 +56,14 @@ impl<F: Fs> Peers<F> {
     /// What passes in one share on a session.
     pub fn exchange_mut(&mut self, id: LinkId, name: &ShareName) -> Option<&mut Exchange> {
         self.links.get_mut(&id)?.exchanges.get_mut(name)
+    }
+
+    /// Sends a message to a node, if it is connected.
+    pub fn say(&mut self, node: NodeId, message: Message) {
+        let mut links = self.links.values_mut();
+        if let Some(link) = links.find(|link| link.node == Some(node) && link.is_admitted()) {
+            link.say(message);
+        }
     }
 
     /// The sessions in which a share is exchanged.

@@ -7,12 +7,12 @@ use crate::node::share::commit::Wish;
 use crate::node::{CommandId, Node};
 
 impl<F: Fs> Node<F> {
-    /// Begins a commit; the answer comes when it is decided.
+    /// Begins a commit; the answer, unless that comes when it is decided.
     pub(crate) fn commit(&mut self, id: CommandId, request: CommitRequest) -> Option<Reply> {
-        self.begin_commit(id, request).err()
+        self.begin_commit(id, request).unwrap_or_else(Some)
     }
 
-    fn begin_commit(&mut self, id: CommandId, request: CommitRequest) -> Result<(), Reply> {
+    fn begin_commit(&mut self, id: CommandId, request: CommitRequest) -> Result<Option<Reply>, Reply> {
         let mut paths = Vec::new();
         let mut named = request.share.clone();
         for word in request.what.iter().filter(|word| word.contains([':', '/'])) {
@@ -33,7 +33,7 @@ impl<F: Fs> Node<F> {
             return Err(Reply::failed(Fault::Argument, "commit either UCI packages or files: one after the other"));
         }
         let share = self.named_or_only(Some(&share))?;
-        let Some(machine) = self.shares.get_mut(&share) else { return Ok(()) };
+        let Some(machine) = self.shares.get_mut(&share) else { return Ok(None) };
         if request.what.is_empty() {
             // What belongs to other shares, or to none, is not meant.
             deltas.retain(|path, _| machine.is_package(path) && machine.filter.holds(path));

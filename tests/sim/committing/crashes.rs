@@ -10,6 +10,7 @@ use owsync::node::DeltaChange;
 use super::{INPUT, MTU, NETWORK, assert_nothing_is_left, begin, commit, files, routers, text_of};
 use crate::chaos::number;
 use crate::disk::Fault;
+use crate::world::World;
 
 #[derive(Debug, Clone, Copy)]
 enum What {
@@ -24,6 +25,19 @@ const STRIDE: u64 = 7;
 
 /// How many steps of the world a commit takes at most.
 const STEPS: u64 = 1_200;
+
+/// All machines have the change, or none has; which of these.
+fn check(world: &mut World) -> bool {
+    world.settle();
+    let texts = files(world, "network");
+    let kept = texts[0].contains("1400");
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+    assert!(kept || texts[0] == NETWORK, "{texts:?}");
+    assert!(files(world, "firewall").iter().all(|text| text.contains(if kept { "ACCEPT" } else { "REJECT" })));
+    assert_nothing_is_left(world);
+    world.assert_equal();
+    kept
+}
 
 fn case(nodes: usize, victim: usize, what: What, after: u64, trace: bool) -> Option<bool> {
     let mut world = routers(50 + after, nodes);
@@ -46,14 +60,7 @@ fn case(nodes: usize, victim: usize, what: What, after: u64, trace: bool) -> Opt
         world.start(victim);
     }
     world.run(Duration::from_secs(200));
-    world.settle();
-    let texts = files(&world, "network");
-    let kept = texts[0].contains("1400");
-    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    assert!(kept || texts[0] == NETWORK, "{texts:?}");
-    assert!(files(&world, "firewall").iter().all(|text| text.contains(if kept { "ACCEPT" } else { "REJECT" })));
-    assert_nothing_is_left(&mut world);
-    world.assert_equal();
+    let kept = check(&mut world);
     // The answer of a coordinator that died is lost.
     if let Some(reply) = world.machines[0].replies.get(&number) {
         let (said, text) = text_of(reply);
@@ -117,13 +124,7 @@ fn disk_case(victim: usize, fault: Fault, after: u64, trace: bool) -> bool {
     }
     let happened = world.machines[victim].disk.0.borrow().operations > at;
     world.machines[victim].disk.0.borrow_mut().faults.clear();
-    world.settle();
-    let texts = files(&world, "network");
-    let kept = texts[0].contains("1400");
-    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-    assert!(files(&world, "firewall").iter().all(|text| text.contains(if kept { "ACCEPT" } else { "REJECT" })));
-    assert_nothing_is_left(&mut world);
-    world.assert_equal();
+    let kept = check(&mut world);
     if let Some(reply) = world.machines[0].replies.get(&number) {
         let (said, text) = text_of(reply);
         assert_eq!(said, kept, "{text}");

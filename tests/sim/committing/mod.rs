@@ -37,6 +37,18 @@ fn routers(seed: u64, count: usize) -> World {
     world
 }
 
+/// Two machines whose share is in mode manual.
+fn manual(seed: u64) -> World {
+    let mut world = World::new(seed, 2);
+    world.pair(0, 1);
+    for id in 0..2 {
+        world.share_settings(id).mode = Mode::Manual;
+    }
+    world.start_all();
+    world.settle();
+    world
+}
+
 /// A commit of uncommitted changes.
 fn commit(deltas: &[(&str, &str)]) -> CommitRequest {
     let deltas = deltas.iter().map(|(package, text)| (path(package), text.as_bytes().to_vec()));
@@ -324,13 +336,7 @@ fn local_options_stay_and_are_not_committed() {
 
 #[test]
 fn changed_files_of_a_share_in_mode_manual_are_committed() {
-    let mut world = World::new(12, 2);
-    world.pair(0, 1);
-    for id in 0..2 {
-        world.share_settings(id).mode = Mode::Manual;
-    }
-    world.start_all();
-    world.settle();
+    let mut world = manual(12);
     world.write(0, "hosts", "a");
     world.write(0, "other", "b");
     world.run(Duration::from_secs(30));
@@ -363,13 +369,7 @@ fn a_preview_names_options_and_routers_and_changes_nothing() {
 
 #[test]
 fn what_is_edited_after_it_was_committed_by_name_is_not_released() {
-    let mut world = World::new(14, 2);
-    world.pair(0, 1);
-    for id in 0..2 {
-        world.share_settings(id).mode = Mode::Manual;
-    }
-    world.start_all();
-    world.settle();
+    let mut world = manual(14);
     world.write(0, "hosts", "committed");
     world.run(Duration::from_secs(30));
     let number = begin(&mut world, 0, CommitRequest { what: vec!["main:hosts".into()], ..commit(&[]) });

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use crate::commit::Coordinator;
 use crate::fs::Fs;
-use crate::fs::form::{measured, read_small, too_large};
+use crate::fs::form::{Shared, measured};
 use crate::model::commit::CommitId;
 use crate::model::settings::Mode;
 use crate::model::{
-    Digest, Direction, Entry, Kind, Map, Monotonic, NodeId, Record, RelPath, Stamp, Version, WallTime, limits,
+    Digest, Direction, Entry, Kind, Life, Map, Monotonic, NodeId, Reason, Record, RelPath, Set, Version, limits,
 };
 use crate::node::CommandId;
 use crate::node::api::{Fault, Level, Reply, Tree};
@@ -16,12 +16,14 @@ use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::share::Share;
 use crate::node::share::commit::{Commit, Decision, Wait};
-use crate::node::share::forms::applied::{Formed, NewFile};
+use crate::node::share::forms::applied::{Formed, NewFile, Unformed};
+use crate::node::share::forms::is_live_file;
 use crate::node::share::inbox::batch::{Batch, Content, Pending};
 use crate::node::share::transaction::apply::{attributes_of, stage_text};
 use crate::proto::message::{Offer, offer_size};
-use crate::reconcile::edit_stamp;
+use crate::reconcile::{FirstContact, edit_stamp};
 use crate::uci::PackageName;
+use crate::uci::changes::changes;
 use crate::uci::delta;
 
 /// What is to be committed.
@@ -53,30 +55,37 @@ struct New {
 struct NewText {
     /// As it will be here.
     file: Vec<u8>,
-    /// As it is synced, where that differs.
-    shared: Vec<u8>,
-    /// Whether anything of it is local.
-    is_local: bool,
-    /// What it replaces.
+    /// As it is synced, where anything may be local.
+    shared: Option<Shared>,
+    /// As it was synced until now.
+    before: Rc<[u8]>,
+    /// The digest of the file that it replaces.
     over: Option<Digest>,
-    /// What changes, for the preview.
-    changes: Vec<String>,
+}
+
+impl NewText {
+    /// What changes for all nodes, option by option; nothing where that cannot be told.
+    fn changes(&self, path: &RelPath) -> Vec<String> {
+        let after = self.shared.as_ref().map_or(&self.file, |shared| &shared.text);
+        let changes = PackageName::at(path).and_then(|package| changes(&package, &self.before, after).ok());
+        changes.map_or_else(Vec::new, |changes| changes.lines().collect())
+    }
 }
 
 impl<F: Fs> Share<F> {
-    /// Begins a commit; the answer comes when it is decided.
+    /// Begins a commit; the answer, unless that comes when it is decided.
     ///
     /// # Errors
-    /// The answer, where it cannot begin, or where only a preview is wanted.
+    /// Why it cannot begin.
     pub(crate) fn begin_commit(
         &mut self,
         cx: &mut Context<F>,
         peers: &mut Peers<F>,
         command: CommandId,
         wish: Wish,
-    ) -> Result<(), Reply> {
+    ) -> Result<Option<Reply>, Reply> {
         let state = |text: String| Reply::failed(Fault::State, text);
-        self.can_commit(cx).map_err(|why| state(why.replace(" there", "")))?;
+        self.can_commit(cx).map_err(state)?;
         if matches!(self.settings.direction, Direction::Receive | Direction::Observe) {
             let word = self.settings.direction.word();
             return Err(state(format!(
@@ -95,14 +104,13 @@ impl<F: Fs> Share<F> {
             .iter()
             .map(|new| Offer { path: new.path.clone(), entry: new.entry.clone(), seq: 0, batch: 0, approved: false })
             .collect();
-        let is_unreleased = wish.deltas.is_empty();
         let size: usize = offers.iter().map(|offer| offer_size(&offer.path, &offer.entry)).sum();
         if offers.len() > limits::COMMIT_PATHS || size > limits::DATA_MAX {
             let most = limits::COMMIT_PATHS;
             return Err(state(format!("a commit has at most {most} files: commit some of them, then the rest")));
         }
         if wish.dry_run {
-            return Err(self.preview_commit(cx, &members, &news));
+            return Ok(Some(self.preview_commit(cx, &members, &news)));
         }
         let confirm = match self.settings.confirm_for(news.iter().map(|new| &new.path)) {
             0 => limits::COMMIT_CONFIRM,
@@ -111,58 +119,48 @@ impl<F: Fs> Share<F> {
         let secs = if wish.by_hand { confirm + limits::COMMIT_BY_HAND } else { confirm };
         let me = cx.identity.id;
         let id = CommitId { coordinator: me, number: cx.rng.number() };
-        let mut commit = Commit::new(id, members.clone(), secs);
+        let routers: Vec<String> = members.iter().map(|node| cx.node_label(*node)).collect();
+        let coordinator = Coordinator::new(me, &members, wish.by_hand);
+        let actions = coordinator.begin();
+        let mut commit = Commit::new(id, members, confirm, secs);
         commit.batch = self.own_batch(cx, news)?;
+        let is_prepared = commit.batch.is_none();
         commit.decision = Some(Decision {
-            coordinator: Coordinator::new(me, &members, wish.by_hand),
+            coordinator,
             waits: Wait::default(),
-            confirm,
             command,
             answers: wish.wait,
             deltas_are_removed: false,
             probe_at: Monotonic::NEVER,
             offers,
             deltas: wish.deltas,
-            is_unreleased,
         });
-        let routers: Vec<String> = members.iter().map(|node| cx.node_label(*node)).collect();
         let with = if routers.is_empty() { "no other router".into() } else { routers.join(", ") };
-        cx.log(Level::Notice, format!("share {}: commit {:016x} begins, with {with}", self.name, id.number));
+        cx.log(Level::Notice, format!("share {}: commit {id} begins, with {with}", self.name));
         cx.committing = Some(self.name.clone());
-        let actions = commit.decision.as_ref().map(|decision| decision.coordinator.begin()).unwrap_or_default();
-        let prepared = commit.batch.is_none();
         self.commits.current = Some(commit);
-        if prepared {
+        if is_prepared {
             self.note_commit_prepared(cx);
         }
         self.do_actions(cx, peers, actions);
         cx.stirred = true;
-        if !wish.wait {
-            let routers: Vec<Tree> = routers.into_iter().map(Tree::Text).collect();
-            let tree = Tree::map()
-                .with("share", self.name.to_string())
-                .with("commit", format!("{:016x}", id.number))
-                .with("routers", routers);
-            return Err(Reply::Done(tree));
-        }
-        Ok(())
+        let routers: Vec<Tree> = routers.into_iter().map(Tree::Text).collect();
+        let begun =
+            Tree::map().with("share", self.name.to_string()).with("commit", id.to_string()).with("routers", routers);
+        Ok((!wish.wait).then_some(Reply::Done(begun)))
     }
 
     /// The nodes that take part besides this one.
     fn members(&self, cx: &Context<F>, peers: &Peers<F>, without: &[String]) -> Result<Vec<NodeId>, Reply> {
-        let mut members = Vec::new();
-        let mut away = Vec::new();
-        let connected = |node: NodeId| {
-            let mut links = peers.links.values().filter(|link| link.node == Some(node) && link.is_admitted());
-            links.find_map(|link| link.exchanges.get(&self.name))
-        };
+        let (mut members, mut away) = (Vec::new(), Vec::new());
+        let linked = peers.exchanging(&self.name).into_iter().filter_map(|id| {
+            let link = peers.links.get(&id)?;
+            Some((link.node?, link.exchanges.get(&self.name)?.theirs.direction.takes()))
+        });
+        let linked: Map<NodeId, bool> = linked.collect();
         let ledgers = cx.store.share(&self.name).ledgers.iter();
-        let known = ledgers.filter(|(node, ledger)| ledger.met && **node != cx.identity.id).map(|(node, _)| *node);
-        let linked = peers.links.values().filter(|link| link.exchanges.get(&self.name).is_some());
-        let linked = linked.filter(|link| link.is_admitted()).filter_map(|link| link.node);
-        let mut nodes: Vec<NodeId> = known.chain(linked).collect();
-        nodes.sort();
-        nodes.dedup();
+        let met = ledgers.filter(|(node, ledger)| ledger.met && **node != cx.identity.id).map(|(node, _)| *node);
+        let nodes: Set<NodeId> = met.chain(linked.keys().copied()).collect();
         let is_named = |node: NodeId| without.iter().any(|name| *name == cx.node_label(node));
         for name in without.iter().filter(|name| *name != "away") {
             if !nodes.iter().any(|node| cx.node_label(*node) == *name) {
@@ -170,10 +168,10 @@ impl<F: Fs> Share<F> {
                 return Err(Reply::failed(Fault::NotFound, text));
             }
         }
-        for node in nodes.into_iter().filter(|node| !is_named(*node)) {
-            match connected(node) {
-                Some(exchange) if !exchange.theirs.direction.takes() => {}
-                Some(_) => members.push(node),
+        for node in nodes.iter().copied().filter(|node| !is_named(*node)) {
+            match linked.get(&node) {
+                Some(true) => members.push(node),
+                Some(false) => {}
                 None => away.push(cx.node_label(node)),
             }
         }
@@ -231,50 +229,34 @@ impl<F: Fs> Share<F> {
             return Err("the filter of this share leaves it out".into());
         }
         cx.finish_stamps(&self.name, [path]);
-        let live = record.as_ref().filter(|record| record.entry.kind == Kind::File && record.disk.is_some());
-        let root = self.root.as_ref().ok_or("the directory of the share cannot be opened")?;
-        let file: Rc<[u8]> = match live {
-            Some(record) => {
-                let text = read_small(root, path, limits::PACKAGE_KEPT).map_err(|error| error.to_string())?;
-                let text =
-                    text.ok_or_else(|| too_large(record.entry.size).unwrap_or_else(|| "it is missing".into()))?;
-                if Digest::of(&text) != record.disk_digest() {
-                    return Err("it changed at this moment: try again".into());
-                }
-                text.into()
-            }
-            None => Vec::new().into(),
+        let live = record.as_ref().filter(|record| is_live_file(record) && record.disk.is_some());
+        let both = match live {
+            Some(record) => Some(self.both_forms(cx, path, record).map_err(|why| match why {
+                Unformed::Changed => "it changed at this moment: try again".to_string(),
+                why => Reason::from(why).to_string(),
+            })?),
+            None => None,
         };
+        let (file, current) = both.map_or((Rc::from([]), None), |(file, form)| (file, Some(form)));
         let changes = delta::parse(package, bytes).changes;
         let text = delta::apply(package, &file, &changes).map_err(|error| error.to_string())?;
         if *text == *file {
             return Ok(Made::Same);
         }
-        let current = match live {
-            Some(record) if record.local.is_some() => Some(self.stored_form(cx, path, record)?),
-            Some(_) => Some(file.clone()),
-            None => None,
-        };
-        let (shared, is_local) = match self.formed(path, record.as_ref()) {
+        let shared = match self.formed(path, record.as_ref()) {
             Some(name) => {
                 let made = self.forms.options.shared(&name, &text, current.as_deref());
-                let made = made.map_err(|error| error.to_string())?;
-                (made.text, made.is_local)
+                Some(made.map_err(|error| error.to_string())?)
             }
-            None => (text.clone(), false),
+            None => None,
         };
-        if live.is_some_and(|record| measured(&shared).0 == record.entry.digest) {
+        let synced = measured(shared.as_ref().map_or(&text, |shared| &shared.text));
+        if live.is_some_and(|record| record.entry.digest == synced.0) {
             return Ok(Made::OnlyHere);
         }
-        let entry = self.new_entry(cx, record.as_ref(), measured(&shared));
-        let differ = crate::uci::changes::changes(package, current.as_deref().unwrap_or_default(), &shared);
-        let text = NewText {
-            file: text,
-            shared,
-            is_local,
-            over: live.map(Record::disk_digest),
-            changes: differ.map_or_else(|_| Vec::new(), |changes| changes.lines().collect()),
-        };
+        let entry = self.new_entry(cx, record.as_ref(), synced);
+        let over = live.map(Record::disk_digest);
+        let text = NewText { file: text, shared, before: current.unwrap_or(file), over };
         Ok(Made::New(Box::new(New { path: path.clone(), entry, text: Some(text) })))
     }
 
@@ -289,11 +271,11 @@ impl<F: Fs> Share<F> {
             kind: Kind::File,
             digest,
             size,
-            mtime: WallTime(cx.now.wall.0),
+            mtime: cx.now.wall,
             // As libuci makes a new file.
             mode: before.filter(|before| before.is_live()).map_or(0o600, |before| before.mode),
             owner: before.and_then(|before| before.owner.clone()),
-            ..Entry::tombstone(Version::UNVERSIONED, Stamp { ..stamp })
+            ..Entry::tombstone(Version::UNVERSIONED, stamp)
         };
         entry.edited(before, me.state, number)
     }
@@ -326,9 +308,8 @@ impl<F: Fs> Share<F> {
     fn own_batch(&mut self, cx: &mut Context<F>, news: Vec<New>) -> Result<Option<u64>, Reply> {
         let failed = |why: String| Reply::failed(Fault::System, why);
         let me = cx.store.state().me.state;
-        let life = crate::model::Life { node: cx.identity.id, state: me };
-        let contact =
-            crate::reconcile::FirstContact { rule: cx.settings.first_sync, settled_here: true, settled_there: true };
+        let life = Life { node: cx.identity.id, state: me };
+        let contact = FirstContact { rule: cx.settings.first_sync, settled_here: true, settled_there: true };
         let mut batch: Batch<F::Root> = Batch::new(life, 0, contact, cx.now.mono);
         batch.link = None;
         batch.of_commit = true;
@@ -345,30 +326,21 @@ impl<F: Fs> Share<F> {
                 stage_text(root, &staged, text, attributes).map(|()| staged)
             };
             let at = |error: crate::fs::FsError| failed(format!("{path}: {error}"));
-            let staged = stage(&text.shared).map_err(at)?;
-            let file = match text.file == text.shared {
-                true => NewFile::Offered,
-                false => NewFile::Staged(stage(&text.file).map_err(at)?),
-            };
-            if text.is_local {
-                cx.store_form(&text.shared).map_err(at)?;
-            }
-            if text.is_local || self.formed(&path, cx.record_of(&self.name, &path).as_ref()).is_some() {
-                let formed = Formed::committed(file, &text.file, &text.shared, text.is_local, text.over);
+            let synced = text.shared.as_ref().map_or(&text.file, |shared| &shared.text);
+            let staged = stage(synced).map_err(at)?;
+            if let Some(shared) = &text.shared {
+                let file = match text.file == shared.text {
+                    true => NewFile::Offered,
+                    false => NewFile::Staged(stage(&text.file).map_err(at)?),
+                };
+                if shared.is_local {
+                    cx.store_form(&shared.text).map_err(at)?;
+                }
+                let formed = Formed::committed(file, &text.file, shared, text.over);
                 batch.forms.insert(path.clone(), formed);
             }
             batch.checks.despite_uncommitted.insert(path.clone());
-            let pending = Pending {
-                entry,
-                seq: 0,
-                batch: 0,
-                content: Content::Unneeded,
-                merging: None,
-                owed: false,
-                decided: false,
-                approved: false,
-            };
-            batch.add(path, pending, true, Some(Content::Staged(staged)));
+            batch.add(path, Pending::offered(entry, (0, 0), false), true, Some(Content::Staged(staged)));
         }
         if batch.offers.is_empty() {
             return Ok(None);
@@ -382,8 +354,9 @@ impl<F: Fs> Share<F> {
     fn preview_commit(&self, cx: &Context<F>, members: &[NodeId], news: &[New]) -> Reply {
         let routers: Vec<Tree> = members.iter().map(|node| Tree::Text(cx.node_label(*node))).collect();
         let files = news.iter().map(|new| {
-            let changes = new.text.iter().flat_map(|text| text.changes.iter().cloned().map(Tree::Text));
-            Tree::map().with("path", new.path.to_text()).with("changes", changes.collect::<Vec<_>>())
+            let changes = new.text.iter().flat_map(|text| text.changes(&new.path));
+            let changes: Vec<Tree> = changes.map(Tree::Text).collect();
+            Tree::map().with("path", new.path.to_text()).with("changes", changes)
         });
         let tree = Tree::map()
             .with("share", self.name.to_string())

@@ -8,9 +8,9 @@
 //! As a peer's batch, with the same guards and checks, in two pieces. The batch is planned when it is complete, and if nothing
 //! keeps it back the node is ready. When all are, the same plan is made again and begun as a transaction, which stops when
 //! everything is in place: the previous files are still in the staging area, and the record in the journal says that they
-//! belong in their places. From there it is rolled back as any transaction of which a path was refused, byte for byte,
-//! or continues with the history and the index. Until then no other batch is applied in the share, and no scan takes what is in place for
-//! an edit.
+//! belong in their places. From there it is rolled back as any transaction of which a path was refused, byte for byte, or
+//! continues with the history and the index. Until then no other batch is applied in the share, and no scan takes what is in
+//! place for an edit.
 //!
 //! # Why is a rollback here no edit, and one of an unconfirmed change is?
 //! An unconfirmed change of the option `confirm` is in the indexes of other nodes already, which only a newer edit can
@@ -22,7 +22,7 @@ mod prepare;
 
 use std::time::Duration;
 
-use crate::commit::{Coordinator, Limit, Participant};
+use crate::commit::{Coordinator, Limit, Participant, Phase};
 use crate::fs::{Fs, Root};
 use crate::model::commit::CommitId;
 use crate::model::{Digest, Map, Monotonic, NodeId, RelPath, WallTime, limits};
@@ -33,6 +33,7 @@ use crate::node::{CommandId, DeltaChange, Output};
 use crate::proto::message::Offer;
 
 pub(crate) use begin::Wish;
+pub(crate) use prepare::{reason_for_commit, unseen_by_commit};
 
 /// A commit that is under way.
 pub(crate) struct Commit {
@@ -41,6 +42,8 @@ pub(crate) struct Commit {
     part_waits: Wait,
     /// What is to be applied here; `None` where nothing is.
     pub batch: Option<u64>,
+    /// Seconds within which all must have applied it, and be reachable.
+    confirm: u32,
     /// Seconds after which it is rolled back unless it is kept.
     secs: u32,
     /// The transaction, once it has begun.
@@ -60,20 +63,17 @@ pub(crate) struct Commit {
 struct Decision {
     coordinator: Coordinator,
     waits: Wait,
-    /// Seconds within which all must have applied it, and be reachable.
-    confirm: u32,
     /// The command that began it, and whether its answer is the end.
     command: CommandId,
     answers: bool,
     probe_at: Monotonic,
     /// What the others are to have.
     offers: Vec<Offer>,
-    /// The uncommitted changes that it is made of, by package.
+    /// The uncommitted changes that it is made of, by package; none where it is made of changes of a share in mode manual, which
+    /// are in place here already, and released when it is kept.
     deltas: Map<RelPath, Vec<u8>>,
     /// libuci's files do not have them any more.
     deltas_are_removed: bool,
-    /// They are changes of a share in mode manual, in place here already, and released when it is kept.
-    is_unreleased: bool,
 }
 
 /// How far this machine's own program has come.
@@ -94,34 +94,20 @@ enum Happened {
     Failed(String),
 }
 
-/// A wait of one of the machines, and since when.
+/// What one of the machines waits for, and when that ends.
 #[derive(Debug, Clone, Copy, Default)]
 struct Wait(Option<(Limit, Monotonic)>);
 
 impl Wait {
-    /// Notes for what is waited now; whether the time for that is over.
-    fn is_over(&mut self, limit: Option<Limit>, confirm: u32, secs: u32, now: Monotonic) -> bool {
-        self.note(limit, now);
-        self.ends(confirm, secs) <= now
-    }
-
-    fn note(&mut self, limit: Option<Limit>, now: Monotonic) {
+    /// Notes for what is waited now; `time` says how long that may take.
+    fn note(&mut self, limit: Option<Limit>, now: Monotonic, time: impl Fn(Limit) -> Duration) {
         if self.0.map(|(limit, _)| limit) != limit {
-            self.0 = limit.map(|limit| (limit, now));
+            self.0 = limit.map(|limit| (limit, now.plus(time(limit))));
         }
     }
 
-    /// When it ends: `confirm` seconds after the message to apply, `secs` after it is in place.
-    fn ends(&self, confirm: u32, secs: u32) -> Monotonic {
-        self.0.map_or(Monotonic::NEVER, |(limit, since)| {
-            since.plus(match limit {
-                Limit::Preparing => limits::COMMIT_PREPARE,
-                Limit::Ready => limits::COMMIT_READY,
-                Limit::Applying => Duration::from_secs(confirm.into()),
-                Limit::Unconfirmed => Duration::from_secs(secs.into()),
-                Limit::Reports => limits::COMMIT_REPORTS,
-            })
-        })
+    fn ends(&self) -> Monotonic {
+        self.0.map_or(Monotonic::NEVER, |(_, end)| end)
     }
 }
 
@@ -129,20 +115,17 @@ impl Wait {
 #[derive(Default)]
 pub(crate) struct Commits {
     pub current: Option<Commit>,
-    /// Commits that ended on this node, which decided them: whether they were kept.
-    ended: Vec<(u64, bool)>,
-    /// The last one that this node decided.
-    pub last: Option<Ended>,
+    /// The latest that ended and that this node decided.
+    ended: Vec<Ended>,
 }
 
 /// How a commit ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub id: CommitId,
-    pub at: WallTime,
-    pub is_kept: bool,
+struct Ended {
+    id: CommitId,
+    at: WallTime,
+    is_kept: bool,
     /// For users.
-    pub text: String,
+    text: String,
 }
 
 impl Commits {
@@ -160,6 +143,18 @@ impl Commits {
         })
     }
 
+    /// The decision of the commit under way, if that is this node's.
+    fn decision(&mut self) -> Option<&mut Decision> {
+        self.current.as_mut()?.decision.as_mut()
+    }
+
+    fn note_end(&mut self, ended: Ended) {
+        self.ended.push(ended);
+        if self.ended.len() > limits::COMMITS_REMEMBERED {
+            self.ended.remove(0);
+        }
+    }
+
     /// The commit that a batch belongs to.
     pub fn of_batch(&self, batch: u64) -> Option<&Commit> {
         self.current.as_ref().filter(|commit| commit.batch == Some(batch))
@@ -167,12 +162,13 @@ impl Commits {
 }
 
 impl Commit {
-    fn new(id: CommitId, members: Vec<NodeId>, secs: u32) -> Commit {
+    fn new(id: CommitId, members: Vec<NodeId>, confirm: u32, secs: u32) -> Commit {
         Commit {
             id,
             part: Participant::new(),
             part_waits: Wait::default(),
             batch: None,
+            confirm,
             secs,
             run: None,
             notified: None,
@@ -203,16 +199,41 @@ impl Commit {
         self.secs
     }
 
+    /// Notes what the machines wait for now.
+    fn note_waits(&mut self, now: Monotonic) {
+        let (confirm, secs) = (self.confirm, self.secs);
+        let time = |limit: Limit| match limit {
+            Limit::Preparing => limits::COMMIT_PREPARE,
+            Limit::Ready => limits::COMMIT_READY,
+            Limit::Applying => Duration::from_secs(confirm.into()),
+            Limit::Unconfirmed => Duration::from_secs(secs.into()),
+            Limit::Reports => limits::COMMIT_REPORTS,
+        };
+        self.part_waits.note(self.part.limit(), now, time);
+        let Some(decision) = &mut self.decision else { return };
+        decision.waits.note(decision.coordinator.limit(), now, time);
+        if *decision.coordinator.phase() != Phase::Applying {
+            decision.probe_at = Monotonic::NEVER;
+        } else if decision.probe_at == Monotonic::NEVER {
+            decision.probe_at = now.plus(limits::COMMIT_PROBE);
+        }
+    }
+
+    /// When something of it is due.
     fn poll_timeout(&self) -> Monotonic {
-        let decision = self.decision.as_ref().map_or(Monotonic::NEVER, |decision| {
-            decision.waits.ends(decision.confirm, self.secs).min(decision.probe_at)
-        });
-        let own = if self.decision.is_some() { Monotonic::NEVER } else { self.part_waits.ends(self.secs, self.secs) };
-        let works = match (self.notified, self.part.is_applied(), &self.probe) {
+        let waits = match &self.decision {
+            Some(decision) => decision.waits.ends().min(decision.probe_at),
+            None => self.part_waits.ends(),
+        };
+        waits.min(self.probe_due())
+    }
+
+    /// When services had their time, so that this machine's own program may say whether all is well.
+    fn probe_due(&self) -> Monotonic {
+        match (self.notified, self.part.is_applied(), &self.probe) {
             (Some(notified), true, Probe::Wanted) => notified.plus(self.grace()),
             _ => Monotonic::NEVER,
-        };
-        decision.min(own).min(works)
+        }
     }
 
     /// Time that services have to restart before an answer counts.
@@ -245,7 +266,7 @@ impl<F: Fs> Share<F> {
     /// Everything of a commit is in place.
     pub(crate) fn note_commit_applied(&mut self, cx: &mut Context<F>) {
         self.note_commit(cx, Happened::Applied);
-        let Some(decision) = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut()) else { return };
+        let Some(decision) = self.commits.decision() else { return };
         if !decision.deltas.is_empty() {
             decision.deltas_are_removed = true;
             let (command, deltas) = (decision.command, decision.deltas.clone());

@@ -3,16 +3,17 @@
 use crate::commit::{Action, Phase, Task, Verdict};
 use crate::fs::Fs;
 use crate::model::commit::{Answer, CommitId, Step};
-use crate::model::{Monotonic, NodeId, Reason, Record, limits};
+use crate::model::{Monotonic, NodeId, RelPath, limits};
 use crate::node::api::status::{CommitStatus, CommitStepStatus, LastCommitStatus};
 use crate::node::api::{Event, Fault, Level, Reply, Tree};
 use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::share::Share;
 use crate::node::share::commit::{Commit, Ended, Happened, Probe};
+use crate::node::share::transaction::apply::Landing;
 use crate::node::{DeltaChange, LinkId, Output};
-use crate::proto::message::{Message, Order};
-use crate::store::state::{Cause, Change};
+use crate::proto::message::{Message, Offer, Order};
+use crate::store::state::Cause;
 
 impl<F: Fs> Share<F> {
     /// The coordinator of a commit has this node do something.
@@ -56,7 +57,7 @@ impl<F: Fs> Share<F> {
         }
         if matches!(answer, Answer::Ready | Answer::Applied | Answer::Reachable) {
             // It was away when this ended. What is not known was not kept: the coordinator was restarted since.
-            let kept = self.commits.ended.iter().any(|(ended, kept)| *ended == number && *kept);
+            let kept = self.commits.ended.iter().any(|ended| ended.id.number == number && ended.is_kept);
             self.send_order(peers, node, number, if kept { Step::Keep } else { Step::RollBack });
         }
     }
@@ -76,16 +77,16 @@ impl<F: Fs> Share<F> {
     /// Reports a step of one node as an event.
     fn report_step(&self, cx: &mut Context<F>, id: CommitId, node: NodeId, answer: &Answer) {
         let name = &self.name;
-        let router = if node == cx.identity.id { cx.settings.name.clone() } else { cx.node_label(node) };
+        let router = cx.router_label(node);
         let mut text = format!("share {name}: commit: {router}: {}", answer.word());
         let mut details = Tree::map()
             .with("share", name.to_string())
-            .with("commit", format!("{:016x}", id.number))
+            .with("commit", id.to_string())
             .with("router", router)
             .with("step", answer.word());
-        if let Answer::Refused(why) = answer {
+        if let Some(why) = answer.reason() {
             text = format!("{text}: {why}");
-            details = details.with("reason", why.clone());
+            details = details.with("reason", why);
         }
         cx.tell(Event { name: "owsync.commit", at: cx.now.wall, text, details });
     }
@@ -128,48 +129,49 @@ impl<F: Fs> Share<F> {
                 }
                 Task::Keep => {
                     cx.stirred = true;
-                    let of_commit =
-                        self.transaction.landing.as_mut().filter(|landing| landing.cause == Cause::Committed);
-                    if let Some(landing) = of_commit {
-                        landing.keep();
-                        continue;
+                    match self.commit_in_place() {
+                        Some(landing) => landing.keep(),
+                        None => {
+                            self.release_committed(cx);
+                            self.note_commit(cx, Happened::Kept);
+                        }
                     }
-                    self.release_committed(cx);
-                    self.note_commit(cx, Happened::Kept);
                 }
                 Task::RollBack => {
                     cx.stirred = true;
-                    let of_commit =
-                        self.transaction.landing.as_mut().filter(|landing| landing.cause == Cause::Committed);
-                    if let Some(landing) = of_commit {
-                        if let Some(path) = landing.ops.first().map(|op| op.step.path.clone()) {
-                            landing.undo_all(path, Reason::Other("the commit was rolled back".into()));
-                            continue;
+                    match self.commit_in_place() {
+                        Some(landing) => landing.roll_back_commit("the commit was rolled back"),
+                        None => {
+                            self.drop_commit_batch();
+                            self.note_commit(cx, Happened::RolledBack);
                         }
                     }
-                    self.drop_commit_batch();
-                    self.note_commit(cx, Happened::RolledBack);
                 }
             }
         }
         self.end_commit(cx);
     }
 
+    /// The transaction of a commit, from its first path on.
+    fn commit_in_place(&mut self) -> Option<&mut Landing> {
+        self.transaction.landing.as_mut().filter(|landing| landing.cause == Cause::Committed)
+    }
+
     /// Changes of a share in mode manual that were committed need no `owsync sync` any more.
     fn release_committed(&mut self, cx: &mut Context<F>) {
-        let Some(decision) = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut()) else { return };
-        for offer in decision.offers.iter().filter(|_| decision.is_unreleased) {
-            let path = offer.path.clone();
-            // What was edited since was not committed.
-            let is_committed = |record: &Record| record.pending && record.entry.version == offer.entry.version;
-            if let Some(mut record) = cx.record_of(&self.name, &path).filter(is_committed) {
-                record.pending = false;
-                record.seq = cx.store.next_seq(cx.now.wall);
-                record.batch = record.seq;
-                self.outgoing.top = record.seq;
-                cx.store.change(Change::Record(self.name.clone(), path, record));
-            }
+        let Some(decision) = self.commits.current.as_ref().and_then(|commit| commit.decision.as_ref()) else { return };
+        if !decision.deltas.is_empty() {
+            return;
         }
+        let index = &cx.store.share(&self.name).index;
+        // What was edited since was not committed.
+        let is_committed = |offer: &&Offer| {
+            let record = index.get(&offer.path);
+            record.is_some_and(|record| record.pending && record.entry.version == offer.entry.version)
+        };
+        let committed: Vec<RelPath> =
+            decision.offers.iter().filter(is_committed).map(|offer| offer.path.clone()).collect();
+        self.renumber(cx, committed.into_iter(), |_, record| record.pending = false);
     }
 
     /// Passes what happened on this node to its part of the commit, now that it is on disk.
@@ -197,19 +199,7 @@ impl<F: Fs> Share<F> {
             self.do_tasks(cx, peers, tasks);
         }
         self.end_commit(cx);
-        self.note_waits(cx.now.mono);
-    }
-
-    fn note_waits(&mut self, now: Monotonic) {
-        let Some(commit) = &mut self.commits.current else { return };
-        commit.part_waits.note(commit.part.limit(), now);
-        let Some(decision) = &mut commit.decision else { return };
-        decision.waits.note(decision.coordinator.limit(), now);
-        if *decision.coordinator.phase() != Phase::Applying {
-            decision.probe_at = Monotonic::NEVER;
-        } else if decision.probe_at == Monotonic::NEVER {
-            decision.probe_at = now.plus(limits::COMMIT_PROBE);
-        }
+        self.commits.current.iter_mut().for_each(|commit| commit.note_waits(cx.now.mono));
     }
 
     /// Services were notified of what is in place.
@@ -237,9 +227,8 @@ impl<F: Fs> Share<F> {
     pub(crate) fn time_commit(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>) {
         let now = cx.now.mono;
         let Some(commit) = &mut self.commits.current else { return };
-        let grace = commit.grace();
-        let due = commit.part.is_applied() && commit.notified.is_some_and(|at| now >= at.plus(grace));
-        if due && commit.probe == Probe::Wanted {
+        commit.note_waits(now);
+        if now >= commit.probe_due() {
             match (&self.settings.probe, commit.run) {
                 (Some(_), Some(run)) => {
                     commit.probe = Probe::Asked;
@@ -253,28 +242,21 @@ impl<F: Fs> Share<F> {
             }
         }
         // On the coordinator's node its clock is the only one.
-        let limit = commit.part.limit();
-        let secs = commit.secs;
-        if commit.decision.is_none() && commit.part_waits.is_over(limit, secs, secs, now) {
+        if commit.decision.is_none() && now >= commit.part_waits.ends() {
             let tasks = commit.part.time_is_up();
             self.do_tasks(cx, peers, tasks);
         }
-        let Some(commit) = &mut self.commits.current else { return };
-        let secs = commit.secs;
-        let Some(decision) = &mut commit.decision else { return };
-        let limit = decision.coordinator.limit();
-        if decision.waits.is_over(limit, decision.confirm, secs, now) {
+        if let Some(decision) = self.commits.decision().filter(|decision| now >= decision.waits.ends()) {
             let actions = decision.coordinator.time_is_up();
             self.do_actions(cx, peers, actions);
         }
-        let Some(decision) = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut()) else { return };
-        if now >= decision.probe_at {
+        if let Some(decision) = self.commits.decision().filter(|decision| now >= decision.probe_at) {
             decision.probe_at = now.plus(limits::COMMIT_PROBE);
             let actions = decision.coordinator.probe();
             self.do_actions(cx, peers, actions);
         }
         self.end_commit(cx);
-        self.note_waits(now);
+        self.commits.current.iter_mut().for_each(|commit| commit.note_waits(now));
     }
 
     /// A session with a peer begins: what this node last reported to a coordinator may be lost.
@@ -289,8 +271,7 @@ impl<F: Fs> Share<F> {
 
     /// The session with a node has ended.
     pub(crate) fn lose_member(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>, node: NodeId) {
-        let decision = self.commits.current.as_mut().and_then(|commit| commit.decision.as_mut());
-        let Some(decision) = decision else { return };
+        let Some(decision) = self.commits.decision() else { return };
         let actions = decision.coordinator.lost(node);
         self.do_actions(cx, peers, actions);
     }
@@ -300,8 +281,7 @@ impl<F: Fs> Share<F> {
         let commit = self.commits.current.as_mut()?;
         let coordinator = commit.id.coordinator;
         let Some(decision) = &mut commit.decision else {
-            let router = cx.node_label(coordinator);
-            let text = format!("the commit was begun on {router}: confirm it there");
+            let text = format!("the commit was begun on {}: confirm it there", cx.node_label(coordinator));
             return Some(Reply::failed(Fault::State, text));
         };
         match decision.coordinator.confirm() {
@@ -316,21 +296,18 @@ impl<F: Fs> Share<F> {
     /// The user, or this node, ends a commit that is under way; `None` if none is.
     pub(crate) fn cancel_commit(&mut self, cx: &mut Context<F>, peers: &mut Peers<F>, why: &str) -> Option<Reply> {
         let commit = self.commits.current.as_mut()?;
-        let done = Reply::Done(Tree::map().with("share", self.name.to_string()).with("commit", "rolled back"));
-        match &mut commit.decision {
-            Some(decision) => match decision.coordinator.cancel(why.into()) {
-                Some(actions) => self.do_actions(cx, peers, actions),
-                None => return Some(Reply::failed(Fault::State, "the commit is decided already")),
-            },
-            None => {
-                let tasks = commit.part.failed(why.into());
-                if tasks.is_empty() {
-                    return Some(Reply::failed(Fault::State, "the commit is decided already"));
-                }
-                self.do_tasks(cx, peers, tasks);
+        let decided = || Some(Reply::failed(Fault::State, "the commit is decided already"));
+        if let Some(decision) = &mut commit.decision {
+            let Some(actions) = decision.coordinator.cancel(why.into()) else { return decided() };
+            self.do_actions(cx, peers, actions);
+        } else {
+            let tasks = commit.part.failed(why.into());
+            if tasks.is_empty() {
+                return decided();
             }
+            self.do_tasks(cx, peers, tasks);
         }
-        Some(done)
+        Some(Reply::Done(Tree::map().with("share", self.name.to_string()).with("commit", "rolled back")))
     }
 
     /// The share is removed: the command that began the commit gets its answer.
@@ -350,17 +327,7 @@ impl<F: Fs> Share<F> {
         let members = commit.members.len();
         let Some(decision) = &mut commit.decision else { return };
         let kept = matches!(verdict, Verdict::Kept(_));
-        let (command, waits) = (decision.command, decision.answers);
-        let deltas_are_removed = decision.deltas_are_removed;
-        let deltas = std::mem::take(&mut decision.deltas);
-        self.commits.ended.push((id.number, kept));
-        if self.commits.ended.len() > limits::COMMITS_REMEMBERED {
-            self.commits.ended.remove(0);
-        }
-        let label = |node: &NodeId| match *node == cx.identity.id {
-            true => cx.settings.name.clone(),
-            false => cx.node_label(*node),
-        };
+        let label = |node: &NodeId| cx.router_label(*node);
         let text_of = |late: &[NodeId]| late.iter().map(label).collect::<Vec<_>>();
         let (text, late, why) = match verdict {
             Verdict::Kept(late) => {
@@ -396,7 +363,7 @@ impl<F: Fs> Share<F> {
         cx.log(if kept { Level::Notice } else { Level::Error }, line.clone());
         let mut details = Tree::map()
             .with("share", self.name.to_string())
-            .with("commit", format!("{:016x}", id.number))
+            .with("commit", id.to_string())
             .with("result", if kept { "kept" } else { "rolled back" })
             .with("message", text.clone())
             .with("unreported", late.into_iter().map(Tree::Text).collect::<Vec<_>>());
@@ -407,14 +374,16 @@ impl<F: Fs> Share<F> {
             details = details.with("reason", why.clone());
         }
         cx.tell(Event { name: "owsync.commit", at: cx.now.wall, text: line, details: details.clone() });
-        if !kept && deltas_are_removed {
+        let command = decision.command;
+        if !kept && decision.deltas_are_removed {
+            let deltas = std::mem::take(&mut decision.deltas);
             cx.outputs.push_back(Output::Deltas { command, deltas, change: DeltaChange::PutBack });
         }
-        self.commits.last = Some(Ended { id, at: cx.now.wall, is_kept: kept, text: text.clone() });
-        if waits {
-            let reply = if kept { Reply::Done(details) } else { Reply::failed(Fault::State, text) };
+        if decision.answers {
+            let reply = if kept { Reply::Done(details) } else { Reply::failed(Fault::State, text.clone()) };
             cx.outputs.push_back(Output::Reply { id: command, reply });
         }
+        self.commits.note_end(Ended { id, at: cx.now.wall, is_kept: kept, text });
     }
 
     /// Forgets a commit of which nothing is left to do here.
@@ -432,25 +401,20 @@ impl<F: Fs> Share<F> {
 
     fn answer_commit(&self, cx: &mut Context<F>, peers: &mut Peers<F>, id: CommitId, answer: Answer) {
         if cx.verbose {
-            let text = format!("share {}: commit {:016x}: {}", self.name, id.number, answer.word());
+            let text = format!("share {}: commit {id}: {}", self.name, answer.word());
             cx.log(Level::Debug, text);
         }
-        let mut links = peers.links.values_mut();
-        if let Some(link) = links.find(|link| link.node == Some(id.coordinator) && link.is_admitted()) {
-            link.say(Message::CommitAnswer { share: self.name.clone(), number: id.number, answer });
-        }
+        peers.say(id.coordinator, Message::CommitAnswer { share: self.name.clone(), number: id.number, answer });
     }
 
     fn send_order(&self, peers: &mut Peers<F>, node: NodeId, number: u64, step: Step) {
-        let mut links = peers.links.values_mut();
-        let Some(link) = links.find(|link| link.node == Some(node) && link.is_admitted()) else { return };
         let mut order = Order::plain(self.name.clone(), number, step);
         if let (Step::Prepare, Some(commit)) = (step, &self.commits.current) {
             order.seconds = commit.secs;
             order.members = commit.members.clone();
             order.entries = commit.decision.iter().flat_map(|decision| decision.offers.iter().cloned()).collect();
         }
-        link.say(Message::Commit(order));
+        peers.say(node, Message::Commit(order));
     }
 
     /// This node ends: a commit that is not decided is rolled back, so that nothing stays in force that is in no index. Where the
@@ -460,11 +424,7 @@ impl<F: Fs> Share<F> {
             return;
         }
         let now = cx.now.mono;
-        let of_commit = |share: &Share<F>| {
-            let landing = share.transaction.landing.as_ref();
-            landing.is_some_and(|landing| landing.cause == Cause::Committed && landing.can_work(now))
-        };
-        while of_commit(self) {
+        while self.commit_in_place().is_some_and(|landing| landing.can_work(now)) {
             self.continue_transaction(cx);
         }
     }
@@ -474,27 +434,21 @@ impl<F: Fs> Share<F> {
         if self.commits.current.is_some() {
             return;
         }
-        let Some(mut landing) = self.transaction.landing.take() else { return };
-        if landing.cause == Cause::Committed {
-            self.give_back(cx, &landing);
-            let path = landing.ops.first().map(|op| op.step.path.clone());
-            let why = Reason::Other("owsync was restarted before it was kept".into());
-            path.into_iter().for_each(|path| landing.undo_all(path, why.clone()));
-        }
+        let Some(mut landing) = self.transaction.landing.take_if(|landing| landing.cause == Cause::Committed) else {
+            return;
+        };
+        self.give_back(cx, &landing);
+        landing.roll_back_commit("owsync was restarted before it was kept");
         self.transaction.landing = Some(landing);
     }
 
     /// The commit that is under way, for status.
     pub(crate) fn commit_status(&self, cx: &Context<F>) -> Option<CommitStatus> {
         let commit = self.commits.current.as_ref()?;
-        let label = |node: NodeId| match node == cx.identity.id {
-            true => cx.settings.name.clone(),
-            false => cx.node_label(node),
-        };
-        let step = |node: NodeId, answer: Option<&Answer>| CommitStepStatus {
-            router: label(node),
+        let step = |(node, answer): (NodeId, Option<&Answer>)| CommitStepStatus {
+            router: cx.router_label(node),
             step: answer.map_or("asked", Answer::word).into(),
-            reason: answer.and_then(|answer| if let Answer::Refused(why) = answer { Some(why.clone()) } else { None }),
+            reason: answer.and_then(Answer::reason).map(str::to_string),
         };
         let (state, routers) = match &commit.decision {
             Some(decision) => {
@@ -505,7 +459,7 @@ impl<F: Fs> Share<F> {
                     Phase::Keeping | Phase::Kept | Phase::Over(Verdict::Kept(_)) => "keeping",
                     Phase::RollingBack(_) | Phase::Over(Verdict::RolledBack(..)) => "rolling back",
                 };
-                (state, decision.coordinator.nodes().map(|(node, answer)| step(node, answer)).collect())
+                (state, decision.coordinator.nodes().map(step).collect())
             }
             None => {
                 let state = if commit.part.is_applied() { "applied" } else { "taking part" };
@@ -514,12 +468,12 @@ impl<F: Fs> Share<F> {
             }
         };
         let ends = match &commit.decision {
-            Some(decision) => decision.waits.ends(decision.confirm, commit.secs),
-            None => commit.part_waits.ends(commit.secs, commit.secs),
+            Some(decision) => decision.waits.ends(),
+            None => commit.part_waits.ends(),
         };
         Some(CommitStatus {
-            commit: format!("{:016x}", commit.id.number),
-            router: label(commit.id.coordinator),
+            commit: commit.id.to_string(),
+            router: cx.router_label(commit.id.coordinator),
             state: state.into(),
             routers,
             seconds_left: (ends != Monotonic::NEVER).then(|| ends.since(cx.now.mono).as_secs()),
@@ -528,9 +482,9 @@ impl<F: Fs> Share<F> {
 
     /// How the last commit of this node ended, for status.
     pub(crate) fn last_commit_status(&self) -> Option<LastCommitStatus> {
-        let last = self.commits.last.as_ref()?;
+        let last = self.commits.ended.last()?;
         Some(LastCommitStatus {
-            commit: format!("{:016x}", last.id.number),
+            commit: last.id.to_string(),
             time: last.at,
             result: if last.is_kept { "kept" } else { "rolled back" }.into(),
             message: last.text.clone(),

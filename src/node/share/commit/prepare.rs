@@ -2,17 +2,18 @@
 
 use crate::fs::Fs;
 use crate::model::commit::CommitId;
-use crate::model::{LostBy, Reason, limits};
+use crate::model::{Reason, RelPath, limits};
 use crate::node::LinkId;
 use crate::node::context::Context;
 use crate::node::peers::Peers;
 use crate::node::peers::link::Link;
 use crate::node::share::Share;
 use crate::node::share::commit::Commit;
-use crate::node::share::inbox::batch::{Batch, Content, Pending};
+use crate::node::share::inbox::batch::{Batch, Pending};
 use crate::node::share::inbox::judge::{Admission, Judgement};
 use crate::proto::message::Order;
-use crate::reconcile::Loser;
+use crate::reconcile::safety::Step;
+use crate::reconcile::{Loser, Source};
 
 impl<F: Fs> Share<F> {
     /// Begins to prepare what the node at the other end of a session commits.
@@ -46,29 +47,16 @@ impl<F: Fs> Share<F> {
             let wanted = match self.judge(cx, &path, &offer.entry, contact, Some(&admission)) {
                 Judgement::LeftOut | Judgement::Known => continue,
                 Judgement::Pending(reason) => return Err(format!("{path}: {reason}")),
-                Judgement::Apply { loser, wanted, source, .. } => {
-                    if let (Some(Loser::Unseen(_) | Loser::FirstContact), _) | (_, crate::reconcile::Source::Here) =
-                        (loser, source)
-                    {
-                        return Err(format!("{path}: {UNSEEN}"));
-                    }
-                    wanted
+                Judgement::Apply { loser, source, .. } if is_unseen(loser.as_ref()) || source == Source::Here => {
+                    return Err(format!("{path}: {UNSEEN}"));
                 }
+                Judgement::Apply { wanted, .. } => wanted,
             };
-            let pending = Pending {
-                entry: offer.entry,
-                seq: offer.seq,
-                batch: offer.batch,
-                content: Content::Unneeded,
-                merging: None,
-                owed: false,
-                decided: false,
-                approved: false,
-            };
-            batch.add(path, pending, wanted, None);
+            batch.add(path, Pending::offered(offer.entry, (offer.seq, offer.batch), false), wanted, None);
         }
         let longest = limits::CONFIRM_MAX.as_secs() as u32 + limits::COMMIT_BY_HAND;
-        let mut commit = Commit::new(commit, order.members, order.seconds.clamp(1, longest));
+        let secs = order.seconds.clamp(1, longest);
+        let mut commit = Commit::new(commit, order.members, secs, secs);
         cx.committing = Some(self.name.clone());
         if batch.offers.is_empty() {
             self.commits.current = Some(commit);
@@ -90,7 +78,7 @@ impl<F: Fs> Share<F> {
     pub(super) fn can_commit(&self, cx: &Context<F>) -> Result<(), String> {
         let name = &self.name;
         if cx.committing.is_some() || self.commits.current.is_some() {
-            return Err("another commit is under way there".into());
+            return Err("another commit is under way".into());
         }
         if let Some(hold) = cx.hold_of(name) {
             return Err(format!("the share {name} is held: {hold}"));
@@ -112,32 +100,29 @@ impl<F: Fs> Share<F> {
         }
         Ok(())
     }
+}
 
-    /// Why a batch of a commit cannot be applied as it is planned: it would replace what its author has not seen.
-    pub(crate) fn unseen_by_commit(&self, steps: &[crate::reconcile::safety::Step]) -> Option<String> {
-        let unseen = |loser: &Loser| {
-            matches!(
-                loser,
-                Loser::Unseen(LostBy::Conflict | LostBy::Rejection | LostBy::Rollback) | Loser::FirstContact
-            )
-        };
-        let step = steps.iter().find(|step| step.loser.as_ref().is_some_and(unseen))?;
-        Some(format!("{}: {UNSEEN}", step.path))
-    }
+/// Why a batch of a commit cannot be applied as it is planned: it would replace what its author has not seen.
+pub(crate) fn unseen_by_commit(steps: &[Step]) -> Option<String> {
+    let step = steps.iter().find(|step| is_unseen(step.loser.as_ref()))?;
+    Some(format!("{}: {UNSEEN}", step.path))
+}
+
+/// Whether the author of a change had not seen what it would replace.
+fn is_unseen(loser: Option<&Loser>) -> bool {
+    matches!(loser, Some(Loser::Unseen(_) | Loser::FirstContact))
 }
 
 /// Why what a node has is not replaced by a commit.
 const UNSEEN: &str =
     "it has a change that the committing router has not received yet: wait until both are in sync, then commit again";
 
-impl<F: Fs> Share<F> {
-    /// The reason of a batch, for the coordinator: that of the path which is the cause.
-    pub(crate) fn reason_for_commit<'a>(
-        paths: impl Iterator<Item = &'a crate::model::RelPath>,
-        reason: impl Fn(&crate::model::RelPath) -> Reason,
-    ) -> String {
-        let mut all: Vec<(String, Reason)> = paths.map(|path| (path.to_text(), reason(path))).collect();
-        all.sort_by_key(|(_, reason)| matches!(reason, Reason::WaitsFor(_)));
-        all.first().map_or_else(|| "nothing of it can be applied".into(), |(path, reason)| format!("{path}: {reason}"))
-    }
+/// The reason of a batch, for the coordinator: that of the path which is the cause.
+pub(crate) fn reason_for_commit<'a>(
+    paths: impl Iterator<Item = &'a RelPath>,
+    reason: impl Fn(&RelPath) -> Reason,
+) -> String {
+    let all = paths.map(|path| (path, reason(path)));
+    let cause = all.min_by_key(|(_, reason)| matches!(reason, Reason::WaitsFor(_)));
+    cause.map_or_else(|| "nothing of it can be applied".into(), |(path, reason)| format!("{path}: {reason}"))
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::fs::form::{measured, names, read_small, too_large};
+use crate::fs::form::{Shared, measured, names, read_small, too_large};
 use crate::fs::{Fs, FsError, Root, read_whole};
 use crate::model::{Digest, Direction, Entry, Kind, Map, Reason, Record, RelPath, WallTime, limits};
 use crate::node::context::Context;
@@ -52,9 +52,9 @@ impl Formed {
 
 impl Formed {
     /// What a commit of this node makes of a package: the file as the user wants it, and its shared form.
-    pub fn committed(file: NewFile, text: &[u8], form: &[u8], is_local: bool, over: Option<Digest>) -> Formed {
-        let (form, size) = measured(form);
-        let digest = measured(text).0;
+    pub fn committed(file: NewFile, text: &[u8], shared: &Shared, over: Option<Digest>) -> Formed {
+        let (form, size) = measured(&shared.text);
+        let (digest, is_local) = (measured(text).0, shared.is_local);
         Formed { file, digest, is_local, form, size, of: form, over, dropped: Vec::new(), is_edit: false }
     }
 }
@@ -82,14 +82,27 @@ pub(crate) enum NewFile {
     Nowhere,
 }
 
+/// A file, and the shared form that it corresponds to.
+type BothForms = (Rc<[u8]>, Rc<[u8]>);
+
 /// Why a step has no file.
-enum Unformed {
+pub(crate) enum Unformed {
     /// It cannot have one: its sender and the user are told why.
     Refused(String),
     /// The file changed since it was recorded: it is scanned first.
     Changed,
     /// The disk refused.
     Disk(FsError),
+}
+
+impl From<Unformed> for Reason {
+    fn from(why: Unformed) -> Reason {
+        match why {
+            Unformed::Refused(why) => Reason::Unreadable(why),
+            Unformed::Changed => Reason::Other("it changed meanwhile".into()),
+            Unformed::Disk(error) => Reason::Unreadable(error.cause()),
+        }
+    }
 }
 
 impl From<FsError> for Unformed {
@@ -213,11 +226,7 @@ impl<F: Fs> Share<F> {
         let live = record.filter(|record| is_live_file(record) && record.disk.is_some());
         let (file, old) = match live {
             Some(record) => {
-                let file = self.read_recorded(&step.path, record)?;
-                let old = match record.local {
-                    Some(_) => self.stored_form(cx, &step.path, record).map_err(Unformed::Refused)?,
-                    None => file.clone(),
-                };
+                let (file, old) = self.both_forms(cx, &step.path, record)?;
                 (Some(file), Some(old))
             }
             None => (None, None),
@@ -291,6 +300,16 @@ impl<F: Fs> Share<F> {
             batch.forms.insert(step.path.clone(), formed);
         }
         Ok(())
+    }
+
+    /// The file of a record, and the shared form that it corresponds to.
+    pub(crate) fn both_forms(&self, cx: &Context<F>, path: &RelPath, record: &Record) -> Result<BothForms, Unformed> {
+        let file = self.read_recorded(path, record)?;
+        let form = match record.local {
+            Some(_) => self.stored_form(cx, path, record).map_err(Unformed::Refused)?,
+            None => file.clone(),
+        };
+        Ok((file, form))
     }
 
     /// The file of a record, as it was recorded.

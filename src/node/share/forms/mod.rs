@@ -118,7 +118,7 @@ impl<F: Fs> Context<F> {
 }
 
 /// Whether something at a path is a file that is recorded as such.
-fn is_live_file(record: &Record) -> bool {
+pub(crate) fn is_live_file(record: &Record) -> bool {
     record.entry.kind == Kind::File
 }
 

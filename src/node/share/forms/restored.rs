@@ -4,11 +4,9 @@
 //! current form, and with the values that this router has now. Where the change that is undone took values of this router
 //! along, they come from the file that the history kept then.
 
-use std::rc::Rc;
-
+use crate::fs::Fs;
 use crate::fs::form::measured;
-use crate::fs::{Fs, read_whole};
-use crate::model::{Digest, Kind, Reason, Record, limits};
+use crate::model::{Digest, Kind, Reason};
 use crate::node::context::Context;
 use crate::node::share::Share;
 use crate::node::share::forms::is_live_file;
@@ -27,9 +25,6 @@ pub(crate) struct Restored {
     /// Local values that have no place in it.
     pub dropped: Vec<String>,
 }
-
-/// A file, and the shared form that it corresponds to.
-type BothForms = (Rc<[u8]>, Rc<[u8]>);
 
 impl<F: Fs> Share<F> {
     /// The file that a previous version means here; `None` where nothing of it is local. `given` is its text, where that is not
@@ -52,7 +47,7 @@ impl<F: Fs> Share<F> {
             let Some((package, record)) = formed.zip(live.filter(|record| record.local.is_some())) else {
                 return Ok(None);
             };
-            let (file, old) = self.both_forms(cx, record, item)?;
+            let (file, old) = self.both_forms(cx, &item.path, record)?;
             let values = self.forms.options.values(&package, &file, Some(&old));
             let dropped = values.map_or_else(|_| vec![package.to_string()], |values| crate::fs::form::names(&values));
             let restored = Restored { form: (Digest::NONE, 0), text: Vec::new(), local: None, dropped };
@@ -72,7 +67,7 @@ impl<F: Fs> Share<F> {
         }
         let (file, old) = match live {
             Some(record) => {
-                let (file, old) = self.both_forms(cx, record, item)?;
+                let (file, old) = self.both_forms(cx, &item.path, record)?;
                 (Some(file), Some(old))
             }
             None => (None, None),
@@ -94,19 +89,5 @@ impl<F: Fs> Share<F> {
         }
         let local = applied.is_local.then(|| measured(&applied.text).0);
         Ok(Some(Restored { form: measured(&new), text: applied.text, local, dropped: applied.dropped }))
-    }
-
-    /// The file of a record, and the shared form that it corresponds to.
-    fn both_forms(&self, cx: &Context<F>, record: &Record, item: &Item) -> Result<BothForms, Reason> {
-        let changed = || Reason::Other("it changed meanwhile".into());
-        let root = self.root.as_ref().ok_or_else(changed)?;
-        let file = read_whole(root, &item.path, limits::PACKAGE_KEPT as u64);
-        let file = file.map_err(|error| Reason::Unreadable(error.cause()))?;
-        let file: Rc<[u8]> = file.filter(|file| Digest::of(file) == record.disk_digest()).ok_or_else(changed)?.into();
-        let old = match record.local {
-            Some(_) => self.stored_form(cx, &item.path, record).map_err(Reason::Unreadable)?,
-            None => file.clone(),
-        };
-        Ok((file, old))
     }
 }

@@ -69,6 +69,12 @@ pub(crate) struct Pending<R: Root> {
 }
 
 impl<R: Root> Pending<R> {
+    /// What was just offered, under these numbers of the change and its batch; `approved` by a user there.
+    pub fn offered(entry: Entry, (seq, batch): (u64, u64), approved: bool) -> Pending<R> {
+        let content = Content::Unneeded;
+        Pending { entry, seq, batch, content, merging: None, owed: false, decided: false, approved }
+    }
+
     /// As it is written down when it cannot land; what was staged for it is removed.
     pub fn give_up(self, root: Option<&R>, reason: Reason, since: WallTime) -> Owed {
         let (entry, seq, batch) = (self.entry.clone(), self.seq, self.batch);

@@ -153,21 +153,9 @@ impl<F: Fs> Share<F> {
                     path,
                     Owed { entry, seq, batch: their_batch, reason, since: cx.now.wall, decided: false, approved },
                 ),
-                Judgement::Apply { wanted, .. } => batch.add(
-                    path,
-                    Pending {
-                        entry,
-                        seq,
-                        batch: their_batch,
-                        content: Content::Unneeded,
-                        merging: None,
-                        owed: false,
-                        decided: false,
-                        approved,
-                    },
-                    wanted,
-                    arrived,
-                ),
+                Judgement::Apply { wanted, .. } => {
+                    batch.add(path, Pending::offered(entry, (seq, their_batch), approved), wanted, arrived);
+                }
             }
         }
         self.add_batch(cx, number, batch);

@@ -199,6 +199,13 @@ impl Landing {
         self.phase = Phase::Undoing(path, reason);
     }
 
+    /// The commit that it belongs to is not kept, for this reason: everything is rolled back.
+    pub fn roll_back_commit(&mut self, why: &str) {
+        if let Some(path) = self.ops.first().map(|op| op.step.path.clone()) {
+            self.undo_all(path, Reason::Other(why.into()));
+        }
+    }
+
     /// Lets this user change what is in the directory that `path` is in, where that is what its mode forbids; whether
     /// anything is otherwise than before.
     fn open_dirs<R: Root>(&mut self, root: &R, path: &RelPath) -> bool {

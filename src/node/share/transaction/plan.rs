@@ -8,6 +8,7 @@ use crate::model::{
 use crate::node::api::Level;
 use crate::node::context::Context;
 use crate::node::share::Share;
+use crate::node::share::commit::{reason_for_commit, unseen_by_commit};
 use crate::node::share::detect::renames::moved;
 use crate::node::share::inbox::batch::Content;
 use crate::node::share::inbox::judge::Judgement;
@@ -73,7 +74,7 @@ impl<F: Fs> Share<F> {
             return true;
         }
         if self.commits.of_batch(id).is_some() {
-            if let Some(why) = self.unseen_by_commit(&steps) {
+            if let Some(why) = unseen_by_commit(&steps) {
                 self.refuse_commit(cx, id, why);
                 return true;
             }
@@ -371,7 +372,7 @@ impl<F: Fs> Share<F> {
     pub(crate) fn note_batch_pending(&mut self, cx: &mut Context<F>, id: u64, reason: impl Fn(&RelPath) -> Reason) {
         if self.commits.of_batch(id).is_some() {
             let paths = self.inbox.batches.get(&id).into_iter().flat_map(|batch| batch.offers.keys());
-            let why = Share::<F>::reason_for_commit(paths, reason);
+            let why = reason_for_commit(paths, reason);
             self.refuse_commit(cx, id, why);
             return;
         }

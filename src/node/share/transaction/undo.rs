@@ -102,15 +102,8 @@ impl<F: Fs> Share<F> {
             cx.log(Level::Warning, line);
             cx.outputs.push_back(Output::Landed { share: self.name.clone(), paths: back, begun: None });
         }
-        if let Some(id) = landing.batch {
-            self.transfer.fetching.retain(|_, by| *by != id);
-            if let (Some(batch), Some(root)) = (self.inbox.batches.remove(&id), &self.root) {
-                batch.offers.into_values().for_each(|pending| pending.discard(root));
-            }
-        }
         cx.store.change(Change::Landed(self.name.clone()));
         self.note_commit_rolled_back(cx, format!("{path}: {reason}"));
-        cx.stirred = true;
     }
 
     /// The disk refused the end of a transaction: it is tried again, less and less often, and status says why.
