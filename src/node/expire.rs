@@ -31,22 +31,19 @@ impl<F: Fs> Context<F> {
             if !self.settings.share(name).is_some_and(|share| share.merge && share.reload() == Reload::Uci) {
                 continue;
             }
-            let mut applied: Vec<u64> = self.counting(state).collect();
-            applied.sort_unstable();
-            applied.dedup();
-            for acked in applied {
-                let mut newest: Map<&RelPath, u64> = Map::new();
-                let is_base = |item: &&Item| {
-                    let known = item.share == *name && item.kind == Kind::File && PackageName::at(&item.path).is_some();
-                    known && item.size <= limits::PACKAGE_KEPT as u64 && (1..=acked).contains(&item.seq)
-                };
-                for item in self.history.items().filter(is_base) {
-                    if state.index.get(&item.path).is_some_and(|record| record.seq > acked) {
-                        newest.insert(&item.path, item.number);
-                    }
+            let applied: Set<u64> = self.counting(state).collect();
+            let is_package = |item: &&Item| {
+                let known = item.share == *name && item.kind == Kind::File && PackageName::at(&item.path).is_some();
+                known && item.size <= limits::PACKAGE_KEPT as u64 && item.seq > 0
+            };
+            let mut newest: Map<(u64, &RelPath), u64> = Map::new();
+            for item in self.history.items().filter(is_package) {
+                let Some(record) = state.index.get(&item.path) else { continue };
+                for acked in applied.iter().filter(|acked| (item.seq..record.seq).contains(acked)) {
+                    newest.insert((*acked, &item.path), item.number);
                 }
-                bases.extend(newest.values().copied());
             }
+            bases.extend(newest.values().copied());
         }
         bases
     }
